@@ -1,0 +1,183 @@
+"""Luigi tasks, run on a batch system: the names users import, each loaded when it is first used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "2.0.0.dev0"
+
+if TYPE_CHECKING:
+    from luigi import (
+        Config,
+        DynamicRequirements,
+        Event,
+        LuigiStatusCode,
+        RemoteScheduler,
+        RPCError,
+        Target,
+        auto_namespace,
+        build,
+        configuration,
+        event,
+        interface,
+        local_target,
+        namespace,
+        parameter,
+        rpc,
+        run,
+        target,
+        task,
+    )
+    from luigi.util import copies
+
+    from b2luigi.cli.process import (
+        process,
+    )
+    from b2luigi.core.parameter import (
+        BoolParameter,
+        ChoiceListParameter,
+        ChoiceParameter,
+        DateHourParameter,
+        DateIntervalParameter,
+        DateMinuteParameter,
+        DateParameter,
+        DateSecondParameter,
+        DictParameter,
+        EnumListParameter,
+        EnumParameter,
+        FloatParameter,
+        IntParameter,
+        ListParameter,
+        MonthParameter,
+        NumericalParameter,
+        OptionalBoolParameter,
+        OptionalChoiceParameter,
+        OptionalDictParameter,
+        OptionalFloatParameter,
+        OptionalIntParameter,
+        OptionalListParameter,
+        OptionalNumericalParameter,
+        OptionalParameter,
+        OptionalPathParameter,
+        OptionalStrParameter,
+        OptionalTupleParameter,
+        Parameter,
+        PathParameter,
+        StrParameter,
+        TaskParameter,
+        TimeDeltaParameter,
+        TupleParameter,
+        YearParameter,
+    )
+    from b2luigi.core.settings import (
+        DeprecatedSettingsWarning,
+        clear_setting,
+        get_setting,
+        set_setting,
+    )
+    from b2luigi.core.target import (
+        FileSystemTarget,
+        LocalTarget,
+    )
+    from b2luigi.core.task import (
+        ExternalTask,
+        Task,
+        WrapperTask,
+    )
+
+__all__ = [
+    "BoolParameter",
+    "ChoiceListParameter",
+    "ChoiceParameter",
+    "Config",
+    "DateHourParameter",
+    "DateIntervalParameter",
+    "DateMinuteParameter",
+    "DateParameter",
+    "DateSecondParameter",
+    "DeprecatedSettingsWarning",
+    "DictParameter",
+    "DynamicRequirements",
+    "EnumListParameter",
+    "EnumParameter",
+    "Event",
+    "ExternalTask",
+    "FileSystemTarget",
+    "FloatParameter",
+    "IntParameter",
+    "ListParameter",
+    "LocalTarget",
+    "LuigiStatusCode",
+    "MonthParameter",
+    "NumericalParameter",
+    "OptionalBoolParameter",
+    "OptionalChoiceParameter",
+    "OptionalDictParameter",
+    "OptionalFloatParameter",
+    "OptionalIntParameter",
+    "OptionalListParameter",
+    "OptionalNumericalParameter",
+    "OptionalParameter",
+    "OptionalPathParameter",
+    "OptionalStrParameter",
+    "OptionalTupleParameter",
+    "Parameter",
+    "PathParameter",
+    "RPCError",
+    "RemoteScheduler",
+    "StrParameter",
+    "Target",
+    "Task",
+    "TaskParameter",
+    "TimeDeltaParameter",
+    "TupleParameter",
+    "WrapperTask",
+    "YearParameter",
+    "__version__",
+    "auto_namespace",
+    "build",
+    "clear_setting",
+    "configuration",
+    "copies",
+    "event",
+    "get_setting",
+    "interface",
+    "local_target",
+    "namespace",
+    "parameter",
+    "process",
+    "rpc",
+    "run",
+    "set_setting",
+    "target",
+    "task",
+]
+
+
+_PACKAGES = ("batch", "cli", "core")
+_HOMES = {
+    "b2luigi.cli.process": ["process"],
+    "b2luigi.core.parameter": [name for name in __all__ if name.endswith("Parameter")],
+    "b2luigi.core.settings": ["DeprecatedSettingsWarning", "clear_setting", "get_setting", "set_setting"],
+    "b2luigi.core.target": ["FileSystemTarget", "LocalTarget"],
+    "b2luigi.core.task": ["ExternalTask", "Task", "WrapperTask"],
+    "luigi.util": ["copies"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for: ours, else luigi's of that name."""
+    if name in _PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if not name.startswith("_"):
+        home = importlib.import_module(_HOME_OF.get(name, "luigi"))
+        if hasattr(home, name):
+            value = globals()[name] = getattr(home, name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}, and neither has luigi")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_PACKAGES})

@@ -1,0 +1,41 @@
+"""The flags b2luigi gives to every script, once: for its parser, and to tell them from the script's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag of the command line."""
+
+    name: str
+    help: str
+    metavar: str = ""
+    """Name of its value; empty for a flag without one."""
+
+
+FLAGS = (
+    Flag("--batch", "run each task as a job of the batch system (on this machine, if there is none)"),
+    Flag("--show-output", "list the outputs of all tasks and whether they exist, and stop"),
+    Flag("--dry-run", "list the tasks that would run, call their dry_run method if they have one, and stop"),
+    Flag("--test", "run everything in this process, with all messages on the console"),
+    Flag("--batch-runner", "expert: run one task, here and now; what a job script calls on the node"),
+    Flag("--task-id", "expert: the task that --batch-runner is to run", "ID"),
+)
+
+
+def others(arguments: Sequence[str]) -> list[str]:
+    """The arguments that are not b2luigi's, in their order: those of the script itself."""
+    return list(_others(iter(arguments)))
+
+
+def _others(arguments: Iterator[str]) -> Iterator[str]:
+    ours = {flag.name: flag for flag in FLAGS}
+    for word in arguments:
+        name, has_value, _ = word.partition("=")
+        if name not in ours:
+            yield word
+        elif ours[name].metavar and not has_value:
+            next(arguments, None)

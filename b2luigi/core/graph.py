@@ -1,0 +1,70 @@
+"""Walks on task graphs. None recurses: a chain of 10,000 tasks is an ordinary graph."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import luigi
+
+from b2luigi.core.paths import get_serialized_parameters
+from b2luigi.core.target import file_targets_by_name
+
+
+def task_iterator(task: luigi.Task, only_non_complete: bool = False) -> Iterator[luigi.Task]:
+    """The task and all it requires, each once: first a task, then what it requires, depth first.
+
+    With `only_non_complete` complete tasks are left out, with all that only they require.
+    """
+    return _walk([task], only_non_complete)
+
+
+def find_task(tasks: Iterable[luigi.Task], task_id: str) -> luigi.Task | None:
+    """The task with this luigi task id among the tasks and all they require; None if there is none."""
+    return next((task for task in _walk(tasks) if task.task_id == task_id), None)
+
+
+def nearest_task_ids(tasks: Iterable[luigi.Task], task_id: str, n: int = 3) -> list[str]:
+    """At most `n` ids, of the tasks and all they require, that look most like `task_id`."""
+    # Ids end in a hash, so that those of one family with other parameters have less than half in common.
+    return difflib.get_close_matches(task_id, [task.task_id for task in _walk(tasks)], n, cutoff=0.4)
+
+
+def get_all_output_files_in_tree(root: luigi.Task, key: str | None = None) -> Any:
+    """The output files of the task and of all it requires, by their name, or only those called `key`.
+
+    Each is a dict: `exists`, `parameters` (of its task, name to text) and `file_name` (its path).
+    Raises KeyError if there is no output called `key`.
+    """
+    files: dict[str, list[dict[str, Any]]] = {}
+    for task in task_iterator(root):
+        for name, targets in file_targets_by_name(task.output()).items():
+            files.setdefault(name, []).extend(_description(task, target) for target in targets)
+    if key is None:
+        return files
+    if key not in files:
+        raise KeyError(f"No task of this graph has an output called {key!r}; there is {', '.join(files) or 'none'}")
+    return files[key]
+
+
+def _walk(roots: Iterable[luigi.Task], only_non_complete: bool = False) -> Iterator[luigi.Task]:
+    seen: set[luigi.Task] = set()
+    waiting = [iter(roots)]
+    while waiting:
+        task = next(waiting[-1], None)
+        if task is None:
+            waiting.pop()
+        elif task not in seen:
+            seen.add(task)
+            if not (only_non_complete and task.complete()):
+                yield task
+                waiting.append(iter(task.deps()))
+
+
+def _description(task: luigi.Task, target: Any) -> dict[str, Any]:
+    return {
+        "exists": target.exists(),
+        "parameters": get_serialized_parameters(task),
+        "file_name": str(target.path),
+    }

@@ -1,0 +1,201 @@
+"""Luigi's parameters with three arguments more: `hashed`, `hash_function` and `hidden`."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import luigi
+from luigi.date_interval import DateInterval
+from luigi.parameter import T
+
+HashFunction = Callable[[Any], Any]
+
+
+class Parameter(luigi.Parameter[T]):
+    """Luigi's parameter, the base of all parameters here; takes all of luigi's arguments and
+
+    - `hashed`: folder names contain `hashed_<md5 of the value>`, for values that are long or have a "/",
+    - `hash_function`: takes the value, returns the text to use with `hashed` instead of the md5 sum,
+    - `hidden`: the folders of outputs and logs are not named after this parameter; by default those that are
+      not significant are hidden.
+
+    Raises AssertionError if the hash function does not take exactly one argument, ValueError if a parameter
+    that is not significant is to be shown.
+    """
+
+    hashed: bool = False
+    hash_function: HashFunction | None = None
+    hidden: bool = False
+
+    def __init__(
+        self,
+        *args: Any,
+        hashed: bool = False,
+        hash_function: HashFunction | None = None,
+        hidden: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        _check_hash_function(hash_function)
+        self.hashed = hashed
+        self.hash_function = hash_function
+        self.hidden = _hidden(hidden, self.significant)
+
+
+def _check_hash_function(function: HashFunction | None) -> None:
+    if function is None:
+        return
+    if not callable(function):
+        raise ValueError(f"hash_function must be a function of one argument, not {function!r}.")
+    try:
+        arguments = inspect.signature(function).parameters
+    except ValueError:  # a function written in C may not tell
+        return
+    if len(arguments) != 1:
+        raise AssertionError(f"hash_function must take exactly one argument, the value; {function!r} does not.")
+
+
+def _hidden(hidden: bool | None, significant: bool) -> bool:
+    if hidden is False and not significant:
+        raise ValueError(
+            "hidden=False with significant=False: tasks that differ only in this parameter are one task to "
+            "luigi, so folders can not be named after it. Make it significant or leave hidden out."
+        )
+    return not significant if hidden is None else hidden
+
+
+class StrParameter(Parameter[str], luigi.StrParameter):
+    """A parameter that is a text."""
+
+
+class IntParameter(Parameter[int], luigi.IntParameter):
+    """A parameter that is a whole number."""
+
+
+class FloatParameter(Parameter[float], luigi.FloatParameter):
+    """A parameter that is a number."""
+
+
+class BoolParameter(Parameter[bool], luigi.BoolParameter):
+    """A parameter that is true or false; False when no default is given."""
+
+
+class DateParameter(Parameter[datetime.date], luigi.DateParameter):
+    """A parameter that is a day."""
+
+
+class MonthParameter(Parameter[datetime.date], luigi.MonthParameter):
+    """A parameter that is a month."""
+
+
+class YearParameter(Parameter[datetime.date], luigi.YearParameter):
+    """A parameter that is a year."""
+
+
+class DateHourParameter(Parameter[datetime.datetime], luigi.DateHourParameter):
+    """A parameter that is a time to the hour."""
+
+
+class DateMinuteParameter(Parameter[datetime.datetime], luigi.DateMinuteParameter):
+    """A parameter that is a time to the minute."""
+
+
+class DateSecondParameter(Parameter[datetime.datetime], luigi.DateSecondParameter):
+    """A parameter that is a time to the second."""
+
+
+class DateIntervalParameter(Parameter[DateInterval], luigi.DateIntervalParameter):
+    """A parameter that is a span of days."""
+
+
+class TimeDeltaParameter(Parameter[datetime.timedelta], luigi.TimeDeltaParameter):
+    """A parameter that is a duration."""
+
+
+class PathParameter(Parameter[Path], luigi.PathParameter):
+    """A parameter that is a path."""
+
+
+class TaskParameter(Parameter[type[Any]], luigi.TaskParameter[Any]):
+    """A parameter that is a task class."""
+
+
+class EnumParameter(Parameter[Any], luigi.EnumParameter[Any]):
+    """A parameter that is a member of an enumeration."""
+
+
+class EnumListParameter(Parameter[tuple[Any, ...]], luigi.EnumListParameter[Any]):
+    """A parameter that is several members of an enumeration."""
+
+
+class ChoiceParameter(Parameter[Any], luigi.ChoiceParameter[Any]):
+    """A parameter that is one of given values."""
+
+
+class ChoiceListParameter(Parameter[Any], luigi.ChoiceListParameter[Any]):
+    """A parameter that is several of given values."""
+
+
+class NumericalParameter(Parameter[Any], luigi.NumericalParameter[Any]):
+    """A parameter that is a number in a range."""
+
+
+class DictParameter(Parameter[dict[Any, Any]], luigi.DictParameter):
+    """A parameter that is a dict."""
+
+
+class ListParameter(Parameter[tuple[Any, ...]], luigi.ListParameter):
+    """A parameter that is a list."""
+
+
+class TupleParameter(Parameter[tuple[Any, ...]], luigi.TupleParameter):
+    """A parameter that is a tuple."""
+
+
+# A type checker objects that the base class never yields None; luigi's own optional classes are the same.
+class OptionalParameter(Parameter[Any], luigi.OptionalParameter):
+    """A parameter that is a text, or None."""
+
+
+class OptionalStrParameter(StrParameter, luigi.OptionalStrParameter):  # type: ignore[misc]
+    """A parameter that is a text, or None."""
+
+
+class OptionalIntParameter(IntParameter, luigi.OptionalIntParameter):  # type: ignore[misc]
+    """A parameter that is a whole number, or None."""
+
+
+class OptionalFloatParameter(FloatParameter, luigi.OptionalFloatParameter):  # type: ignore[misc]
+    """A parameter that is a number, or None."""
+
+
+class OptionalBoolParameter(BoolParameter, luigi.OptionalBoolParameter):  # type: ignore[misc]
+    """A parameter that is true or false, or None."""
+
+
+class OptionalPathParameter(PathParameter, luigi.OptionalPathParameter):  # type: ignore[misc]
+    """A parameter that is a path, or None."""
+
+
+class OptionalChoiceParameter(ChoiceParameter, luigi.OptionalChoiceParameter[Any]):
+    """A parameter that is one of given values, or None."""
+
+
+class OptionalNumericalParameter(NumericalParameter, luigi.OptionalNumericalParameter[Any]):
+    """A parameter that is a number in a range, or None."""
+
+
+class OptionalDictParameter(DictParameter, luigi.OptionalDictParameter):  # type: ignore[misc]
+    """A parameter that is a dict, or None."""
+
+
+class OptionalListParameter(ListParameter, luigi.OptionalListParameter[Any]):  # type: ignore[misc]
+    """A parameter that is a list, or None."""
+
+
+class OptionalTupleParameter(TupleParameter, luigi.OptionalTupleParameter[Any]):  # type: ignore[misc]
+    """A parameter that is a tuple, or None."""

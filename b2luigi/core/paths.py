@@ -1,0 +1,155 @@
+"""Where the outputs, the logs and the job files of a task lie."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import luigi
+from luigi.task import flatten
+
+from b2luigi.core.settings import get_setting
+
+# Limits of Linux and its file systems, in bytes; a path of 4096 would have no room for its closing NUL.
+_LONGEST_NAME = 255
+_LONGEST_PATH = 4095
+
+
+def get_filename() -> str:
+    """The absolute path of the running script.
+
+    Raises AttributeError in an interactive session or a notebook, which has none.
+    """
+    script: str | None = getattr(sys.modules["__main__"], "__file__", None)
+    if script is None:
+        raise AttributeError(
+            "There is no script: relative folders and batch jobs need the path of the running script, and an "
+            "interactive session or a notebook has none. Put the code into a file and run that, or give "
+            "result_dir and log_dir as absolute paths and run without batch."
+        )
+    return os.path.abspath(script)
+
+
+def map_folder(folder: str | os.PathLike[str]) -> str:
+    """The folder, a relative one taken from the folder of the script (not from the current folder).
+
+    Raises AttributeError for a relative folder in an interactive session.
+    """
+    folder = os.fspath(folder)
+    return folder if os.path.isabs(folder) else str(Path(get_filename()).parent / folder)
+
+
+def get_serialized_parameters(task: luigi.Task, need_hidden: bool = False) -> dict[str, str]:
+    """The parameters of a task, name to the text for folder names, in the order of their definition.
+
+    Only significant ones, and without the hidden ones unless `need_hidden`.
+    """
+    shown = (row for row in task.get_params() if _is_shown(row[1], need_hidden))
+    return OrderedDict((name, _text(parameter, getattr(task, name))) for name, parameter in shown)
+
+
+def create_output_file_name(
+    task: luigi.Task,
+    base_filename: str,
+    result_dir: str | os.PathLike[str] | None = None,
+    need_hidden: bool = False,
+) -> str:
+    """The path `<result_dir>/<parameter>=<value>/.../<base_filename>` of a file of the task.
+
+    `result_dir` is the setting of that name if not given, relative to the folder of the script.
+    Raises ValueError when a parameter's value can not name a folder, or a name or the path is too long.
+    """
+    result_dir = get_setting("result_dir", task=task) if result_dir is None else result_dir
+    path = os.path.join(map_folder(result_dir), *_folders(task, need_hidden), base_filename)
+    _check_length(task, path, need_hidden)
+    return path
+
+
+def get_log_file_dir(task: luigi.Task) -> str:
+    """The folder for stdout and stderr of the task: `<log_dir>/<parameters>/<Family>/`.
+
+    A method `get_log_file_dir` of the task overrides this; what it returns is relative to the script, too.
+    """
+    return _own_folder(task, "get_log_file_dir") or _family_folder(task, "log_dir", need_hidden=False)
+
+
+def get_task_file_dir(task: luigi.Task) -> str:
+    """The folder for the job script of the task: `<task_file_dir>/<parameters, hidden ones too>/<Family>/`.
+
+    A method `get_task_file_dir` of the task overrides this; what it returns is relative to the script, too.
+    """
+    return _own_folder(task, "get_task_file_dir") or _family_folder(task, "task_file_dir", need_hidden=True)
+
+
+def create_output_dirs(task: luigi.Task) -> None:
+    """Make the folders that the outputs of the task will lie in. Raises OSError if one can not be made."""
+    for target in flatten(task.output()):
+        if hasattr(target, "makedirs"):
+            target.makedirs()
+
+
+def _is_shown(parameter: Any, need_hidden: bool) -> bool:
+    return bool(parameter.significant and (need_hidden or not getattr(parameter, "hidden", False)))
+
+
+def _text(parameter: Any, value: Any) -> str:
+    if not getattr(parameter, "hashed", False):
+        return str(parameter.serialize(value))
+    function: Callable[[Any], Any] = parameter.hash_function or _md5
+    return f"hashed_{function(value)}"
+
+
+def _md5(value: Any) -> str:
+    return hashlib.md5(str(value).encode(), usedforsecurity=False).hexdigest()
+
+
+def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
+    separator = get_setting("parameter_separator", task=task)
+    with_name = get_setting("use_parameter_name_in_output", task=task)
+    for name, value in get_serialized_parameters(task, need_hidden).items():
+        folder = f"{name}{separator}{value}" if with_name else value
+        if value != os.path.basename(value) or value in (".", ".."):
+            _refuse(task, name, f"has the value {value!r}, which can not be the name of a folder")
+        if _size(folder) > _LONGEST_NAME:
+            _refuse(task, name, f"makes a folder name of {_size(folder)} bytes; {_LONGEST_NAME} are possible")
+        yield folder
+
+
+def _check_length(task: luigi.Task, path: str, need_hidden: bool) -> None:
+    name = os.path.basename(path)
+    if _size(name) > _LONGEST_NAME:
+        raise ValueError(f"{task.get_task_family()}: the file name {name!r} is longer than {_LONGEST_NAME} bytes.")
+    if _size(path) > _LONGEST_PATH:
+        values = get_serialized_parameters(task, need_hidden)
+        longest = max(values, key=lambda key: _size(values[key]), default="")
+        remedy = f", or define the parameter {longest!r} with hashed=True" if longest else ""
+        raise ValueError(
+            f"{task.get_task_family()}: a path of {_size(path)} bytes is over the limit of {_LONGEST_PATH}. "
+            f"Shorten result_dir{remedy}: {path[:200]}..."
+        )
+
+
+def _refuse(task: luigi.Task, name: str, problem: str) -> NoReturn:
+    raise ValueError(
+        f"{task.get_task_family()}: the parameter {name!r} {problem}. "
+        f"Define it with hashed=True, so that a hash of the value stands in the path."
+    )
+
+
+def _size(text: str) -> int:
+    return len(os.fsencode(text))
+
+
+def _own_folder(task: luigi.Task, method: str) -> str:
+    own = getattr(task, method, None)
+    return map_folder(own()) if own is not None else ""
+
+
+def _family_folder(task: luigi.Task, setting: str, need_hidden: bool) -> str:
+    base = get_setting(setting, task=task)
+    return os.path.join(create_output_file_name(task, task.get_task_family(), base, need_hidden), "")

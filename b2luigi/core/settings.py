@@ -1,0 +1,151 @@
+"""Settings: a task's attribute, then `set_setting`, then settings.json, then the default."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from b2luigi.core import settings_file
+from b2luigi.core.known_settings import KNOWN
+from b2luigi.core.settings_file import settings_files
+from b2luigi.core.structures import copy_containers
+
+__all__ = [
+    "DeprecatedSettingsWarning",
+    "clear_setting",
+    "get_merged_setting",
+    "get_setting",
+    "set_setting",
+    "settings_files",
+    "with_new_settings",
+]
+
+_MISSING: Any = object()
+_CURRENT_NAME = {old: row.name for row in KNOWN.values() for old in row.old_names}
+_set_values: dict[str, Any] = {}
+
+
+class DeprecatedSettingsWarning(DeprecationWarning):
+    """A setting was given or asked for by a name it had in an earlier version."""
+
+
+def get_setting(
+    key: str, default: Any = _MISSING, task: Any = None, deprecated_keys: Iterable[str] | None = None
+) -> Any:
+    """Look up the setting `key`; the first place that has it wins.
+
+    1. the attribute, property or parameter `key` of `task`, if a task is given,
+    2. the value given to `set_setting`,
+    3. the nearest settings.json, see `settings_files`,
+    4. `default`, which may be None, and then the default b2luigi itself has for this setting.
+
+    Names the setting had before, and `deprecated_keys`, are read in each place after `key`, with a
+    `DeprecatedSettingsWarning`. Lists, dicts and sets are copies: changing them changes no setting.
+    Raises ValueError if the setting is found nowhere or a settings.json is not one, and whatever a property
+    of the task raises.
+    """
+    names = _names_of(key, deprecated_keys or ())
+    for place in _places(task):
+        for name in names:
+            value = place(name)
+            if value is not _MISSING:
+                _warn_about_old_name(name if name != names[0] else key, names[0])
+                return copy_containers(value)
+    return copy_containers(_default_of(names[0], default))
+
+
+def get_merged_setting(key: str, task: Any = None) -> Any:
+    """Like `get_setting`, but where several places have a dictionary, their entries are put together.
+
+    For an entry that stands in several, the strongest place wins: the task before `set_setting`, and so on.
+    """
+    names = _names_of(key)
+    found = [value for place in _places(task) for name in names if (value := place(name)) is not _MISSING]
+    if not found or not all(isinstance(value, Mapping) for value in found):
+        return get_setting(key, task=task)
+    return copy_containers({name: entry for value in reversed(found) for name, entry in value.items()})
+
+
+def set_setting(key: str, value: Any) -> None:
+    """Give the setting `key` a value for all tasks of this process; it wins over settings.json.
+
+    Lists, dicts and sets are copied: changing them later does not change the setting.
+    """
+    clear_setting(key)
+    _set_values[key] = copy_containers(value)
+
+
+def clear_setting(key: str) -> None:
+    """Forget what `set_setting` was given for `key`, under any of its names; fine if it was not."""
+    for name in _names_of(key):
+        _set_values.pop(name, None)
+
+
+@contextlib.contextmanager
+def with_new_settings() -> Iterator[None]:
+    """Start with no `set_setting` value at all, and bring back the former ones at the end."""
+    former = dict(_set_values)
+    _set_values.clear()
+    try:
+        yield
+    finally:
+        _set_values.clear()
+        _set_values.update(former)
+
+
+def _names_of(key: str, deprecated_keys: Iterable[str] = ()) -> tuple[str, ...]:
+    """The current name of a setting, then the names it had before."""
+    current = _CURRENT_NAME.get(key, key)
+    former = KNOWN[current].old_names if current in KNOWN else ()
+    return tuple(dict.fromkeys((current, *former, *deprecated_keys)))
+
+
+def _places(task: Any) -> Iterator[Callable[[str], Any]]:
+    """Where a value may stand, strongest first; files are looked at only if we get that far."""
+    if task is not None:
+        yield partial(_task_attribute, task)
+    yield partial(_entry, _set_values)
+    for content in settings_file.contents():
+        yield partial(_entry, content)
+
+
+def _entry(values: dict[str, Any], name: str) -> Any:
+    return values.get(name, _MISSING)
+
+
+def _task_attribute(task: Any, name: str) -> Any:
+    try:
+        return getattr(task, name)
+    except AttributeError:
+        # The class has it, so its own code (a property) failed: that is the user's error to see.
+        if any(name in vars(cls) for cls in type(task).__mro__):
+            raise
+        return _MISSING
+
+
+def _default_of(name: str, default: Any) -> Any:
+    if default is not _MISSING:
+        return default
+    if name in KNOWN:
+        return KNOWN[name].default
+    raise ValueError(_not_found(name))
+
+
+def _not_found(name: str) -> str:
+    files = ", ".join(map(str, settings_files())) or "no settings.json was found"
+    near = difflib.get_close_matches(name, [*KNOWN, *_set_values], n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return (
+        f"No settings found for {name}! It is no attribute of the task, was not given to set_setting, "
+        f"and stands in no settings.json ({files}). Give it in one of these places.{hint}"
+    )
+
+
+def _warn_about_old_name(name: str, current: str) -> None:
+    if name != current:
+        text = f"The setting {name} is now called {current}; please use the new name."
+        warnings.warn(DeprecatedSettingsWarning(text), stacklevel=3)

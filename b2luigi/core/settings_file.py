@@ -1,0 +1,126 @@
+"""The settings.json files of this process: which ones there are, in which order, and what they say."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "settings.json"
+ONLY_FILE = "B2LUIGI_SETTINGS_JSON"
+"""Environment variable naming the one file to read instead of searching."""
+FIRST_FILES = "B2LUIGI_SETTINGS_FILES"
+"""Environment variable of a job: the files of the submit host in order, joined by `os.pathsep`."""
+
+_Signature = tuple[int, int, int]
+_read_files: dict[str, tuple[_Signature, dict[str, Any]]] = {}
+
+
+def settings_files() -> list[Path]:
+    """The settings files in use, the one that wins first, as absolute paths.
+
+    settings.json is looked for in the current folder and above, then in the folder of the script and above.
+    B2LUIGI_SETTINGS_JSON names one file to use instead. In a job, the files of the submit host come first.
+    Raises FileNotFoundError if the file named is not there, PermissionError if one found can not be trusted.
+    """
+    return [Path(path) for path, _ in _existing()]
+
+
+def contents() -> Iterator[dict[str, Any]]:
+    """What each of the `settings_files` says, in their order; a file is read again only when it changed."""
+    for path, status in _existing():
+        yield _content(path, status)
+
+
+def _existing() -> Iterator[tuple[str, os.stat_result]]:
+    named = os.environ.get(ONLY_FILE, "")
+    candidates = _candidates(os.environ.get(FIRST_FILES, ""), named, _current_folder(), _script_folder())
+    for path, was_named in candidates:
+        status = _status(path)
+        if status is not None:
+            if not was_named:
+                _refuse_if_foreign(path, status)
+            yield path, status
+    if named and _status(os.path.abspath(named)) is None:
+        raise FileNotFoundError(f"{ONLY_FILE} names {named}, which is not there: correct or unset the variable.")
+
+
+@functools.lru_cache(maxsize=64)
+def _candidates(first: str, named: str, current: str, script: str) -> tuple[tuple[str, bool], ...]:
+    """All paths worth a look, in order, and whether the path was named and not just come upon."""
+    chosen = [*filter(None, first.split(os.pathsep)), *filter(None, [named])]
+    paths = {os.path.normpath(os.path.join(current, path)): True for path in chosen}
+    for folder in () if named else (current, script):
+        for path in _upwards(folder):
+            paths.setdefault(path, False)
+    return tuple(paths.items())
+
+
+def _upwards(folder: str) -> Iterator[str]:
+    """The path of a settings.json in the folder and in each one above, without the root."""
+    while folder and folder != os.path.dirname(folder):
+        yield os.path.join(folder, FILE_NAME)
+        folder = os.path.dirname(folder)
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # somebody removed the folder we are in
+        return ""
+
+
+def _script_folder() -> str:
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    return os.path.dirname(os.path.abspath(script)) if script else ""
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _refuse_if_foreign(path: str, status: os.stat_result) -> None:
+    """Settings name programs to run: a stranger must not be able to put some in our way, as in /tmp."""
+    if status.st_uid in (0, os.geteuid()):
+        return
+    folder = os.path.dirname(path)
+    if os.stat(folder).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(
+            f"{path} belongs to another user (uid {status.st_uid}), and others may write into {folder}: "
+            f"its settings are not used. Remove it, work elsewhere, or name the file to use in {ONLY_FILE}."
+        )
+
+
+def _content(path: str, status: os.stat_result) -> dict[str, Any]:
+    signature = (status.st_mtime_ns, status.st_size, status.st_ino)
+    known = _read_files.get(path)
+    if known is None or known[0] != signature:
+        known = _read_files[path] = (signature, _read(path))
+    return known[1]
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise _unreadable(path, error.lineno, error.colno, f"not valid JSON ({error.msg})") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        column = error.start - error.object.rfind(b"\n", 0, error.start)
+        raise _unreadable(path, line, column, "not text in UTF-8") from error
+    if not isinstance(content, dict):
+        raise _unreadable(path, 1, 1, f"a JSON object {{...}} was expected, not a {type(content).__name__}")
+    return content
+
+
+def _unreadable(path: str, line: int, column: int, what: str) -> ValueError:
+    return ValueError(f"{path}, line {line}, column {column}: {what}. Please correct the file.")

@@ -1,0 +1,88 @@
+"""Pure helpers on nested values: lists in dicts in generators, as `output()` and `input()` give them."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeGuard
+
+_UNNAMED: Any = object()
+
+
+def product_dict(**lists: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """All combinations of the values given, the last name changing fastest.
+
+    `product_dict(a=[1, 2], b=["x"])` yields `{"a": 1, "b": "x"}`, `{"a": 2, "b": "x"}`.
+    """
+    for values in itertools.product(*lists.values()):
+        yield dict(zip(lists, values, strict=True))
+
+
+def fill_kwargs_with_lists(**kwargs: Any) -> dict[str, list[Any]]:
+    """The keyword arguments with each value as a list: texts, dicts and single values become lists of one."""
+    return {name: list(value) if _is_series(value) else [value] for name, value in kwargs.items()}
+
+
+def flatten_to_dict(inputs: Any) -> dict[Any, Any]:
+    """One dict out of dicts in any nesting of lists and generators; a value outside a dict is its own key.
+
+    The values of the dicts stay as they are; of two equal keys the later one wins.
+    """
+    if isinstance(inputs, Mapping):
+        return dict(inputs)
+    if not _is_series(inputs):
+        return {} if inputs is None else {inputs: inputs}
+    return {key: value for item in inputs for key, value in flatten_to_dict(item).items()}
+
+
+def flatten_to_dict_of_lists(inputs: Any) -> dict[Any, list[Any]]:
+    """All single values in any nesting, as lists by the key of the innermost dict around them, in order.
+
+    A value outside a dict is its own key; None is left out.
+    """
+    lists: dict[Any, list[Any]] = {}
+    for key, value in _leaves(inputs, _UNNAMED):
+        lists.setdefault(key, []).append(value)
+    return lists
+
+
+def flatten_to_file_paths(inputs: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The same dict with each target replaced by its path, also in lists; what has no path stays as it is."""
+    return {key: _to_paths(value) for key, value in inputs.items()}
+
+
+def copy_containers(value: Any) -> Any:
+    """The value with new lists, dicts, sets and tuples all the way down; what they hold is not copied."""
+    if type(value) is tuple:
+        return tuple(map(copy_containers, value))
+    twin = copy.copy(value) if isinstance(value, dict | list | set) else value
+    if isinstance(twin, dict):
+        twin.update({key: copy_containers(item) for key, item in twin.items()})
+    elif isinstance(twin, list):
+        twin[:] = map(copy_containers, twin)
+    return twin
+
+
+def _leaves(value: Any, key: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _leaves(item, name)
+    elif _is_series(value):
+        for item in value:
+            yield from _leaves(item, key)
+    elif value is not None:
+        yield (value if key is _UNNAMED else key), value
+
+
+def _to_paths(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return flatten_to_file_paths(value)
+    if _is_series(value):
+        return [_to_paths(item) for item in value]
+    return getattr(value, "path", value)
+
+
+def _is_series(value: Any) -> TypeGuard[Iterable[Any]]:
+    """Whether the value stands for several: lists, tuples, sets, generators, but no text and no dict."""
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)

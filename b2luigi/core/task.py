@@ -1,0 +1,182 @@
+"""Task: luigi's task, with outputs that find their own place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import luigi
+from luigi.task import flatten
+
+from b2luigi.core.paths import create_output_dirs, create_output_file_name
+from b2luigi.core.settings import get_setting
+from b2luigi.core.target import LocalTarget, file_targets_by_name
+
+
+class Task(luigi.Task):
+    """A luigi task whose outputs lie in folders named after its parameters.
+
+    Define `output` with `yield self.add_to_output("name.ext")`, and ask for paths in `run` with
+    `get_output_file_name` and `get_input_file_names`. The folders are there when `run` starts.
+    Everything else is as in luigi; plain luigi tasks can be mixed with these.
+    """
+
+    if TYPE_CHECKING:  # luigi leaves these without types
+
+        def output(self) -> Any: ...
+        def requires(self) -> Any: ...
+        def input(self) -> Any: ...
+        def complete(self) -> bool: ...
+        @classmethod
+        def get_task_family(cls) -> str: ...
+        @classmethod
+        def event_handler(cls, event: str) -> Callable[[Callable[..., None]], Callable[..., None]]: ...
+
+    def add_to_output(
+        self, name: str, target_class: Any = None, result_dir: str | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """A dict of one target, by the name given: what `output` is to yield for each file.
+
+        The file lies below `result_dir` (default: the setting) in folders named after the parameters.
+        The target is a `target_class` (default: the setting default_task_target_class, else LocalTarget),
+        made with the path, the setting target_class_kwargs and `kwargs`.
+        Raises ValueError when the path is not possible.
+        """
+        return {name: self._get_output_file_target(name, target_class, result_dir, **kwargs)}
+
+    def get_output_file_name(self, key: str) -> str:
+        """The path of the output called `key`.
+
+        Raises KeyError if `output` has none of that name, ValueError if it has several.
+        """
+        return str(self._get_output_target(key).path)
+
+    def get_all_output_file_names(self) -> Iterator[str]:
+        """The paths of all outputs."""
+        return _all_paths(self.output())
+
+    def get_all_input_file_names(self) -> Iterator[str]:
+        """The paths of the outputs of all required tasks."""
+        return _all_paths(self.input())
+
+    def get_input_file_names(self, key: str | None = None) -> Any:
+        """The paths of the outputs of all required tasks: a dict of lists by name, or the list for `key`.
+
+        Raises KeyError if no required task has an output of that name.
+        """
+        return self._transform_io(self.input(), key)
+
+    def get_input_file_names_from_dict(self, requirement_key: str, key: str | None = None) -> Any:
+        """Like `get_input_file_names`, of the tasks that `requires` returns under `requirement_key`.
+
+        Raises KeyError if there is no such requirement, TypeError if `requires` does not return a dict.
+        """
+        inputs = self.input()
+        if not isinstance(inputs, dict):
+            raise TypeError(
+                f"{self.get_task_family()}: requires() has to return a dict to ask for {requirement_key!r}."
+            )
+        if requirement_key not in inputs:
+            _unknown(self, "requirement", requirement_key, inputs)
+        return self._transform_io(inputs[requirement_key], key)
+
+    def get_input_file_name(self, key: str | None = None) -> str:
+        """The path of the one input file, or the one called `key`.
+
+        Raises ValueError if there is not exactly one, KeyError if there is none of that name.
+        """
+        paths = list(self.get_all_input_file_names() if key is None else self.get_input_file_names(key))
+        if len(paths) != 1:
+            called = "" if key is None else f" called {key!r}"
+            raise ValueError(
+                f"{self.get_task_family()}: there are {len(paths)} input files{called}, not one. "
+                f"Use get_input_file_names to get all of them."
+            )
+        return str(paths[0])
+
+    def _get_input_targets(self, key: str) -> list[Any]:
+        """The targets called `key` of all required tasks."""
+        return self._targets_called(key, self.input(), "input")
+
+    def _get_output_target(self, key: str) -> Any:
+        """The one output target called `key`."""
+        targets = self._targets_called(key, self.output(), "output")
+        if len(targets) != 1:
+            raise ValueError(
+                f"{self.get_task_family()}: {len(targets)} outputs are called {key!r}; give each its name."
+            )
+        return targets[0]
+
+    def _get_output_file_target(
+        self, base_filename: str, target_class: Any = None, result_dir: str | None = None, **kwargs: Any
+    ) -> Any:
+        """The target of a file that lies where the parameters of this task say."""
+        target_class = target_class or get_setting("default_task_target_class", task=self) or LocalTarget
+        path = create_output_file_name(self, base_filename, result_dir)
+        return target_class(path, **{**get_setting("target_class_kwargs", task=self), **kwargs})
+
+    def _transform_io(self, structure: Any, key: str | None = None) -> Any:
+        """The paths of targets in any nesting: a dict, name to list, or the list of those called `key`."""
+        if key is not None:
+            return [str(target.path) for target in self._targets_called(key, structure, "input")]
+        named = file_targets_by_name(structure)
+        return {name: [str(target.path) for target in targets] for name, targets in named.items()}
+
+    def _targets_called(self, key: str, structure: Any, kind: str) -> list[Any]:
+        named = file_targets_by_name(structure)
+        if key not in named:
+            _unknown(self, kind, key, named)
+        return named[key]
+
+
+class ExternalTask(Task, luigi.ExternalTask):
+    """A task whose outputs are made by somebody else: it has no `run` and is only checked."""
+
+
+class WrapperTask(Task, luigi.WrapperTask):
+    """A task that only requires others, and is complete when all of them are."""
+
+
+class NotCompletedTask(Task):
+    """A task that is complete only if the tasks it requires are complete, too, not just its own outputs.
+
+    Tasks of this class are followed upwards; `check_complete = False` on one of them ends the search there.
+    """
+
+    check_complete: bool = True
+
+    def complete(self) -> bool:
+        """Whether the outputs of this task and of those above it are there."""
+        seen: set[luigi.Task] = set()
+        waiting: list[Any] = [self]
+        while waiting:
+            task = waiting.pop()
+            if task in seen:
+                continue
+            seen.add(task)
+            if type(task).complete is not NotCompletedTask.complete:
+                done = task.complete()
+            else:
+                done = super(NotCompletedTask, task).complete()
+                waiting.extend(flatten(task.requires()) if task.check_complete else ())
+            if not done:
+                return False
+        return True
+
+
+def _prepare_outputs(task: Task) -> None:
+    """Luigi calls this in the process that runs the task, in every mode; also for tasks it only checks."""
+    if task.run not in (None, NotImplemented):
+        create_output_dirs(task)
+
+
+Task.event_handler(luigi.Event.START)(_prepare_outputs)
+
+
+def _all_paths(structure: Any) -> Iterator[str]:
+    return (str(target.path) for target in flatten(structure) if hasattr(target, "path"))
+
+
+def _unknown(task: luigi.Task, kind: str, key: str, known: Any) -> NoReturn:
+    names = ", ".join(map(repr, known)) or "none at all"
+    raise KeyError(f"{task.get_task_family()}: there is no {kind} called {key!r}; there is {names}")

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import luigi
+import pytest
+
+import b2luigi
+from b2luigi.core.graph import find_task, get_all_output_files_in_tree, nearest_task_ids, task_iterator
+
+EDGES = {"top": "left right", "left": "bottom", "right": "bottom extra", "bottom": "", "extra": ""}
+
+
+class Node(b2luigi.Task):
+    name = b2luigi.Parameter()
+
+    def requires(self) -> Iterator[Any]:
+        return (Node(name=name) for name in EDGES[self.name].split())
+
+    def output(self) -> Iterator[Any]:
+        yield self.add_to_output("node.txt")
+
+
+class Link(luigi.Task):
+    number = luigi.IntParameter()
+
+    def requires(self) -> Any:
+        return Link(number=self.number - 1) if self.number else []
+
+    def complete(self) -> bool:
+        return self.number == 4
+
+
+class Root(b2luigi.Task):
+    def requires(self) -> Any:
+        return [Node(name="bottom"), Plain()]
+
+    def output(self) -> Any:
+        return self.add_to_output("root.txt")
+
+
+class Plain(luigi.Task):
+    def output(self) -> Any:
+        return luigi.LocalTarget("/data/plain.txt")
+
+
+def names(tasks: Iterator[Any]) -> list[str]:
+    return [task.name for task in tasks]
+
+
+def test_each_task_comes_once_depth_first() -> None:
+    """A task comes before what it requires, and a shared requirement comes once, at its first place."""
+    assert names(task_iterator(Node(name="top"))) == ["top", "left", "bottom", "right", "extra"]
+
+
+def test_only_what_is_left_to_do(script_folder: Path) -> None:
+    """Complete tasks are left out with all that only they require."""
+    done = Path(Node(name="right").get_output_file_name("node.txt"))
+    done.parent.mkdir()
+    done.touch()
+    assert names(task_iterator(Node(name="top"), only_non_complete=True)) == ["top", "left", "bottom"]
+    assert [task.number for task in task_iterator(Link(number=7), only_non_complete=True)] == [7, 6, 5]
+
+
+def test_a_chain_of_ten_thousand() -> None:
+    """Deep graphs are walked without recursion."""
+    root = Link(number=10_000)
+    assert sum(1 for _ in task_iterator(root)) == 10_001
+    assert find_task([root], Link(number=0).task_id) == Link(number=0)
+
+
+def test_a_task_is_found_by_its_id() -> None:
+    """Found among several roots and all they require, else None."""
+    wanted = Node(name="extra")
+    assert find_task([Link(number=1), Node(name="top")], wanted.task_id) is wanted
+    assert find_task([Node(name="left")], wanted.task_id) is None
+    assert find_task([], wanted.task_id) is None
+
+
+def test_similar_ids_are_found_for_error_messages() -> None:
+    """The nearest ids come first, no more than asked for."""
+    near = nearest_task_ids([Link(number=20)], Link(number=12).task_id + "x", n=2)
+    assert near[0] == Link(number=12).task_id
+    assert len(near) == 2
+    assert nearest_task_ids([Node(name="top")], "@@@") == []
+
+
+def test_all_output_files(script_folder: Path) -> None:
+    """Every output file of the graph with its parameters and whether it is there."""
+    node = {
+        "exists": False,
+        "parameters": {"name": "bottom"},
+        "file_name": f"{script_folder}/name=bottom/node.txt",
+    }
+    plain = {"exists": False, "parameters": {}, "file_name": "/data/plain.txt"}
+    root = {"exists": True, "parameters": {}, "file_name": f"{script_folder}/root.txt"}
+    (script_folder / "root.txt").touch()
+    assert get_all_output_files_in_tree(Root()) == {
+        "root.txt": [root],
+        "node.txt": [node],
+        "plain.txt": [plain],
+    }
+    assert get_all_output_files_in_tree(Root(), "node.txt") == [node]
+    with pytest.raises(KeyError, match=r"called 'x'; there is root.txt, node.txt, plain.txt"):
+        get_all_output_files_in_tree(Root(), "x")

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import b2luigi
+from b2luigi.core.known_settings import KNOWN
+from b2luigi.core.settings import DeprecatedSettingsWarning, with_new_settings
+
+
+class Plain(b2luigi.Task):
+    queue = "attribute"
+
+
+class Nothing(b2luigi.Task):
+    pass
+
+
+class WithParameter(b2luigi.Task):
+    queue = b2luigi.Parameter()
+
+
+class WithProperty(b2luigi.Task):
+    size = b2luigi.IntParameter()
+
+    @property
+    def htcondor_settings(self) -> dict[str, Any]:
+        return {"request_cpus": self.size}
+
+
+class WithBrokenProperty(b2luigi.Task):
+    @property
+    def queue(self) -> str:
+        return self.misspelled  # type: ignore[attr-defined,no-any-return]
+
+
+class WithOldName(b2luigi.Task):
+    result_path = "old"
+
+
+def write_settings(folder: Path, **values: Any) -> Path:
+    path = folder / "settings.json"
+    path.write_text(json.dumps(values))
+    return path
+
+
+def test_a_setting_given_is_found() -> None:
+    """What set_setting was given, get_setting returns."""
+    b2luigi.set_setting("queue", "l")
+    assert b2luigi.get_setting("queue") == "l"
+
+
+def test_a_cleared_setting_is_the_default_again() -> None:
+    """clear_setting forgets the value, and is silent when there is none."""
+    b2luigi.set_setting("queue", "l")
+    b2luigi.clear_setting("queue")
+    b2luigi.clear_setting("queue")
+    assert b2luigi.get_setting("queue") == "s"
+
+
+def test_the_task_wins_over_set_setting_and_that_over_the_file(script_folder: Path) -> None:
+    """The order of the places: task, set_setting, settings.json, default argument, known default."""
+    assert b2luigi.get_setting("queue", task=Nothing()) == "s"
+    assert b2luigi.get_setting("queue", default="argument", task=Nothing()) == "argument"
+    write_settings(script_folder, queue="file")
+    assert b2luigi.get_setting("queue", default="argument", task=Nothing()) == "file"
+    b2luigi.set_setting("queue", "set")
+    assert b2luigi.get_setting("queue", task=Nothing()) == "set"
+    assert b2luigi.get_setting("queue", task=Plain()) == "attribute"
+
+
+def test_a_parameter_is_a_setting() -> None:
+    """A parameter of the task gives the setting of its name."""
+    assert b2luigi.get_setting("queue", task=WithParameter(queue="xl")) == "xl"
+
+
+def test_a_property_is_a_setting() -> None:
+    """A property of the task makes a setting depend on its parameters."""
+    assert b2luigi.get_setting("htcondor_settings", task=WithProperty(size=3)) == {"request_cpus": 3}
+
+
+def test_an_attribute_error_in_a_property_surfaces() -> None:
+    """A mistake inside a user's property is told, not taken for a setting that is absent."""
+    with pytest.raises(AttributeError, match="misspelled"):
+        b2luigi.get_setting("queue", task=WithBrokenProperty())
+
+
+def test_none_is_a_possible_default() -> None:
+    """A default of None is returned like any other, and so is a false one that was set."""
+    assert b2luigi.get_setting("never_heard_of", default=None) is None
+    assert b2luigi.get_setting("executable") is None
+    b2luigi.set_setting("queue", None)
+    assert b2luigi.get_setting("queue", default="s") is None
+
+
+def test_an_unknown_setting_is_an_error_that_helps() -> None:
+    """A setting found nowhere is named, with where it was looked for and what may have been meant."""
+    with pytest.raises(
+        ValueError, match=r"No settings found for reslt_dir!.*settings.json.*Did you mean result_dir"
+    ):
+        b2luigi.get_setting("reslt_dir")
+
+
+def test_settings_are_copied_in() -> None:
+    """Changing a value after set_setting does not change the setting."""
+    given = {"a": [1]}
+    b2luigi.set_setting("htcondor_settings", given)
+    given["a"].append(2)
+    assert b2luigi.get_setting("htcondor_settings") == {"a": [1]}
+
+
+def test_settings_are_copied_out(script_folder: Path) -> None:
+    """Changing a value handed out changes no setting, wherever it came from."""
+
+    class Mine(b2luigi.Task):
+        executable = ("python3", ["-u"])
+
+    write_settings(script_folder, transfer_files=["/a"])
+    b2luigi.set_setting("htcondor_settings", {"a": {"b": [1]}})
+    b2luigi.get_setting("transfer_files").append("/b")
+    b2luigi.get_setting("htcondor_settings")["a"]["b"].append(2)
+    b2luigi.get_setting("executable", task=Mine())[1].append("-O")
+    b2luigi.get_setting("env")["PATH"] = ""
+    assert b2luigi.get_setting("transfer_files") == ["/a"]
+    assert b2luigi.get_setting("htcondor_settings") == {"a": {"b": [1]}}
+    assert Mine.executable == ("python3", ["-u"])
+    assert KNOWN["env"].default == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(old, setting.name) for setting in KNOWN.values() for old in setting.old_names]
+)
+def test_old_names_are_read_with_a_warning(old: str, new: str) -> None:
+    """A setting given under its old name is found under the new one, and asked for by the old one, too."""
+    b2luigi.set_setting(old, "value")
+    with pytest.warns(DeprecatedSettingsWarning, match=f"{old} is now called {new}"):
+        assert b2luigi.get_setting(new) == "value"
+    with pytest.warns(DeprecatedSettingsWarning, match=f"{old} is now called {new}"):
+        assert b2luigi.get_setting(old) == "value"
+
+
+def test_an_old_name_on_a_task_wins_over_a_new_name_elsewhere() -> None:
+    """Old names are read in each place after the new name, not after all places."""
+    b2luigi.set_setting("result_dir", "new")
+    with pytest.warns(DeprecatedSettingsWarning):
+        assert b2luigi.get_setting("result_dir", task=WithOldName()) == "old"
+
+
+def test_the_last_of_old_and_new_name_wins() -> None:
+    """Setting both names of a setting leaves the later value."""
+    b2luigi.set_setting("result_dir", "first")
+    b2luigi.set_setting("result_path", "second")
+    with pytest.warns(DeprecatedSettingsWarning):
+        assert b2luigi.get_setting("result_dir") == "second"
+    b2luigi.set_setting("result_dir", "third")
+    assert b2luigi.get_setting("result_dir") == "third"
+    b2luigi.clear_setting("result_path")
+    assert b2luigi.get_setting("result_dir") == "."
+
+
+def test_own_deprecated_keys_are_read() -> None:
+    """A caller can name older keys of a setting of its own."""
+    b2luigi.set_setting("my_old", 1)
+    with pytest.warns(DeprecatedSettingsWarning, match="my_old is now called my_new"):
+        assert b2luigi.get_setting("my_new", deprecated_keys=["my_old"]) == 1
+
+
+def test_new_names_give_no_warning() -> None:
+    """Scripts that use today's names hear nothing."""
+    b2luigi.set_setting("result_dir", "results")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert b2luigi.get_setting("result_dir") == "results"
+
+
+def _fail_with_new_settings() -> None:
+    with with_new_settings():
+        b2luigi.set_setting("queue", "inner")
+        raise RuntimeError
+
+
+def test_new_settings_are_left_behind_even_after_an_error() -> None:
+    """with_new_settings starts empty and restores what was there, also when its block fails."""
+    b2luigi.set_setting("queue", "outer")
+    with with_new_settings():
+        assert b2luigi.get_setting("queue") == "s"
+        b2luigi.set_setting("queue", "inner")
+    assert b2luigi.get_setting("queue") == "outer"
+    with pytest.raises(RuntimeError):
+        _fail_with_new_settings()
+    assert b2luigi.get_setting("queue") == "outer"

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from b2luigi.core.settings import get_setting, settings_files
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+
+
+def write_settings(folder: Path, **values: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "settings.json"
+    path.write_text(json.dumps(values))
+    return path
+
+
+def ours(tmp_path: Path) -> list[Path]:
+    """The files in use that this test made."""
+    return [path for path in settings_files() if tmp_path in path.parents]
+
+
+def test_the_nearest_file_wins_key_by_key(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two nested settings.json each key comes from the nearer file that has it."""
+    write_settings(script_folder, queue="outer", shell="zsh")
+    write_settings(script_folder / "sub", queue="inner")
+    monkeypatch.chdir(script_folder / "sub")
+    assert (get_setting("queue"), get_setting("shell")) == ("inner", "zsh")
+
+
+def test_the_current_folder_goes_before_that_of_the_script(
+    tmp_path: Path, script_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First the current folder and those above, then the script's folder and those above, each file once."""
+    here, above, script = (write_settings(tmp_path / name) for name in ("a/b", "a", "project"))
+    top = write_settings(tmp_path)
+    monkeypatch.chdir(here.parent)
+    assert ours(tmp_path) == [here, above, top, script]
+
+
+def test_no_script_means_only_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a notebook, which has no script, the current folder and those above are searched."""
+    write_settings(tmp_path / "project")
+    elsewhere = write_settings(tmp_path / "elsewhere")
+    monkeypatch.chdir(elsewhere.parent)
+    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    assert ours(tmp_path) == [elsewhere]
+
+
+def test_a_changed_file_is_read_again(script_folder: Path) -> None:
+    """A change of settings.json is seen at once, and so is a file that appears or goes."""
+    assert get_setting("queue") == "s"
+    path = write_settings(script_folder, queue="one")
+    assert get_setting("queue") == "one"
+    write_settings(script_folder, queue="three")
+    assert get_setting("queue") == "three"
+    path.unlink()
+    assert get_setting("queue") == "s"
+
+
+def test_a_replaced_file_of_same_size_and_time_is_read_again(script_folder: Path) -> None:
+    """A file put in place of another is a new file even if size and time are equal."""
+    path = write_settings(script_folder, queue="a")
+    os.utime(path, ns=(1, 1))
+    assert get_setting("queue") == "a"
+    other = write_settings(script_folder / "aside", queue="b")
+    os.utime(other, ns=(1, 1))
+    other.replace(path)
+    assert get_setting("queue") == "b"
+
+
+def test_the_file_named_is_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B2LUIGI_SETTINGS_JSON replaces the search."""
+    write_settings(tmp_path / "project", shell="zsh")
+    named = write_settings(tmp_path / "elsewhere", queue="named").rename(tmp_path / "mine.json")
+    monkeypatch.setenv("B2LUIGI_SETTINGS_JSON", str(named))
+    assert settings_files() == [named]
+    assert (get_setting("queue"), get_setting("shell")) == ("named", "bash")
+
+
+def test_a_named_file_that_is_absent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong B2LUIGI_SETTINGS_JSON is told instead of running without settings."""
+    monkeypatch.setenv("B2LUIGI_SETTINGS_JSON", "/not/there.json")
+    with pytest.raises(FileNotFoundError, match=r"B2LUIGI_SETTINGS_JSON names /not/there\.json"):
+        get_setting("queue")
+
+
+def test_files_of_the_submit_host_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a job, the submit host's files that exist here come first, in their order, then the search."""
+    found = write_settings(tmp_path / "project", queue="found")
+    second, first = (write_settings(tmp_path / name, queue=name) for name in ("second", "first"))
+    listed = [str(first), str(tmp_path / "not_here.json"), str(second)]
+    monkeypatch.setenv("B2LUIGI_SETTINGS_FILES", os.pathsep.join(listed))
+    assert ours(tmp_path) == [first, second, found]
+    assert get_setting("queue") == "first"
+
+
+def test_bad_json_is_told_with_its_place(script_folder: Path) -> None:
+    """A typing error in settings.json is told with file, line and column."""
+    path = script_folder / "settings.json"
+    path.write_text('{\n  "queue": l\n}')
+    with pytest.raises(ValueError, match=r"settings\.json, line 2, column 12: not valid JSON"):
+        get_setting("queue")
+
+
+def test_bytes_that_are_no_text_are_told_with_their_place(script_folder: Path) -> None:
+    """A settings.json in another encoding than UTF-8 is told with file, line and column."""
+    (script_folder / "settings.json").write_bytes(b'{\n "a": "\xff"}')
+    with pytest.raises(ValueError, match=r"settings\.json, line 2, column 8: not text in UTF-8"):
+        get_setting("queue")
+
+
+def test_a_list_is_no_settings_file(script_folder: Path) -> None:
+    """The content has to be one JSON object."""
+    (script_folder / "settings.json").write_text('["queue"]')
+    with pytest.raises(ValueError, match=r"settings\.json, line 1, column 1: a JSON object .* not a list"):
+        get_setting("queue")
+
+
+def test_a_file_is_not_read_when_the_task_or_set_setting_has_the_key(script_folder: Path) -> None:
+    """A value found earlier does not depend on what the files say."""
+    (script_folder / "settings.json").write_text("broken")
+    assert get_setting("queue", task=type("Task", (), {"queue": "l"})()) == "l"
+
+
+def test_a_folder_of_that_name_is_passed_over(script_folder: Path) -> None:
+    """Only files are settings files."""
+    (script_folder / "settings.json").mkdir()
+    assert get_setting("queue") == "s"
+
+
+def test_a_current_folder_that_is_gone_is_no_error(
+    script_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When somebody removed the folder we are in, the script's folder is still searched."""
+    write_settings(script_folder, queue="script")
+    gone = script_folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert get_setting("queue") == "script"
+
+
+@AS_ROOT
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
+def test_a_strangers_file_where_others_may_write_is_refused(script_folder: Path, mode: int) -> None:
+    """Settings name programs to run, so a file that anybody could have put there is refused by name."""
+    path = write_settings(script_folder, executable=["evil"])
+    os.chown(path, 12345, -1)
+    script_folder.chmod(mode)
+    with pytest.raises(PermissionError, match=r"project/settings\.json belongs to another user"):
+        get_setting("executable")
+
+
+@AS_ROOT
+def test_a_strangers_file_in_a_closed_folder_is_used(script_folder: Path) -> None:
+    """A colleague's project that nobody else can write to is used as it is."""
+    os.chown(write_settings(script_folder, queue="l"), 12345, -1)
+    script_folder.chmod(0o755)
+    assert get_setting("queue") == "l"
+
+
+@AS_ROOT
+def test_a_strangers_file_can_be_named(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Naming the file is how a user says that he trusts it."""
+    path = write_settings(script_folder, queue="l")
+    os.chown(path, 12345, -1)
+    script_folder.chmod(0o777)
+    monkeypatch.setenv("B2LUIGI_SETTINGS_JSON", str(path))
+    assert get_setting("queue") == "l"

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import luigi
+import pytest
+
+import b2luigi
+from b2luigi.core.task import NotCompletedTask
+
+
+class Number(b2luigi.Task):
+    number = b2luigi.IntParameter()
+
+    def output(self) -> Iterator[Any]:
+        yield self.add_to_output("number.txt")
+        yield self.add_to_output("log.txt")
+
+    def run(self) -> None:
+        for path in self.get_all_output_file_names():
+            Path(path).write_text(str(self.number))
+
+
+class PlainLuigi(luigi.Task):
+    def output(self) -> luigi.LocalTarget:
+        return luigi.LocalTarget("/data/plain.txt")
+
+
+class Sum(b2luigi.Task):
+    def requires(self) -> Iterator[Any]:
+        for number in range(3):
+            yield self.clone(Number, number=number)
+        yield PlainLuigi()
+
+
+class FromDict(b2luigi.Task):
+    def requires(self) -> dict[str, Any]:
+        return {"low": (Number(number=number) for number in (1, 2)), "high": Number(number=9)}
+
+
+class One(b2luigi.Task):
+    def requires(self) -> luigi.Task:
+        return PlainLuigi()
+
+
+def paths(folder: Path, name: str, *numbers: int) -> list[str]:
+    return [f"{folder}/number={number}/{name}" for number in numbers]
+
+
+def test_output_file_names(script_folder: Path) -> None:
+    """Outputs are found by the name they were added with."""
+    assert Number(number=3).get_output_file_name("log.txt") == f"{script_folder}/number=3/log.txt"
+    assert list(Number(number=3).get_all_output_file_names()) == [
+        f"{script_folder}/number=3/number.txt",
+        f"{script_folder}/number=3/log.txt",
+    ]
+
+
+def test_an_unknown_output_is_told_with_those_there_are() -> None:
+    """A name that was misspelled is an error with the names to choose from."""
+    with pytest.raises(
+        KeyError, match=r"Number: there is no output called 'lg\.txt'; there is 'number\.txt', 'log\.txt'"
+    ):
+        Number(number=3).get_output_file_name("lg.txt")
+    with pytest.raises(KeyError, match="there is none at all"):
+        Sum().get_output_file_name("x")
+
+
+def test_outputs_in_any_nesting() -> None:
+    """Outputs may be yielded, returned, listed or merged into one dict."""
+
+    class Nested(b2luigi.Task):
+        result_dir = "/r"
+
+        def output(self) -> Any:
+            return [{**self.add_to_output("a"), **self.add_to_output("b")}, [self.add_to_output("c")]]
+
+    assert list(Nested().get_all_output_file_names()) == ["/r/a", "/r/b", "/r/c"]
+    assert Nested().get_output_file_name("c") == "/r/c"
+
+
+def test_two_outputs_of_one_name_can_not_be_asked_for_by_it() -> None:
+    """Instead of choosing one of two files the error says how to tell them apart."""
+
+    class Twice(b2luigi.Task):
+        def output(self) -> Iterator[Any]:
+            yield self.add_to_output("f", result_dir="/a")
+            yield self.add_to_output("f", result_dir="/b")
+
+    assert list(Twice().get_all_output_file_names()) == ["/a/f", "/b/f"]
+    with pytest.raises(ValueError, match="2 outputs are called 'f'"):
+        Twice().get_output_file_name("f")
+
+
+def test_the_target_class_can_be_chosen() -> None:
+    """By argument, by setting with its arguments, else LocalTarget; arguments of the call win."""
+
+    class Mine(b2luigi.LocalTarget):
+        def __init__(self, path: str, flavour: str = "", size: int = 0) -> None:
+            super().__init__(path)
+            self.flavour, self.size = flavour, size
+
+    task = Number(number=1)
+    assert type(task.add_to_output("f")["f"]) is b2luigi.LocalTarget
+    assert type(task.add_to_output("f", luigi.LocalTarget)["f"]) is luigi.LocalTarget
+    b2luigi.set_setting("default_task_target_class", Mine)
+    b2luigi.set_setting("target_class_kwargs", {"flavour": "sweet", "size": 1})
+    target = task.add_to_output("f", size=2)["f"]
+    assert (type(target), target.flavour, target.size) == (Mine, "sweet", 2)
+
+
+def test_a_result_folder_for_one_output() -> None:
+    """add_to_output can put one file elsewhere."""
+    assert Number(number=1).add_to_output("f", result_dir="/scratch")["f"].path == "/scratch/number=1/f"
+
+
+def test_input_file_names(script_folder: Path) -> None:
+    """Outputs of equal name from several required tasks are one list; plain luigi outputs go by file name."""
+    assert Sum().get_input_file_names() == {
+        "number.txt": paths(script_folder, "number.txt", 0, 1, 2),
+        "log.txt": paths(script_folder, "log.txt", 0, 1, 2),
+        "plain.txt": ["/data/plain.txt"],
+    }
+    assert Sum().get_input_file_names("log.txt") == paths(script_folder, "log.txt", 0, 1, 2)
+    assert len(list(Sum().get_all_input_file_names())) == 7
+
+
+def test_an_unknown_input_is_told_with_those_there_are() -> None:
+    """A name no required task has is an error with the names to choose from."""
+    with pytest.raises(
+        KeyError, match=r"Sum: there is no input called 'x'; there is 'number.txt', .*'plain.txt'"
+    ):
+        Sum().get_input_file_names("x")
+
+
+def test_inputs_by_requirement(script_folder: Path) -> None:
+    """A dict of requirements, also of generators, can be asked for one of its entries or for all."""
+    task = FromDict()
+    assert task.get_input_file_names_from_dict("low") == {
+        "number.txt": paths(script_folder, "number.txt", 1, 2),
+        "log.txt": paths(script_folder, "log.txt", 1, 2),
+    }
+    assert task.get_input_file_names_from_dict("high", "log.txt") == paths(script_folder, "log.txt", 9)
+    assert task.get_input_file_names("log.txt") == paths(script_folder, "log.txt", 1, 2, 9)
+
+
+def test_unknown_requirements_are_told() -> None:
+    """A requirement that is not there is named with those that are; one without dict needs a dict."""
+    with pytest.raises(KeyError, match="no requirement called 'mid'; there is 'low', 'high'"):
+        FromDict().get_input_file_names_from_dict("mid")
+    with pytest.raises(TypeError, match="has to return a dict"):
+        Sum().get_input_file_names_from_dict("low")
+
+
+def test_the_one_input_file() -> None:
+    """get_input_file_name is for tasks with exactly one input file, in all or of that name."""
+    assert One().get_input_file_name() == "/data/plain.txt"
+    assert Sum().get_input_file_name("plain.txt") == "/data/plain.txt"
+    with pytest.raises(ValueError, match=r"there are 3 input files called 'log\.txt', not one"):
+        Sum().get_input_file_name("log.txt")
+    with pytest.raises(ValueError, match="there are 0 input files, not one"):
+        Number(number=1).get_input_file_name()
+
+
+def test_targets_of_inputs() -> None:
+    """The targets themselves can be had by name, too."""
+    assert [target.path for target in Sum()._get_input_targets("plain.txt")] == ["/data/plain.txt"]
+
+
+def build(*tasks: luigi.Task) -> bool:
+    return bool(luigi.build(list(tasks), local_scheduler=True, log_level="CRITICAL"))
+
+
+def test_output_folders_are_there_when_run_starts(script_folder: Path) -> None:
+    """Luigi itself runs our tasks, and run() may open its outputs at once."""
+    assert build(Number(number=5))
+    assert (script_folder / "number=5" / "log.txt").read_text() == "5"
+
+
+def test_no_folders_for_what_somebody_else_makes(script_folder: Path) -> None:
+    """An external task is only checked."""
+
+    class FromOutside(b2luigi.ExternalTask):
+        def output(self) -> Iterator[Any]:
+            yield self.add_to_output("sub/f")
+
+    task = FromOutside()
+    assert task.run is None
+    task.trigger_event(luigi.Event.START, task)
+    assert list(script_folder.iterdir()) == []
+
+
+def test_a_wrapper_is_complete_with_what_it_wraps(script_folder: Path) -> None:
+    """A WrapperTask is luigi's, with our methods."""
+
+    class All(b2luigi.WrapperTask):
+        def requires(self) -> Iterator[Any]:
+            yield Number(number=1)
+
+    assert not All().complete()
+    assert build(All())
+    assert All().complete()
+    assert isinstance(All(), b2luigi.Task)
+    assert isinstance(All(), luigi.WrapperTask)
+
+
+class Chain(NotCompletedTask):
+    """Task n requires task n - 1; those in `missing` have no output, at `stop` the search ends."""
+
+    number = b2luigi.IntParameter()
+    missing: frozenset[int] = frozenset()
+    stop = -1
+    asked: list[int]
+
+    @property
+    def check_complete(self) -> bool:  # type: ignore[override]
+        return self.number != Chain.stop
+
+    def requires(self) -> list[Any]:
+        return [Chain(number=self.number - 1)] if self.number else []
+
+    def output(self) -> Any:
+        return luigi.LocalTarget("/not/there" if self.number in Chain.missing else "/")
+
+
+def test_not_completed_task_looks_upwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is complete only if all above it are, up to one that ends the search."""
+    assert Chain(number=5).complete()
+    monkeypatch.setattr(Chain, "missing", frozenset({2}))
+    assert not Chain(number=5).complete()
+    monkeypatch.setattr(Chain, "stop", 3)
+    assert Chain(number=5).complete()
+    monkeypatch.setattr(Chain, "stop", 2)
+    assert not Chain(number=5).complete()
+
+
+def test_not_completed_task_in_a_long_chain() -> None:
+    """A chain of 10,000 is no problem."""
+    assert Chain(number=10_000).complete()
+
+
+def test_not_completed_task_asks_others_as_they_are() -> None:
+    """Tasks of other classes answer for themselves."""
+
+    class Done(luigi.Task):
+        def complete(self) -> bool:
+            return True
+
+    class Below(NotCompletedTask):
+        def requires(self) -> Any:
+            return Done()
+
+        def output(self) -> Any:
+            return luigi.LocalTarget("/")
+
+    class FarBelow(NotCompletedTask):
+        def requires(self) -> Any:
+            return [Below(), PlainLuigi()]
+
+        def output(self) -> Any:
+            return luigi.LocalTarget("/")
+
+    assert Below().complete()
+    assert not FarBelow().complete()
