@@ -1,0 +1,64 @@
+"""What a node is told of its task, and how it becomes the same task again."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import luigi
+
+
+def describe(task: luigi.Task) -> dict[str, Any]:
+    """Everything `rebuild` needs, as plain data. `parameters` is None where only the task graph has the task.
+
+    The task id does not tell: it is made of serialised values, so that a 3 in a plain `Parameter` comes back as
+    "3" with the same id. So each value is taken there and back here, and compared with its type.
+    """
+    cls = type(task)
+    faithful = _find_class(cls.__module__, cls.__qualname__) is cls
+    return {
+        "task_id": task.task_id,
+        "module": cls.__module__,
+        "class": cls.__qualname__,
+        "parameters": _parameters(task) if faithful else None,
+    }
+
+
+def rebuild(description: Mapping[str, Any]) -> luigi.Task | None:
+    """The task of a description; None if it can not be rebuilt from it, and has to be looked for in the graph."""
+    texts = description.get("parameters")
+    cls = _find_class(description["module"], description["class"]) if texts is not None else None
+    if cls is None or texts is None:
+        return None
+    task = cls(**{name: parameter.parse(texts[name]) for name, parameter in cls.get_params() if name in texts})
+    return task if task.task_id == description["task_id"] else None
+
+
+def _parameters(task: luigi.Task) -> dict[str, str] | None:
+    texts: dict[str, str] = {}
+    for name, parameter in task.get_params():
+        value = task.param_kwargs[name]
+        try:
+            texts[name] = parameter.serialize(value)
+            same = _same(parameter.normalize(parameter.parse(texts[name])), value)
+        except Exception:  # a parameter of the user's own may fail in any way
+            same = False
+        if not same or not isinstance(texts[name], str):
+            return None
+    return texts
+
+
+def _same(rebuilt: Any, value: Any) -> bool:
+    return type(rebuilt) is type(value) and bool(rebuilt == value)
+
+
+def _find_class(module: str, qualname: str) -> type[luigi.Task] | None:
+    try:
+        found: Any = sys.modules[module] if module in sys.modules else importlib.import_module(module)
+        for name in qualname.split("."):
+            found = getattr(found, name)
+    except (ImportError, AttributeError):
+        return None
+    return found if isinstance(found, type) and issubclass(found, luigi.Task) else None

@@ -1,0 +1,71 @@
+"""Ctrl-C and SIGTERM, kept away from the moments in which a job could be lost."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+from typing import Any
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+TERMINATED = 128 + signal.SIGTERM
+
+
+class Interrupts:
+    """While entered, both signals end the run: SIGINT as KeyboardInterrupt, SIGTERM as SystemExit(143).
+
+    Within `deferred` they wait until its end. Anywhere but on the main thread all of this does nothing, since
+    Python hands signals to the main thread only.
+    """
+
+    def __init__(self) -> None:
+        self._former: dict[signal.Signals, Any] = {}
+        self._depth = 0
+        self._came: int | None = None
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            self._former = {number: signal.signal(number, self._handle) for number in NUMBERS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        self._former = {}
+
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """No signal falls between a submission and its record."""
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if self._came is not None and not self._depth:
+                came, self._came = self._came, None
+                self._raise(came)
+
+    @contextlib.contextmanager
+    def ignored(self) -> Iterator[None]:
+        """A second Ctrl-C does not disturb the cleaning up after the first."""
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            self._came = None
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._depth:
+            self._came = number
+        else:
+            self._raise(number)
+
+    def _raise(self, number: int) -> None:
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(TERMINATED)

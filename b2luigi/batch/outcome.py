@@ -1,0 +1,217 @@
+"""What became of an attempt: the outcome its node left, and `judge`, the policy that weighs all evidence (pure)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from b2luigi.batch.model import Cause, JobInfo
+
+DONE, FAILED, PENDING, INTERRUPTED = "DONE", "FAILED", "PENDING", "interrupted"
+SIGNALLED = 128
+"""Exit codes above tell a signal."""
+STATUSES = (DONE, FAILED, PENDING, INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """luigi's result of a task, as its node saw it, without the task id."""
+
+    status: str
+    """DONE, FAILED, PENDING (new requirements) or interrupted (a signal; no verdict of its own)."""
+    explanation: Any = ""
+    """What `on_success` or `on_failure` returned, if JSON can hold it, else its repr."""
+    missing: tuple[str, ...] = ()
+    """Task ids of requirements that were not complete on the node."""
+    new_requirements: tuple[tuple[str, str, dict[str, str]], ...] = ()
+    """Requirements that `run` yielded: module, family and serialised parameters of each."""
+    node: str = ""
+
+    def to_json(self) -> str:
+        """The text of an outcome file."""
+        return json.dumps({"format": 1, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Outcome | None:
+        """Reads the text of an outcome file; None if it is not one (empty, cut short, another format)."""
+        try:
+            found = json.loads(text)
+            return cls(
+                status=_one_of(STATUSES, found["status"]),
+                explanation=found["explanation"],
+                missing=tuple(str(task_id) for task_id in found["missing"]),
+                new_requirements=tuple(
+                    (str(module), str(family), {str(k): v for k, v in params.items()})
+                    for module, family, params in found["new_requirements"]
+                ),
+                node=str(found["node"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What the job script left in the inbox when it ended."""
+
+    exit_code: int | None
+    has_outcome: bool
+    """Whether an outcome file was there on the node: if so, it is only a matter of time until we see it."""
+
+    @classmethod
+    def from_text(cls, text: str) -> Marker:
+        """Reads `<exit code> outcome` or `<exit code> none`; anything else tells only that the script ended."""
+        words = text.split()
+        if len(words) != 2 or not words[0].isdecimal():
+            return cls(None, False)
+        return cls(int(words[0]), words[1] == "outcome")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one attempt at one moment. Times in seconds."""
+
+    outcome: Outcome | None = None
+    marker: Marker | None = None
+    info: JobInfo | None = None
+    """The last word of the batch system, None if it never said any."""
+    gone: bool = False
+    """The batch system was asked, more than once, and no longer knows the job."""
+    ended_for: float = 0.0
+    """How long ago the first sign of the end was seen."""
+    grace: float = 60.0
+    """How late an outcome may be after the end of its job."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing can be said yet."""
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """The outcome stands."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Fail:
+    """The attempt is over and its work is not done."""
+
+    cause: Cause
+    what: str
+    """What happened, one sentence."""
+    advice: str
+    """What the user can do about it."""
+
+
+Verdict = Wait | Deliver | Fail
+
+ADVICE = {
+    Cause.cancelled: "If it was not you, ask your site; run the script again to submit the task anew.",
+    Cause.infrastructure: "Run the script again: tasks that are complete are not repeated.",
+    Cause.memory: "Ask the batch system for more memory in the settings of this task.",
+    Cause.time: "Ask the batch system for more time, or another queue, in the settings of this task.",
+    Cause.refused: "Correct the setting that the message names.",
+    Cause.ended: "Look into the log folder; running the job script by hand runs this task here and now.",
+}
+
+
+def judge(evidence: Evidence, complete: Callable[[], bool]) -> Verdict:
+    """The verdict on one attempt: the first rule that has an opinion decides.
+
+    `complete` tells whether the task's own outputs exist; it is asked only where nothing else can tell.
+    """
+    for rule in RULES:
+        verdict = rule(evidence, complete)
+        if verdict is not None:
+            return verdict
+    return Wait()
+
+
+def _by_outcome(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+    outcome = evidence.outcome
+    return Deliver(outcome) if outcome is not None and outcome.status != INTERRUPTED else None
+
+
+def _alive(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+    final = evidence.info is not None and evidence.info.status.is_final
+    return None if final or evidence.gone or evidence.marker is not None else Wait()
+
+
+def _outcome_on_its_way(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+    if evidence.outcome is not None or evidence.ended_for >= evidence.grace:
+        return None
+    promised = evidence.marker is not None and evidence.marker.has_outcome
+    return Wait() if promised or not _explained(evidence) else None
+
+
+def _ask_first(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+    """A job shot by a signal: who did it, and why, is for the batch system to say."""
+    known = evidence.gone or (evidence.info is not None and evidence.info.status.is_final)
+    if known or not wants_reason(evidence.marker) or evidence.ended_for >= evidence.grace:
+        return None
+    return Wait()
+
+
+def _by_batch_system(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+    info = evidence.info
+    if info is None or info.cause is None:
+        return None
+    return Fail(info.cause, f"the batch system says: {info.native}", ADVICE[info.cause])
+
+
+def _exit_zero(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+    if _exit_code(evidence) != 0:
+        return None
+    if complete():
+        return Deliver(Outcome(DONE))
+    if evidence.ended_for < evidence.grace:
+        return Wait()
+    what = "the job ended with exit code 0, but left no outcome, and the task is not complete"
+    return Fail(Cause.ended, what, ADVICE[Cause.ended])
+
+
+def _ended(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+    code = _exit_code(evidence)
+    if code is None:
+        said = f" (last word of the batch system: {evidence.info.native})" if evidence.info else ""
+        what = f"the job ended without an outcome and without an exit code{said}"
+        return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
+    if code > SIGNALLED:
+        what = f"the job was killed by signal {code - SIGNALLED} (exit code {code}) and left no outcome"
+        return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
+    return Fail(Cause.ended, f"the job ended with exit code {code} and left no outcome", ADVICE[Cause.ended])
+
+
+RULES = (_by_outcome, _alive, _outcome_on_its_way, _ask_first, _by_batch_system, _exit_zero, _ended)
+
+
+def wants_reason(marker: Marker | None) -> bool:
+    """True for a job that ended without an outcome in a way that its exit code does not explain."""
+    if marker is None or marker.has_outcome:
+        return False
+    return marker.exit_code is None or marker.exit_code > SIGNALLED
+
+
+def _exit_code(evidence: Evidence) -> int | None:
+    if evidence.marker is not None and evidence.marker.exit_code is not None:
+        return evidence.marker.exit_code
+    return evidence.info.exit_code if evidence.info is not None else None
+
+
+def _explained(evidence: Evidence) -> bool:
+    """Nothing more to wait for: the job script said that there is no outcome, or the system gave a cause."""
+    marker = evidence.marker
+    by_script = marker is not None and not marker.has_outcome and marker.exit_code is not None
+    by_system = evidence.info is not None and evidence.info.status.is_final and evidence.info.cause is not None
+    return bool(by_script or by_system)
+
+
+def _one_of(known: tuple[str, ...], word: Any) -> str:
+    if word not in known:
+        raise ValueError(word)
+    return str(word)

@@ -1,0 +1,161 @@
+"""BatchProcess: the three hooks with which a user adds a batch system of their own."""
+
+from __future__ import annotations
+
+import abc
+import logging
+import time
+import traceback
+from typing import Any, Protocol
+
+import luigi
+from luigi.event import Event
+from luigi.worker import TaskStatusReporter
+
+from b2luigi.batch.model import JobStatus
+from b2luigi.batch.outcome import DONE, FAILED
+from b2luigi.core.executable import create_cmd_from_task
+from b2luigi.core.paths import get_log_file_dir
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+
+class ResultQueue(Protocol):
+    """Where luigi waits for results."""
+
+    def put(self, obj: Any) -> None:
+        """Takes `(task id, status, explanation, missing, new requirements)`."""
+
+
+class BatchProcess(abc.ABC):
+    """A task that runs as a job; luigi polls it in place of a process.
+
+    To add a batch system, make a subclass with `start_job`, `get_job_status` and `kill_job` (or
+    `terminate_job`), and name it in the setting `process_class` of a task with `batch_system = "custom"`.
+    All three are called on the submit host. An exception in one of them fails this task and nothing else.
+
+    `self.task` is the task, `self.task_cmd` the words of the command that runs it. Usually you submit the file
+    that `b2luigi.core.executable.create_executable_wrapper(self.task)` returns, and send the output of the job to
+    `stdout` and `stderr` in `b2luigi.core.utils.get_log_file_dir(self.task)`.
+
+    `worker_timeout`: seconds after which luigi stops the job, counted from its start by `start_job`; 0 for never.
+    The task's own `worker_timeout` wins.
+    """
+
+    use_multiprocessing = False
+    story = ""
+    """What was told about its failure."""
+    exitcode = 0
+    """luigi looks here for the exit code of a process that died; what we know of a job is told by its result."""
+
+    def __init__(
+        self, task: luigi.Task, scheduler: Any, result_queue: ResultQueue, worker_timeout: float | None
+    ) -> None:
+        self.task = task
+        self.scheduler = scheduler
+        self.result_queue = result_queue
+        own = task.worker_timeout
+        self.worker_timeout: float | None = own if own is not None else worker_timeout
+        self.timeout_time: float | None = time.time() + self.worker_timeout if self.worker_timeout else None
+        self.status_reporter = TaskStatusReporter(scheduler, task.task_id, "", None)
+        self._started = self._terminated = self._done = False
+
+    # -- the hooks
+
+    @abc.abstractmethod
+    def start_job(self) -> None:
+        """Starts the job. Called once. When it returns, the job is taken as started or waiting."""
+
+    @abc.abstractmethod
+    def get_job_status(self) -> JobStatus:
+        """What the job is doing; called often, after `start_job` only, also when the job has ended.
+
+        `successful` and `aborted` end the task as done and failed, `idle` and `running` go on.
+        """
+
+    def kill_job(self) -> None:
+        """Stops the job. Called at most once, and only after `start_job`. Do not wait for the job to end."""
+        raise NotImplementedError(f"{type(self).__name__} has neither kill_job nor terminate_job.")
+
+    def terminate_job(self) -> None:
+        """Another name of `kill_job`; define either."""
+        self.kill_job()
+
+    # -- what luigi calls
+
+    @property
+    def task_cmd(self) -> list[str]:
+        """The words of the command that runs the task on the node."""
+        return create_cmd_from_task(self.task)
+
+    def run(self) -> None:
+        """Starts the job; never raises."""
+        try:
+            self._started = True
+            self.start_job()
+        except Exception:
+            self._hook_failed("start_job")
+
+    def is_alive(self) -> bool:
+        """Whether the job goes on; puts its result on luigi's queue when it ended. Never raises."""
+        if self._started and not self._done:
+            try:
+                self._look()
+            except Exception:
+                self._hook_failed("get_job_status")
+                self.terminate()
+        return self._started and not self._done
+
+    def terminate(self) -> None:
+        """Stops the job; never raises. A job that was not started, or was stopped before, is left alone."""
+        self._done = True
+        if not self._started or self._terminated:
+            return
+        self._terminated = True
+        try:
+            self.terminate_job()
+        except Exception:
+            logger.exception("The job of %s could not be stopped; please look after it.", self.task.task_id)
+
+    def finish(
+        self, status: str, explanation: Any = "", missing: list[str] | None = None, new_requirements: Any = None
+    ) -> None:
+        """Puts the result of the task on luigi's queue, once."""
+        if not self._done:
+            self._done = True
+            self.result_queue.put((self.task.task_id, status, explanation, missing or [], new_requirements or []))
+
+    def fail(
+        self, story: str, *, explanation: Any = None, missing: list[str] | None = None, died: bool = False
+    ) -> None:
+        """Ends the task as failed, and tells the story on the console.
+
+        `explanation`: what luigi's scheduler is told, if not the story.
+        `died`: luigi's handlers of a process that died are to hear of it.
+        """
+        if self._done:
+            return
+        self.story = story
+        logger.error("%s", story)
+        if died:
+            self.task.trigger_event(Event.PROCESS_FAILURE, self.task, story)
+        self.finish(FAILED, story if explanation is None else explanation, missing)
+
+    def _look(self) -> None:
+        status = self.get_job_status()
+        if not isinstance(status, JobStatus):
+            raise TypeError(f"get_job_status has to return a JobStatus, but it returned {status!r}.")
+        if status is JobStatus.successful:
+            self.finish(DONE)
+        elif status is JobStatus.aborted:
+            self.fail(f"The job of task {self.task} was aborted. {self._where()}", died=True)
+
+    def _hook_failed(self, hook: str) -> None:
+        name = type(self).__name__
+        self.fail(f"{name}.{hook} failed for task {self.task}. {self._where()}\n{traceback.format_exc()}")
+
+    def _where(self) -> str:
+        try:
+            return f"Its log folder is {get_log_file_dir(self.task)}"
+        except Exception:
+            return ""

@@ -1,0 +1,292 @@
+"""ClusterProcess: a task as a job in a `Queue`, from its claim to the verdict on it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import platform
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import luigi
+from luigi.task_register import load_task
+
+from b2luigi.batch.attempt import Attempt, Inbox, look_again, read_outcome
+from b2luigi.batch.description import describe
+from b2luigi.batch.failure import Failure, last_lines, tail, tell
+from b2luigi.batch.model import JobSpec, JobStatus
+from b2luigi.batch.outcome import (
+    DONE,
+    FAILED,
+    PENDING,
+    Deliver,
+    Evidence,
+    Fail,
+    Marker,
+    Outcome,
+    judge,
+    wants_reason,
+)
+from b2luigi.batch.processes.base import BatchProcess
+from b2luigi.batch.ticket import Queue, Ticket
+from b2luigi.core.executable import create_executable_wrapper, inputs_of
+from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
+from b2luigi.core.settings import get_merged_setting, get_setting
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+FINISHED = "Tasks that are complete are not repeated when you run the script again."
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the jobs of one run share."""
+
+    inbox: Inbox
+    worker: Mapping[str, Any]
+    """The values of luigi's section [worker] that matter on the node."""
+    clock: Callable[[], float] = time.monotonic
+
+
+class ClusterProcess(BatchProcess):
+    """A task as a job in a queue. The worker gives queue and run by `connect`, after construction."""
+
+    batch_system: ClassVar[str | None] = None
+    """Name of the batch system for subclasses that are bound to one; None takes the setting of the task."""
+
+    queue: Queue
+    shared: Run
+    ticket: Ticket | None = None
+    attempt: Attempt | None = None
+    _ended_at: float | None = None
+    _noted = False
+
+    def connect(self, queue: Queue, shared: Run) -> None:
+        """Says where the job goes; called once, before `run`."""
+        self.queue, self.shared = queue, shared
+
+    # -- hooks
+
+    def start_job(self) -> None:
+        """Claims an attempt, writes the job script, hands the job in; returns at once."""
+        setting = _settings_of(self.task)
+        options = self.queue.options(setting)
+        spec = self._spec(setting, options)
+        self.queue.check(spec)
+        self.ticket = self.queue.submit(spec)
+
+    def get_job_status(self) -> JobStatus:
+        """What is known of the job by now; asks nobody."""
+        info = self.ticket.info if self.ticket is not None else None
+        return info.status if info is not None else JobStatus.idle
+
+    def kill_job(self) -> None:
+        """Takes the job out of its batch system, with the next command that does so."""
+        if self.ticket is not None:
+            self.queue.cancel([self.ticket])
+            self._close("stopped")
+
+    # -- the life of the job
+
+    @property
+    def token(self) -> str:
+        """Names the attempt; empty before it is claimed."""
+        return self.attempt.token if self.attempt is not None else ""
+
+    @property
+    def is_ending(self) -> bool:
+        """There was a sign that the job ended, and no verdict yet."""
+        return self._ended_at is not None and not self._done
+
+    @property
+    def is_over(self) -> bool:
+        """The verdict was given, or the job was stopped."""
+        return self._done
+
+    def look(self, marker: Marker | None = None) -> None:
+        """Weighs what is known, and ends the task if that is enough. Never raises.
+
+        `marker`: what the job script left in the inbox, if it did.
+        """
+        if self._done or self.ticket is None:
+            return
+        try:
+            self._weigh(self.ticket, marker)
+        except Exception:
+            self._hook_failed("look")
+            self.terminate()
+
+    def _look(self) -> None:
+        """luigi's poll: news comes by `look`."""
+
+    def _spec(self, setting: Callable[[str], Any], options: Mapping[str, Any]) -> JobSpec:
+        carried = self.queue.carries_files and bool(options.get("transfer_files"))
+        folder, log_folder = Path(get_task_file_dir(self.task)), Path(get_log_file_dir(self.task))
+        log_folder.mkdir(parents=True, exist_ok=True)
+        inbox = self.shared.inbox.open()
+        description = {**describe(self.task), "worker": dict(self.shared.worker)}
+        script = create_executable_wrapper(self.task, inbox=inbox, carried=carried, description=description)
+        self.attempt = Attempt.claim(folder, self._facts(script, inbox))
+        return JobSpec(
+            token=self.token,
+            name=f"{_job_name(setting, self.task)}-{self.token}",
+            script=Path(script),
+            folder=folder,
+            log_folder=log_folder,
+            inbox=inbox,
+            options=options,
+            inputs=inputs_of(self.task) if carried else (),
+        )
+
+    def _facts(self, script: str, inbox: Path) -> dict[str, Any]:
+        return {
+            "task_id": self.task.task_id,
+            "class": f"{type(self.task).__module__}.{type(self.task).__qualname__}",
+            "batch_system": self.queue.name,
+            "submit_host": platform.node(),
+            "inbox": str(inbox),
+            "script": hashlib.sha256(Path(script).read_bytes()).hexdigest(),
+            "python": platform.python_version(),
+            "luigi": luigi.__version__,
+        }
+
+    def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
+        if ticket.refused:
+            self._refused(ticket)
+            return
+        self._note_job_id(ticket)
+        outcome = read_outcome(ticket.spec.outcome)
+        if outcome is None and self._sees_end(ticket, marker):
+            look_again(ticket.spec.folder)
+            outcome = read_outcome(ticket.spec.outcome)
+        if wants_reason(marker) and outcome is None:
+            self.queue.hurry(ticket)
+        verdict = judge(self._evidence(ticket, marker, outcome), self.task.complete)
+        if isinstance(verdict, Deliver):
+            self._deliver(ticket, verdict.outcome)
+        elif isinstance(verdict, Fail):
+            self._died(ticket, verdict)
+
+    def _sees_end(self, ticket: Ticket, marker: Marker | None) -> bool:
+        final = ticket.info is not None and ticket.info.status.is_final
+        ended = marker is not None or ticket.gone or final
+        if ended and self._ended_at is None:
+            self._ended_at = self.shared.clock()
+        return ended
+
+    def _evidence(self, ticket: Ticket, marker: Marker | None, outcome: Outcome | None) -> Evidence:
+        return Evidence(
+            outcome=outcome,
+            marker=marker,
+            info=ticket.info,
+            gone=ticket.gone,
+            ended_for=self.shared.clock() - self._ended_at if self._ended_at is not None else 0.0,
+            grace=float(get_setting("result_grace", task=self.task)),
+        )
+
+    def _note_job_id(self, ticket: Ticket) -> None:
+        if ticket.job_id is not None and not self._noted and self.attempt is not None:
+            self._noted = True
+            self.attempt.note(job_id=ticket.job_id, submitted=time.time())
+            logger.info("%s is %s job %s", self.task.task_id, self.queue.name, ticket.job_id)
+
+    # -- verdicts
+
+    def _deliver(self, ticket: Ticket, outcome: Outcome) -> None:
+        problem = _first_unloadable(outcome) if outcome.status == PENDING else ""
+        if outcome.status == FAILED:
+            self._failed_on_node(ticket, outcome)
+        elif problem:
+            advice = "A task that run() yields has to be importable here, and to accept its parameters as text."
+            what = "it yielded a requirement that can not be loaded"
+            self.fail(self._story(ticket, outcome.node, what, advice, problem))
+        else:
+            self.finish(outcome.status, outcome.explanation, list(outcome.missing), list(outcome.new_requirements))
+        self._close(FAILED if problem else outcome.status, outcome)
+
+    def _failed_on_node(self, ticket: Ticket, outcome: Outcome) -> None:
+        words = str(outcome.explanation)
+        last = last_lines(words).rpartition("\n")[2].strip()
+        advice = f"{FINISHED} To run this one task here and now: {ticket.spec.script}"
+        story = self._story(ticket, outcome.node, last or "no explanation", advice, words)
+        self.fail(story, explanation=outcome.explanation, missing=list(outcome.missing))
+
+    def _died(self, ticket: Ticket, verdict: Fail) -> None:
+        info = ticket.info
+        if info is not None and info.lingers:
+            self.queue.cancel([ticket])
+        self._collect_logs(ticket.spec)
+        words = tail([ticket.spec.log_folder / "stderr", ticket.spec.report])
+        advice = f"{verdict.advice} {FINISHED}"
+        self.fail(self._story(ticket, info.node if info else None, verdict.what, advice, words), died=True)
+        self._close(verdict.cause.name)
+
+    def _refused(self, ticket: Ticket) -> None:
+        name = self.queue.name
+        advice = f"Correct the setting of this task for {name} that the message is about."
+        what = f"{name} did not take the job"
+        self.fail(self._story(ticket, None, what, advice, ticket.refused))
+        self._close("refused")
+
+    def _story(self, ticket: Ticket, node: str | None, what: str, advice: str, words: str) -> str:
+        failure = Failure(
+            task=self.task,
+            what=what,
+            advice=advice,
+            batch_system=self.queue.name,
+            job_id=ticket.job_id,
+            node=node or (ticket.info.node if ticket.info else None),
+            log_folder=ticket.spec.log_folder,
+            last_words=last_lines(words),
+        )
+        return tell(failure)
+
+    # -- what is left behind
+
+    def _close(self, end: str, outcome: Outcome | None = None) -> None:
+        ticket, attempt = self.ticket, self.attempt
+        if ticket is None or attempt is None:
+            return
+        self.queue.release(ticket)
+        self.shared.inbox.remove(self.token)
+        self._collect_logs(ticket.spec)
+        with contextlib.suppress(OSError):
+            attempt.note(ended=time.time(), end=end, outcome=asdict(outcome) if outcome is not None else None)
+            ticket.spec.outcome.unlink(missing_ok=True)
+            attempt.drop_predecessors()
+            if end == DONE:
+                ticket.spec.report.unlink(missing_ok=True)
+
+    def _collect_logs(self, spec: JobSpec) -> None:
+        """Logs that came home with the other files of a job."""
+        for name in ("stdout", "stderr"):
+            with contextlib.suppress(OSError):
+                os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
+
+
+def _settings_of(task: luigi.Task) -> Callable[[str], Any]:
+    """Settings of one task; dictionaries of options are merged, the task's own entries winning."""
+
+    def setting(key: str) -> Any:
+        return get_merged_setting(key, task) if key.endswith("_settings") else get_setting(key, task=task)
+
+    return setting
+
+
+def _job_name(setting: Callable[[str], Any], task: luigi.Task) -> str:
+    return re.sub(r"[^\w.:+@-]", "_", str(setting("job_name") or task.get_task_family()))[:100]
+
+
+def _first_unloadable(outcome: Outcome) -> str:
+    for module, family, parameters in outcome.new_requirements:
+        try:
+            load_task(module, family, parameters)
+        except Exception as error:
+            return f"{module}.{family}: {type(error).__name__}: {error}"
+    return ""

@@ -1,0 +1,130 @@
+"""JobQueue: one live batch system, moved a little at each look of the loop; it never blocks it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from b2luigi.batch.cancellations import Cancellations
+from b2luigi.batch.command import Running, start
+from b2luigi.batch.model import Accepted, Command, JobSpec, Refused, Submitted
+from b2luigi.batch.questions import Questions
+from b2luigi.batch.submissions import Submissions
+from b2luigi.batch.system import BatchSystem, Setting
+from b2luigi.batch.ticket import Ticket
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+
+class JobQueue:
+    """The jobs of this run in one batch system.
+
+    `start` runs commands, `clock` gives seconds, `sleep` waits for some: tests replace them.
+    `poll_interval`: seconds, the longest wait between two queries.
+    """
+
+    def __init__(
+        self,
+        system: BatchSystem,
+        *,
+        start: Callable[[Command], Running] = start,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        poll_interval: float = 60.0,
+    ) -> None:
+        self.name, self.carries_files = system.name, system.carries_files
+        self._system, self._clock, self._sleep = system, clock, sleep
+        self._submissions = Submissions(system, start, clock)
+        self._questions = Questions(system, start, clock, poll_interval)
+        self._cancellations = Cancellations(system, start)
+
+    def options(self, setting: Setting) -> Mapping[str, Any]:
+        """The settings of one task that this system cares about. Raises ValueError, naming the setting."""
+        return self._system.options(setting)
+
+    def check(self, spec: JobSpec) -> None:
+        """Raises ValueError for a job this system could not carry as it is."""
+        self._system.check(spec)
+
+    def submit(self, spec: JobSpec) -> Ticket:
+        """Hands a job in; it is sent at the next `step`, together with others of equal options."""
+        ticket = Ticket(spec)
+        self._submissions.add(ticket)
+        return ticket
+
+    def step(self) -> list[Ticket]:
+        """Moves everything a little without waiting for anything; returns the tickets with news."""
+        news = self._read_submissions()
+        news += self._questions.read()
+        news += [self._refused(ticket, text) for ticket, text in self._submissions.send()]
+        self._questions.ask()
+        self._cancellations.step()
+        return news
+
+    def hurry(self, ticket: Ticket) -> None:
+        """Asks for this job soon: it looks as if it had ended."""
+        self._questions.hurry()
+
+    def cancel(self, tickets: Iterable[Ticket]) -> None:
+        """Removes jobs from the batch system; those not sent yet are just dropped."""
+        for ticket in tickets:
+            if not ticket.cancelled:
+                ticket.cancelled = True
+                if ticket.job_id is not None:
+                    self._cancellations.add([ticket])
+
+    def release(self, ticket: Ticket) -> None:
+        """Forgets a job that was judged."""
+        self._questions.forget(ticket)
+
+    def close(self, patience: float) -> list[Ticket]:
+        """Cancels all jobs and waits, at most `patience` seconds, until the batch system took that.
+
+        Submit commands under way are waited for first, so that their jobs can be cancelled, too.
+        Returns the tickets of jobs that may be left in the batch system.
+        """
+        self._submissions.drop_waiting()
+        end = self._clock() + patience
+        while self._submissions.under_way and self._clock() < end:
+            self._read_submissions()
+            self._sleep(0.01)
+        self.cancel(list(self._questions.live.values()))
+        while self._cancellations.pending and self._clock() < end:
+            self._cancellations.step()
+            self._sleep(0.01)
+        doubtful = [*self._submissions.under_way, *self._questions.unsure]
+        return [*doubtful, *self._cancellations.pending, *self._cancellations.given_up]
+
+    def _read_submissions(self) -> list[Ticket]:
+        results = list(self._submissions.read())
+        return [ticket for ticket, result in results if self._settle(ticket, result)]
+
+    def _settle(self, ticket: Ticket, result: Submitted) -> bool:
+        """True if there is something to tell."""
+        if isinstance(result, Accepted):
+            self._accept(ticket, result.job_id)
+        elif isinstance(result, Refused):
+            self._refused(ticket, result.text)
+        else:
+            self._doubt(ticket, result.text)
+            return False
+        return True
+
+    def _accept(self, ticket: Ticket, job_id: str) -> None:
+        ticket.job_id = job_id
+        self._questions.add(ticket)
+        if ticket.cancelled:
+            self._cancellations.add([ticket])
+
+    def _refused(self, ticket: Ticket, text: str) -> Ticket:
+        ticket.refused = text
+        return ticket
+
+    def _doubt(self, ticket: Ticket, text: str) -> None:
+        logger.warning(
+            "%s may or may not have taken %s; looking for it. It said: %s", self.name, ticket.spec.name, text
+        )
+        ticket.refused = text
+        self._questions.doubt(ticket)

@@ -1,0 +1,164 @@
+"""The node: rebuild the one task, run it through luigi's own `TaskProcess`, leave the outcome."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import luigi
+from luigi.task import flatten
+from luigi.worker import ContextManagedTaskProcess
+
+from b2luigi.batch.description import rebuild
+from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome
+from b2luigi.core.executable import OUTCOME_VARIABLE, SCRIPT_VARIABLE, read_description
+from b2luigi.core.files import write_aside
+from b2luigi.core.graph import find_task, nearest_task_ids
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+EXIT_CODES = {DONE: 0, PENDING: 0, FAILED: 1, INTERRUPTED: 130}
+
+
+def run_one(tasks: Sequence[luigi.Task], task_id: str) -> int:
+    """Runs the task with this id, here and now, and returns the exit code for the process: 0 if it went well.
+
+    `tasks`: those given to `process`; the task is looked for in their graph if the job script can not tell all.
+    Called from a job script with a token, it leaves the outcome in the file that the job script names.
+    """
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    # Taken out of the environment: a script that the task itself starts is a run of its own.
+    told = {name: os.environ.pop(name, "") for name in (SCRIPT_VARIABLE, OUTCOME_VARIABLE)}
+    outcome = _run(tasks, task_id, told[SCRIPT_VARIABLE])
+    if told[OUTCOME_VARIABLE]:
+        write_aside(Path(told[OUTCOME_VARIABLE]), outcome.to_json(), 0o600)
+    return EXIT_CODES[outcome.status]
+
+
+def _run(tasks: Sequence[luigi.Task], task_id: str, script: str) -> Outcome:
+    try:
+        description = _description(script, task_id)
+        task = _find(tasks, task_id, description)
+    except Exception as error:
+        logger.error("%s", error, exc_info=not isinstance(error, LookupError))
+        return _failed(f"{traceback.format_exc()}")
+    return _checked(task, _run_task(task, description.get("worker", {})))
+
+
+def _description(script: str, task_id: str) -> Mapping[str, Any]:
+    if not script:
+        return {}
+    description = read_description(Path(script))
+    # Another id was asked for by hand, by way of `task_cmd_additional_args`, say.
+    return description if description["task_id"] == task_id else {}
+
+
+def _find(tasks: Sequence[luigi.Task], task_id: str, description: Mapping[str, Any]) -> luigi.Task:
+    task = _rebuilt(description) if description else None
+    task = task if task is not None else find_task(tasks, task_id)
+    if task is None:
+        near = nearest_task_ids(tasks, task_id)
+        raise LookupError(
+            f"There is no task {task_id} in the task graph of this script. The nearest are: {', '.join(near)}. "
+            "If the task was there when the job was submitted: requires() has to give the same tasks every time."
+        )
+    return task
+
+
+def _rebuilt(description: Mapping[str, Any]) -> luigi.Task | None:
+    try:
+        return rebuild(description)
+    except Exception:
+        logger.warning("The task could not be rebuilt; looking for it in the task graph.", exc_info=True)
+        return None
+
+
+def _run_task(task: luigi.Task, worker: Mapping[str, Any]) -> Outcome:
+    results = _Results()
+    process = ContextManagedTaskProcess(
+        worker.get("task_process_context"),
+        task,
+        f"on node {platform.node()}",
+        results,
+        _Reporter(),
+        check_unfulfilled_deps=worker.get("check_unfulfilled_deps", True),
+        check_complete_on_run=worker.get("check_complete_on_run", False),
+    )
+    try:
+        process.run()
+    except KeyboardInterrupt:
+        logger.error("The task was interrupted.")
+        return Outcome(INTERRUPTED, node=platform.node())
+    except Exception:  # the context of the task process is the user's code, too
+        logger.exception("The task process failed.")
+        return _failed(traceback.format_exc())
+    _, status, explanation, missing, new_requirements = results[0]
+    return Outcome(
+        status=status,
+        explanation=_plain(explanation),
+        missing=tuple(missing),
+        new_requirements=tuple(new_requirements or ()),
+        node=platform.node(),
+    )
+
+
+def _checked(task: luigi.Task, outcome: Outcome) -> Outcome:
+    """A task that ran well and left declared outputs out has failed."""
+    if outcome.status != DONE:
+        return outcome
+    try:
+        missing = [str(getattr(target, "path", target)) for target in flatten(task.output()) if not target.exists()]
+    except Exception:
+        return _failed(f"run() ended well, but the outputs can not be checked:\n{traceback.format_exc()}")
+    if not missing:
+        return outcome
+    text = "run() ended without an error, but these outputs of the task do not exist:\n" + "\n".join(missing)
+    logger.error(text)
+    return _failed(text)
+
+
+def _failed(text: str) -> Outcome:
+    return Outcome(FAILED, text, node=platform.node())
+
+
+def _plain(value: Any) -> Any:
+    """`on_success` and `on_failure` may return anything."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return repr(value)
+    return value
+
+
+class _Results(list[Any]):
+    """What luigi's process puts its result into."""
+
+    put = list.append
+
+
+class _Reporter:
+    """What a task can tell luigi's scheduler while it runs: on a node it is told to the log of the job."""
+
+    scheduler_messages = None
+
+    def update_tracking_url(self, tracking_url: str) -> None:
+        logger.info("tracking URL: %s", tracking_url)
+
+    def update_status_message(self, message: str) -> None:
+        logger.info("status: %s", message)
+
+    def update_progress_percentage(self, percentage: float) -> None:
+        logger.info("progress: %s %%", percentage)
+
+    def decrease_running_resources(self, decrease_resources: Mapping[str, int]) -> None:
+        logger.info("resources given back: %s", dict(decrease_resources))
+
+    def report_task_statistics(self, statistics: Mapping[str, Any]) -> None:
+        logger.info("statistics: %s", statistics)

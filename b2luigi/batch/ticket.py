@@ -1,0 +1,74 @@
+"""One job in a queue, and what every queue of jobs can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from b2luigi.batch.model import JobInfo, JobSpec
+from b2luigi.batch.system import Setting
+
+ABSENCES = 2
+"""Answers in a row that lack a job before it counts as gone: one listing alone has been seen to drop live jobs."""
+
+
+@dataclass(eq=False)
+class Ticket:
+    """One job in a queue, from the moment it was handed in."""
+
+    spec: JobSpec
+    job_id: str | None = None
+    refused: str = ""
+    """Why the batch system did not take the job, in its own words; empty if it did."""
+    info: JobInfo | None = None
+    """The last word of the batch system."""
+    absent: int = 0
+    """Answers in a row that lacked the job."""
+    cancelled: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """The batch system no longer knows the job."""
+        return self.absent >= ABSENCES
+
+
+class Queue(Protocol):
+    """What `JobQueue` and the local batch system have in common. Nothing here waits, but `close`."""
+
+    @property
+    def name(self) -> str:
+        """Name of the batch system."""
+
+    @property
+    def carries_files(self) -> bool:
+        """Whether the system can carry files to the node and back."""
+
+    def options(self, setting: Setting) -> Mapping[str, Any]:
+        """The settings of one task that this system cares about. Raises ValueError, naming the setting."""
+
+    def check(self, spec: JobSpec) -> None:
+        """Raises ValueError for a job this system could not carry as it is."""
+
+    def submit(self, spec: JobSpec) -> Ticket:
+        """Hands a job in; it is sent at the next `step`."""
+
+    def step(self) -> list[Ticket]:
+        """Moves everything a little; returns the tickets with news (id, refusal, state, gone)."""
+
+    def hurry(self, ticket: Ticket) -> None:
+        """Asks for this job soon: it looks as if it had ended."""
+
+    def cancel(self, tickets: Iterable[Ticket]) -> None:
+        """Removes jobs from the batch system, at the next `step`."""
+
+    def release(self, ticket: Ticket) -> None:
+        """Forgets a job that was judged."""
+
+    def close(self, patience: float) -> list[Ticket]:
+        """Cancels all jobs and waits, at most `patience` seconds, until that is done; returns what may be left."""
+
+
+def ids(tickets: Iterable[Ticket]) -> list[str]:
+    """The job ids of those that have one."""
+    return [ticket.job_id for ticket in tickets if ticket.job_id is not None]

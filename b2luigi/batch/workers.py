@@ -1,0 +1,239 @@
+"""SendJobWorker: luigi's Worker, whose tasks run as jobs; and the factory through which luigi gets it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import luigi
+import luigi.interface
+import luigi.worker
+
+from b2luigi.batch import command, systems
+from b2luigi.batch.attempt import Inbox
+from b2luigi.batch.interrupts import Interrupts
+from b2luigi.batch.local import LocalQueue
+from b2luigi.batch.outcome import DONE, FAILED
+from b2luigi.batch.processes.base import BatchProcess
+from b2luigi.batch.processes.cluster import ClusterProcess, Run
+from b2luigi.batch.queue import JobQueue
+from b2luigi.batch.results import Results
+from b2luigi.batch.ticket import Queue, Ticket
+from b2luigi.core.paths import get_filename, map_folder
+from b2luigi.core.settings import get_setting
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+TOLD_TO_NODE = ("check_unfulfilled_deps", "check_complete_on_run", "task_process_context")
+"""Values of luigi's section [worker] that the process of a task looks at: on the node, that is."""
+PATIENCE = 60.0
+"""Seconds that the end of a run waits for submissions and cancellations under way, for each batch system."""
+
+
+class SendJobWorker(luigi.worker.Worker):
+    """luigi's Worker with a job for each task that has something to run."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.results = Results(self._task_result_queue, self._look)
+        self._task_result_queue: Any = self.results
+        self.interrupts = Interrupts()
+        self.failures: dict[str, str] = {}
+        """By task id: what was told about the tasks that failed, and were not done since."""
+        self._queues: dict[str, Queue] = {}
+        self._by_token: dict[str, ClusterProcess] = {}
+        self._ending: set[str] = set()
+
+    # -- which process for which task
+
+    def detect_batch_system(self, task: luigi.Task) -> str:
+        """Name of the batch system of a task: its setting, and for "auto" the one this machine submits to."""
+        name = str(get_setting("batch_system", task=task))
+        return self._detected if name == "auto" else name
+
+    @functools.cached_property
+    def _detected(self) -> str:
+        found = systems.detect() or "local"
+        logger.info("Tasks run as jobs of: %s", found if found != "local" else "this machine (no batch system found)")
+        return found
+
+    def _create_task_process(self, task: luigi.Task) -> Any:
+        if _runs_nothing(task):
+            return self._in_place(task)
+        if isinstance(task, luigi.WrapperTask):
+            return self._beside(task)
+        try:
+            return self._batch_process(task)
+        except Exception as error:
+            return self._unusable(task, error)
+
+    def _in_place(self, task: luigi.Task) -> Any:
+        process = super()._create_task_process(task)
+        process.use_multiprocessing = False
+        return process
+
+    def _beside(self, task: luigi.Task) -> Any:
+        process = super()._create_task_process(task)
+        process.use_multiprocessing = True
+        process.result_queue = self.results.real
+        return process
+
+    def _batch_process(self, task: luigi.Task) -> BatchProcess:
+        name = self.detect_batch_system(task)
+        cls = _process_class(task) if name == "custom" else ClusterProcess
+        process = cls(task, self._scheduler, self.results, self._config.timeout)
+        if isinstance(process, ClusterProcess):
+            process.connect(self._queue(process.batch_system or name), self._shared)
+        return process
+
+    def _unusable(self, task: luigi.Task, error: Exception) -> BatchProcess:
+        return _Unusable(task, self._scheduler, self.results, 0).because(error)
+
+    def _queue(self, name: str) -> Queue:
+        if name not in self._queues:
+            self._queues[name] = self._local_queue() if name == "local" else self._job_queue(name)
+        return self._queues[name]
+
+    def _local_queue(self) -> Queue:
+        return LocalQueue(folder=os.path.dirname(get_filename()), slots=get_setting("local_slots"))
+
+    def _job_queue(self, name: str) -> Queue:
+        start = functools.partial(command.start, timeout=float(get_setting("command_timeout")))
+        return JobQueue(systems.load(name), start=start, poll_interval=float(get_setting("poll_interval")))
+
+    @functools.cached_property
+    def _shared(self) -> Run:
+        folder = Path(map_folder(get_setting("task_file_dir"))) / f"inbox-{secrets.token_hex(6)}"
+        return Run(Inbox(folder), {name: getattr(self._config, name) for name in TOLD_TO_NODE})
+
+    # -- luigi's loop
+
+    def __enter__(self) -> SendJobWorker:
+        self.interrupts.__enter__()
+        super().__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with self.interrupts.ignored():
+                self._stop_jobs()
+                super().__exit__(kind, error, trace)
+        finally:
+            self.interrupts.__exit__(kind, error, trace)
+
+    def _run_task(self, task_id: str) -> None:
+        with self.interrupts.deferred():
+            super()._run_task(task_id)
+            process = self._running_tasks.get(task_id)
+            if isinstance(process, ClusterProcess) and process.token:
+                self._by_token[process.token] = process
+        self.results.stir()
+
+    def _add_task(self, *args: Any, **kwargs: Any) -> None:
+        task_id, process = kwargs["task_id"], self._running_tasks.get(kwargs["task_id"])
+        if kwargs["status"] == DONE:
+            self.failures.pop(task_id, None)
+        elif kwargs["status"] == FAILED and isinstance(process, BatchProcess) and process.story:
+            self.failures[task_id] = process.story
+        super()._add_task(*args, **kwargs)
+
+    def _purge_children(self) -> None:
+        # luigi asks each running process here, after each single result: needed only when nothing waits.
+        if not len(self.results):
+            super()._purge_children()
+
+    def _look(self) -> None:
+        """Moves all queues a little and weighs the jobs of which there is news."""
+        with self.interrupts.deferred():
+            news = {ticket.spec.token for queue in self._queues.values() for ticket in queue.step()}
+            markers = set(self._shared.inbox.tokens()) if self._by_token else set()
+            for token in news | markers | self._ending:
+                self._weigh(token, in_inbox=token in markers)
+
+    def _weigh(self, token: str, in_inbox: bool) -> None:
+        process = self._by_token.get(token)
+        if process is None:
+            self._shared.inbox.remove(token)  # of a job that was judged before
+            return
+        process.look(self._shared.inbox.read(token) if in_inbox else None)
+        if process.is_over:
+            self._by_token.pop(token)
+        self._ending = (self._ending | {token}) if process.is_ending else (self._ending - {token})
+        self.results.stir()
+
+    # -- the end
+
+    def _stop_jobs(self) -> None:
+        processes = [process for process in self._running_tasks.values() if isinstance(process, BatchProcess)]
+        jobs = [process for process in processes if isinstance(process, ClusterProcess)]
+        if jobs:
+            logger.warning("Cancelling %d jobs; please wait.", len(jobs))
+        left = [(queue.name, ticket) for queue in self._queues.values() for ticket in queue.close(PATIENCE)]
+        for name, ticket in left:
+            _tell_left(name, ticket)
+        for process in processes:
+            process.terminate()
+        if self._queues:
+            self._shared.inbox.close()
+
+
+class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
+    """What `luigi.build` wants as `worker_scheduler_factory` to run tasks as jobs."""
+
+    worker: SendJobWorker | None = None
+    """The worker that was made last."""
+
+    def create_worker(self, scheduler: Any, worker_processes: int, assistant: bool = False) -> SendJobWorker:
+        """Called by luigi."""
+        self.worker = SendJobWorker(scheduler=scheduler, worker_processes=worker_processes, assistant=assistant)
+        return self.worker
+
+
+class _Unusable(BatchProcess):
+    """Stands for a task whose settings do not let it become a job."""
+
+    error: Exception
+
+    def because(self, error: Exception) -> _Unusable:
+        self.error = error
+        return self
+
+    def start_job(self) -> None:
+        raise self.error
+
+    def get_job_status(self) -> Any:
+        raise self.error
+
+    def kill_job(self) -> None:
+        """There is no job."""
+
+
+def _runs_nothing(task: luigi.Task) -> bool:
+    """External tasks and tasks that only require others: judged in place, no job, no process."""
+    inherited: tuple[Callable[..., Any] | None, ...] = (None, NotImplemented, luigi.Task.run)
+    return getattr(type(task), "run", None) in inherited
+
+
+def _process_class(task: luigi.Task) -> type[BatchProcess]:
+    cls = get_setting("process_class", task=task)
+    if cls is None:
+        raise AttributeError('batch_system is "custom", but process_class names no subclass of BatchProcess.')
+    if not (isinstance(cls, type) and issubclass(cls, BatchProcess)):
+        raise TypeError(f"process_class has to be a subclass of BatchProcess, but it is {cls!r}.")
+    return cls
+
+
+def _tell_left(name: str, ticket: Ticket) -> None:
+    what = f"{name} job {ticket.job_id}" if ticket.job_id else f"a job named {ticket.spec.name} in {name}"
+    logger.error("It is not sure that this job is gone; please look after it: %s", what)
+
+
+__all__ = ["SendJobWorker", "SendJobWorkerSchedulerFactory"]

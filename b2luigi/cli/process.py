@@ -1,0 +1,87 @@
+"""process(): the entry point of a user's script."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import luigi
+
+from b2luigi.cli.arguments import parse_arguments
+
+WORKERS = 1000
+"""Jobs in flight at most, with batch, unless the user gives `workers`."""
+
+
+def process(
+    task_like_elements: luigi.Task | Iterable[luigi.Task],
+    show_output: bool = False,
+    dry_run: bool = False,
+    test: bool = False,
+    batch: bool = False,
+    *,
+    ignore_additional_command_line_args: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """Runs tasks and all they require, or does what the command line of the script says instead.
+
+    `task_like_elements`: a task or several. `batch` (or the flag `--batch`): each task runs as a job of the batch
+    system its setting `batch_system` names; on a machine without one, as a job on this machine.
+    `show_output`, `dry_run`, `test`: like the flags of these names.
+    `ignore_additional_command_line_args`: leave flags that are not b2luigi's to a parser of your own.
+    `kwargs` go to `luigi.build`: `workers` (with batch: jobs in flight, 1000 if not given), `log_level`
+    ("INFO" if not given), `scheduler_host`, `detailed_summary`, ...
+
+    Returns what `luigi.build` returns. Called by a job script on a node, it runs the one task and exits.
+    """
+    tasks = [task_like_elements] if isinstance(task_like_elements, luigi.Task) else list(task_like_elements)
+    flags = parse_arguments(ignore_others=ignore_additional_command_line_args)
+    if flags.batch_runner:
+        _run_one(tasks, flags.task_id)
+    if show_output or flags.show_output:
+        from b2luigi.cli.modes import show_outputs
+
+        return show_outputs(tasks)
+    if dry_run or flags.dry_run:
+        from b2luigi.cli.modes import dry_run as list_tasks_to_run
+
+        list_tasks_to_run(tasks)
+        sys.exit(0)
+    if test or flags.test:
+        return luigi.build(tasks, **{**_luigi_arguments(kwargs), "log_level": "DEBUG", "workers": 1})
+    if batch or flags.batch:
+        return _run_batch(tasks, kwargs)
+    return luigi.build(tasks, **_luigi_arguments(kwargs))
+
+
+def _run_one(tasks: list[luigi.Task], task_id: str | None) -> None:
+    if not task_id:
+        raise AttributeError("--batch-runner needs --task-id: the id of the task to run.")
+    from b2luigi.batch.runner import run_one
+
+    sys.exit(run_one(tasks, task_id))
+
+
+def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
+    from b2luigi.batch.failure import summary
+    from b2luigi.batch.workers import SendJobWorkerSchedulerFactory
+
+    factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory()
+    if not isinstance(factory, SendJobWorkerSchedulerFactory):
+        raise ValueError(
+            "With batch, worker_scheduler_factory has to be a "
+            f"b2luigi.batch.workers.SendJobWorkerSchedulerFactory, or left out, but it is {factory!r}."
+        )
+    try:
+        arguments = {"workers": WORKERS, **_luigi_arguments(kwargs), "worker_scheduler_factory": factory}
+        return luigi.build(tasks, **arguments)
+    finally:
+        told = summary(factory.worker.failures.values()) if factory.worker is not None else ""
+        if told:
+            print(told, file=sys.stderr)
+
+
+def _luigi_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
+    central = any(kwargs.get(name) for name in ("scheduler_host", "scheduler_url", "scheduler_port"))
+    return {"log_level": "INFO", "local_scheduler": not central, **kwargs}

@@ -1,0 +1,52 @@
+"""Ten random numbers and their average: eleven tasks, each of them a job.
+
+    python examples/quick_start.py --batch
+
+On a cluster the tasks become jobs of LSF or HTCondor; elsewhere they run as jobs on this machine.
+"""
+
+import random
+
+import b2luigi
+
+
+class MyNumberTask(b2luigi.Task):
+    some_parameter = b2luigi.IntParameter()
+
+    htcondor_settings = {"request_cpus": 1, "request_memory": "100 MB"}
+
+    def output(self):
+        yield self.add_to_output("output_file.txt")
+
+    def run(self):
+        print("I am now starting a task")
+        random_number = random.random()
+
+        with open(self.get_output_file_name("output_file.txt"), "w") as f:
+            f.write(f"{random_number}\n")
+
+
+class MyAverageTask(b2luigi.Task):
+    htcondor_settings = {"request_cpus": 1, "request_memory": "200 MB"}
+
+    def requires(self):
+        for i in range(10):
+            yield self.clone(MyNumberTask, some_parameter=i)
+
+    def output(self):
+        yield self.add_to_output("average.txt")
+
+    def run(self):
+        print("I am now starting the average task")
+        numbers = []
+        for input_file in self.get_input_file_names("output_file.txt"):
+            with open(input_file) as f:
+                numbers.append(float(f.read()))
+
+        with open(self.get_output_file_name("average.txt"), "w") as f:
+            f.write(f"{sum(numbers) / len(numbers)}\n")
+
+
+if __name__ == "__main__":
+    b2luigi.set_setting("result_dir", "results")
+    b2luigi.process(MyAverageTask(), workers=200)
