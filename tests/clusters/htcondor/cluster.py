@@ -1,0 +1,105 @@
+"""A real HTCondor on this machine, for tests: `with HTCondorPool(install, state) as pool:` and `pool.env`."""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+
+HERE = Path(__file__).resolve().parent
+COMPLETED = 4
+
+
+class CannotRun(RuntimeError):
+    """This machine cannot have an HTCondor (no root, no apt, no user namespaces): it says why."""
+
+
+def default_folder() -> Path:
+    """Where HTCondor is installed unless told otherwise: outside of the repository, kept between runs."""
+    base = os.environ.get("B2LUIGI_TEST_CLUSTERS") or Path.home() / ".cache" / "b2luigi-test-clusters"
+    return Path(base) / "htcondor"
+
+
+def install_htcondor(folder: Path | None = None) -> Path:
+    """Install HTCondor in the folder: about 20 s, root and apt needed; nothing to do if it is there."""
+    folder = (folder or default_folder()).resolve()
+    _run_script("install.sh", folder)
+    return folder
+
+
+def _run_script(name: str, *args: object, **env: str) -> None:
+    done = subprocess.run(
+        [HERE / name, *map(str, args)],
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise CannotRun(done.stderr.strip() or f"{name} ended with {done.returncode}")
+
+
+class HTCondorPool:
+    """A personal pool: its own daemons, its own queue. Leaving the `with` block ends it and its jobs."""
+
+    def __init__(self, install: Path, state: Path, slots: int = 16) -> None:
+        """`install`: as given to install_htcondor(); `state`: an empty folder of this pool."""
+        self.install, self.state, self.slots = install.resolve(), state.resolve(), slots
+
+    def __enter__(self) -> "HTCondorPool":
+        """Start the daemons; ready for jobs after about 1 s."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the daemons; they kill their jobs."""
+        self.stop()
+
+    def start(self) -> None:
+        """Start the daemons and wait until they take jobs."""
+        _run_script("start.sh", self.install, self.state, SLOTS=str(self.slots))
+
+    def stop(self) -> None:
+        """Stop the daemons and their jobs."""
+        _run_script("stop.sh", self.install, self.state)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What to add to the environment of whoever shall see this pool."""
+        return {
+            "CONDOR_CONFIG": str(self.state / "condor_config"),
+            "PATH": f"{self.install / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        }
+
+    def run(self, *argv: object, **options: object) -> subprocess.CompletedProcess[str]:
+        """Run one of HTCondor's tools; what it printed and returned."""
+        settings = {"capture_output": True, "text": True, "timeout": 60, **options}
+        words = list(map(str, argv))
+        return subprocess.run([self.install / "bin" / words[0], *words[1:]], env={**os.environ, **self.env}, **settings)
+
+    def queue(self, *attributes: str) -> list[dict]:
+        """The jobs in the queue, whatever their state."""
+        names = ",".join(("ClusterId", "ProcId", "JobStatus", *attributes))
+        answer = self.run("condor_q", "-allusers", "-json", "-attributes", names)
+        answer.check_returncode()
+        # with nothing to show it prints nothing at all
+        return json.loads(answer.stdout or "[]")
+
+    def live_jobs(self) -> list[str]:
+        """The ids (`7.3`) of jobs that have not ended: idle, running, held, or being removed."""
+        live = [job for job in self.queue() if job["JobStatus"] != COMPLETED]
+        return [f"{job['ClusterId']}.{job['ProcId']}" for job in live]
+
+    def remove_all(self, timeout: float = 20) -> None:
+        """Remove every job and wait until the queue is empty."""
+        end = time.monotonic() + timeout
+        self.run("condor_rm", "-all")
+        while self.queue():
+            if time.monotonic() > end:
+                raise TimeoutError(f"still in the queue: {self.queue()}")
+            time.sleep(0.1)
+            # what is to be left in the queue (leave_in_queue) has to be forced out of it
+            self.run("condor_rm", "-forcex", "-constraint", "JobStatus == 3 && LeaveJobInQueue =!= false")

@@ -1,0 +1,458 @@
+"""The stand-in for LSF says and does what is known of LSF (byte for byte where the text is known)."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.standins.lsf import FakeLSF
+from tests.standins.lsf.fakelsf import processes
+
+# found in another folder's environment they would change what bsub prints
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("BSUB_", "LSB_", "LSF_"))}
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def lsf(tmp_path: Path) -> Iterator[FakeLSF]:
+    """A cluster of eight slots that kills quickly."""
+    with FakeLSF(tmp_path / "lsf", slots=8, job_terminate_interval_s=0.3, tick_s=0.02) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def run(lsf: FakeLSF, tmp_path: Path) -> Run:
+    """Run a command of the cluster in a working directory of its own."""
+    (tmp_path / "work").mkdir()
+
+    def run_one(*argv: str, env: dict[str, str] | None = None, **options: object):
+        settings: dict = {"cwd": tmp_path / "work", "stdin": subprocess.DEVNULL, **options}
+        if "input" in options:
+            del settings["stdin"]
+        environment = {**CLEAN, **lsf.env, **(env or {})}
+        return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=30, **settings)
+
+    return run_one
+
+
+def submitted(answer: subprocess.CompletedProcess[str]) -> str:
+    """The id in bsub's answer."""
+    assert answer.returncode == 0, answer
+    return answer.stdout.rpartition("Job <")[2].partition(">")[0]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 8) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def stat(lsf: FakeLSF, jobid: str) -> str:
+    """The state of a plain job, as the cluster itself has it."""
+    return next(job["stat"] for job in lsf.jobs() if str(job["jobid"]) == jobid)
+
+
+def ended(lsf: FakeLSF) -> Callable[[], bool]:
+    """Whether no job is left."""
+    return lambda: not lsf.live_jobs()
+
+
+def records(run: Run, *words: str, fields: str = "jobid jobindex stat exit_code exit_reason") -> list[dict]:
+    """The records of `bjobs -json`."""
+    return json.loads(run("bjobs", "-json", "-o", fields, *words).stdout)["RECORDS"]
+
+
+# ---------------------------------------------------------------------------------------------- bsub
+
+
+def test_submit_lines(run: Run) -> None:
+    """The answer tells a queue that was asked for from the default one."""
+    assert run("bsub", "-q", "s", "true").stdout == "Job <1> is submitted to queue <s>.\n"
+    assert run("bsub", "true").stdout == "Job <2> is submitted to default queue <normal>.\n"
+    assert run("bsub", input="#BSUB -q l\ntrue\n").stdout == "Job <3> is submitted to queue <l>.\n"
+    answer = run("bsub", "true", env={"LSB_DEFAULTQUEUE": "s"})
+    assert answer.stdout == "Job <4> is submitted to queue <s>.\n"
+    quiet = run("bsub", "true", env={"BSUB_QUIET": "1"})
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    elsewhere = run("bsub", "true", env={"BSUB_STDERR": "1"})
+    assert (elsewhere.stdout, elsewhere.stderr) == ("", "Job <6> is submitted to default queue <normal>.\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["-q", "nosuch"], "nosuch: No such queue"),
+        (["-q", "restricted"], "restricted: User cannot use the queue"),
+        (["-q", "closed"], "Queue has been closed"),
+        (["-n", "False"], "Bad argument for option -n"),
+        (["-R", "rusage[mem=1"], "Bad resource requirement syntax"),
+        (["-W", "abc"], "abc: Bad RUNLIMIT specification"),
+    ],
+)
+def test_rejections(run: Run, options: list[str], text: str) -> None:
+    """What LSF does not take it names on stderr, with nothing on stdout and 255."""
+    answer = run("bsub", *options, "true")
+    assert (answer.returncode, answer.stdout) == (255, "")
+    assert answer.stderr == f"{text}. Job not submitted.\n"
+
+
+def test_unreadable_submissions(run: Run) -> None:
+    """Without a command, or with an unknown option, nothing is submitted."""
+    assert run("bsub", input="").stderr == "No command is specified. Job not submitted.\n"
+    unknown = run("bsub", "-zzz", "true")
+    assert unknown.returncode == 255
+    assert unknown.stderr.startswith("bsub: illegal option -- zzz\nUsage")
+
+
+def test_refused_by_mbatchd_costs_an_id(run: Run) -> None:
+    """Ids are not contiguous: a submission refused for its queue uses one up, a misspelt one does not."""
+    run("bsub", "-q", "nosuch", "true")
+    run("bsub", "-n", "x", "true")
+    assert submitted(run("bsub", "true")) == "2"
+
+
+def test_parallel_submissions_have_their_own_ids(run: Run, lsf: FakeLSF) -> None:
+    """Many bsub at once: each job its id, each call its line in the log."""
+    lsf.set("slots", 0)
+    with ThreadPoolExecutor(12) as pool:
+        ids = set(pool.map(lambda _: submitted(run("bsub", "true")), range(60)))
+    assert len(ids) == 60
+    assert len(lsf.calls("bsub")) == 60
+
+
+# ---------------------------------------------------------------------------------------------- job
+
+
+def test_output_files(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
+    """`-o` appends and `-oo` overwrites; %J and %I are filled in; the report comes with the output."""
+    work = tmp_path / "work"
+    for word in ("first", "second"):
+        run("bsub", "-o", "added", "-q", "s", f"echo {word}")
+        run("bsub", "-oo", "fresh", f"echo {word}; echo {word} >&2")
+        wait_for(ended(lsf))
+    assert (work / "added").read_text().count("Sender: LSF System <lsfadmin@hostA>") == 2
+    fresh = (work / "fresh").read_text()
+    assert fresh.count("Sender: ") == 1
+    # stderr goes with stdout when it has no file of its own
+    assert fresh.splitlines().count("second") == 2
+    assert "Successfully completed.\n\nResource usage summary:\n" in fresh
+    jobid = submitted(run("bsub", "-o", "%J-%I.o", "-eo", "%J.e", "echo to-out; echo to-err >&2; exit 3"))
+    wait_for(ended(lsf))
+    assert "Exited with exit code 3.\n" in (work / f"{jobid}-0.o").read_text()
+    assert (work / f"{jobid}.e").read_text() == "to-err\n"
+    array = submitted(run("bsub", "-J", "a[1-2]", "-oo", "%J.%I", "echo $LSB_JOBINDEX $LSB_JOBNAME"))
+    wait_for(ended(lsf))
+    for index in "12":
+        text = (work / f"{array}.{index}").read_text()
+        assert f"\n{index} a[{index}]\n" in text
+        assert f"Subject: Job {array}[{index}]: <a[{index}]> in cluster <fake> Done\n" in text
+
+
+def test_unwritable_output_does_not_matter(run: Run, lsf: FakeLSF) -> None:
+    """A job whose output file cannot be made runs and ends well; its output is lost."""
+    jobid = submitted(run("bsub", "-o", "/nonexistent/folder/out", "true"))
+    wait_for(ended(lsf))
+    assert stat(lsf, jobid) == "DONE"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ("all", "one two unset"),
+        ("none", "unset unset unset"),
+        ("all, ~ONE", "unset two unset"),
+        ("ONE", "one unset unset"),
+        ("all, ONE=1, THREE='x,y'", "1 two x,y"),
+    ],
+)
+def test_environment(run: Run, lsf: FakeLSF, tmp_path: Path, chosen: str, expected: str) -> None:
+    """`-env` says what of the submission's environment the job gets."""
+    show = 'echo "${ONE-unset} ${TWO-unset} ${THREE-unset}" > shown; test "$LSB_JOBINDEX" = 0'
+    jobid = submitted(run("bsub", "-env", chosen, show, env={"ONE": "one", "TWO": "two"}))
+    wait_for(ended(lsf))
+    assert (tmp_path / "work" / "shown").read_text() == f"{expected}\n"
+    assert stat(lsf, jobid) == "DONE"
+
+
+def test_command_words_arrive(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
+    """Words with blanks are quoted again on their way to the job's shell; -cwd is where it runs."""
+    (tmp_path / "else where").mkdir()
+    words = [
+        "python3",
+        "-c",
+        'import sys; open("argv", "w").write("|".join(sys.argv[1:]))',
+        "a b",
+        "it's",
+        "",
+    ]
+    run("bsub", "-cwd", str(tmp_path / "else where"), *words)
+    wait_for(ended(lsf))
+    assert (tmp_path / "else where" / "argv").read_text() == "a b|it's|"
+
+
+def test_array_limit(run: Run, lsf: FakeLSF) -> None:
+    """Of an array with %1 never two elements run at once, and each knows its index."""
+    jobid = submitted(run("bsub", "-J", "arr[1-3]%1", "echo start >> log; sleep 0.1; echo end >> log"))
+    most = 0
+    while lsf.live_jobs():
+        most = max(most, sum(job["stat"] == "RUN" for job in lsf.jobs()))
+    assert most == 1
+    shown = records(run, jobid)
+    assert [(one["JOBID"], one["JOBINDEX"], one["STAT"]) for one in shown] == [
+        (jobid, index, "DONE") for index in "123"
+    ]
+
+
+def test_run_limit(run: Run, lsf: FakeLSF) -> None:
+    """Beyond -W a job is killed, and the reason says so."""
+    lsf.set("minute_s", 0.2)
+    jobid = submitted(run("bsub", "-W", "1", "sleep 30"))
+    wait_for(ended(lsf))
+    reason = "TERM_RUNLIMIT: job killed after reaching LSF run time limit"
+    assert records(run, jobid, fields="stat exit_code exit_reason") == [
+        {"STAT": "EXIT", "EXIT_CODE": "140", "EXIT_REASON": reason}
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- bjobs
+
+
+def test_json_text(run: Run, lsf: FakeLSF) -> None:
+    """The JSON is LSF's to the blank: all values strings, an unknown id a record with ERROR, 255."""
+    jobid = submitted(run("bsub", "exit 3"))
+    wait_for(ended(lsf))
+    answer = run("bjobs", "-json", "-o", "jobid stat exit_code exec_host exit_reason", jobid, "99")
+    assert answer.returncode == 255
+    assert answer.stdout == (
+        '{\n  "COMMAND":"bjobs",\n  "JOBS":2,\n  "RECORDS":[\n'
+        '    {\n      "JOBID":"1",\n      "STAT":"EXIT",\n      "EXIT_CODE":"3",\n'
+        '      "EXEC_HOST":"hostA",\n      "EXIT_REASON":""\n    },\n'
+        '    {\n      "JOBID":"99",\n      "ERROR":"Job <99> is not found"\n    }\n  ]\n}\n'
+    )
+    nothing = run("bjobs", "-json", "-o", "jobid")
+    assert json.loads(nothing.stdout) == {"COMMAND": "bjobs", "JOBS": 0, "RECORDS": []}
+    assert "You cannot use the -json option" in run("bjobs", "-json").stderr
+
+
+def test_tables(run: Run, lsf: FakeLSF) -> None:
+    """The classic table cuts long ids on the left and long names to their tail; -w and -o do not."""
+    lsf.set("slots", 0)
+    lsf.set("max_jobid", 99999999)
+    lsf.set("first_jobid", 12345678)
+    run("bsub", "-J", "a-rather-long-name", "true")
+    header = "JOBID   USER    STAT  QUEUE      FROM_HOST   EXEC_HOST   JOB_NAME   SUBMIT_TIME\n"
+    table = run("bjobs").stdout
+    assert table.startswith(header)
+    assert table.splitlines()[1].startswith("2345678 ")
+    assert " *long-name " in table
+    wide = run("bjobs", "-w", "-noheader").stdout
+    assert wide.startswith("12345678 ")
+    assert "   -     " in wide
+    assert run("bjobs", "-o", "id stat exit_code delimiter='|'").stdout == ("JOBID|STAT|EXIT_CODE\n12345678|PEND|-\n")
+
+
+def test_which_jobs(run: Run, lsf: FakeLSF) -> None:
+    """A finished job is shown by id and with -a, not in the plain list, and nowhere once it is cleaned."""
+    jobid = submitted(run("bsub", "-J", "my-name", "true"))
+    wait_for(ended(lsf))
+    assert [one["JOBID"] for one in records(run, jobid)] == [jobid]
+    assert [one["JOBID"] for one in records(run, "-a", "-J", "my-*")] == [jobid]
+    plain = run("bjobs")
+    assert (plain.returncode, plain.stdout, plain.stderr) == (0, "", "No unfinished job found\n")
+    lsf.set("clean_period_s", 0)
+    gone = run("bjobs", jobid)
+    assert (gone.returncode, gone.stdout, gone.stderr) == (255, "", f"Job <{jobid}> is not found\n")
+    assert run("bjobs", "-a").stderr == "No job found\n"
+
+
+# ---------------------------------------------------------------------------------------------- bkill
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("exec sleep 30", "130"),
+        ("trap '' INT; trap 'exit 15' TERM; touch ready; while :; do sleep 0.05; done", "15"),
+        ("trap '' INT TERM; touch ready; while :; do sleep 0.05; done", "137"),
+    ],
+    ids=["INT", "TERM", "KILL"],
+)
+def test_kill_ladder(run: Run, lsf: FakeLSF, tmp_path: Path, command: str, code: str) -> None:
+    """bkill sends INT, then TERM, then KILL; the code is the one the job gives."""
+    jobid = submitted(run("bsub", command))
+    wait_for(lambda: (tmp_path / "work" / "ready").exists() or "sleep 30" in command)
+    wait_for(lambda: stat(lsf, jobid) == "RUN")
+    assert run("bkill", jobid).stdout == f"Job <{jobid}> is being terminated\n"
+    wait_for(ended(lsf))
+    owner = "TERM_OWNER: job killed by owner"
+    expected = [{"STAT": "EXIT", "EXIT_CODE": code, "EXIT_REASON": owner}]
+    assert records(run, jobid, fields="stat exit_code exit_reason") == expected
+
+
+def test_kill_answers(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
+    """One line for each id, on the stream of its kind, and 255 if any of them failed."""
+    done = submitted(run("bsub", "true"))
+    wait_for(ended(lsf))
+    live = submitted(run("bsub", "trap '' INT TERM; touch ready; while :; do sleep 0.05; done"))
+    held = submitted(run("bsub", "-H", "true"))
+    wait_for((tmp_path / "work" / "ready").exists)
+    wait_for(lambda: stat(lsf, live) == "RUN")
+    answer = run("bkill", live, done, "999", held)
+    assert answer.returncode == 255
+    assert answer.stdout == f"Job <{live}> is being terminated\nJob <{held}> is being terminated\n"
+    assert answer.stderr == f"Job <{done}>: Job has already finished\nJob <999>: No matching job found\n"
+    # killed while it waited: no exit code
+    assert records(run, held, fields="stat exit_code") == [{"STAT": "EXIT", "EXIT_CODE": ""}]
+    assert run("bkill", live).stderr == f"Job <{live}>: Operation is in progress\n"
+    wait_for(ended(lsf))
+    assert run("bkill", "0").stderr == "No unfinished job found\n"
+
+
+def test_kill_by_name_and_signal(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
+    """-J takes the jobs of a name, -s sends one signal: USR1, STOP and CONT, KILL."""
+    jobid = submitted(run("bsub", "-J", "mine", "trap 'exit 7' USR1; touch ready; while :; do sleep 0.05; done"))
+    element = submitted(run("bsub", "-J", "theirs[1-2]", "sleep 30"))
+    wait_for(lambda: [job["stat"] for job in lsf.jobs()] == ["RUN"] * 3)
+    wait_for((tmp_path / "work" / "ready").exists)
+    assert run("bkill", "-s", "STOP", jobid).stdout == f"Job <{jobid}> is being stopped\n"
+    wait_for(lambda: stat(lsf, jobid) == "USUSP")
+    assert run("bkill", "-s", "CONT", jobid).stdout == f"Job <{jobid}> is being resumed\n"
+    wait_for(lambda: stat(lsf, jobid) == "RUN")
+    assert run("bkill", "-s", "USR1", jobid).stdout == f"Job <{jobid}> is being signaled\n"
+    wait_for(lambda: stat(lsf, jobid) == "EXIT")
+    assert records(run, jobid, fields="exit_code") == [{"EXIT_CODE": "7"}]
+    assert run("bkill", "-s", "KILL", f"{element}[1]").stdout == f"Job <{element}[1]> is being terminated\n"
+    wait_for(lambda: f"{element}[1]" not in lsf.live_jobs())
+    assert run("bkill", "-J", "theirs").returncode == 0
+    assert run("bkill", "-J", "nobody").stderr == "Job <nobody>: No matching job found\n"
+    wait_for(ended(lsf))
+    assert [one["EXIT_CODE"] for one in records(run, element)] == ["137", "130"]
+
+
+# ---------------------------------------------------------------------------------------------- faults
+
+
+def test_faults_of_bsub(run: Run, lsf: FakeLSF) -> None:
+    """Chatter before the line, a refusal, and a reply lost although the job is there."""
+    lsf.fault("chatter", text="Job is submitted to <cpp> project.", count=1)
+    assert run("bsub", "true").stdout.startswith("Job is submitted to <cpp> project.\nJob <1> is ")
+    lsf.fault("reject", text="Too many processors requested", count=1)
+    assert run("bsub", "true").stderr == "Too many processors requested. Job not submitted.\n"
+    lsf.fault("lost_reply", count=1)
+    lost = run("bsub", "-J", "token", "true")
+    assert (lost.returncode, lost.stdout) == (255, "")
+    assert "Connection reset by peer" in lost.stderr
+    assert len(records(run, "-a", "-J", "token")) == 1
+
+
+def test_faults_of_bjobs(run: Run, lsf: FakeLSF) -> None:
+    """A failing, an empty, a cut and an incomplete answer; each as often as asked, no job is touched."""
+    jobid = submitted(run("bsub", "sleep 30"))
+    query = ("bjobs", "-json", "-o", "jobid stat", jobid)
+    lsf.fault("fail", cmd="bjobs", count=2)
+    assert [run(*query).returncode for _ in range(3)] == [255, 255, 0]
+    lsf.fault("empty", cmd="bjobs", count=1)
+    nothing = run(*query)
+    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (0, "", "")
+    lsf.fault("garbage", count=1)
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(run(*query).stdout)
+    lsf.fault("omit", ids=[jobid], count=1)
+    assert json.loads(run(*query).stdout)["RECORDS"] == []
+    assert len(json.loads(run(*query).stdout)["RECORDS"]) == 1
+    assert lsf.live_jobs() == [jobid]
+
+
+def test_slow_after(run: Run, lsf: FakeLSF) -> None:
+    """A bsub that hangs after its work: killed by its caller, the job is there all the same."""
+    lsf.fault("slow", cmd="bsub", seconds=20, after=1)
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(["bsub", "-H", "true"], env={**CLEAN, **lsf.env}, capture_output=True, timeout=0.7)
+    assert lsf.live_jobs() == ["1"]
+    assert [call["rc"] for call in lsf.calls("bsub")] == [None]
+
+
+def test_mbatchd_down(run: Run, lsf: FakeLSF) -> None:
+    """With mbatchd down commands wait and say so, or give up at once with LSB_NTRIES=1; jobs run on."""
+    jobid = submitted(run("bsub", "sleep 0.3"))
+    wait_for(lambda: stat(lsf, jobid) == "RUN")
+    lsf.fault("mbd_down", retry_s=0.1)
+    once = {"LSB_NTRIES": "1"}
+    assert run("bjobs", env=once).stderr == "Connection refused by server\n"
+    assert run("bsub", "true", env=once).stderr == "Connection refused by server. Job not submitted.\n"
+    assert run("bkill", "1", env=once).stderr == "Job <1>: Connection refused by server\n"
+    waiting = subprocess.Popen(
+        ["bjobs", jobid], env={**CLEAN, **lsf.env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(ended(lsf))
+    assert waiting.poll() is None
+    lsf.clear_faults()
+    out, err = waiting.communicate(timeout=10)
+    assert err.startswith("LSF is down. Please wait ...\n")
+    assert " DONE " in out
+    assert waiting.returncode == 0
+
+
+def test_host_down(run: Run, lsf: FakeLSF) -> None:
+    """Jobs on a lost host are UNKWN, killed meanwhile ZOMBI; the host back, they are what they became."""
+    good = submitted(run("bsub", "sleep 1.5"))
+    killed = submitted(run("bsub", "sleep 1.5"))
+    wait_for(lambda: {stat(lsf, good), stat(lsf, killed)} == {"RUN"})
+    lsf.fault("host_down")
+    assert run("bkill", killed).stderr == f"Job <{killed}>: Operation is in progress\n"
+    assert [one["STAT"] for one in records(run, good, killed)] == ["UNKWN", "ZOMBI"]
+    time.sleep(1.7)
+    assert lsf.live_jobs() == [good, killed]
+    lsf.fault("host_up")
+    wait_for(ended(lsf))
+    assert [one["STAT"] for one in records(run, good, killed)] == ["DONE", "EXIT"]
+
+
+def test_kill_job(run: Run, lsf: FakeLSF) -> None:
+    """A job that the system kills for its memory: 137, with the reason."""
+    jobid = submitted(run("bsub", "sleep 30"))
+    wait_for(lambda: stat(lsf, jobid) == "RUN")
+    lsf.fault("kill_job", ids=jobid, reason="memlimit")
+    wait_for(ended(lsf))
+    (record,) = records(run, jobid)
+    assert record["EXIT_CODE"] == "137"
+    assert record["EXIT_REASON"].startswith("TERM_MEMLIMIT: ")
+
+
+# ---------------------------------------------------------------------------------------------- supervisor
+
+
+def test_supervisor_killed(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
+    """A supervisor killed and started again loses no job and runs none twice."""
+    for _ in range(12):
+        run("bsub", "echo x >> runs; sleep 0.2")
+    supervisor = processes.read(lsf.folder / "supervisor.pid")
+    assert supervisor
+    assert processes.signal_process(supervisor, signal.SIGKILL)
+    lsf.start()
+    wait_for(ended(lsf), 15)
+    assert (tmp_path / "work" / "runs").read_text() == "x\n" * 12
+    assert {job["stat"] for job in lsf.jobs()} == {"DONE"}
+
+
+def test_stop_leaves_nothing(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
+    """stop ends the jobs, and what they put in a session of its own."""
+    run("bsub", "setsid sleep 61 & echo $! > stray; echo $$ > leader; sleep 60")
+    wait_for(lambda: (tmp_path / "work" / "leader").exists())
+    pids = [int((tmp_path / "work" / name).read_text()) for name in ("leader", "stray")]
+    assert all(processes.start_time(pid) for pid in pids)
+    lsf.stop()
+    wait_for(lambda: not any(processes.is_alive((pid, processes.start_time(pid))) for pid in pids))
+
+
+def test_lsid(run: Run) -> None:
+    """The cluster tells its name."""
+    assert "\nMy cluster name is fake\nMy master name is hostA\n" in run("lsid").stdout
