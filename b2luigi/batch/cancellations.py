@@ -13,24 +13,25 @@ from b2luigi.batch.ticket import Ticket, ids
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-TRIES = 3
-"""How often a cancellation that the batch system turned down is sent."""
+TRIES, PAUSE = 3, 5.0
+"""How often a cancellation is sent that the batch system turned down; seconds to wait, the more the later."""
 
 
-@dataclass
-class _UnderWay:
-    running: Running
+@dataclass(eq=False)
+class _Try:
     tickets: list[Ticket]
-    tries: int
+    number: int = 1
+    not_before: float = 0.0
+    running: Running | None = None
 
 
 class Cancellations:
     """The jobs that are to leave the batch system."""
 
-    def __init__(self, system: BatchSystem, start: Callable[[Command], Running]) -> None:
-        self._system, self._start = system, start
+    def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:
+        self._system, self._start, self._clock = system, start, clock
         self._waiting: list[Ticket] = []
-        self._under_way: list[_UnderWay] = []
+        self._tries: list[_Try] = []
         self.given_up: list[Ticket] = []
         """Jobs that the batch system did not cancel, however often it was told to."""
 
@@ -41,28 +42,34 @@ class Cancellations:
     @property
     def pending(self) -> list[Ticket]:
         """Jobs whose cancellation was not confirmed yet."""
-        return [*self._waiting, *(ticket for one in self._under_way for ticket in one.tickets)]
+        return [*self._waiting, *(ticket for one in self._tries for ticket in one.tickets)]
 
     def step(self) -> None:
         """Sends what waits, in one command, and reads what came back."""
         if self._waiting:
-            tickets, self._waiting = self._waiting, []
-            self._send(tickets, tries=1)
-        for one in list(self._under_way):
-            self._read(one)
+            self._tries.append(_Try(self._waiting))
+            self._waiting = []
+        for one in list(self._tries):
+            words = self._move(one)
+            if words is not None:
+                self._tries.remove(one)
+                self._answered(one, words)
 
-    def _send(self, tickets: list[Ticket], tries: int) -> None:
-        running = self._start(self._system.cancel(ids(tickets)))
-        self._under_way.append(_UnderWay(running, tickets, tries))
+    def _move(self, one: _Try) -> str | None:
+        """What is wrong, empty if nothing is, None while that is not known."""
+        try:
+            if one.running is None:
+                if self._clock() < one.not_before:
+                    return None
+                one.running = self._start(self._system.cancel(ids(one.tickets)))
+            answer = one.running.poll()
+            return None if answer is None else self._system.parse_cancel(answer)
+        except Exception as error:  # a language of somebody else's
+            return f"{type(error).__name__}: {error}"
 
-    def _read(self, one: _UnderWay) -> None:
-        answer = one.running.poll()
-        if answer is None:
-            return
-        self._under_way.remove(one)
-        words = self._system.parse_cancel(answer)
-        if words and one.tries < TRIES:
-            self._send(one.tickets, one.tries + 1)
+    def _answered(self, one: _Try, words: str) -> None:
+        if words and one.number < TRIES:
+            self._tries.append(_Try(one.tickets, one.number + 1, self._clock() + PAUSE * one.number))
         elif words:
             name, left = self._system.name, " ".join(ids(one.tickets))
             logger.error("%s did not cancel these jobs, please do: %s. It said: %s", name, left, words)

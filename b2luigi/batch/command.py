@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -15,6 +16,10 @@ from b2luigi.batch.model import Answer, Command
 
 TIMEOUT = 60.0
 """Seconds a command may take; the setting `command_timeout`."""
+PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE}
+"""Reasons not to start a program that may be over the next time."""
+KILL_WAIT = 0.5
+"""Seconds to wait for the end of a program that was killed."""
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 
@@ -48,7 +53,7 @@ class Process:
         with contextlib.ExitStack() as opened:
             files = [opened.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
             stdin, self._stdout, self._stderr = files
-            stdin.write(command.stdin.encode())
+            stdin.write(command.stdin.encode(errors="surrogateescape"))
             stdin.seek(0)
             self._process = subprocess.Popen(
                 command.argv,
@@ -75,30 +80,28 @@ class Process:
             self._answer = Answer(-signal.SIGKILL, _text(self._stdout), _text(self._stderr), self._timeout)
 
     def _stop(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        # A process that hangs in a dead file system can not even be killed: it is left behind.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(KILL_WAIT)
 
 
 def start(command: Command, timeout: float = TIMEOUT) -> Running:
-    """Starts a program and returns at once. A program that can not be started answers with 127 or 126.
+    """Starts a program and returns at once. A program that is not there answers with 127.
+
+    One that can not be started for another reason answers with 126; its answer says whether that may pass.
 
     `timeout`: seconds after which the program, and all it started, is killed.
     """
     try:
         return Process(command, timeout)
-    except FileNotFoundError:
-        return Answered(Answer(NOT_FOUND, "", f"{command.argv[0]}: command not found"))
-    except OSError as error:
-        return Answered(Answer(NOT_EXECUTABLE, "", f"{command.argv[0]}: {error}"))
-
-
-def run(command: Command, timeout: float = TIMEOUT) -> Answer:
-    """Starts a program and waits for its answer (at most `timeout` seconds)."""
-    running = start(command, timeout)
-    while (answer := running.poll()) is None:
-        time.sleep(0.01)
-    return answer
+    except (OSError, ValueError) as error:
+        # A missing folder for temporary files is a FileNotFoundError, too.
+        if isinstance(error, FileNotFoundError) and error.filename == command.argv[0]:
+            return Answered(Answer(NOT_FOUND, "", f"{command.argv[0]}: command not found"))
+        passing = isinstance(error, OSError) and error.errno in PASSING
+        return Answered(Answer(NOT_EXECUTABLE, "", f"{command.argv[0]}: {error}", started=not passing))
 
 
 def _environment(command: Command) -> dict[str, str]:

@@ -42,8 +42,8 @@ def tail(paths: Iterable[Path]) -> str:
 
 def last_lines(text: str) -> str:
     """The last lines of a text, without control characters, which could do things to a terminal."""
-    lines = re.sub(r"[^\S\n]", " ", text).rstrip().splitlines()[-TAIL_LINES:]
-    return "\n".join(re.sub(r"[^\x20-\x7e\u00a0-\U0010ffff]", "?", line.expandtabs()) for line in lines)
+    lines = re.sub(r"[^\S\n\t]", " ", text[-TAIL_BYTES:]).rstrip().splitlines()[-TAIL_LINES:]
+    return "\n".join(_visible(line.expandtabs()) for line in lines)
 
 
 def summary(stories: Iterable[str], most: int = 10) -> str:
@@ -59,7 +59,7 @@ def summary(stories: Iterable[str], most: int = 10) -> str:
 def _lines(failure: Failure) -> Iterator[str]:
     yield f"Task {failure.task.task_family} failed: {failure.what}"
     for name, value in failure.task.to_str_params(only_public=True).items():
-        yield f"    {name} = {value if len(value) <= 100 else value[:97] + '...'}"
+        yield f"    {name} = {_visible(value if len(value) <= 100 else value[:97] + '...')}"
     job = f"{failure.batch_system} job {failure.job_id}" if failure.job_id else f"{failure.batch_system}, no job"
     yield f"  task id: {failure.task.task_id}"
     yield f"  job:     {job}" + (f" on node {failure.node}" if failure.node else "")
@@ -69,6 +69,11 @@ def _lines(failure: Failure) -> Iterator[str]:
         yield "  last words:"
         yield from (f"    | {line}" for line in failure.last_words.splitlines())
     yield f"  {failure.advice}"
+
+
+def _visible(text: str) -> str:
+    """Without control characters, and without halves of characters, which no terminal can be told."""
+    return re.sub(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\U0010ffff]", "?", text)
 
 
 def _tail(path: Path) -> str:

@@ -16,8 +16,8 @@ TERMINATED = 128 + signal.SIGTERM
 class Interrupts:
     """While entered, both signals end the run: SIGINT as KeyboardInterrupt, SIGTERM as SystemExit(143).
 
-    Within `deferred` they wait until its end. Anywhere but on the main thread all of this does nothing, since
-    Python hands signals to the main thread only.
+    One that was ignored before (a script in the background) stays ignored. Within `deferred` they wait until its
+    end. Anywhere but on the main thread all of this does nothing, since Python hands signals to that one only.
     """
 
     def __init__(self) -> None:
@@ -27,14 +27,16 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._former = {number: signal.signal(number, self._handle) for number in NUMBERS}
+            heard = [number for number in NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._former = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._former.items():
-            signal.signal(number, handler)
+            # None: a handler that Python did not install and can not put back (basf2 and ROOT embed Python).
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._former = {}
 
     @contextlib.contextmanager

@@ -155,7 +155,10 @@ def _info(rc: int, child: _Child) -> JobInfo:
 
 def _end_of(pid: int) -> int | None:
     """How a child ended, if it did, without reaping it: until then nobody else can get its process id."""
-    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    try:
+        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # we were started with SIGCHLD ignored: the system reaps, and how it ended is lost
+        return os.CLD_EXITED
     if found is None:
         return None
     return os.CLD_EXITED if found.si_code == os.CLD_EXITED else os.CLD_KILLED

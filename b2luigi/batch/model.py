@@ -80,6 +80,8 @@ class JobInfo:
     cause: Cause | None = None
     token: str | None = None
     node: str | None = None
+    held: bool = False
+    """Waits until a person lets it go on."""
     lingers: bool = False
     """Final, and yet in the queue until it is cancelled (HTCondor: held)."""
 
@@ -104,6 +106,8 @@ class Answer:
     stderr: str
     timed_out: float | None = None
     """Seconds after which the program was stopped, if it was."""
+    started: bool = True
+    """False: this machine could not start the program, for a reason that may pass (memory, processes, disk)."""
 
     @property
     def words(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from b2luigi.batch.model import Cause, JobInfo
@@ -12,6 +13,7 @@ from b2luigi.batch.model import Cause, JobInfo
 DONE, FAILED, PENDING, INTERRUPTED = "DONE", "FAILED", "PENDING", "interrupted"
 SIGNALLED = 128
 """Exit codes above tell a signal."""
+FORMAT = 1
 STATUSES = (DONE, FAILED, PENDING, INTERRUPTED)
 
 
@@ -31,13 +33,14 @@ class Outcome:
 
     def to_json(self) -> str:
         """The text of an outcome file."""
-        return json.dumps({"format": 1, **asdict(self)})
+        return json.dumps({"format": FORMAT, **vars(self)})
 
     @classmethod
     def from_json(cls, text: str) -> Outcome | None:
         """Reads the text of an outcome file; None if it is not one (empty, cut short, another format)."""
         try:
             found = json.loads(text)
+            _one_of((FORMAT,), found["format"])
             return cls(
                 status=_one_of(STATUSES, found["status"]),
                 explanation=found["explanation"],
@@ -48,7 +51,7 @@ class Outcome:
                 ),
                 node=str(found["node"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
 
@@ -63,10 +66,8 @@ class Marker:
     @classmethod
     def from_text(cls, text: str) -> Marker:
         """Reads `<exit code> outcome` or `<exit code> none`; anything else tells only that the script ended."""
-        words = text.split()
-        if len(words) != 2 or not words[0].isdecimal():
-            return cls(None, False)
-        return cls(int(words[0]), words[1] == "outcome")
+        found = re.fullmatch(r"([0-9]{1,3}) (outcome|none)\s*", text)
+        return cls(int(found[1]), found[2] == "outcome") if found else cls(None, False)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ Verdict = Wait | Deliver | Fail
 
 ADVICE = {
     Cause.cancelled: "If it was not you, ask your site; run the script again to submit the task anew.",
-    Cause.infrastructure: "Run the script again: tasks that are complete are not repeated.",
+    Cause.infrastructure: "Run the script again.",
     Cause.memory: "Ask the batch system for more memory in the settings of this task.",
     Cause.time: "Ask the batch system for more time, or another queue, in the settings of this task.",
     Cause.refused: "Correct the setting that the message names.",
@@ -150,11 +151,12 @@ def _outcome_on_its_way(evidence: Evidence, complete: Callable[[], bool]) -> Ver
 
 
 def _ask_first(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
-    """A job shot by a signal: who did it, and why, is for the batch system to say."""
+    """A job shot by a signal: who did it, why, and whether it will run again, is for the batch system to say.
+
+    A job that was held, evicted or requeued leaves such a marker, too, and lives on.
+    """
     known = evidence.gone or (evidence.info is not None and evidence.info.status.is_final)
-    if known or not wants_reason(evidence.marker) or evidence.ended_for >= evidence.grace:
-        return None
-    return Wait()
+    return None if known or not wants_reason(evidence.marker) else Wait()
 
 
 def _by_batch_system(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
@@ -191,10 +193,11 @@ RULES = (_by_outcome, _alive, _outcome_on_its_way, _ask_first, _by_batch_system,
 
 
 def wants_reason(marker: Marker | None) -> bool:
-    """True for a job that ended without an outcome in a way that its exit code does not explain."""
-    if marker is None or marker.has_outcome:
-        return False
-    return marker.exit_code is None or marker.exit_code > SIGNALLED
+    """True for a job that ended in a way that its exit code does not explain.
+
+    It may have left an outcome that says no more than that the task was interrupted.
+    """
+    return marker is not None and (marker.exit_code is None or marker.exit_code > SIGNALLED)
 
 
 def _exit_code(evidence: Evidence) -> int | None:
@@ -204,14 +207,16 @@ def _exit_code(evidence: Evidence) -> int | None:
 
 
 def _explained(evidence: Evidence) -> bool:
-    """Nothing more to wait for: the job script said that there is no outcome, or the system gave a cause."""
+    """Nothing more to wait for: the job script says there is no outcome, or the system tells a cause or a signal."""
     marker = evidence.marker
     by_script = marker is not None and not marker.has_outcome and marker.exit_code is not None
-    by_system = evidence.info is not None and evidence.info.status.is_final and evidence.info.cause is not None
+    info = evidence.info
+    shot = info is not None and info.exit_code is not None and info.exit_code > SIGNALLED
+    by_system = info is not None and info.status.is_final and (info.cause is not None or shot)
     return bool(by_script or by_system)
 
 
-def _one_of(known: tuple[str, ...], word: Any) -> str:
+def _one_of(known: tuple[Any, ...], word: Any) -> str:
     if word not in known:
         raise ValueError(word)
     return str(word)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 from b2luigi.batch.command import Running
 from b2luigi.batch.model import Answer, AnswerError, Command, JobInfo
@@ -13,8 +14,13 @@ from b2luigi.batch.ticket import Ticket, ids
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
+QUERY, FIND, HISTORY = "query", "search", "question about the past"
+
 FIRST, GROWTH, SUSPICION = 10.0, 1.5, 1.0
 """Seconds from a submission to the next query; how the wait grows; the wait when a job looks as if it ended."""
+SECOND_LOOK = 10.0
+"""Seconds until a job that an answer lacked is asked for again: batch systems answer from snapshots that are
+seconds old (LSF: 5 s), and two answers from one snapshot are one."""
 SEARCHES, SEARCH_WAIT = 3, 5.0
 """How often, and how many seconds apart, a job that may have been submitted is looked for."""
 
@@ -22,15 +28,19 @@ Known = Mapping[str, JobInfo]
 
 
 @dataclass
-class _Asked:
-    running: Running
+class _Question:
+    what: str
     tickets: list[Ticket]
+    say: Callable[[], Command | None]
     read: Callable[[Answer], Known]
     learn: Callable[[list[Ticket], Known], list[Ticket]]
 
 
 class Questions:
-    """When to ask what: jobs of doubtful submission, the history of jobs that left, who is still there."""
+    """When to ask what: jobs of doubtful submission, the history of jobs that left, who is still there.
+
+    `accept` is told the id of a job that was found.
+    """
 
     def __init__(
         self,
@@ -38,18 +48,21 @@ class Questions:
         start: Callable[[Command], Running],
         clock: Callable[[], float],
         poll_interval: float,
+        accept: Callable[[Ticket, str], None],
     ) -> None:
         self._system, self._start, self._clock, self._most = system, start, clock, poll_interval
+        self._accept = accept
         self._gap = min(FIRST, poll_interval)
-        self._next_poll = 0.0
-        self._next_search, self._searches = 0.0, 0
-        self._asked: _Asked | None = None
-        self._silent_since: float | None = None
+        self._search_gap = SEARCH_WAIT
+        self._next_poll, self._next_search = 0.0, 0.0
+        self._asked: tuple[_Question, Running] | None = None
+        self._silent_since: dict[str, float] = {}
+        self._left: list[Ticket] = []
+        self._given_up: list[Ticket] = []
         self.live: dict[str, Ticket] = {}
         """By token: the jobs that are in the batch system as far as we know."""
-        self.unsure: list[Ticket] = []
-        """Jobs that may or may not have been submitted."""
-        self._left: list[Ticket] = []
+        self.unsure: dict[str, Ticket] = {}
+        """By token: the jobs that may or may not have been submitted."""
 
     def add(self, ticket: Ticket) -> None:
         """A job was accepted. A due query stays due: while jobs trickle in, it would otherwise never be asked."""
@@ -61,65 +74,95 @@ class Questions:
         self._next_poll = min(self._next_poll, now + self._gap)
 
     def doubt(self, ticket: Ticket) -> None:
-        """A job may or may not have been submitted: it is looked for by name."""
-        self.unsure.append(ticket)
-        self._searches, self._next_search = 0, self._clock() + min(SUSPICION, self._most)
+        """A job may or may not have been submitted: it is looked for by name, unless nobody cares."""
+        if ticket.released and not ticket.cancelled:
+            return
+        if not self.unsure:
+            self._next_search = self._clock() + min(SUSPICION, self._most)
+        self.unsure[ticket.spec.token] = ticket
 
     def hurry(self) -> None:
-        """Something ended that should not have: ask soon."""
-        self._next_poll = min(self._next_poll, self._clock() + min(SUSPICION, self._most))
+        """Something ended that should not have: ask soon, unless there was no answer the last time."""
+        if QUERY not in self._silent_since:
+            self._next_poll = min(self._next_poll, self._clock() + min(SUSPICION, self._most))
 
     def forget(self, ticket: Ticket) -> None:
-        """The job was judged."""
+        """The job was judged. One in doubt that was cancelled is looked for all the same."""
         self.live.pop(ticket.spec.token, None)
-        if ticket in self.unsure:
-            self.unsure.remove(ticket)
+        if not ticket.cancelled:
+            self.unsure.pop(ticket.spec.token, None)
+
+    def stop(self) -> list[Ticket]:
+        """Asks for nothing from now on but the jobs in doubt, and for these at once; returns all jobs."""
+        tickets = [*self.live.values(), *self.unsure.values()]
+        for ticket in tickets:
+            ticket.released = True
+        self.live, self._left, self._asked = {}, [], None
+        self._silent_since.clear()
+        self._next_search = self._clock()
+        return tickets
+
+    @property
+    def searching(self) -> bool:
+        """There are jobs in doubt, and the batch system answers."""
+        return bool(self.unsure) and FIND not in self._silent_since
 
     def ask(self) -> None:
         """Starts the most urgent command that is due, if none is under way."""
-        now = self._clock()
-        if self._asked is not None:
+        question = self._due() if self._asked is None else None
+        if question is None:
             return
-        if self.unsure and now >= self._next_search:
-            tickets = list(self.unsure)
-            command = self._system.find([ticket.spec for ticket in tickets])
-            self._begin(command, tickets, self._system.parse_query, self._found)
-        elif self._left:
-            self._ask_history()
-        elif self.live and now >= self._next_poll:
-            tickets = list(self.live.values())
-            command = self._system.query(ids(tickets))
-            self._begin(command, tickets, self._system.parse_query, self._answered)
+        try:
+            command = question.say()
+            self._asked = (question, self._start(command)) if command is not None else None
+        except Exception as error:  # a language of somebody else's: its error touches no job
+            self._failed(question, error)
 
     def read(self) -> list[Ticket]:
         """Learns from an answer, if there is one. Returns tickets with news: an id, a refusal, a state, gone."""
-        asked = self._asked
-        answer = asked.running.poll() if asked is not None else None
-        if asked is None or answer is None:
-            return []
+        news, self._given_up = self._given_up, []
+        question, running = self._asked or (None, None)
+        answer = running.poll() if running is not None else None
+        if question is None or answer is None:
+            return news
         self._asked = None
         try:
-            known = asked.read(answer)
-        except Exception as error:  # AnswerError, or a bug in a language: neither may touch a job
-            self._no_answer(answer.words if isinstance(error, AnswerError) else repr(error))
-            return []
-        self._answers_again()
-        return asked.learn(asked.tickets, known)
+            known = _read(question, answer)
+        except AnswerError:
+            self._no_answer(question.what, answer.words)
+        except Exception as error:
+            self._failed(question, error)
+        else:
+            self._answers_again(question.what)
+            news += question.learn(question.tickets, known)
+        return news
 
-    def _begin(
-        self,
-        command: Command,
-        tickets: list[Ticket],
-        read: Callable[[Answer], Known],
-        learn: Callable[[list[Ticket], Known], list[Ticket]],
-    ) -> None:
-        self._asked = _Asked(self._start(command), tickets, read, learn)
+    # -- what to ask
 
-    def _ask_history(self) -> None:
+    def _due(self) -> _Question | None:
+        now = self._clock()
+        if self.unsure and now >= self._next_search:
+            return self._search()
+        self._left = [ticket for ticket in self._left if ticket.spec.token in self.live]
+        if self._left:
+            return self._history()
+        return self._query() if self.live and now >= self._next_poll else None
+
+    def _search(self) -> _Question:
+        tickets = list(self.unsure.values())
+        specs = [ticket.spec for ticket in tickets]
+        return _Question(FIND, tickets, lambda: self._system.find(specs), self._system.parse_query, self._found)
+
+    def _history(self) -> _Question:
         tickets, self._left = self._left, []
-        command = self._system.history(ids(tickets))
-        if command is not None:
-            self._begin(command, tickets, self._system.parse_history, self._remembered)
+        job_ids = ids(tickets)
+        read, learn = self._system.parse_history, self._remembered
+        return _Question(HISTORY, tickets, lambda: self._system.history(job_ids), read, learn)
+
+    def _query(self) -> _Question:
+        tickets = list(self.live.values())
+        job_ids = ids(tickets)
+        return _Question(QUERY, tickets, lambda: self._system.query(job_ids), self._system.parse_query, self._answered)
 
     # -- what the answers mean
 
@@ -127,7 +170,7 @@ class Questions:
         news = [ticket for ticket in tickets if ticket.spec.token in self.live and self._told(ticket, known)]
         suspicious = any(ticket.absent and not ticket.gone for ticket in tickets)
         self._gap = min(self._most, self._gap * GROWTH)
-        self._next_poll = self._clock() + (min(SUSPICION, self._gap) if suspicious else self._gap)
+        self._next_poll = self._clock() + (min(SECOND_LOOK, self._gap) if suspicious else self._gap)
         return news
 
     def _told(self, ticket: Ticket, known: Known) -> bool:
@@ -150,38 +193,68 @@ class Questions:
         return news
 
     def _found(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
-        self._searches, self._next_search = self._searches + 1, self._clock() + SEARCH_WAIT
+        self._search_gap = SEARCH_WAIT
+        self._next_search = self._clock() + SEARCH_WAIT
         job_ids = {info.token: job_id for job_id, info in known.items()}
-        found = [ticket for ticket in tickets if ticket in self.unsure and ticket.spec.token in job_ids]
+        found = [ticket for ticket in tickets if ticket.spec.token in self.unsure and ticket.spec.token in job_ids]
         for ticket in found:
-            self.unsure.remove(ticket)
-            ticket.job_id = job_ids[ticket.spec.token]
-            self.add(ticket)
-        return found if self._searches < SEARCHES else [*found, *self._give_up()]
+            del self.unsure[ticket.spec.token]
+            self._accept(ticket, job_ids[ticket.spec.token])
+        self._not_found(tickets, "no job of this name was found in it, either")
+        return found
 
-    def _give_up(self) -> list[Ticket]:
-        unfound, self.unsure = self.unsure, []
-        for ticket in unfound:
-            ticket.refused = f"{ticket.refused}\n(no job of this name was found in it, either)"
-        return unfound
+    def _not_found(self, tickets: list[Ticket], why: str) -> None:
+        for ticket in tickets:
+            if ticket.spec.token in self.unsure:
+                ticket.searched += 1
+                if ticket.searched >= SEARCHES:
+                    del self.unsure[ticket.spec.token]
+                    ticket.refused = f"{ticket.doubt}\n({why})"
+                    self._given_up.append(ticket)
 
     # -- silence
 
-    def _no_answer(self, words: str) -> None:
+    def _failed(self, question: _Question, error: Exception) -> None:
+        """The language itself is wrong, so that waiting will not help: a search that fails so found nothing."""
+        words = f"{type(error).__name__}: {error}"
+        self._no_answer(question.what, words)
+        if question.what == FIND:
+            self._not_found(question.tickets, f"it can not be looked for: {words}")
+
+    def _no_answer(self, what: str, words: str) -> None:
         """Changes nothing but the wait until it is asked again."""
         now = self._clock()
-        if self._silent_since is None:
-            self._silent_since = now
+        if what not in self._silent_since:
+            self._silent_since[what] = now
             name = self._system.name
-            logger.warning("%s does not answer; its jobs go on, it is asked again. It said: %s", name, words)
-        self._gap = min(max(self._gap, FIRST) * 2, max(self._most, FIRST))
-        self._next_poll = self._next_search = now + min(self._gap, self._most)
+            logger.warning("%s does not answer a %s; its jobs go on. It said: %s", name, what, words)
+        if what == QUERY:
+            self._gap = min(max(self._gap, FIRST) * 2, max(self._most, FIRST))
+            self._next_poll = now + min(self._gap, self._most)
+        elif what == FIND:
+            self._search_gap = min(self._search_gap * 2, max(self._most, SEARCH_WAIT))
+            self._next_search = now + self._search_gap
 
-    def _answers_again(self) -> None:
-        if self._silent_since is not None:
-            silence = self._clock() - self._silent_since
-            logger.warning("%s answers again after %.0f s.", self._system.name, silence)
-            self._silent_since = None
+    def _answers_again(self, what: str) -> None:
+        since = self._silent_since.pop(what, None)
+        if since is not None:
+            logger.warning("%s answers a %s again after %.0f s.", self._system.name, what, self._clock() - since)
+
+
+def _read(question: _Question, answer: Answer) -> Known:
+    if not answer.started:
+        raise AnswerError(answer.words)
+    return _checked(question.read(answer))
+
+
+def _checked(known: Any) -> Known:
+    """A job that is absent only because a language spells its answer in another way would count as gone."""
+    whole = isinstance(known, Mapping) and all(
+        isinstance(job_id, str) and isinstance(info, JobInfo) for job_id, info in known.items()
+    )
+    if not whole:
+        raise TypeError(f"expected a mapping of job ids to JobInfo, not {known!r:.200}")
+    return cast(Known, known)
 
 
 def _of(ticket: Ticket, known: Known) -> JobInfo | None:

@@ -37,8 +37,8 @@ class JobQueue:
         self.name, self.carries_files = system.name, system.carries_files
         self._system, self._clock, self._sleep = system, clock, sleep
         self._submissions = Submissions(system, start, clock)
-        self._questions = Questions(system, start, clock, poll_interval)
-        self._cancellations = Cancellations(system, start)
+        self._questions = Questions(system, start, clock, poll_interval, self._accept)
+        self._cancellations = Cancellations(system, start, clock)
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         """The settings of one task that this system cares about. Raises ValueError, naming the setting."""
@@ -76,26 +76,30 @@ class JobQueue:
                     self._cancellations.add([ticket])
 
     def release(self, ticket: Ticket) -> None:
-        """Forgets a job that was judged."""
+        """Forgets a job that was judged; if it was cancelled before its id is known, that is still done."""
+        ticket.released = True
         self._questions.forget(ticket)
 
     def close(self, patience: float) -> list[Ticket]:
         """Cancels all jobs and waits, at most `patience` seconds, until the batch system took that.
 
-        Submit commands under way are waited for first, so that their jobs can be cancelled, too.
+        Waits for submit commands under way, and looks for jobs in doubt, so that these can be cancelled, too.
         Returns the tickets of jobs that may be left in the batch system.
         """
-        self._submissions.drop_waiting()
         end = self._clock() + patience
-        while self._submissions.under_way and self._clock() < end:
+        self._submissions.drop_waiting()
+        self.cancel([*self._submissions.under_way, *self._questions.stop()])
+        while self._has_work() and self._clock() < end:
             self._read_submissions()
-            self._sleep(0.01)
-        self.cancel(list(self._questions.live.values()))
-        while self._cancellations.pending and self._clock() < end:
+            self._questions.read()
+            self._questions.ask()
             self._cancellations.step()
             self._sleep(0.01)
-        doubtful = [*self._submissions.under_way, *self._questions.unsure]
+        doubtful = [*self._submissions.under_way, *self._questions.unsure.values()]
         return [*doubtful, *self._cancellations.pending, *self._cancellations.given_up]
+
+    def _has_work(self) -> bool:
+        return bool(self._submissions.under_way or self._questions.searching or self._cancellations.pending)
 
     def _read_submissions(self) -> list[Ticket]:
         results = list(self._submissions.read())
@@ -114,7 +118,8 @@ class JobQueue:
 
     def _accept(self, ticket: Ticket, job_id: str) -> None:
         ticket.job_id = job_id
-        self._questions.add(ticket)
+        if not ticket.released:
+            self._questions.add(ticket)
         if ticket.cancelled:
             self._cancellations.add([ticket])
 
@@ -126,5 +131,5 @@ class JobQueue:
         logger.warning(
             "%s may or may not have taken %s; looking for it. It said: %s", self.name, ticket.spec.name, text
         )
-        ticket.refused = text
+        ticket.doubt = text
         self._questions.doubt(ticket)

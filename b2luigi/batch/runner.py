@@ -15,11 +15,11 @@ import luigi
 from luigi.task import flatten
 from luigi.worker import ContextManagedTaskProcess
 
-from b2luigi.batch.description import rebuild
 from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome
-from b2luigi.core.executable import OUTCOME_VARIABLE, SCRIPT_VARIABLE, read_description
+from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_aside
 from b2luigi.core.graph import find_task, nearest_task_ids
+from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE, read_description
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -47,7 +47,7 @@ def _run(tasks: Sequence[luigi.Task], task_id: str, script: str) -> Outcome:
         description = _description(script, task_id)
         task = _find(tasks, task_id, description)
     except Exception as error:
-        logger.error("%s", error, exc_info=not isinstance(error, LookupError))
+        logger.error("%s", error, exc_info=type(error) is not LookupError)  # KeyError is the user's
         return _failed(f"{traceback.format_exc()}")
     return _checked(task, _run_task(task, description.get("worker", {})))
 
@@ -100,6 +100,8 @@ def _run_task(task: luigi.Task, worker: Mapping[str, Any]) -> Outcome:
         logger.exception("The task process failed.")
         return _failed(traceback.format_exc())
     _, status, explanation, missing, new_requirements = results[0]
+    if status is None:  # interrupted, and the context of the task process kept it to itself
+        return Outcome(INTERRUPTED, node=platform.node())
     return Outcome(
         status=status,
         explanation=_plain(explanation),
@@ -129,12 +131,13 @@ def _failed(text: str) -> Outcome:
 
 
 def _plain(value: Any) -> Any:
-    """`on_success` and `on_failure` may return anything."""
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return repr(value)
-    return value
+    """`on_success` and `on_failure` may return anything: as JSON gives it back, else its repr."""
+    for plain in (lambda: json.loads(json.dumps(value)), lambda: repr(value)):
+        try:
+            return plain()
+        except Exception:
+            continue  # a value of the user's own may fail in any way
+    return f"a {type(value).__name__}, which can not be shown"
 
 
 class _Results(list[Any]):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from b2luigi.batch.command import Running
@@ -19,7 +20,7 @@ LATER_FIRST, LATER_MOST = 5.0, 60.0
 """Seconds to wait after "try later", doubling."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _UnderWay:
     running: Running
     tickets: list[Ticket]
@@ -30,17 +31,18 @@ class Submissions:
 
     def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:
         self._system, self._start, self._clock = system, start, clock
-        self._waiting: list[Ticket] = []
+        self._lanes: dict[Hashable, deque[Ticket]] = {}
+        self._most = system.bulk
         self._under_way: list[_UnderWay] = []
         self._later, self._not_before = LATER_FIRST, 0.0
 
     def add(self, ticket: Ticket) -> None:
-        """Hands a job in."""
-        self._waiting.append(ticket)
+        """Hands a job in; those that may go together wait in one lane."""
+        self._lanes.setdefault(self._kind(ticket), deque()).append(ticket)
 
     def drop_waiting(self) -> None:
         """Forgets the jobs for which no command was sent yet."""
-        self._waiting.clear()
+        self._lanes.clear()
 
     @property
     def under_way(self) -> list[Ticket]:
@@ -50,14 +52,11 @@ class Submissions:
     def send(self) -> list[tuple[Ticket, str]]:
         """Sends what waits. Returns the jobs for which the language could not even make a command, and why."""
         failed: list[tuple[Ticket, str]] = []
-        if not self._waiting or self._clock() < self._not_before:
+        if self._clock() < self._not_before:
             return failed
-        waiting, self._waiting = [t for t in self._waiting if not t.cancelled], []
-        for group in self._groups(waiting):
-            if len(self._under_way) >= AT_ONCE:
-                self._waiting += group
-            else:
-                failed += self._send(group)
+        while self._lanes and len(self._under_way) < AT_ONCE:
+            group = self._next_group()
+            failed += self._send(group) if group else []
         return failed
 
     def read(self) -> Iterator[tuple[Ticket, Submitted]]:
@@ -68,49 +67,63 @@ class Submissions:
                 self._under_way.remove(one)
                 yield from self._sorted_out(one.tickets, self._results(one.tickets, answer))
 
-    def _groups(self, tickets: Sequence[Ticket]) -> list[list[Ticket]]:
-        groups: list[list[Ticket]] = []
-        for ticket in tickets:
-            fitting = (group for group in groups if self._fits(ticket, group))
-            group = next(fitting, None)
-            if group is None:
-                groups.append([ticket])
-            else:
+    def _next_group(self) -> list[Ticket]:
+        kind, lane = next(iter(self._lanes.items()))
+        group: list[Ticket] = []
+        while lane and len(group) < self._most:
+            ticket = lane.popleft()
+            if not ticket.cancelled:
                 group.append(ticket)
-        return groups
-
-    def _fits(self, ticket: Ticket, group: list[Ticket]) -> bool:
-        together = self._system.can_submit_together(group[0].spec, ticket.spec)
-        return together and len(group) < self._system.bulk
+        if not lane:
+            del self._lanes[kind]
+        return group
 
     def _send(self, tickets: list[Ticket]) -> list[tuple[Ticket, str]]:
         try:
-            command = self._system.submit([ticket.spec for ticket in tickets])
+            running = self._start(self._system.submit([ticket.spec for ticket in tickets]))
         except Exception as error:  # a language of somebody else's: its error is its own jobs' alone
             return [(ticket, f"{type(error).__name__}: {error}") for ticket in tickets]
-        self._under_way.append(_UnderWay(self._start(command), tickets))
+        self._under_way.append(_UnderWay(running, tickets))
         return []
 
     def _results(self, tickets: list[Ticket], answer: Answer) -> Sequence[Submitted]:
+        if not answer.started:
+            return [TryLater(answer.words)] * len(tickets)
         try:
-            results = self._system.parse_submit(answer, [ticket.spec for ticket in tickets])
+            results = list(self._system.parse_submit(answer, [ticket.spec for ticket in tickets]))
         except Exception as error:
             return [Unsure(f"{type(error).__name__}: {error}")] * len(tickets)
-        return results if len(results) == len(tickets) else [Unsure(answer.words)] * len(tickets)
+        whole = len(results) == len(tickets) and all(isinstance(result, Submitted) for result in results)
+        return results if whole else [Unsure(answer.words)] * len(tickets)
 
     def _sorted_out(self, tickets: list[Ticket], results: Sequence[Submitted]) -> Iterator[tuple[Ticket, Submitted]]:
-        if not any(isinstance(result, TryLater) for result in results):
+        later = [result.text for result in results if isinstance(result, TryLater)]
+        if later:
+            self._wait(later[0], len(tickets))
+        else:
             self._later, self._not_before = LATER_FIRST, 0.0
         for ticket, result in zip(tickets, results, strict=True):
             if isinstance(result, TryLater):
-                self._postpone(ticket, result.text)
+                self._add_behind(ticket)
             else:
                 yield ticket, result
 
-    def _postpone(self, ticket: Ticket, text: str) -> None:
+    def _wait(self, text: str, jobs: int) -> None:
+        # A limit of the site may be smaller than this one submission: the next is half as large.
+        self._most = min(self._most, max(1, jobs // 2))
         now = self._clock()
         if now >= self._not_before:
             name, wait = self._system.name, self._later
             logger.warning("%s takes no jobs now; trying again in %.0f s. It said: %s", name, wait, text)
             self._not_before, self._later = now + wait, min(2 * wait, LATER_MOST)
-        self._waiting.append(ticket)
+
+    def _add_behind(self, ticket: Ticket) -> None:
+        """Behind all others, whom the limit may not concern."""
+        if not ticket.cancelled:
+            kind = self._kind(ticket)
+            lane = self._lanes.pop(kind, None) or deque()
+            lane.append(ticket)
+            self._lanes[kind] = lane
+
+    def _kind(self, ticket: Ticket) -> Hashable:
+        return self._system.kind(ticket.spec) if self._system.bulk > 1 else None

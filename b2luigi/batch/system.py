@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from b2luigi.batch.model import Answer, AnswerError, Command, JobInfo, JobSpec, Submitted
@@ -78,9 +79,9 @@ class BatchSystem(abc.ABC):
     def check(self, job: JobSpec) -> None:  # noqa: B027  (most systems have nothing to check)
         """Raises ValueError, naming file or folder, for a job this system could not carry as it is."""
 
-    def can_submit_together(self, job: JobSpec, other: JobSpec) -> bool:
-        """Whether one submission may hold both."""
-        return job.options == other.options and job.inputs == other.inputs
+    def kind(self, job: JobSpec) -> Hashable:
+        """Jobs of which this is equal may go into one submission."""
+        return json.dumps(job.options, sort_keys=True, default=repr), job.inputs, job.inbox
 
 
 __all__ = ["AnswerError", "BatchSystem", "Setting"]

@@ -20,12 +20,18 @@ class Ticket:
     spec: JobSpec
     job_id: str | None = None
     refused: str = ""
-    """Why the batch system did not take the job, in its own words; empty if it did."""
+    """Why the batch system did not take the job, in its own words; empty if it did, or may have."""
+    doubt: str = ""
+    """What the batch system said of a submission that may or may not have been taken."""
+    searched: int = 0
+    """Searches that did not find a job in doubt."""
     info: JobInfo | None = None
     """The last word of the batch system."""
     absent: int = 0
     """Answers in a row that lacked the job."""
     cancelled: bool = False
+    released: bool = False
+    """It was judged: nobody waits for news of it."""
 
     @property
     def gone(self) -> bool:

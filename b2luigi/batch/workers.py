@@ -17,8 +17,10 @@ import luigi.worker
 
 from b2luigi.batch import command, systems
 from b2luigi.batch.attempt import Inbox
+from b2luigi.batch.failure import Failure, tell
 from b2luigi.batch.interrupts import Interrupts
 from b2luigi.batch.local import LocalQueue
+from b2luigi.batch.model import JobStatus
 from b2luigi.batch.outcome import DONE, FAILED
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess, Run
@@ -26,7 +28,7 @@ from b2luigi.batch.queue import JobQueue
 from b2luigi.batch.results import Results
 from b2luigi.batch.ticket import Queue, Ticket
 from b2luigi.core.paths import get_filename, map_folder
-from b2luigi.core.settings import get_setting
+from b2luigi.core.settings import get_seconds, get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -89,11 +91,13 @@ class SendJobWorker(luigi.worker.Worker):
         cls = _process_class(task) if name == "custom" else ClusterProcess
         process = cls(task, self._scheduler, self.results, self._config.timeout)
         if isinstance(process, ClusterProcess):
-            process.connect(self._queue(process.batch_system or name), self._shared)
+            process.connect(self._queue(_name_for(process, name)), self._shared)
         return process
 
     def _unusable(self, task: luigi.Task, error: Exception) -> BatchProcess:
-        return _Unusable(task, self._scheduler, self.results, 0).because(error)
+        process = _Unusable(task, self._scheduler, self.results, 0)
+        process.error = error
+        return process
 
     def _queue(self, name: str) -> Queue:
         if name not in self._queues:
@@ -104,8 +108,8 @@ class SendJobWorker(luigi.worker.Worker):
         return LocalQueue(folder=os.path.dirname(get_filename()), slots=get_setting("local_slots"))
 
     def _job_queue(self, name: str) -> Queue:
-        start = functools.partial(command.start, timeout=float(get_setting("command_timeout")))
-        return JobQueue(systems.load(name), start=start, poll_interval=float(get_setting("poll_interval")))
+        start = functools.partial(command.start, timeout=get_seconds("command_timeout"))
+        return JobQueue(systems.load(name), start=start, poll_interval=get_seconds("poll_interval"))
 
     @functools.cached_property
     def _shared(self) -> Run:
@@ -141,8 +145,8 @@ class SendJobWorker(luigi.worker.Worker):
         task_id, process = kwargs["task_id"], self._running_tasks.get(kwargs["task_id"])
         if kwargs["status"] == DONE:
             self.failures.pop(task_id, None)
-        elif kwargs["status"] == FAILED and isinstance(process, BatchProcess) and process.story:
-            self.failures[task_id] = process.story
+        elif kwargs["status"] == FAILED and isinstance(process, BatchProcess):
+            self.failures[task_id] = process.story or f"Task {process.task} failed: {kwargs.get('expl')}"
         super()._add_task(*args, **kwargs)
 
     def _purge_children(self) -> None:
@@ -155,6 +159,8 @@ class SendJobWorker(luigi.worker.Worker):
         with self.interrupts.deferred():
             news = {ticket.spec.token for queue in self._queues.values() for ticket in queue.step()}
             markers = set(self._shared.inbox.tokens()) if self._by_token else set()
+            if news:
+                self.results.stir()
             for token in news | markers | self._ending:
                 self._weigh(token, in_inbox=token in markers)
 
@@ -166,8 +172,8 @@ class SendJobWorker(luigi.worker.Worker):
         process.look(self._shared.inbox.read(token) if in_inbox else None)
         if process.is_over:
             self._by_token.pop(token)
+            self.results.stir()
         self._ending = (self._ending | {token}) if process.is_ending else (self._ending - {token})
-        self.results.stir()
 
     # -- the end
 
@@ -197,20 +203,24 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
         return self.worker
 
 
+def check_batch_system(task: luigi.Task) -> None:
+    """Raises ValueError, listing the names there are, if the setting `batch_system` of a task is none of them."""
+    name = str(get_setting("batch_system", task=task))
+    if name not in ("auto", "local", "custom"):
+        systems.load(name)
+
+
 class _Unusable(BatchProcess):
     """Stands for a task whose settings do not let it become a job."""
 
     error: Exception
 
-    def because(self, error: Exception) -> _Unusable:
-        self.error = error
-        return self
-
     def start_job(self) -> None:
-        raise self.error
+        advice = "Correct the setting that the message names, and run the script again."
+        self.fail(tell(Failure(self.task, f"it can not become a job: {self.error}", advice, "no batch system")))
 
-    def get_job_status(self) -> Any:
-        raise self.error
+    def get_job_status(self) -> JobStatus:
+        return JobStatus.aborted
 
     def kill_job(self) -> None:
         """There is no job."""
@@ -231,9 +241,15 @@ def _process_class(task: luigi.Task) -> type[BatchProcess]:
     return cls
 
 
+def _name_for(process: ClusterProcess, setting: str) -> str:
+    if process.batch_system is None and setting == "custom":
+        raise ValueError(f"{type(process).__name__} is bound to no batch system; give its class a batch_system.")
+    return process.batch_system or setting
+
+
 def _tell_left(name: str, ticket: Ticket) -> None:
     what = f"{name} job {ticket.job_id}" if ticket.job_id else f"a job named {ticket.spec.name} in {name}"
     logger.error("It is not sure that this job is gone; please look after it: %s", what)
 
 
-__all__ = ["SendJobWorker", "SendJobWorkerSchedulerFactory"]
+__all__ = ["SendJobWorker", "SendJobWorkerSchedulerFactory", "check_batch_system"]

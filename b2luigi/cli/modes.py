@@ -28,4 +28,5 @@ def dry_run(tasks: Sequence[luigi.Task]) -> None:
         own = getattr(task, "dry_run", None)
         if callable(own):
             own()
-    print(f"{len(waiting)} tasks to run." if waiting else "All tasks are complete.")
+    count = "1 task" if len(waiting) == 1 else f"{len(waiting)} tasks"
+    print(f"{count} to run." if waiting else "All tasks are complete.")

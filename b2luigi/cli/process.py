@@ -65,7 +65,7 @@ def _run_one(tasks: list[luigi.Task], task_id: str | None) -> None:
 
 def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
     from b2luigi.batch.failure import summary
-    from b2luigi.batch.workers import SendJobWorkerSchedulerFactory
+    from b2luigi.batch.workers import SendJobWorkerSchedulerFactory, check_batch_system
 
     factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory()
     if not isinstance(factory, SendJobWorkerSchedulerFactory):
@@ -73,6 +73,8 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
             "With batch, worker_scheduler_factory has to be a "
             f"b2luigi.batch.workers.SendJobWorkerSchedulerFactory, or left out, but it is {factory!r}."
         )
+    for task in tasks:
+        check_batch_system(task)
     try:
         arguments = {"workers": WORKERS, **_luigi_arguments(kwargs), "worker_scheduler_factory": factory}
         return luigi.build(tasks, **arguments)

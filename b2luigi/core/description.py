@@ -51,7 +51,14 @@ def _parameters(task: luigi.Task) -> dict[str, str] | None:
 
 
 def _same(rebuilt: Any, value: Any) -> bool:
-    return type(rebuilt) is type(value) and bool(rebuilt == value)
+    """Equal, and of the same types all the way down: the member 1 of an IntEnum in a list comes back as a plain 1."""
+    if type(rebuilt) is not type(value):
+        return False
+    if isinstance(value, Mapping):
+        return _same(tuple(rebuilt.items()), tuple(value.items()))
+    if isinstance(value, (tuple, list)):
+        return len(rebuilt) == len(value) and all(map(_same, rebuilt, value))
+    return bool(rebuilt == value)
 
 
 def _find_class(module: str, qualname: str) -> type[luigi.Task] | None:

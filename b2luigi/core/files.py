@@ -10,13 +10,13 @@ from pathlib import Path
 def write_aside(path: Path, text: str, mode: int) -> None:
     """Writes a file beside its place and renames it there. `mode`: its permissions, whatever the umask.
 
-    Raises OSError; nothing is left behind then.
+    File names that are no UTF-8 keep their bytes. Raises OSError; nothing is left behind then.
     """
     aside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             os.fchmod(file.fileno(), mode)
-            file.write(text)
+            file.write(text.encode(errors="surrogateescape"))
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)

@@ -34,6 +34,10 @@ def others(arguments: Sequence[str]) -> list[str]:
 def _others(arguments: Iterator[str]) -> Iterator[str]:
     ours = {flag.name: flag for flag in FLAGS}
     for word in arguments:
+        if word == "--":  # all that follows is the script's own, whatever it is called
+            yield word
+            yield from arguments
+            return
         name, has_value, _ = word.partition("=")
         if name not in ours:
             yield word

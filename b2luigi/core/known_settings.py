@@ -44,7 +44,7 @@ _ROWS = (
     Setting(
         "batch_system",
         "auto",
-        'Batch system that runs the jobs: "lsf", "htcondor", "slurm", "local", "custom" (see process_class), '
+        'Batch system that runs the jobs: "lsf", "htcondor", "local", "custom" (see process_class), '
         'or "auto" for the one found on this machine.',
     ),
     Setting(

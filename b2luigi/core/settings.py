@@ -18,6 +18,7 @@ __all__ = [
     "DeprecatedSettingsWarning",
     "clear_setting",
     "get_merged_setting",
+    "get_seconds",
     "get_setting",
     "set_setting",
     "settings_files",
@@ -68,6 +69,14 @@ def get_merged_setting(key: str, task: Any = None) -> Any:
     if not found or not all(isinstance(value, Mapping) for value in found):
         return get_setting(key, task=task)
     return copy_containers({name: entry for value in reversed(found) for name, entry in value.items()})
+
+
+def get_seconds(key: str, task: Any = None) -> float:
+    """The value of a setting that is a time in seconds. Raises ValueError, naming the setting, if it is none."""
+    value = get_setting(key, task=task)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise ValueError(f"{key} has to be a number of seconds, but it is {value!r}.")
+    return float(value)
 
 
 def set_setting(key: str, value: Any) -> None:

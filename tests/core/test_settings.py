@@ -99,9 +99,7 @@ def test_none_is_a_possible_default() -> None:
 
 def test_an_unknown_setting_is_an_error_that_helps() -> None:
     """A setting found nowhere is named, with where it was looked for and what may have been meant."""
-    with pytest.raises(
-        ValueError, match=r"No settings found for reslt_dir!.*settings.json.*Did you mean result_dir"
-    ):
+    with pytest.raises(ValueError, match=r"No settings found for reslt_dir!.*settings.json.*Did you mean result_dir"):
         b2luigi.get_setting("reslt_dir")
 
 

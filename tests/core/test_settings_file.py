@@ -134,9 +134,7 @@ def test_a_folder_of_that_name_is_passed_over(script_folder: Path) -> None:
     assert get_setting("queue") == "s"
 
 
-def test_a_current_folder_that_is_gone_is_no_error(
-    script_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_current_folder_that_is_gone_is_no_error(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When somebody removed the folder we are in, the script's folder is still searched."""
     write_settings(script_folder, queue="script")
     gone = script_folder / "gone"

@@ -129,9 +129,7 @@ def test_input_file_names(script_folder: Path) -> None:
 
 def test_an_unknown_input_is_told_with_those_there_are() -> None:
     """A name no required task has is an error with the names to choose from."""
-    with pytest.raises(
-        KeyError, match=r"Sum: there is no input called 'x'; there is 'number.txt', .*'plain.txt'"
-    ):
+    with pytest.raises(KeyError, match=r"Sum: there is no input called 'x'; there is 'number.txt', .*'plain.txt'"):
         Sum().get_input_file_names("x")
 
 

@@ -58,7 +58,7 @@ class BatchProcess(abc.ABC):
         self.worker_timeout: float | None = own if own is not None else worker_timeout
         self.timeout_time: float | None = time.time() + self.worker_timeout if self.worker_timeout else None
         self.status_reporter = TaskStatusReporter(scheduler, task.task_id, "", None)
-        self._started = self._terminated = self._done = False
+        self._started = self._killed = self._done = False
 
     # -- the hooks
 
@@ -93,25 +93,29 @@ class BatchProcess(abc.ABC):
         try:
             self._started = True
             self.start_job()
-        except Exception:
-            self._hook_failed("start_job")
+        except Exception as error:
+            self._hook_failed("start_job", error)
 
     def is_alive(self) -> bool:
         """Whether the job goes on; puts its result on luigi's queue when it ended. Never raises."""
         if self._started and not self._done:
             try:
                 self._look()
-            except Exception:
-                self._hook_failed("get_job_status")
-                self.terminate()
+            except Exception as error:
+                self._hook_failed("get_job_status", error)
+                self._kill_once()
         return self._started and not self._done
 
     def terminate(self) -> None:
-        """Stops the job; never raises. A job that was not started, or was stopped before, is left alone."""
-        self._done = True
-        if not self._started or self._terminated:
+        """Stops the job; never raises. A job that was not started, ended or was stopped before is left alone."""
+        over, self._done = self._done, True
+        if self._started and not over:
+            self._kill_once()
+
+    def _kill_once(self) -> None:
+        if self._killed:
             return
-        self._terminated = True
+        self._killed = True
         try:
             self.terminate_job()
         except Exception:
@@ -150,9 +154,9 @@ class BatchProcess(abc.ABC):
         elif status is JobStatus.aborted:
             self.fail(f"The job of task {self.task} was aborted. {self._where()}", died=True)
 
-    def _hook_failed(self, hook: str) -> None:
-        name = type(self).__name__
-        self.fail(f"{name}.{hook} failed for task {self.task}. {self._where()}\n{traceback.format_exc()}")
+    def _hook_failed(self, hook: str, error: Exception) -> None:
+        told = "".join(traceback.format_exception(error))
+        self.fail(f"{type(self).__name__}.{hook} failed for task {self.task}. {self._where()}\n{told}")
 
     def _where(self) -> str:
         try:

@@ -10,7 +10,7 @@ import platform
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +18,6 @@ import luigi
 from luigi.task_register import load_task
 
 from b2luigi.batch.attempt import Attempt, Inbox, look_again, read_outcome
-from b2luigi.batch.description import describe
 from b2luigi.batch.failure import Failure, last_lines, tail, tell
 from b2luigi.batch.model import JobSpec, JobStatus
 from b2luigi.batch.outcome import (
@@ -37,11 +36,14 @@ from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.ticket import Queue, Ticket
 from b2luigi.core.executable import create_executable_wrapper, inputs_of
 from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
-from b2luigi.core.settings import get_merged_setting, get_setting
+from b2luigi.core.settings import get_merged_setting, get_seconds, get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-FINISHED = "Tasks that are complete are not repeated when you run the script again."
+HURRY = 10.0
+"""Seconds for which a batch system is asked more often about a job that ended for no reason we know."""
+NOT_SUBMITTED = "Correct what the message names, and run the script again."
+FINISHED = "Tasks that are complete are not repeated."
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class ClusterProcess(BatchProcess):
     attempt: Attempt | None = None
     _ended_at: float | None = None
     _noted = False
+    _told = ""
+    _grace = 0.0
 
     def connect(self, queue: Queue, shared: Run) -> None:
         """Says where the job goes; called once, before `run`."""
@@ -76,6 +80,7 @@ class ClusterProcess(BatchProcess):
     def start_job(self) -> None:
         """Claims an attempt, writes the job script, hands the job in; returns at once."""
         setting = _settings_of(self.task)
+        self._grace = get_seconds("result_grace", task=self.task)
         options = self.queue.options(setting)
         spec = self._spec(setting, options)
         self.queue.check(spec)
@@ -118,20 +123,27 @@ class ClusterProcess(BatchProcess):
             return
         try:
             self._weigh(self.ticket, marker)
-        except Exception:
-            self._hook_failed("look")
-            self.terminate()
+        except Exception as error:
+            self._hook_failed("look", error)
+            self._kill_once()
 
     def _look(self) -> None:
         """luigi's poll: news comes by `look`."""
+
+    def _hook_failed(self, hook: str, error: Exception) -> None:
+        """A setting that can not work, a file that can not be written: told without the insides of b2luigi."""
+        if self.ticket is not None or not isinstance(error, (ValueError, AttributeError, OSError)):
+            super()._hook_failed(hook, error)
+        else:
+            self.fail(tell(Failure(self.task, f"no job was submitted: {error}", NOT_SUBMITTED, self.queue.name)))
+        self._close("not submitted")
 
     def _spec(self, setting: Callable[[str], Any], options: Mapping[str, Any]) -> JobSpec:
         carried = self.queue.carries_files and bool(options.get("transfer_files"))
         folder, log_folder = Path(get_task_file_dir(self.task)), Path(get_log_file_dir(self.task))
         log_folder.mkdir(parents=True, exist_ok=True)
         inbox = self.shared.inbox.open()
-        description = {**describe(self.task), "worker": dict(self.shared.worker)}
-        script = create_executable_wrapper(self.task, inbox=inbox, carried=carried, description=description)
+        script = create_executable_wrapper(self.task, inbox=inbox, carried=carried, worker=self.shared.worker)
         self.attempt = Attempt.claim(folder, self._facts(script, inbox))
         return JobSpec(
             token=self.token,
@@ -161,12 +173,15 @@ class ClusterProcess(BatchProcess):
             self._refused(ticket)
             return
         self._note_job_id(ticket)
+        ended = self._sees_end(ticket, marker)
+        # Read after the batch system said its last word: what it tells is older than the outcome.
         outcome = read_outcome(ticket.spec.outcome)
-        if outcome is None and self._sees_end(ticket, marker):
+        if outcome is None and ended:
             look_again(ticket.spec.folder)
             outcome = read_outcome(ticket.spec.outcome)
-        if wants_reason(marker) and outcome is None:
+        if wants_reason(marker) and self._ended_for() < HURRY:
             self.queue.hurry(ticket)
+        self._tell_if_held(ticket)
         verdict = judge(self._evidence(ticket, marker, outcome), self.task.complete)
         if isinstance(verdict, Deliver):
             self._deliver(ticket, verdict.outcome)
@@ -176,9 +191,20 @@ class ClusterProcess(BatchProcess):
     def _sees_end(self, ticket: Ticket, marker: Marker | None) -> bool:
         final = ticket.info is not None and ticket.info.status.is_final
         ended = marker is not None or ticket.gone or final
-        if ended and self._ended_at is None:
+        if not ended:
+            self._ended_at = None  # gone for a while, and there again
+        elif self._ended_at is None:
             self._ended_at = self.shared.clock()
         return ended
+
+    def _ended_for(self) -> float:
+        return self.shared.clock() - self._ended_at if self._ended_at is not None else 0.0
+
+    def _tell_if_held(self, ticket: Ticket) -> None:
+        held = ticket.info.native if ticket.info is not None and ticket.info.held else ""
+        if held and held != self._told:
+            logger.warning("%s job %s of %s waits for you: %s", self.queue.name, ticket.job_id, self.task, held)
+        self._told = held
 
     def _evidence(self, ticket: Ticket, marker: Marker | None, outcome: Outcome | None) -> Evidence:
         return Evidence(
@@ -186,15 +212,19 @@ class ClusterProcess(BatchProcess):
             marker=marker,
             info=ticket.info,
             gone=ticket.gone,
-            ended_for=self.shared.clock() - self._ended_at if self._ended_at is not None else 0.0,
-            grace=float(get_setting("result_grace", task=self.task)),
+            ended_for=self._ended_for(),
+            grace=self._grace,
         )
 
     def _note_job_id(self, ticket: Ticket) -> None:
-        if ticket.job_id is not None and not self._noted and self.attempt is not None:
-            self._noted = True
+        if ticket.job_id is None or self._noted or self.attempt is None:
+            return
+        self._noted = True
+        logger.info("%s is %s job %s", self.task.task_id, self.queue.name, ticket.job_id)
+        try:
             self.attempt.note(job_id=ticket.job_id, submitted=time.time())
-            logger.info("%s is %s job %s", self.task.task_id, self.queue.name, ticket.job_id)
+        except OSError as error:
+            logger.warning("The record of %s can not be written: %s", self.task.task_id, error)
 
     # -- verdicts
 
@@ -212,9 +242,9 @@ class ClusterProcess(BatchProcess):
 
     def _failed_on_node(self, ticket: Ticket, outcome: Outcome) -> None:
         words = str(outcome.explanation)
-        last = last_lines(words).rpartition("\n")[2].strip()
-        advice = f"{FINISHED} To run this one task here and now: {ticket.spec.script}"
-        story = self._story(ticket, outcome.node, last or "no explanation", advice, words)
+        again = f"Correct the error and run the script again. {FINISHED}"
+        advice = f"{again} To run this one task here and now:\n  {ticket.spec.script}"
+        story = self._story(ticket, outcome.node, _headline(words), advice, words)
         self.fail(story, explanation=outcome.explanation, missing=list(outcome.missing))
 
     def _died(self, ticket: Ticket, verdict: Fail) -> None:
@@ -231,6 +261,9 @@ class ClusterProcess(BatchProcess):
         name = self.queue.name
         advice = f"Correct the setting of this task for {name} that the message is about."
         what = f"{name} did not take the job"
+        if ticket.doubt:
+            what = f"it is not known whether {name} took the job"
+            advice = f"Look whether it has a job {ticket.spec.name}; if not, run the script again. {FINISHED}"
         self.fail(self._story(ticket, None, what, advice, ticket.refused))
         self._close("refused")
 
@@ -250,18 +283,22 @@ class ClusterProcess(BatchProcess):
     # -- what is left behind
 
     def _close(self, end: str, outcome: Outcome | None = None) -> None:
-        ticket, attempt = self.ticket, self.attempt
-        if ticket is None or attempt is None:
+        if self.attempt is None:
             return
-        self.queue.release(ticket)
         self.shared.inbox.remove(self.token)
-        self._collect_logs(ticket.spec)
         with contextlib.suppress(OSError):
-            attempt.note(ended=time.time(), end=end, outcome=asdict(outcome) if outcome is not None else None)
-            ticket.spec.outcome.unlink(missing_ok=True)
-            attempt.drop_predecessors()
+            self.attempt.note(ended=time.time(), end=end, outcome=vars(outcome) if outcome is not None else None)
+            self.attempt.drop_predecessors()
+        if self.ticket is not None:
+            self.queue.release(self.ticket)
+            self._clean_up(self.ticket.spec, end)
+
+    def _clean_up(self, spec: JobSpec, end: str) -> None:
+        self._collect_logs(spec)
+        with contextlib.suppress(OSError):
+            spec.outcome.unlink(missing_ok=True)
             if end == DONE:
-                ticket.spec.report.unlink(missing_ok=True)
+                spec.report.unlink(missing_ok=True)
 
     def _collect_logs(self, spec: JobSpec) -> None:
         """Logs that came home with the other files of a job."""
@@ -281,6 +318,12 @@ def _settings_of(task: luigi.Task) -> Callable[[str], Any]:
 
 def _job_name(setting: Callable[[str], Any], task: luigi.Task) -> str:
     return re.sub(r"[^\w.:+@-]", "_", str(setting("job_name") or task.get_task_family()))[:100]
+
+
+def _headline(words: str) -> str:
+    """The sentence that tells most: the last line of a traceback, the first line of anything else."""
+    lines = last_lines(words).splitlines() if "Traceback" in words else last_lines(words.strip()).splitlines()[:1]
+    return lines[-1].strip() if lines else "no explanation"
 
 
 def _first_unloadable(outcome: Outcome) -> str:

@@ -30,8 +30,14 @@ from b2luigi.batch.model import (
 )
 from b2luigi.batch.system import BatchSystem, Setting
 
-ENVIRONMENT: Mapping[str, str | None] = {"BSUB_QUIET": None, "BSUB_QUIET2": None, "BSUB_STDERR": None}
-"""With these set, bsub hides the line with the job id or sends it elsewhere."""
+ENVIRONMENT: Mapping[str, str | None] = {
+    "LSB_NTRIES": "1",
+    "BSUB_QUIET": None,
+    "BSUB_QUIET2": None,
+    "BSUB_STDERR": None,
+}
+"""LSB_NTRIES: without it all commands wait for a daemon that is down, and a bsub that was stopped while it waits
+leaves nobody sure. With BSUB_* set, bsub hides the line with the job id or sends it elsewhere."""
 
 FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name"
 RESERVED = frozenset({"J", "o", "oo", "e", "eo", "env", "I", "Ip", "Is", "K", "pack", "i", "is", "cwd", "H"})
@@ -52,6 +58,7 @@ CAUSES = {
     "ADMIN": Cause.cancelled,
     "FORCE_OWNER": Cause.cancelled,
     "FORCE_ADMIN": Cause.cancelled,
+    "BUCKET_KILL": Cause.cancelled,
     "MEMLIMIT": Cause.memory,
     "SWAP": Cause.memory,
     "RUNLIMIT": Cause.time,
@@ -72,15 +79,22 @@ DOWN = (
     "LSF is down",
     "Cannot connect to LSF",
     "LSF is processing your request",
-    "daemon not responding",
+    "not responding",
     "query limit exceeded",
     "Pending job threshold reached",
 )
 LOST = ("Connection reset by peer", "Communication timeout", "Failed in an LSF library call")
 REFUSED = "not submitted"
-ENDED = ("Job has already finished", "No matching job found", "is being terminated", "is being signaled")
+ENDED = (
+    *("Job has already finished", "No matching job found", "is being terminated", "is being signaled"),
+    "Operation is in progress",
+)
+"""What bkill says of jobs that ended or are going to (the last: an earlier bkill is under way)."""
+UNKNOWN = r"Job <\d+(\[\d+\])?> is not found|No (\S+ )?job found"
+"""What bjobs says on stderr of jobs that it does not know."""
 
-_submitted = parse.compile("Job <{job_id:d}> is submitted to {queue}")
+_submitted = parse.compile("Job <{job_id}> is submitted to {queue}")
+_reported = parse.compile("Job <{job_id}>{words}")
 
 
 class LSF(BatchSystem):
@@ -101,16 +115,19 @@ class LSF(BatchSystem):
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
         (job,) = jobs
-        argv = ["bsub", "-env", "all", "-J", _name(job), "-oo", str(job.report), *job.options["argv"]]
+        argv = ["bsub", "-env", "all", "-J", _name(job), "-oo", "/dev/null", *job.options["argv"]]
         # By stdin, because bsub joins the words of a command and quotes them in its own way.
-        script = f"#!/bin/sh\nexec {shlex.quote(str(job.script))} {shlex.quote(job.token)}\n"
+        # LSF's own output file is written after the job ended, when we have long tidied up; its report tells
+        # nothing that bjobs does not.
+        words, report = (str(job.script), job.token), shlex.quote(str(job.report))
+        script = f"#!/bin/sh\nexec {shlex.join(words)} > {report} 2>&1\n"
         return Command(tuple(argv), stdin=script, env=ENVIRONMENT)
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         return [_submission(answer)] * len(jobs)
 
     def query(self, job_ids: Sequence[str]) -> Command:
-        return Command(("bjobs", "-a", "-json", "-o", FIELDS, *job_ids))
+        return Command(("bjobs", "-a", "-json", "-o", FIELDS, *job_ids), env=ENVIRONMENT)
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
         # bjobs ends with 255 when any of the ids is unknown, and still tells about the others.
@@ -118,23 +135,25 @@ class LSF(BatchSystem):
         return {_job_id(record): _info(record) for record in records if "STAT" in record}
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
-        return Command(("bkill", *job_ids))
+        return Command(("bkill", *job_ids), env=ENVIRONMENT)
 
     def parse_cancel(self, answer: Answer) -> str:
-        if answer.timed_out is not None:
-            return answer.words
-        lines = f"{answer.stdout}\n{answer.stderr}".splitlines()
-        return "\n".join(line for line in lines if line.strip() and not any(text in line for text in ENDED))
+        if answer.rc == 0 and answer.timed_out is None:
+            return ""
+        reports = [line for line in _lines(answer) if _reported.parse(line)]
+        left = [line for line in reports if not any(text in line for text in ENDED)]
+        fine = reports and not left and answer.timed_out is None
+        return "" if fine else "\n".join(left) or answer.words
 
     def find(self, jobs: Sequence[JobSpec]) -> Command:
-        return Command(("bjobs", "-a", "-json", "-o", FIELDS))
+        return Command(("bjobs", "-a", "-json", "-o", FIELDS), env=ENVIRONMENT)
 
 
 def _option(flag: str, value: Any, setting: str) -> list[str]:
     """A flag with its value; nothing where the value is unset (None, False or empty)."""
     if value is None or value is False or value == "":
         return []
-    if isinstance(value, (str, int)) and value is not True and "\n" not in str(value):
+    if isinstance(value, (str, int)) and value is not True and not re.search(r"[\n\r\0]", str(value)):
         return [flag, str(value)]
     raise ValueError(f"{setting} has to be one line of text or a number, but it is {value!r}.")
 
@@ -162,36 +181,50 @@ def _name(job: JobSpec) -> str:
     return job.name.replace("[", "(").replace("]", ")")
 
 
+def _lines(answer: Answer) -> list[str]:
+    """What was said on either stream, where site hooks (esub) and busy notices may stand before the answer."""
+    return [line.strip() for line in f"{answer.stdout}\n{answer.stderr}".splitlines() if line.strip()]
+
+
 def _submission(answer: Answer) -> Submitted:
-    # Site hooks (esub) and busy notices may stand before the line, on either stream.
-    for line in f"{answer.stdout}\n{answer.stderr}".splitlines():
-        found = _submitted.parse(line.strip())
-        if found:
-            return Accepted(str(found["job_id"]))
+    for line in _lines(answer):
+        found = _submitted.parse(line)
+        if found and re.fullmatch(r"[0-9]+", found["job_id"]):
+            return Accepted(found["job_id"])
     return _not_accepted(answer)
 
 
 def _not_accepted(answer: Answer) -> Submitted:
-    text = answer.words
+    # The line that says "not submitted" counts, if there is one: busy notices may stand before it.
+    text = "\n".join(line for line in _lines(answer) if REFUSED in line) or answer.words
     if answer.timed_out is None:
         if any(word in text for word in LOST):
-            return Unsure(text)
+            return Unsure(answer.words)
         if any(word in text for word in DOWN):
-            return TryLater(text)
-        if REFUSED in text or answer.rc == 127 or "illegal option" in text:
-            return Refused(text)
-    return Unsure(text)
+            return TryLater(answer.words)
+        if REFUSED in text or answer.rc in (126, 127) or "illegal option" in text:
+            return Refused(answer.words)
+    return Unsure(answer.words)
 
 
 def _records(answer: Answer) -> list[dict[str, str]]:
     text = answer.stdout[answer.stdout.find("{") : answer.stdout.rfind("}") + 1]
     try:
-        found = json.loads(text)["RECORDS"] if text and answer.timed_out is None else None
-    except (ValueError, KeyError, TypeError):
+        # Not strict, because a name of a job may hold a line break.
+        found = json.loads(text, strict=False)["RECORDS"] if text else _nothing(answer)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        found = None
+    if answer.timed_out is not None:
         found = None
     if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
         raise AnswerError(answer.words)
     return found
+
+
+def _nothing(answer: Answer) -> list[dict[str, str]] | None:
+    """No records, if bjobs said in words that it knows none of the jobs; saying nothing at all is no answer."""
+    lines = _lines(answer)
+    return [] if lines and all(re.fullmatch(UNKNOWN, line) for line in lines) else None
 
 
 def _job_id(record: Mapping[str, str]) -> str:
@@ -201,13 +234,25 @@ def _job_id(record: Mapping[str, str]) -> str:
 
 def _info(record: Mapping[str, str]) -> JobInfo:
     native, reason = str(record["STAT"]), str(record.get("EXIT_REASON", "")).strip("- ")
-    code = str(record.get("EXIT_CODE", ""))
-    keyword = re.match(r"TERM_(\w+)", reason)
+    status = STATES.get(native, JobStatus.running)
+    keyword = re.match(r"TERM_(\w+)", reason) if status.is_final else None
     return JobInfo(
-        status=STATES.get(native, JobStatus.running),
+        status=status,
         native=f"{native}: {reason}" if reason else native,
-        exit_code=int(code) if code.isdecimal() else None,
+        exit_code=_exit_code(status, str(record.get("EXIT_CODE", ""))),
         cause=CAUSES.get(keyword[1]) if keyword else None,
-        token=str(record.get("JOB_NAME", "")).rpartition("-")[2] or None,
+        token=_token(str(record.get("JOB_NAME", ""))),
         node=str(record.get("EXEC_HOST", "")).strip("- ").partition(":")[0] or None,
     )
+
+
+def _exit_code(status: JobStatus, text: str) -> int | None:
+    """bjobs tells none for a job that ended well, and the last one for a job that was queued again."""
+    if status is JobStatus.successful:
+        return 0
+    return int(text) if status.is_final and re.fullmatch(r"[0-9]{1,3}", text) else None
+
+
+def _token(name: str) -> str | None:
+    # Where bjobs cuts names, it marks that by a star in front.
+    return None if name.startswith("*") else name.rpartition("-")[2] or None

@@ -1,0 +1,182 @@
+"""The text of a job script, and what a node reads from it. Pure, but for the reading."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SCRIPT_VARIABLE, OUTCOME_VARIABLE = "B2LUIGI_JOB_SCRIPT", "B2LUIGI_OUTCOME"
+"""How the job script tells the node where its description is, and where the outcome goes."""
+DESCRIPTION = "#b2luigi-task "
+"""Starts the last line of a job script: what the node needs to know of the task, as one line of JSON."""
+
+
+@dataclass(frozen=True)
+class JobScript:
+    """Everything that goes into a job script. Paths are those of the node."""
+
+    task_id: str
+    command: Sequence[str]
+    description: Mapping[str, Any] = field(default_factory=dict)
+    shell: str = "bash"
+    folder: str | None = None
+    """Where to change to; None: stay where the batch system starts the job."""
+    home: str = "."
+    """Folder for the outcome. Relative paths: from `folder`."""
+    inbox: str | None = None
+    """Folder for the marker; None: beside the outcome, as `<token>.marker`."""
+    logs: str | None = None
+    """Folder for stdout and stderr; None: the batch system writes them."""
+    env_script: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    own_env: Mapping[str, str] = field(default_factory=dict)
+    """Variables of b2luigi itself; `env` is the user's and comes after."""
+    umask: int = 0o022
+
+
+def read_description(script: Path) -> dict[str, Any]:
+    """What a job script says of its task. Raises ValueError if it says nothing readable."""
+    last = script.read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n").rpartition("\n")[2]
+    if not last.startswith(DESCRIPTION):
+        raise ValueError(f"{script} is not a job script of b2luigi: its last line does not describe a task.")
+    found = json.loads(last.removeprefix(DESCRIPTION))
+    if not isinstance(found, dict):
+        raise ValueError(f"{script}: the description of the task is not a JSON object.")
+    return found
+
+
+def render(script: JobScript) -> str:
+    """The text of a job script; nothing in it that comes from a setting is ever read by the shell as code."""
+    return "\n".join([*_beginning(script), *_environment(script), *_running(script)]) + "\n"
+
+
+def _beginning(script: JobScript) -> Iterator[str]:
+    path = script.shell if script.shell.startswith("/") else f"/bin/{script.shell}"
+    marker = "$b2luigi_home/$b2luigi_token.marker" if script.inbox is None else "$b2luigi_inbox/$b2luigi_token"
+    yield f"#!{path}"
+    yield "# Job script of b2luigi. Called without arguments it runs its task, here and now."
+    yield "b2luigi_token=${1-}"
+    yield 'case "$0" in /*) b2luigi_script=$0 ;; *) b2luigi_script=$PWD/$0 ;; esac'
+    yield "set --"
+    yield f"umask {script.umask:04o}"
+    yield f"b2luigi_home={_quote(script.home)}"
+    yield f"b2luigi_inbox={_quote(script.inbox or '')}"
+    yield "b2luigi_step='starting'"
+    yield "b2luigi_running="
+    yield "b2luigi_end() {"
+    yield "    b2luigi_status=$?"
+    yield "    trap - EXIT"
+    # A shell that is shot knows no status of its own: without this it would report the one before, a 0.
+    yield '    if [ -n "$b2luigi_running" ]; then'
+    yield "        b2luigi_status=143"
+    yield '        echo "b2luigi: the job script was stopped by a signal while the task was running" >&2'
+    yield "    fi"
+    yield '    if [ -n "$b2luigi_step" ]; then'
+    yield '        [ "$b2luigi_status" -ne 0 ] || b2luigi_status=1'
+    yield (
+        '        echo "b2luigi: the job of task '
+        + _inside_quotes(script.task_id)
+        + ' ended while $b2luigi_step, on node $(uname -n) (exit status $b2luigi_status)" >&2'
+    )
+    yield "    fi"
+    yield '    if [ -n "$b2luigi_token" ]; then'
+    yield "        b2luigi_seen=none"
+    yield '        [ ! -s "$b2luigi_home/$b2luigi_token.outcome" ] || b2luigi_seen=outcome'
+    yield f'        b2luigi_marker="{marker}"'
+    yield '        echo "$b2luigi_status $b2luigi_seen" > "$b2luigi_marker.part" &&'
+    yield '            mv "$b2luigi_marker.part" "$b2luigi_marker"'
+    yield "    fi"
+    yield '    exit "$b2luigi_status"'
+    yield "}"
+    yield "trap b2luigi_end EXIT"
+
+
+def _environment(script: JobScript) -> Iterator[str]:
+    if script.folder is not None:
+        yield _step(f"changing to the folder {script.folder} (setting working_dir)")
+        yield f"cd -- {_quote(script.folder)} || exit 1"
+    yield "b2luigi_folder=$PWD"
+    for name in ("b2luigi_home", "b2luigi_inbox"):
+        yield f'case "${name}" in /*) ;; *) {name}=$PWD/${name} ;; esac'
+    if script.logs is None:
+        # An empty file counts as none; but the batch system may insist on files to carry home.
+        yield 'if [ -n "$b2luigi_token" ]; then'
+        yield '    : > "$b2luigi_home/$b2luigi_token.outcome"'
+        yield '    : > "$b2luigi_home/$b2luigi_token.marker"'
+        yield "fi"
+    else:
+        yield from _log_files(script.logs)
+    if script.env_script:
+        yield from _env_script(script)
+    for name, value in {**script.own_env, **script.env}.items():
+        yield f"export {name}={_quote(value)}"
+
+
+def _log_files(logs: str) -> Iterator[str]:
+    yield 'if [ -n "$b2luigi_token" ]; then'
+    yield "    " + _step(f"opening the log files in {logs}")
+    yield f"    mkdir -p -- {_quote(logs)} || exit 1"
+    folder = _quote(logs if logs.endswith("/") else logs + "/")
+    yield f"    {{ : > {folder}stdout && : > {folder}stderr; }} || exit 1"
+    yield f"    exec > {folder}stdout 2> {folder}stderr"
+    yield "fi"
+
+
+def _env_script(script: JobScript) -> Iterator[str]:
+    path = script.env_script if "/" in script.env_script else f"./{script.env_script}"
+    yield _step(f"running the env_script {script.env_script}")
+    yield f"if [ ! -r {_quote(path)} ]; then"
+    yield f'    echo "b2luigi: there is no readable env_script "{_quote(path)}" (looked for it from $PWD)" >&2'
+    yield "    exit 1"
+    yield "fi"
+    if os.path.basename(script.shell) == "bash":
+        yield "set -E"
+        yield "trap 'echo \"b2luigi: status $? in line $LINENO of ${BASH_SOURCE[0]}\" >&2' ERR"
+    yield "set -e"
+    yield f". {_quote(path)}"
+    yield "set +eu"
+    if os.path.basename(script.shell) == "bash":
+        yield "trap - ERR"
+        yield "set +E"
+    yield "trap b2luigi_end EXIT"  # an env_script with an EXIT trap of its own would take our marker away
+    yield 'cd -- "$b2luigi_folder" || exit 1'
+
+
+def _running(script: JobScript) -> Iterator[str]:
+    program = script.command[0]
+    yield _step(f"looking for the program {program} (settings executable, executable_prefix, env_script)")
+    yield f"{_is_there(program)} || exit 127"
+    yield f'export {SCRIPT_VARIABLE}="$b2luigi_script"'
+    yield f'export {OUTCOME_VARIABLE}="${{b2luigi_token:+$b2luigi_home/$b2luigi_token.outcome}}"'
+    yield "b2luigi_step="
+    yield "b2luigi_running=1"
+    yield " ".join(_quote(word) for word in script.command)
+    yield "b2luigi_status=$?"
+    yield "b2luigi_running="
+    yield 'exit "$b2luigi_status"'
+    yield DESCRIPTION + json.dumps(script.description)
+
+
+def _is_there(program: str) -> str:
+    """The shell's question whether a program can be run; of a path, `command -v` of dash tells only that it exists."""
+    word = _quote(program)
+    return f"{{ [ -f {word} ] && [ -x {word} ]; }}" if "/" in program else f"command -v -- {word} > /dev/null"
+
+
+def _quote(text: str) -> str:
+    return shlex.quote(text)
+
+
+def _step(text: str) -> str:
+    return f"b2luigi_step={_quote(text)}"
+
+
+def _inside_quotes(text: str) -> str:
+    """Text that may stand within double quotes: a task id has only letters, digits and `_`, or else loses the rest."""
+    return re.sub(r"[^\w.\-]", "?", text)

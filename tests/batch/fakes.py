@@ -1,0 +1,152 @@
+"""A batch system that a test plays itself: a language of a few words, and commands that answer when told to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from b2luigi.batch.model import (
+    Accepted,
+    Answer,
+    AnswerError,
+    Command,
+    JobInfo,
+    JobSpec,
+    JobStatus,
+    Refused,
+    Submitted,
+    TryLater,
+    Unsure,
+)
+from b2luigi.batch.system import BatchSystem
+
+RESULTS = {"accepted": Accepted, "refused": Refused, "later": TryLater, "unsure": Unsure}
+
+
+class Fake(BatchSystem):
+    """Says `verb word word ...`; reads what `Site` answers. `broken` names methods that raise."""
+
+    name = "fake"
+    probe = "fake"
+
+    def __init__(self, bulk: int = 100, past: bool = True, broken: Sequence[str] = ()) -> None:
+        self.bulk, self.past, self.broken = bulk, past, set(broken)
+
+    def options(self, setting: Callable[[str], Any]) -> Mapping[str, Any]:
+        return {}
+
+    def _say(self, verb: str, words: Sequence[str]) -> Command:
+        if verb in self.broken:
+            raise KeyError(f"{verb} is broken")
+        return Command((verb, *words))
+
+    def submit(self, jobs: Sequence[JobSpec]) -> Command:
+        return self._say("submit", [job.token for job in jobs])
+
+    def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
+        if "parse_submit" in self.broken:
+            raise KeyError("parse_submit is broken")
+        return [RESULTS[kind](text) for kind, text in json.loads(answer.stdout)]
+
+    def query(self, job_ids: Sequence[str]) -> Command:
+        return self._say("query", job_ids)
+
+    def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
+        if "parse_query" in self.broken:
+            raise KeyError("parse_query is broken")
+        if answer.rc:
+            raise AnswerError(answer.words)
+        found = json.loads(answer.stdout)
+        return {job_id: JobInfo(JobStatus(state), state, token=token) for job_id, (state, token) in found.items()}
+
+    def cancel(self, job_ids: Sequence[str]) -> Command:
+        return self._say("cancel", job_ids)
+
+    def parse_cancel(self, answer: Answer) -> str:
+        if "parse_cancel" in self.broken:
+            raise KeyError("parse_cancel is broken")
+        return answer.stderr
+
+    def find(self, jobs: Sequence[JobSpec]) -> Command:
+        return self._say("find", [job.token for job in jobs])
+
+    def history(self, job_ids: Sequence[str]) -> Command | None:
+        return self._say("history", job_ids) if self.past else None
+
+
+@dataclass
+class Call:
+    """A command that was started."""
+
+    argv: tuple[str, ...]
+    at: float
+    answer: Answer | None = None
+
+    def poll(self) -> Answer | None:
+        return self.answer
+
+
+@dataclass
+class Site:
+    """The cluster behind the commands. It answers at once, unless a test says `hang` or puts an answer in `replies`."""
+
+    now: float = 0.0
+    calls: list[Call] = field(default_factory=list)
+    jobs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    """By id: state and token, as a query or a search shows them."""
+    past: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    """By id: state and token, as the history shows them."""
+    replies: dict[str, list[Answer | list[tuple[str, str]]]] = field(default_factory=dict)
+    """By verb: answers for the next commands; a list of results for submissions."""
+    hang: set[str] = field(default_factory=set)
+    """Verbs whose commands do not answer."""
+    events: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    """What happens, and when, while somebody sleeps."""
+
+    def start(self, command: Command) -> Call:
+        call = Call(command.argv, self.now)
+        self.calls.append(call)
+        if call.argv[0] not in self.hang:
+            self.answer(call)
+        return call
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        due = [act for at, act in self.events if at <= self.now]
+        self.events = [event for event in self.events if event[0] > self.now]
+        for act in due:
+            act()
+
+    def said(self, verb: str) -> list[tuple[str, ...]]:
+        """The words of all commands of a verb."""
+        return [call.argv[1:] for call in self.calls if call.argv[0] == verb]
+
+    def times(self, verb: str) -> list[float]:
+        return [call.at for call in self.calls if call.argv[0] == verb]
+
+    def answer(self, call: Call, reply: Answer | list[tuple[str, str]] | None = None) -> None:
+        """Lets a command answer: as told, as `replies` has it, or as the state of the cluster is."""
+        verb = call.argv[0]
+        if reply is None and self.replies.get(verb):
+            reply = self.replies[verb].pop(0)
+        call.answer = self._truth(call) if reply is None else _answer(reply)
+
+    def _truth(self, call: Call) -> Answer:
+        verb, *words = call.argv
+        if verb == "submit":
+            self.jobs.update({f"#{token}": ("idle", token) for token in words})
+            return _answer([("accepted", f"#{token}") for token in words])
+        if verb == "cancel":
+            for job_id in words:
+                self.jobs.pop(job_id, None)
+            return Answer(0, "", "")
+        return Answer(0, json.dumps(self.past if verb == "history" else self.jobs), "")
+
+
+def _answer(reply: Answer | list[tuple[str, str]]) -> Answer:
+    return reply if isinstance(reply, Answer) else Answer(0, json.dumps(reply), "")

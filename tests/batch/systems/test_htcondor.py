@@ -1,0 +1,448 @@
+"""The language of HTCondor: what it says, and how it reads what its recorded answers do not show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from b2luigi.batch.model import (
+    Accepted,
+    Answer,
+    AnswerError,
+    Cause,
+    JobSpec,
+    JobStatus,
+    Refused,
+    Submitted,
+    TryLater,
+    Unsure,
+)
+from b2luigi.batch.systems.htcondor import HTCondor
+from tests.batch.systems.recorded import a_job, recorded
+
+PLAIN = {
+    "job_name": "",
+    "htcondor_settings": {},
+    "transfer_files": [],
+    "result_dir": "/results",
+    "working_dir": ".",
+}
+FILES = ["/data/a b.txt", "/data/code"]
+
+
+def settings(**values: Any) -> Callable[[str], Any]:
+    return lambda key: {**PLAIN, **values}[key]
+
+
+def job(token: str = "abc", folder: str = "/t/f", inputs: tuple[Path, ...] = (), **values: Any) -> JobSpec:
+    return a_job(token, HTCondor().options(settings(**values)), folder, inputs=inputs)
+
+
+def description(*jobs: JobSpec) -> list[str]:
+    return HTCondor().submit(jobs or [job()]).stdin.split("\n")
+
+
+def value(lines: list[str], command: str) -> str:
+    """The value that holds: that of the last line for a command."""
+    return [line for line in lines if line.startswith(f"{command} = ")][-1].partition(" = ")[2]
+
+
+def result(stderr: str = "", rc: int = 1, stdout: str = "", jobs: int = 1, **more: Any) -> list[Submitted]:
+    return list(HTCondor().parse_submit(Answer(rc, stdout, stderr, **more), [job(str(n)) for n in range(jobs)]))
+
+
+def info(**ad: Any) -> Any:
+    answer = Answer(0, json.dumps([{"ClusterId": 7, "ProcId": 0, **ad}]), "")
+    return HTCondor().parse_query(answer)["7.0"]
+
+
+# -- what it says
+
+
+def test_submission() -> None:
+    """Any number of jobs is one description by stdin, whose items are token and folder of each."""
+    command = HTCondor().submit([job("a1", "/t/x"), job("b2", "/t/y z")])
+    lines = command.stdin.split("\n")
+    assert command.argv == ("condor_submit", "-terse", "-")
+    assert lines[lines.index("queue tok,dir from (") :] == ["queue tok,dir from (", "a1 /t/x", "b2 /t/y z", ")", ""]
+    assert value(lines, "executable") == "$(dir)/executable_wrapper.sh"
+    assert value(lines, "arguments") == "$(tok)"
+    assert value(lines, "+B2luigiToken") == '"$(tok)"'
+    assert value(lines, "output") == value(lines, "error") == "$(dir)/batch.log"
+
+
+def test_query() -> None:
+    """One condor_q asks for all jobs of b2luigi, however many there are; a search asks the same."""
+    command = HTCondor().query([f"{n}.0" for n in range(10_000)])
+    assert command.argv[:2] == ("condor_q", "-json")
+    assert command.argv[-2:] == ("-constraint", "B2luigiToken isnt undefined")
+    assert HTCondor().find([job()]) == command
+
+
+def test_history_is_bounded() -> None:
+    """condor_history looks for these jobs only, and does not read the whole past of the pool."""
+    command = HTCondor().history(["1.0", "2.0"])
+    assert command is not None
+    assert command.argv[-2:] == ("1.0", "2.0")
+    words = list(command.argv)
+    assert words[words.index("-limit") + 1] == "2"
+    assert int(words[words.index("-scanlimit") + 1]) >= 1000
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        ({"request_memory": "2 GB"}, "request_memory = 2 GB"),
+        ({"request_cpus": 2}, "request_cpus = 2"),
+        ({"getenv": True}, "getenv = True"),
+        ({"+Project": '"a b"'}, '+Project = "a b"'),
+        ({"MY.Project": '"a"'}, 'MY.Project = "a"'),
+        ({"requirements": 'Arch == "X86_64" && $(x)'}, 'requirements = Arch == "X86_64" && $(x)'),
+        ({"JobBatchName": "mine"}, "JobBatchName = mine"),
+    ],
+)
+def test_settings(entry: dict[str, Any], line: str) -> None:
+    """An entry of htcondor_settings is a line of the description as it stands, after ours, so that it wins."""
+    lines = description(job(htcondor_settings=entry, job_name="ours"))
+    assert lines[lines.index("queue tok,dir from (") - 1] == line
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("executable", "Executable", "arguments", "arguments2", "queue", "initialdir", "initial_dir"),
+        *("transfer_input_files", "transfer_output_remaps", "+B2luigiToken", "MY.b2luigitoken"),
+        *("", "a b", "a=b", "queue 5\nx", "-x", "1x", 7),
+    ],
+)
+def test_keys_that_can_not_work(key: Any) -> None:
+    """A command that is ours, or that is none, is refused with its name."""
+    with pytest.raises(ValueError, match="htcondor_settings") as refusal:
+        HTCondor().options(settings(htcondor_settings={key: "x"}))
+    assert repr(key) in str(refusal.value)
+
+
+@pytest.mark.parametrize("wrong", [None, ["a"], {"a": 1}, "two\nlines", "two\rlines", "goes on\\", "goes on\\ "])
+def test_values_that_can_not_work(wrong: Any) -> None:
+    """A value that is no line of text is refused with its key."""
+    with pytest.raises(ValueError, match=r"htcondor_settings\['request_memory'\]"):
+        HTCondor().options(settings(htcondor_settings={"request_memory": wrong}))
+
+
+def test_settings_have_to_be_a_dictionary() -> None:
+    """A list of lines is refused with the name of the setting."""
+    with pytest.raises(ValueError, match="htcondor_settings"):
+        HTCondor().options(settings(htcondor_settings=["request_cpus = 1"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("my jobs", "my jobs"), ("a  b", "a  b"), ("100$", "100$(DOLLAR)"), ("$(x)", "$(DOLLAR)(x)"), ('q"u', 'q"u')],
+)
+def test_job_name(name: str, line: str) -> None:
+    """The name of the batch is what the user wrote: nothing in it is expanded."""
+    assert value(description(job(job_name=name)), "JobBatchName") == line
+
+
+def test_no_job_name() -> None:
+    """Without a name the batch has none of ours."""
+    assert not [line for line in description() if line.startswith("JobBatchName")]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\\", "a\\ ", "$$(x)"])
+def test_job_names_that_can_not_work(name: str) -> None:
+    """A name that would swallow the next line, or be changed, is refused."""
+    with pytest.raises(ValueError, match="job_name"):
+        HTCondor().options(settings(job_name=name))
+
+
+@pytest.mark.parametrize("carried", [[], FILES])
+@pytest.mark.parametrize(
+    ("folder", "item"),
+    [
+        ("/t/a b,c", "/t/a b,c"),
+        ("/t/a)", "/t/a)"),
+        ("/t/$(x)", "/t/$(DOLLAR)(x)"),
+        ("/t/$ENV(HOME)", "/t/$(DOLLAR)ENV(HOME)"),
+        ("/t/a\\b", "/t/a\\b"),
+        ("/t/ü=\"';#", "/t/ü=\"';#"),
+    ],
+)
+def test_folders(folder: str, item: str, carried: list[str]) -> None:
+    """A folder arrives as it is called: blanks, commas and what looks like a macro are not read as such."""
+    spec = job(folder=folder, transfer_files=carried)
+    HTCondor().check(spec)
+    assert f"abc {item}" in description(spec)
+
+
+@pytest.mark.parametrize("carried", [[], FILES])
+@pytest.mark.parametrize("folder", ["/t/a\nb", "/t/a\rb", "/t/a\\", "/t/a ", "/t/$$(x)"])
+def test_folders_that_can_not_work(folder: str, carried: list[str]) -> None:
+    """A folder that HTCondor would read otherwise is refused with the setting that gives it another place."""
+    with pytest.raises(ValueError, match="task_file_dir"):
+        HTCondor().check(job(folder=folder, transfer_files=carried))
+
+
+# -- files that are carried
+
+
+def test_transfer() -> None:
+    """The user's files and ours travel there; home come outcome and marker, each to its place."""
+    lines = description(job(transfer_files=FILES, inputs=(Path("/home/run.py"), Path("/home/settings.json"))))
+    assert value(lines, "should_transfer_files") == "YES"
+    assert value(lines, "initialdir") == "$(dir)"
+    assert value(lines, "transfer_input_files") == "/data/a b.txt, /data/code, /home/run.py, /home/settings.json"
+    assert value(lines, "transfer_output_remaps") == '"$(tok).marker = /t/inbox/$(tok)"'
+    assert value(lines, "output") == "$(tok).stdout"
+
+
+def test_nothing_is_carried_unasked() -> None:
+    """Without transfer_files nothing is said of files, so that the site's default holds."""
+    assert not [line for line in description(job(inputs=(Path("/home/run.py"),))) if "transfer" in line]
+
+
+def test_a_file_of_the_user_replaces_ours() -> None:
+    """Of two files with one name only the user's travels."""
+    lines = description(job(transfer_files=["/data/settings.json"], inputs=(Path("/home/settings.json"),)))
+    assert value(lines, "transfer_input_files") == "/data/settings.json"
+
+
+def test_named_outputs() -> None:
+    """Who names files to come home gets them, and ours with them."""
+    lines = description(job(transfer_files=FILES, htcondor_settings={"transfer_output_files": "a, b"}))
+    assert value(lines, "transfer_output_files") == "a, b, $(tok).outcome, $(tok).marker"
+
+
+def test_what_looks_like_a_macro_in_a_file_name() -> None:
+    """A file travels as it is called."""
+    lines = description(job(transfer_files=["/data/$(x)"], inputs=(Path("/home/$(y).py"),)))
+    assert value(lines, "transfer_input_files") == "/data/$(DOLLAR)(x), /home/$(DOLLAR)(y).py"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"transfer_files": "/a"}, "list of paths"),
+        ({"transfer_files": {"/a": "/b"}}, "list of paths"),
+        ({"transfer_files": [Path("/a")]}, "list of paths"),
+        ({"transfer_files": ["a.txt"]}, "relative"),
+        ({"transfer_files": ["/a,b"]}, "comma"),
+        ({"transfer_files": ["/a\nb"]}, "line break"),
+        ({"transfer_files": ["/a "]}, "blank"),
+        ({"transfer_files": ["/a/x", "/b/x/"]}, "one name"),
+        ({"transfer_files": ["/a"], "working_dir": "/w"}, "working_dir"),
+        ({"transfer_files": ["/a"], "result_dir": "results"}, "result_dir"),
+        ({"transfer_files": ["/results"]}, "result folder"),
+        ({"transfer_files": ["/results/x"]}, "result folder"),
+        ({"transfer_files": ["/x/../results/y"]}, "result folder"),
+    ],
+)
+def test_files_that_can_not_be_carried(values: dict[str, Any], words: str) -> None:
+    """Each rule of file transfer is checked before anything is submitted, and told with the setting."""
+    with pytest.raises(ValueError, match=words) as refusal:
+        HTCondor().options(settings(**values))
+    assert "transfer_files" in str(refusal.value)
+
+
+def test_files_beside_the_result_folder() -> None:
+    """A folder whose name only begins like the result folder is none of it."""
+    assert HTCondor().options(settings(transfer_files=["/results2/x"]))["transfer_files"] == ["/results2/x"]
+
+
+@pytest.mark.parametrize("path", ["/home/me,you/run.py", "/home/a\nb.py", "/home/$$(x).py"])
+def test_our_own_files_that_can_not_be_carried(path: str) -> None:
+    """A script that HTCondor can not transfer is refused with its path, where files are carried at all."""
+    with pytest.raises(ValueError, match="can not transfer") as refusal:
+        HTCondor().check(job(transfer_files=FILES, inputs=(Path(path),)))
+    assert repr(path) in str(refusal.value)
+    HTCondor().check(job(inputs=(Path(path),)))
+
+
+# -- submissions
+
+
+def test_ids_in_the_order_of_the_items() -> None:
+    """The n-th item is the n-th job, whatever a site says before."""
+    found = result(stdout="Welcome to 7.0\n12.0 - 12.2\n", rc=0, jobs=3)
+    assert found == [Accepted("12.0"), Accepted("12.1"), Accepted("12.2")]
+
+
+@pytest.mark.parametrize("line", ["12.0 - 12.1", "12.0 - 12.3", "12.0 - 13.2", "12.2 - 12.0", "12.a - 12.b", ""])
+def test_ids_that_do_not_fit(line: str) -> None:
+    """Another number of ids than of jobs makes nobody sure of any."""
+    assert {type(found) for found in result(stdout=line, rc=0, jobs=3)} == {Unsure}
+
+
+@pytest.mark.parametrize(
+    ("stderr", "rc", "kind"),
+    [
+        ("ERROR: Executable file /x does not exist", 1, Refused),
+        ("ERROR: I don't know about the 'nosuch' universe.", 1, Refused),
+        ("condor_submit: command not found", 127, Refused),
+        ("ERROR: Failed to connect to local queue manager", 1, TryLater),
+        ("ERROR: Failed to create proc\nNumber of submitted jobs would exceed MAX_JOBS_PER_OWNER", 1, TryLater),
+        ("ERROR: Failed to commit job submission into the queue.", 1, Unsure),
+        ("", 0, Unsure),
+        ("", -15, Unsure),
+    ],
+)
+def test_what_condor_submit_says_without_ids(stderr: str, rc: int, kind: type) -> None:
+    """Its words tell a refusal, an outage and a doubt apart; all jobs of the command share them."""
+    assert [type(found) for found in result(stderr, rc, jobs=2)] == [kind, kind]
+
+
+def test_a_refusal_is_told_in_its_words() -> None:
+    """The text of HTCondor is told whole."""
+    answer = recorded("htcondor", "submit-bad-requirements")
+    (refused,) = HTCondor().parse_submit(answer, [job()])
+    assert refused == Refused(answer.stderr.strip())
+
+
+# -- queries
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (1, JobStatus.idle),
+        (2, JobStatus.running),
+        (3, JobStatus.aborted),
+        (4, JobStatus.aborted),
+        (5, JobStatus.aborted),
+        (6, JobStatus.running),
+        (7, JobStatus.running),
+        (8, JobStatus.running),
+        (None, JobStatus.running),
+        ("2", JobStatus.running),
+    ],
+)
+def test_states(state: Any, status: JobStatus) -> None:
+    """Transferring and suspended jobs live, and so do those in a state nobody knows."""
+    assert info(JobStatus=state).status is status
+
+
+@pytest.mark.parametrize(
+    ("ad", "status", "code"),
+    [
+        ({"ExitCode": 0}, JobStatus.successful, 0),
+        ({"ExitCode": 3}, JobStatus.aborted, 3),
+        ({"ExitBySignal": True, "ExitSignal": 9}, JobStatus.aborted, 137),
+        ({"ExitBySignal": True, "ExitSignal": 15, "ExitCode": 0}, JobStatus.aborted, 143),
+        ({"ExitBySignal": False, "ExitStatus": 0}, JobStatus.aborted, None),
+    ],
+)
+def test_exit_codes(ad: dict[str, Any], status: JobStatus, code: int | None) -> None:
+    """ExitCode and ExitSignal tell how a job ended; ExitStatus, always 0, is not looked at."""
+    found = info(JobStatus=4, **ad)
+    assert (found.status, found.exit_code) == (status, code)
+
+
+@pytest.mark.parametrize("state", [1, 2])
+def test_an_evicted_job_has_not_ended(state: int) -> None:
+    """How the last run of an evicted job ended says nothing of a job that waits or runs again."""
+    assert info(JobStatus=state, ExitBySignal=True, ExitSignal=15).exit_code is None
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        *[(code, Cause.refused) for code in (6, 12, 13)],
+        (34, Cause.memory),
+        (46, Cause.time),
+        (47, Cause.time),
+        *[(code, Cause.infrastructure) for code in (3, 21, 26, 999, None, "13")],
+    ],
+)
+def test_held_for_good(code: Any, cause: Cause) -> None:
+    """A job held by the system will not go on: it ends with cause and reason, and has to be taken away."""
+    found = info(JobStatus=5, HoldReasonCode=code, HoldReason="some words")
+    assert (found.status, found.cause, found.lingers) == (JobStatus.aborted, cause, True)
+    assert "some words" in found.native
+    assert str(code) in found.native
+
+
+@pytest.mark.parametrize("code", [1, 15])
+def test_held_by_a_person(code: int) -> None:
+    """A job held by a person, or at its submission, waits for that person."""
+    found = info(JobStatus=5, HoldReasonCode=code, HoldReason="by me")
+    assert (found.status, found.cause, found.lingers, found.held) == (JobStatus.idle, None, False, True)
+
+
+def test_held_without_a_reason() -> None:
+    """A missing reason is told as such."""
+    assert "no reason given" in info(JobStatus=5).native
+
+
+def test_removed_with_a_reason() -> None:
+    """The words with which a job was removed are told."""
+    found = info(JobStatus=3, RemoveReason="because I say so (by user daemon)")
+    assert (found.status, found.cause) == (JobStatus.aborted, Cause.cancelled)
+    assert found.native == "removed: because I say so (by user daemon)"
+
+
+@pytest.mark.parametrize(
+    ("ad", "node"),
+    [
+        ({}, None),
+        ({"RemoteHost": "slot1@a"}, "slot1@a"),
+        ({"LastRemoteHost": "slot1@b"}, "slot1@b"),
+        ({"RemoteHost": "slot1@a", "LastRemoteHost": "slot1@b"}, "slot1@a"),
+    ],
+)
+def test_node(ad: dict[str, Any], node: str | None) -> None:
+    """Where a job runs, or ran last."""
+    assert info(JobStatus=2, **ad).node == node
+
+
+@pytest.mark.parametrize(
+    ("rc", "stdout"),
+    [
+        (1, ""),
+        (1, "[]"),
+        (0, "[{"),
+        (0, "{}"),
+        (0, '[{"JobStatus": 2}]'),
+        (0, '[{"ClusterId": 7, "ProcId": 0, "JobStatus": 2}, 5]'),
+    ],
+)
+def test_what_is_no_answer(rc: int, stdout: str) -> None:
+    """A failure, a cut or a job without an id make the whole answer none: what it lacks may be alive."""
+    with pytest.raises(AnswerError):
+        HTCondor().parse_query(Answer(rc, stdout, "some words"))
+
+
+@pytest.mark.parametrize("stdout", ["", "\n", "[\n]\n"])
+def test_an_empty_queue(stdout: str) -> None:
+    """With nothing to show condor_q prints nothing, condor_history an empty list: both say that no job is there."""
+    assert HTCondor().parse_query(Answer(0, stdout, "")) == {}
+
+
+# -- cancellations
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "rc", "left"),
+    [
+        ("Job 1.0 marked for removal", "", 0, ""),
+        ("", "\nJob 1.0 not found", 1, ""),
+        ("", "\nJob 1.0 already marked for removal", 1, ""),
+        ("Job 1.0 marked for removal", "Permission denied to remove job 2.0", 0, "Permission denied to remove job 2.0"),
+        ("", "Job 1.0 not found\nPermission denied to remove job 2.0", 1, "Permission denied to remove job 2.0"),
+        (
+            "",
+            "DCSchedd::actOnJobs:6001:Failed to connect to schedd\nCouldn't find/remove all jobs",
+            1,
+            "Failed to connect",
+        ),
+        ("", "condor_rm: command not found", 127, "not found"),
+    ],
+)
+def test_cancellations(stdout: str, stderr: str, rc: int, left: str) -> None:
+    """Jobs that are gone are as good as removed; a job that was not removed is told, whatever the exit code."""
+    words = HTCondor().parse_cancel(Answer(rc, stdout, stderr))
+    assert left in words
+    assert bool(words) is bool(left)

@@ -1,0 +1,38 @@
+"""Fixtures for all rooms. The conftest of a room says what its tests start from."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from b2luigi.core.settings import with_new_settings
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """A run of luigi sets the level of its loggers for the whole process, and so for the tests to come."""
+    logger = logging.getLogger("luigi-interface")
+    level, disabled = logger.level, logger.disabled
+    logger.setLevel(logging.NOTSET)
+    logger.disabled = False
+    yield
+    logger.setLevel(level)
+    logger.disabled = disabled
+
+
+@pytest.fixture
+def script_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of the script, which is also the current folder; and settings of one's own."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["script.py"])
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(folder / "script.py"), raising=False)
+    monkeypatch.delenv("B2LUIGI_SETTINGS_JSON", raising=False)
+    monkeypatch.delenv("B2LUIGI_SETTINGS_FILES", raising=False)
+    with with_new_settings():
+        yield folder

@@ -1,0 +1,324 @@
+"""A node gets the very same task, or is told to look for it in the graph: never one that only looks like it."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import luigi
+import pytest
+from luigi.date_interval import Week
+from luigi.parameter import ParameterVisibility
+from luigi.task_register import Register
+
+import b2luigi
+from b2luigi.core.description import describe, rebuild
+
+NOW = datetime.datetime(2024, 2, 29, 13, 37, 42)
+DAY = NOW.date()
+
+
+class Colour(enum.Enum):
+    red = 1
+    green = 2
+
+
+class Level(enum.IntEnum):
+    low = 1
+
+
+class Text(str):
+    pass
+
+
+class Shared(luigi.Task):
+    pass
+
+
+class Plain(b2luigi.Task):
+    value = b2luigi.Parameter()
+
+
+class Words(b2luigi.Task):
+    value = b2luigi.ListParameter()
+
+
+class Table(b2luigi.Task):
+    value = b2luigi.DictParameter()
+
+
+class Fixed(b2luigi.Task):
+    value = b2luigi.TupleParameter()
+
+
+class Real(b2luigi.Task):
+    value = b2luigi.FloatParameter()
+
+
+class Optional(b2luigi.Task):
+    value = b2luigi.OptionalParameter()
+
+
+class Nothing(b2luigi.Task):
+    pass
+
+
+class Outer:
+    class Inner(b2luigi.Task):
+        value = b2luigi.IntParameter()
+
+
+class Quiet(b2luigi.Task):
+    secret = b2luigi.Parameter(visibility=ParameterVisibility.PRIVATE, default="default")
+    hidden = b2luigi.IntParameter(visibility=ParameterVisibility.HIDDEN, default=0)
+    silent = b2luigi.IntParameter(significant=False, default=0)
+
+
+class Broken(luigi.Parameter[Any]):
+    def parse(self, x: str) -> Any:
+        raise RuntimeError("can not be read back")
+
+
+class Mute(luigi.Parameter[Any]):
+    def serialize(self, x: Any) -> Any:
+        return None
+
+
+class WithBroken(luigi.Task):
+    value = Broken()
+
+
+class WithMute(luigi.Task):
+    value = Mute(significant=False)
+
+
+class Everything(b2luigi.Task):
+    """All parameters there are."""
+
+    parameter = b2luigi.Parameter(default="")
+    text = b2luigi.StrParameter(default="ü\n'\"\\\0\ud800")
+    integer = b2luigi.IntParameter(default=-(10**30))
+    real = b2luigi.FloatParameter(default=0.1)
+    infinite = b2luigi.FloatParameter(default=float("-inf"))
+    boolean = b2luigi.BoolParameter(default=True)
+    explicit = b2luigi.BoolParameter(default=False, parsing=b2luigi.BoolParameter.EXPLICIT_PARSING)
+    date = b2luigi.DateParameter(default=DAY)
+    month = b2luigi.MonthParameter(default=DAY)
+    year = b2luigi.YearParameter(default=DAY)
+    hour = b2luigi.DateHourParameter(default=NOW)
+    minute = b2luigi.DateMinuteParameter(default=NOW)
+    second = b2luigi.DateSecondParameter(default=NOW)
+    interval = b2luigi.DateIntervalParameter(default=Week(2024, 9))
+    duration = b2luigi.TimeDeltaParameter(default=datetime.timedelta(days=3, seconds=7))
+    path = b2luigi.PathParameter(default=Path("/a/b c"))
+    task = b2luigi.TaskParameter(default=Shared)
+    enumeration = b2luigi.EnumParameter(enum=Colour, default=Colour.green)
+    enumerations = b2luigi.EnumListParameter(enum=Colour, default=(Colour.green, Colour.red))
+    choice = b2luigi.ChoiceParameter(choices=[1, 2], var_type=int, default=2)
+    choices = b2luigi.ChoiceListParameter(choices=["a", "b"], default=("b", "a"))
+    number = b2luigi.NumericalParameter(var_type=int, min_value=0, max_value=9, default=3)
+    table = b2luigi.DictParameter(default={"b": {"x": [1, None, True, 1.0]}, "a": "ü"})
+    words = b2luigi.ListParameter(default=[1, [2.5, ["x"]], {"a": None}, True])
+    fixed = b2luigi.TupleParameter(default=((1, 2), (3, "x")))
+    hashed = b2luigi.Parameter(hashed=True, default="a/b")
+    maybe = b2luigi.OptionalParameter(default=None)
+    maybe_text = b2luigi.OptionalStrParameter(default="x")
+    maybe_integer = b2luigi.OptionalIntParameter(default=None)
+    maybe_real = b2luigi.OptionalFloatParameter(default=2.5)
+    maybe_boolean = b2luigi.OptionalBoolParameter(default=None)
+    maybe_path = b2luigi.OptionalPathParameter(default=None)
+    maybe_choice = b2luigi.OptionalChoiceParameter(choices=["a"], default=None)
+    maybe_number = b2luigi.OptionalNumericalParameter(var_type=int, min_value=0, max_value=9, default=None)
+    maybe_table = b2luigi.OptionalDictParameter(default=None)
+    maybe_words = b2luigi.OptionalListParameter(default=[1])
+    maybe_fixed = b2luigi.OptionalTupleParameter(default=None)
+
+
+def on_the_node(task: luigi.Task) -> luigi.Task | None:
+    """What becomes of a task on its way through the job script, in a process that never saw it."""
+    text = json.dumps(describe(task))
+    Register.clear_instance_cache()
+    return rebuild(json.loads(text))
+
+
+@pytest.fixture(autouse=True)
+def _cache_of_its_own() -> Iterator[None]:
+    """luigi hands out one object per task and process, which would hide every difference."""
+    yield
+    Register.clear_instance_cache()
+
+
+def assert_same(task: luigi.Task) -> None:
+    found = on_the_node(task)
+    assert found is not None
+    assert found is not task
+    assert type(found) is type(task)
+    assert found.task_id == task.task_id
+    # repr tells the types of values deep inside, too.
+    assert repr(found.param_kwargs) == repr(task.param_kwargs)
+    assert list(map(type, found.param_kwargs.values())) == list(map(type, task.param_kwargs.values()))
+
+
+@pytest.mark.parametrize("name", [name for name, _ in Everything.get_params()])
+def test_every_parameter_comes_back(name: str) -> None:
+    """Each parameter of luigi is taken there and back with value and type."""
+    description = describe(Everything())
+    assert description["parameters"] is not None, f"{name} or another one did not"
+    Register.clear_instance_cache()
+    found, value = getattr(rebuild(description), name), getattr(Everything(), name)
+    assert (type(found), repr(found)) == (type(value), repr(value))
+
+
+def test_a_task_comes_back_as_itself() -> None:
+    """A task of all parameters is the same task on the node, in all that luigi knows of it."""
+    assert_same(Everything())
+
+
+def test_b2luigi_has_no_parameter_that_is_not_tried() -> None:
+    """The task of all parameters has all parameters there are."""
+    ours = {name for name in dir(b2luigi) if name.endswith("Parameter")}
+    assert ours == {type(parameter).__name__ for _, parameter in Everything.get_params()}
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        Nothing(),
+        Outer.Inner(value=3),
+        Plain(value="3"),
+        Plain(value="None"),
+        Optional(value="x"),
+        Words(value=[]),
+        Fixed(value=(1, "a", (1, (2,)))),
+        Quiet(secret="s", hidden=1, silent=2),
+    ],
+    ids=str,
+)
+def test_tasks_that_can_be_told(task: luigi.Task) -> None:
+    """Private and insignificant parameters, nested classes and texts that look like something else come back."""
+    assert_same(task)
+
+
+@pytest.mark.filterwarnings("ignore:Parameter .* is not of type")
+@pytest.mark.parametrize(
+    ("cls", "value"),
+    [
+        (Optional, ""),
+        (Words, [Level.low]),
+        (Words, [{"a": [Text("x")]}]),
+        (Words, [float("nan")]),
+        (Table, {"a": Level.low}),
+        (Table, {1: "a"}),
+        (Table, {Text("a"): 1}),
+        (Real, 3),
+        (Real, float("nan")),
+        (WithBroken, "x"),
+        (WithMute, "x"),
+    ],
+)
+def test_values_that_would_come_back_changed(cls: Any, value: Any) -> None:
+    """A value that its parameter would read back as another one, or of another type, is looked for in the graph."""
+    assert describe(cls(value=value))["parameters"] is None
+    assert on_the_node(cls(value=value)) is None
+
+
+@pytest.mark.filterwarnings("ignore:Parameter .* is not of type string")
+@pytest.mark.parametrize(
+    "value",
+    [3, 3.0, True, None, ("a",), {"a": 1}, Colour.red, DAY, NOW, Path("/a"), Text("x"), Nothing(), Nothing, b"x"],
+)
+def test_any_object_in_a_plain_parameter(value: Any) -> None:
+    """A plain Parameter would turn any object into a text with the same task id: such a task is looked for."""
+    task = Plain(value=value)
+    assert describe(task) == {
+        "task_id": task.task_id,
+        "module": __name__,
+        "class": "Plain",
+        "parameters": None,
+    }
+
+
+# -- classes
+
+
+def make_local() -> type[luigi.Task]:
+    class Local(luigi.Task):
+        value = luigi.IntParameter(default=1)
+
+    return Local
+
+
+class Twice(luigi.Task):
+    value = luigi.IntParameter(default=1)
+
+
+First = Twice
+
+
+class Twice(luigi.Task):  # type: ignore[no-redef]
+    value = luigi.IntParameter(default=1)
+
+
+class Parent(luigi.Task):
+    value = luigi.IntParameter(default=1)
+
+
+Base = Parent
+
+
+class Parent(Base):  # type: ignore[no-redef]
+    """luigi itself would load this one for both, since it is the most derived class of the name."""
+
+
+@pytest.mark.parametrize("cls", [make_local(), First, Base], ids=["in a function", "overwritten", "overwritten parent"])
+def test_a_class_that_can_not_be_found(cls: type[luigi.Task]) -> None:
+    """A class that its name does not lead to is never replaced by another one of this name."""
+    assert describe(cls())["parameters"] is None
+
+
+@pytest.mark.parametrize("cls", [Twice, Parent])
+def test_the_class_its_name_leads_to(cls: type[luigi.Task]) -> None:
+    """Of several classes of one name the last one is what the name means."""
+    assert_same(cls())
+
+
+def test_a_module_that_is_not_loaded_yet(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task of another module than the script is found on the node by importing it."""
+    (script_folder / "b2_tasks.py").write_text("import luigi\nclass Far(luigi.Task):\n    n = luigi.IntParameter()\n")
+    monkeypatch.syspath_prepend(script_folder)
+    description = {"task_id": "", "module": "b2_tasks", "class": "Far", "parameters": {"n": "3"}}
+    assert rebuild(description) is None
+    task_id = sys.modules.pop("b2_tasks").Far(n=3).task_id
+    found = rebuild({**description, "task_id": task_id})
+    assert found is not None
+    assert (type(found).__module__, found.n) == ("b2_tasks", 3)  # type: ignore[attr-defined]
+    sys.modules.pop("b2_tasks")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"module": "no_such_module"},
+        {"class": "NoSuchClass"},
+        {"class": "Colour"},
+        {"class": "NOW"},
+        {"class": "Outer.Missing"},
+        {"parameters": None},
+        {"parameters": {"value": "4"}},
+        {"task_id": "Inner_4"},
+    ],
+)
+def test_a_description_that_fits_nothing(change: dict[str, Any]) -> None:
+    """A node on which the code is another one looks for the task in its graph."""
+    assert rebuild(describe(Outer.Inner(value=3))) is not None
+    assert rebuild({**describe(Outer.Inner(value=3)), **change}) is None
+
+
+def test_only_an_id() -> None:
+    """A description that knows no more than the id leaves the rest to the graph."""
+    assert rebuild({"task_id": "T_1"}) is None

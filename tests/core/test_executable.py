@@ -1,0 +1,618 @@
+"""The job script is run for real, by bash and by dash: what counts is what the node does with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import b2luigi
+from b2luigi.core.description import describe
+from b2luigi.core.executable import create_cmd_from_task, create_executable_wrapper, inputs_of
+from b2luigi.core.files import write_aside
+from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE, JobScript, read_description, render
+
+TOKEN = "0123456789abcdef"
+PYTHON = (sys.executable, "-ISc")
+REPORT = "import json, os, sys; print(json.dumps([os.getcwd(), sys.argv[1:], dict(os.environ)]))"
+SHELLS = pytest.mark.parametrize(
+    "shell",
+    [
+        "bash",
+        pytest.param("dash", marks=pytest.mark.skipif(not Path("/bin/dash").exists(), reason="no dash here")),
+    ],
+)
+AWKWARD = pytest.mark.parametrize(
+    "text",
+    [
+        "two words",
+        "it's",
+        'say "hi"',
+        "$HOME",
+        "`touch pwned`",
+        "$(touch pwned)",
+        "two\nlines\n",
+        "a;b&c|d>e",
+        "*",
+        "~",
+        "-rf",
+        "back\\slash\\c",
+        "!!",
+        "grüße",
+        os.fsdecode(b"latin-1 \xfc"),
+    ],
+    ids=ascii,
+)
+
+
+class Number(b2luigi.Task):
+    number = b2luigi.IntParameter(default=1)
+
+
+class Node:
+    """A folder with all that a job script needs, and what became of it."""
+
+    def __init__(self, folder: Path, shell: str) -> None:
+        self.folder, self.shell = folder, shell
+        self.home, self.inbox, self.logs = folder / "home", folder / "inbox", folder / "logs"
+        for made in (self.home, self.inbox):
+            made.mkdir(parents=True)
+
+    def script(self, *command: str, **fields: Any) -> Path:
+        own = {"folder": str(self.folder), "home": str(self.home), "inbox": str(self.inbox), "logs": str(self.logs)}
+        script = JobScript("T_1", command or (*PYTHON, REPORT), shell=self.shell, **{**own, **fields})
+        write_aside(self.home / "job.sh", render(script), 0o700)
+        return self.home / "job.sh"
+
+    def run(self, *command: str, token: str = "", **fields: Any) -> subprocess.CompletedProcess[str]:
+        return run(self.script(*command, **fields), *([token] if token else []), cwd="/")
+
+    def source(self, text: str, *command: str, **fields: Any) -> subprocess.CompletedProcess[str]:
+        """Runs the script with an env_script of this text, with a token."""
+        (self.folder / "env.sh").write_text(text)
+        return self.run(*command, token=TOKEN, env_script="env.sh", **fields)
+
+    @property
+    def marker(self) -> str | None:
+        path = self.inbox / TOKEN
+        return path.read_text() if path.exists() else None
+
+    @property
+    def stdout(self) -> str:
+        return (self.logs / "stdout").read_text()
+
+    @property
+    def stderr(self) -> str:
+        return (self.logs / "stderr").read_text()
+
+
+def run(*words: str | Path, cwd: str | Path = "/", **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=30, **kwargs)
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 10
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} never came"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def node(shell: str, tmp_path: Path) -> Node:
+    return Node(tmp_path / "node", shell)
+
+
+# -- what goes in comes out
+
+
+@SHELLS
+@AWKWARD
+def test_no_text_is_code(shell: str, text: str, tmp_path: Path) -> None:
+    """Folders, file names, words and values reach the node as they are, whatever they are made of."""
+    node = Node(tmp_path / text, shell)
+    (node.folder / text).write_text("b2luigi_test=$PWD; export FROM_SCRIPT=yes; cd /\n")
+    report = node.run(*PYTHON, REPORT, text, token=TOKEN, env_script=text, env={"VALUE": text}, own_env={"OWN": text})
+    cwd, arguments, environment = json.loads((node.folder / "logs" / "stdout").read_text())
+    assert (report.returncode, report.stdout, report.stderr) == (0, "", "")
+    assert (cwd, arguments, environment["VALUE"], environment["OWN"]) == (str(node.folder), [text], text, text)
+    assert environment["FROM_SCRIPT"] == "yes"
+    assert environment[SCRIPT_VARIABLE] == str(node.home / "job.sh")
+    assert environment[OUTCOME_VARIABLE] == str(node.home / f"{TOKEN}.outcome")
+    assert node.marker == "0 none\n"
+    assert sorted(map(os.fsencode, os.listdir(node.folder))) == sorted(
+        map(os.fsencode, ["home", "inbox", "logs", text])
+    )
+
+
+@SHELLS
+def test_values_of_the_environment(node: Node) -> None:
+    """Values keep empty text, and the user's own win over those of b2luigi."""
+    report = node.run(own_env={"A": "b2luigi", "B": "b2luigi"}, env={"A": "", "C": " "})
+    environment = json.loads(report.stdout)[2]
+    assert [environment[name] for name in "ABC"] == ["", "b2luigi", " "]
+
+
+@SHELLS
+def test_secrets_are_not_printed(node: Node) -> None:
+    """Values of the setting env stand in no log, also when the job fails."""
+    report = node.source("true\n", "/bin/sh", "-c", "exit 3", env={"PASSWORD": "hunter2"})
+    assert report.returncode == 3
+    assert "hunter2" not in report.stdout + report.stderr + node.stdout + node.stderr
+
+
+@SHELLS
+def test_the_umask_of_the_submit_host_holds(node: Node) -> None:
+    """Files that the job makes are as private as those made on the submit host."""
+    node.run("/bin/sh", "-c", "echo > made", umask=0o027)
+    assert stat.S_IMODE((node.folder / "made").stat().st_mode) == 0o640
+
+
+@SHELLS
+def test_an_empty_environment(node: Node) -> None:
+    """HTCondor starts jobs with no HOME and no PATH: the script gets by."""
+    report = run("/usr/bin/env", "-i", node.script(), TOKEN)
+    assert (report.returncode, report.stderr) == (0, "")
+    assert (json.loads(node.stdout)[0], node.marker) == (str(node.folder), "0 none\n")
+
+
+@SHELLS
+def test_where_a_script_is_started_from_does_not_matter(node: Node) -> None:
+    """A job script called by a relative path finds itself again."""
+    node.script()
+    report = run("./job.sh", cwd=node.home)
+    assert json.loads(report.stdout)[2][SCRIPT_VARIABLE] == f"{node.home}/./job.sh"
+
+
+# -- with a token and without
+
+
+@SHELLS
+def test_without_a_token_nothing_is_left_behind(node: Node) -> None:
+    """Started by hand the script leaves its output where it is, and no outcome, marker or log."""
+    report = node.run("/bin/sh", "-c", f'echo out; echo err >&2; echo "[${OUTCOME_VARIABLE}]"; exit 4')
+    assert (report.returncode, report.stdout, report.stderr) == (4, "out\n[]\n", "err\n")
+    assert os.listdir(node.inbox) == []
+    assert os.listdir(node.home) == ["job.sh"]
+    assert not node.logs.exists()
+
+
+@SHELLS
+@pytest.mark.parametrize(
+    ("command", "marker"),
+    [
+        ("true", "0 none\n"),
+        ("exit 3", "3 none\n"),
+        ("kill -9 $$", "137 none\n"),
+        (f'echo found > "${OUTCOME_VARIABLE}"', "0 outcome\n"),
+        (f'echo found > "${OUTCOME_VARIABLE}"; exit 1', "1 outcome\n"),
+        (f': > "${OUTCOME_VARIABLE}"', "0 none\n"),
+    ],
+)
+def test_the_marker_tells_exit_code_and_outcome(node: Node, command: str, marker: str) -> None:
+    """Whatever becomes of the program, the marker tells its exit code and whether it left words in its outcome."""
+    report = node.run("/bin/sh", "-c", command, token=TOKEN)
+    assert (report.returncode, node.marker) == (int(marker.split()[0]), marker)
+    assert os.listdir(node.inbox) == [TOKEN]
+
+
+@SHELLS
+def test_output_goes_to_the_log_folder(node: Node) -> None:
+    """With a token both streams have a file in the log folder, new for each attempt."""
+    for text in ("first and long", "second"):
+        report = node.run("/bin/sh", "-c", f"echo {text}; echo {text} >&2", token=TOKEN)
+    assert (report.stdout, report.stderr, node.stdout, node.stderr) == ("", "", "second\n", "second\n")
+
+
+@SHELLS
+def test_files_that_are_carried(node: Node) -> None:
+    """Without shared folders outcome and marker lie in the scratch folder, and there is always an outcome to carry."""
+    node.script("/bin/sh", "-c", "echo hello", folder=None, home=".", inbox=None, logs=None)
+    report = run(node.home / "job.sh", TOKEN, cwd=node.folder)
+    assert report.stdout == "hello\n"
+    assert (node.folder / f"{TOKEN}.marker").read_text() == "0 none\n"
+    assert (node.folder / f"{TOKEN}.outcome").read_text() == ""
+
+
+def start(node: Node, *command: str, **fields: Any) -> subprocess.Popen[bytes]:
+    """A job script that is certainly busy with its command, which has to make the file `begun`."""
+    process = subprocess.Popen(
+        [node.script(*command, **fields), TOKEN], stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    wait_for(node.folder / "begun")
+    return process
+
+
+@pytest.mark.parametrize("shell", ["bash"])
+@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the script", "its group"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU], ids=lambda number: number.name)
+def test_a_script_that_is_stopped_says_so(node: Node, kill: Any, number: signal.Signals) -> None:
+    """A job that is stopped leaves a marker that tells a signal, never the exit code 0 of a job that ended well."""
+    process = start(node, "/bin/sh", "-c", "echo > begun; exec sleep 20")
+    kill(process.pid, number)
+    process.wait(10)
+    os.killpg(process.pid, signal.SIGKILL) if kill is os.kill else None
+    assert node.marker == "143 none\n"
+    assert "stopped by a signal" in node.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash"])
+def test_an_outcome_left_before_the_signal_counts(node: Node) -> None:
+    """A stopped job whose outcome is there already says that, too."""
+    process = start(node, "/bin/sh", "-c", f'echo x > "${OUTCOME_VARIABLE}"; echo > begun; exec sleep 20')
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(10)
+    assert node.marker == "143 outcome\n"
+
+
+# -- env_script
+
+
+@SHELLS
+@pytest.mark.parametrize(
+    "text", ["cd /", "set -u", "set -e", "set -f; IFS=e", "set -C", "trap 'exit 9' EXIT", "set a b"]
+)
+def test_an_env_script_does_not_bend_the_rest(node: Node, text: str) -> None:
+    """What an env_script does to its shell changes neither folder, nor exit code, nor marker of the job."""
+    report = node.source(text + "\n", "/bin/sh", "-c", 'echo "$0 $#" in $PWD; exit 5')
+    assert (report.returncode, report.stderr, node.marker) == (5, "", "5 none\n")
+    assert (node.stdout, node.stderr) == (f"/bin/sh 0 in {node.folder}\n", "")
+
+
+@SHELLS
+def test_an_env_script_sees_no_arguments(node: Node) -> None:
+    """The token of the job is not taken for an argument of the env_script."""
+    node.source('echo "$#:$*"\n')
+    assert node.stdout.splitlines()[0] == "0:"
+
+
+@SHELLS
+def test_env_comes_after_the_env_script(node: Node) -> None:
+    """The setting env has the last word on a variable, and the env_script chooses the program."""
+    (node.folder / "bin").mkdir()
+    write_aside(node.folder / "bin" / "mine", "#!/bin/sh\necho $A $B\n", 0o755)
+    node.source('A=script B=script; export A B; PATH="$PWD/bin:$PATH"\n', "mine", env={"A": "setting"})
+    assert node.stdout == "setting script\n"
+
+
+@SHELLS
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("true\nfalse\ntrue", 1),
+        ("true\n( exit 7 )\ntrue", 7),
+        ("true\nexit 3", 3),
+        ("true\nexit 0", 1),
+        ("true\nreturn 4", 4),
+        ("true\nno-such-program-here", 127),
+        ("true\nif", 2),
+    ],
+)
+def test_an_env_script_that_fails_ends_the_job(node: Node, text: str, code: int) -> None:
+    """The task does not run in half an environment: the job ends, never with 0, and says which script it was."""
+    report = node.source(text + "\n")
+    assert (report.returncode, node.marker, node.stdout) == (code, f"{code} none\n", "")
+    assert "the job of task T_1 ended while running the env_script env.sh, on node" in node.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash"])
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("true\nfalse\ntrue\n", "line 2 of ./env.sh"),
+        ("f() {\n  true\n  false\n}\nf\n", "line 3 of ./env.sh"),
+        ("true\n. ./other.sh\n", "line 3 of ./other.sh"),
+    ],
+)
+def test_the_failing_line_is_told(node: Node, text: str, place: str) -> None:
+    """A failing env_script is told with its line, also of a function or of another file it reads."""
+    (node.folder / "other.sh").write_text("true\n\nfalse\n")
+    node.source(text)
+    assert f"status 1 in {place}\n" in node.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash"])
+def test_a_status_is_not_told_as_a_line_of_the_env_script(node: Node) -> None:
+    """An env_script that returns a status of its own is not said to have a line it does not have."""
+    node.source("[ -f nothing ] && true\n")
+    assert "job.sh\n" in node.stderr
+    assert "env.sh\n" not in node.stderr
+
+
+@SHELLS
+@pytest.mark.parametrize("env_script", ["missing.sh", "deep/missing.sh", "/missing.sh", "it's missing.sh"])
+def test_an_env_script_that_is_not_there(node: Node, env_script: str) -> None:
+    """A missing env_script is told as that, with its name and the folder it was looked for in."""
+    report = node.run(token=TOKEN, env_script=env_script)
+    assert (report.returncode, node.marker) == (1, "1 none\n")
+    told = f"there is no readable env_script {env_script if '/' in env_script else './' + env_script}"
+    assert f"{told} (looked for it from {node.folder})" in node.stderr
+
+
+# -- what a node can lack
+
+
+@SHELLS
+@pytest.mark.parametrize("program", ["no-such-python", "/no/such/python", "./folder", "./not-executable", "A=1"])
+def test_a_missing_program_names_the_settings(node: Node, program: str) -> None:
+    """A program that can not be run is told with the settings that choose it, and the exit code 127."""
+    (node.folder / "folder").mkdir()
+    (node.folder / "not-executable").write_text("")
+    report = node.run(program, "-c", "pass", token=TOKEN)
+    assert (report.returncode, node.marker) == (127, "127 none\n")
+    told = f"looking for the program {program} (settings executable, executable_prefix, env_script), on node"
+    assert told in node.stderr
+
+
+@SHELLS
+@pytest.mark.parametrize("broken", ["logs", "logs/stdout", "logs/stderr"])
+def test_logs_that_can_not_be_written(node: Node, broken: str) -> None:
+    """A log folder that can not be written ends the job before its task, with a word to the batch system."""
+    if broken == "logs":
+        node.logs.write_text("a file")
+    else:
+        (node.folder / broken).mkdir(parents=True)
+    report = node.run("/bin/sh", "-c", "echo > ran", token=TOKEN)
+    assert report.returncode > 0
+    assert node.marker == f"{report.returncode} none\n"
+    assert f"ended while opening the log files in {node.logs}, on node" in report.stderr
+    assert not (node.folder / "ran").exists()
+
+
+@SHELLS
+def test_a_folder_that_is_not_there(node: Node) -> None:
+    """A node that lacks the folder of the script is told as such, with the setting that names another."""
+    report = node.run(folder="/no/such/folder", token=TOKEN)
+    assert (report.returncode, node.marker) == (1, "1 none\n")
+    assert "changing to the folder /no/such/folder (setting working_dir), on node" in report.stderr
+
+
+def test_a_task_id_is_never_code() -> None:
+    """A task that names itself after its parameters can not put code into the messages of its job."""
+    text = render(JobScript('T_$(touch pwned)`x`"', ["true"]))
+    assert "the job of task T_??touch?pwned??x?? ended" in text
+
+
+# -- from the settings of a task
+
+
+def setting(name: str, value: Any) -> Number:
+    b2luigi.set_setting(name, value)
+    return Number()
+
+
+@pytest.fixture
+def script(script_folder: Path) -> Path:
+    """A script that tells how it was called."""
+    path = script_folder / "script.py"
+    path.write_text(REPORT)
+    return path
+
+
+def test_the_command(script: Path) -> None:
+    """A node runs this script with this Python, and asks for the one task."""
+    expected = [sys.executable, str(script), "--batch-runner", "--task-id", Number().task_id]
+    assert create_cmd_from_task(Number()) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("executable", ["python3", "-u"], ["python3", "-u", "SCRIPT", "RUNNER"]),
+        ("executable", [], ["PYTHON", "SCRIPT", "RUNNER"]),
+        ("executable_prefix", ("nice", "-n", 5), ["nice", "-n", "5", "PYTHON", "SCRIPT", "RUNNER"]),
+        ("task_cmd_additional_args", ["--mine", "a b"], ["PYTHON", "SCRIPT", "RUNNER", "--mine", "a b"]),
+        ("add_filename_to_cmd", False, ["PYTHON", "RUNNER"]),
+        ("working_dir", "/elsewhere", ["PYTHON", "script.py", "RUNNER"]),
+        ("working_dir", ".", ["PYTHON", "script.py", "RUNNER"]),
+    ],
+)
+def test_settings_shape_the_command(script: Path, name: str, value: Any, expected: list[str]) -> None:
+    """Each word of the command can be chosen by a setting, and asking twice gives the same words."""
+    words = {
+        "PYTHON": [sys.executable],
+        "SCRIPT": [str(script)],
+        "RUNNER": ["--batch-runner", "--task-id", Number().task_id],
+    }
+    expected = [part for word in expected for part in words.get(word, [word])]
+    assert [create_cmd_from_task(setting(name, value)) for _ in range(2)] == [expected, expected]
+
+
+@pytest.mark.parametrize("name", ["executable", "executable_prefix", "task_cmd_additional_args"])
+def test_lists_of_words_are_never_changed(name: str) -> None:
+    """A list that is the attribute of a task class is read, not changed: the next task has the same."""
+
+    class Listed(Number):
+        pass
+
+    words = ["word"]
+    setattr(Listed, name, words)
+    create_cmd_from_task(Listed())
+    create_executable_wrapper(Listed())
+    assert words == ["word"]
+
+
+def test_arguments_of_the_script_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script with arguments of its own is called with them on the node, too, without the flags of b2luigi."""
+    monkeypatch.setattr(sys, "argv", ["script.py", "--batch", "--energy", "3 GeV", "--task-id", "X", "-v"])
+    assert create_cmd_from_task(Number())[-5:] == ["--task-id", Number().task_id, "--energy", "3 GeV", "-v"]
+
+
+@pytest.mark.parametrize("name", ["executable", "executable_prefix", "task_cmd_additional_args"])
+@pytest.mark.parametrize("value", ["python3", {"python3": 1}, 3])
+def test_words_have_to_be_a_list(name: str, value: Any) -> None:
+    """A text where a list is wanted is an error that names the setting, not a list of letters."""
+    with pytest.raises(ValueError, match=rf'^{name} has to be a list of words, as in \["python3"\], but it is '):
+        create_executable_wrapper(setting(name, value))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("env", ["A=1"], "env has to be a dictionary"),
+        ("env", {"A B": "1"}, "env has the name 'A B'"),
+        ("env", {"1A": "1"}, "env has the name '1A'"),
+        ("env", {"": "1"}, "env has the name ''"),
+        ("env", {"A=$(x)": "1"}, r"env has the name 'A=\$\(x\)'"),
+        ("env", {"A\n": "1"}, r"env has the name 'A\\n'"),
+        ("env", {"A": "1\0"}, r"env\['A'\] holds a zero byte"),
+        ("shell", "bash -x", "shell has to be the name of a shell"),
+        ("shell", "", "shell has to be the name of a shell"),
+        ("env_script", ["a.sh"], "env_script has to be a path"),
+        ("working_dir", 3, "working_dir has to be a path"),
+    ],
+)
+def test_a_setting_that_can_not_work_is_refused(name: str, value: Any, told: str) -> None:
+    """A value that no job could live with is told at submission, by the name of its setting."""
+    with pytest.raises(ValueError, match=told):
+        create_executable_wrapper(setting(name, value))
+
+
+def test_the_file(script_folder: Path) -> None:
+    """The job script is a file of the task, for its owner only, whatever the umask; a new one replaces it whole."""
+    former = os.umask(0)
+    try:
+        paths = {create_executable_wrapper(Number()) for _ in range(2)}
+    finally:
+        os.umask(former)
+    assert paths == {f"{script_folder}/task_files/number=1/Number/executable_wrapper.sh"}
+    (path,) = map(Path, paths)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert os.listdir(path.parent) == [path.name]
+
+
+@SHELLS
+def test_a_task_script_runs(script: Path, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What create_executable_wrapper writes calls the script of the user, from its own folder, with its settings."""
+    monkeypatch.setattr(sys, "argv", ["script.py", "--batch", "it's"])
+    b2luigi.set_setting("shell", shell)
+    b2luigi.set_setting("env", {"NUMBER": 7})
+    (script.parent / "settings.json").write_text("{}")
+    (script.parent / "luigi.cfg").write_text("")
+    inbox = script.parent / "inbox"
+    inbox.mkdir()
+    report = run(create_executable_wrapper(Number(), inbox=inbox), TOKEN)
+    logs = script.parent / "logs" / "number=1" / "Number"
+    cwd, arguments, environment = json.loads((logs / "stdout").read_text())
+    assert (report.stdout, report.stderr, cwd) == ("", "", str(script.parent))
+    assert arguments == ["--batch-runner", "--task-id", Number().task_id, "it's"]
+    assert environment["NUMBER"] == "7"
+    assert environment["LUIGI_CONFIG_PATH"] == str(script.parent / "luigi.cfg")
+    assert environment["B2LUIGI_SETTINGS_FILES"] == str(script.parent / "settings.json")
+    assert (inbox / TOKEN).read_text() == "0 none\n"
+
+
+def test_another_working_dir(script: Path, tmp_path: Path) -> None:
+    """With `working_dir` the job runs there, and finds there what lies below the script's folder here."""
+    there = tmp_path / "there"
+    shutil.copytree(script.parent, there)
+    path = create_executable_wrapper(setting("working_dir", there), inbox=script.parent / "task_files" / "inbox")
+    shutil.copytree(script.parent / "task_files", there / "task_files")
+    (there / "task_files" / "inbox").mkdir()
+    run(path, TOKEN)
+    assert json.loads((there / "logs/number=1/Number/stdout").read_text())[0] == str(there)
+    assert (there / "task_files" / "inbox" / TOKEN).read_text() == "0 none\n"
+    assert not (script.parent / "logs").exists()
+
+
+def test_a_carried_script_needs_no_folder_of_the_submit_host(script: Path, tmp_path: Path) -> None:
+    """With files that are carried, script and env_script are found in the scratch folder, by their last name."""
+    (script.parent / "setup").mkdir()
+    (script.parent / "setup" / "env.sh").write_text("export SET_UP=yes\n")
+    b2luigi.set_setting("env_script", "setup/env.sh")
+    path = create_executable_wrapper(setting("working_dir", "."), inbox="/not/here", carried=True)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    for file in (*inputs_of(Number()), Path(path)):
+        shutil.move(file, scratch / file.name)
+    report = run(f"./{Path(path).name}", TOKEN, cwd=scratch)
+    cwd, _, environment = json.loads(report.stdout)
+    assert (cwd, environment["SET_UP"], report.stderr) == (str(scratch), "yes", "")
+    assert (scratch / f"{TOKEN}.marker").read_text() == "0 none\n"
+
+
+def test_files_a_node_needs(script: Path) -> None:
+    """The script, the nearest settings file and the env_script have to be carried, each once."""
+    (script.parent / "settings.json").write_text("{}")
+    (script.parent / "env.sh").write_text("")
+    assert inputs_of(Number()) == (script, script.parent / "settings.json")
+    assert inputs_of(setting("env_script", "env.sh"))[2:] == (script.parent / "env.sh",)
+    with pytest.raises(ValueError, match=r"^env_script: there is no file '.*nope\.sh' to be carried"):
+        inputs_of(setting("env_script", "nope.sh"))
+
+
+# -- the description of the task
+
+
+@SHELLS
+@pytest.mark.parametrize(
+    "value",
+    ["two\nlines", 'it\'s "quoted"', "\\", "\u2028\x85\r", "#b2luigi-task {}", "\ud800", os.fsdecode(b"\xff"), "$(x)"],
+    ids=ascii,
+)
+def test_a_description_survives(node: Node, value: str) -> None:
+    """What the last line says of the task is read back as it was, and the shell never sees it."""
+    description = {"task_id": f"T_{value}", "parameters": {value: value}}
+    path = node.script("/bin/sh", "-c", "echo ran", description=description, folder=str(node.folder))
+    assert read_description(path) == description
+    assert run(path).stdout == "ran\n"
+
+
+def test_a_description_needs_no_utf8_around_it(tmp_path: Path) -> None:
+    """A job script with a folder name that is no UTF-8 can be read as well."""
+    script = JobScript("T_1", ["true"], {"task_id": "T_1"}, folder=os.fsdecode(b"/data/\xff"))
+    write_aside(tmp_path / "job.sh", render(script), 0o700)
+    assert read_description(tmp_path / "job.sh") == {"task_id": "T_1"}
+
+
+def test_every_job_script_describes_its_task() -> None:
+    """Also one made by a batch system of the user's own: no node has to walk the graph."""
+    found = read_description(Path(create_executable_wrapper(Number())))
+    assert found == {**describe(Number()), "worker": {}}
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ("echo hello", "is not a job script"),
+        ("", "is not a job script"),
+        ("#b2luigi-task", "is not a job script"),
+        ("#b2luigi-task [1]", "is not a JSON object"),
+        ('#b2luigi-task {"a": ', "Expecting value"),
+    ],
+)
+def test_a_file_that_describes_nothing(tmp_path: Path, last: str, told: str) -> None:
+    """A file that is not a whole job script is an error, never an empty description."""
+    (tmp_path / "job.sh").write_text(f"#!/bin/sh\n{last}\n")
+    with pytest.raises(ValueError, match=told):
+        read_description(tmp_path / "job.sh")
+
+
+# -- writing files
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o700, 0o644])
+def test_a_file_appears_whole(script_folder: Path, mode: int) -> None:
+    """A file is replaced in one step and has the permissions asked for, whatever the umask and its former ones."""
+    (script_folder / "file").write_text("former")
+    (script_folder / "file").chmod(0o777)
+    write_aside(script_folder / "file", "new ü\n", mode)
+    assert (script_folder / "file").read_bytes() == b"new \xc3\xbc\n"
+    assert stat.S_IMODE((script_folder / "file").stat().st_mode) == mode
+    assert os.listdir(script_folder) == ["file"]
+
+
+def test_a_file_that_can_not_be_written_leaves_nothing(script_folder: Path) -> None:
+    """When the place is taken by a folder, the error is raised and the file written aside is gone."""
+    (script_folder / "place" / "inside").mkdir(parents=True)
+    with pytest.raises(OSError, match="place"):
+        write_aside(script_folder / "place", "text", 0o600)
+    assert os.listdir(script_folder) == ["place"]
