@@ -1,0 +1,48 @@
+"""Programs in front of the real ones on PATH: they write down each call, and go wrong when told to."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+SHIM = """#!/bin/sh
+echo '{name}' "$@" >> '{folder}/calls.log'
+if [ -e '{folder}/{name}.fail' ]; then cat '{folder}/{name}.fail' >&2; exit 1; fi
+if [ -e '{folder}/{name}.hang' ]; then sleep 1000; fi
+exec '{real}' "$@"
+"""
+
+
+class Shims:
+    """A folder to be put first on PATH."""
+
+    def __init__(self, folder: Path, programs: Iterable[str], path: str) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self.env = {"PATH": f"{folder}:{path}"}
+        for name in programs:
+            real = shutil.which(name, path=path)
+            assert real, f"{name} is not on {path}"
+            shim = folder / name
+            shim.write_text(SHIM.format(name=name, folder=folder, real=real))
+            shim.chmod(0o755)
+
+    def calls(self, program: str) -> list[str]:
+        """The calls of a program so far, a line each."""
+        log = self.folder / "calls.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [line for line in lines if line.split()[0] == program]
+
+    def fail(self, program: str, words: str) -> None:
+        """From now on the program only says this, and ends with 1."""
+        (self.folder / f"{program}.fail").write_text(words + "\n")
+
+    def hang(self, program: str) -> None:
+        """From now on the program does nothing for a very long time."""
+        (self.folder / f"{program}.hang").touch()
+
+    def heal(self) -> None:
+        """All programs work again."""
+        for path in [*self.folder.glob("*.fail"), *self.folder.glob("*.hang")]:
+            path.unlink()

@@ -1,0 +1,108 @@
+"""HTCondor's file transfer: the script's folder is not there on the node, everything is carried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import System
+from tests.end_to_end.project import Project
+
+pytestmark = pytest.mark.cluster
+
+CARRIED = """
+    sys.path.insert(0, ".")
+
+    class Part(b2luigi.Task):
+        n = b2luigi.IntParameter()
+
+        def output(self):
+            yield self.add_to_output("part.txt")
+
+        def run(self):
+            import helper.words
+            print("words of part", self.n)
+            print("in", os.getcwd(), file=sys.stderr)
+            if self.n == 3:
+                raise ValueError("three is unlucky")
+            if self.n == 4:
+                os.kill(os.getpid(), 9)
+            with open(self.get_output_file_name("part.txt"), "w") as f:
+                f.write(helper.words.WORD + b2luigi.get_setting("my_setting"))
+
+    class Whole(b2luigi.Task):
+        def output(self):
+            yield self.add_to_output("whole.txt")
+
+        def run(self):
+            yield [Part(n=n) for n in range(1, {parts} + 1)]
+            open(self.get_output_file_name("whole.txt"), "w").close()
+
+    if __name__ == "__main__":
+        b2luigi.process(Whole(), batch=True)
+"""
+
+
+@pytest.fixture(params=["htcondor"])
+def project(system: System, tmp_path: Path) -> Project:
+    """A project with a package of its own, with settings that carry it to the node."""
+    project = Project(tmp_path / "my project", system.env)
+    (project.folder / "helper").mkdir()
+    (project.folder / "helper" / "words.py").write_text("WORD = 'carried, '\n")
+    (project.folder / "env.sh").write_text("export SETUP=done\n")
+    settings = f"""{{
+        "my_setting": "set", "working_dir": ".", "env_script": "env.sh",
+        "result_dir": "{tmp_path}/results", "transfer_files": ["{project.folder}/helper"]
+    }}"""
+    (project.folder / "settings.json").write_text(settings)
+    return project
+
+
+@pytest.mark.parametrize("system", ["htcondor"], indirect=True)
+def test_jobs_run_without_a_shared_folder(project: Project, tmp_path: Path) -> None:
+    """Script, package, env_script and settings go to the node; outcomes, logs and new requirements come home."""
+    project.write(CARRIED.format(parts=2))
+    ended = project.run()
+    assert ended.stories == {}, ended.text
+    assert "progress looks :)" in ended.text
+    assert (tmp_path / "results" / "n=1" / "part.txt").read_text() == "carried, set"
+    assert project.read("logs/n=1/Part/stdout") == "words of part 1\n"
+    assert "/execute/dir_" in project.read("logs/n=2/Part/stderr")
+    kept = [path.name for path in (project.folder / "task_files/n=1/Part").iterdir()]
+    assert sorted(kept) == ["attempt-1.json", "executable_wrapper.sh"]
+
+
+@pytest.mark.parametrize("system", ["htcondor"], indirect=True)
+def test_failures_are_told_as_with_a_shared_folder(project: Project) -> None:
+    """An exception and a shot Python: their stories and their logs come home, too."""
+    project.write(CARRIED.format(parts=4))
+    ended = project.run()
+    stories = {story.splitlines()[1].strip(): story for story in ended.stories.values()}
+    assert "ValueError: three is unlucky" in stories["n = 3"]
+    assert "killed by signal 9" in stories["n = 4"]
+    assert project.read("logs/n=4/Part/stdout").strip() in ("", "words of part 4")
+
+
+@pytest.mark.parametrize("system", ["htcondor"], indirect=True)
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("b2luigi.set_setting('working_dir', '/tmp')", "working_dir has to be '.'"),
+        ("b2luigi.set_setting('result_dir', 'results')", "result_dir has to be an absolute path"),
+        ("b2luigi.set_setting('transfer_files', ['helper'])", "transfer_files holds relative paths"),
+        ("b2luigi.set_setting('transfer_files', '/a/b')", "transfer_files has to be a list"),
+        ("b2luigi.set_setting('transfer_files', ['/a/x', '/b/x'])", "two files of one name"),
+        ("b2luigi.set_setting('env_script', 'no.sh')", "no.sh"),
+    ],
+)
+def test_what_can_not_be_carried_is_refused_before_submission(
+    project: Project, system: System, line: str, words: str
+) -> None:
+    """Rules of transfer_files: told with the setting, and nothing is submitted."""
+    main = 'if __name__ == "__main__":'
+    project.write(CARRIED.format(parts=1).replace(main, f"{main}\n        {line}"))
+    ended = project.run()
+    (story,) = ended.stories.values()
+    assert words in story
+    assert system.calls("submit") == []

@@ -1,0 +1,209 @@
+"""A user's own BatchProcess, and what users get wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from tests.end_to_end.project import Project
+
+OWN = """
+    import subprocess
+    from b2luigi.batch.processes import BatchProcess, JobStatus
+    from b2luigi.core.executable import create_executable_wrapper
+    from b2luigi.core.utils import get_log_file_dir
+
+    calls = []
+
+    class MyBatch(BatchProcess):
+        def start_job(self):
+            calls.append(f"start {{self.task.n}}")
+            {start}
+            logs = get_log_file_dir(self.task)
+            os.makedirs(logs, exist_ok=True)
+            with open(logs + "stdout", "w") as out, open(logs + "stderr", "w") as err:
+                self.job = subprocess.Popen([create_executable_wrapper(self.task)], stdout=out, stderr=err)
+
+        def get_job_status(self):
+            {status}
+            rc = self.job.poll()
+            if rc is None:
+                return JobStatus.idle if self.task.n % 2 else JobStatus.running
+            return JobStatus.aborted if rc else JobStatus.successful
+
+        def {kill}(self):
+            calls.append(f"kill {{self.task.n}}")
+            self.job.kill()
+
+    class Mine(b2luigi.Task):
+        n = b2luigi.IntParameter()
+        batch_system = "custom"
+        process_class = MyBatch
+        def output(self):
+            yield self.add_to_output("out.txt")
+        def run(self):
+            if self.n == 3:
+                raise ValueError("three is unlucky")
+            {work}
+            open(self.get_output_file_name("out.txt"), "w").close()
+
+    class Other(b2luigi.Task):
+        batch_system = "local"
+        def output(self):
+            yield self.add_to_output("other.txt")
+        def run(self):
+            open(self.get_output_file_name("other.txt"), "w").close()
+
+    if __name__ == "__main__":
+        try:
+            b2luigi.process([Mine(n=n) for n in range({jobs})] + [Other()], batch=True)
+        finally:
+            print("CALLS", sorted(calls))
+"""
+DEFAULTS = {"start": "pass", "status": "pass", "kill": "kill_job", "work": "pass", "jobs": 4}
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """A project on a machine without a batch system."""
+    return Project(tmp_path / "project", {})
+
+
+def own(**changes: object) -> str:
+    """The script, with something special in one place."""
+    return OWN.format(**{**DEFAULTS, **changes})
+
+
+def calls_of(text: str) -> list[str]:
+    """The hooks that were called."""
+    return json.loads(text.partition("CALLS ")[2].splitlines()[0].replace("'", '"'))
+
+
+def test_three_hooks_are_enough(project: Project) -> None:
+    """A BatchProcess of one's own starts each job once and never kills it; its failure is told with its log folder."""
+    project.write(own())
+    ended = project.run()
+    assert calls_of(ended.text) == ["start 0", "start 1", "start 2", "start 3"]
+    assert "* 4 ran successfully:" in ended.text
+    assert {path.parent.name for path in project.folder.rglob("out.txt")} == {"n=0", "n=1", "n=2"}
+    (story,) = [part for part in ended.text.split("=====")[-1].split("\n\n") if part.strip()]
+    assert "The job of task Mine(n=3) was aborted." in story
+    assert f"{project.folder}/logs/n=3/Mine/" in story
+    assert "three is unlucky" in project.read("logs/n=3/Mine/stderr")
+
+
+@pytest.mark.parametrize("hook", ["start", "status"])
+@pytest.mark.parametrize("error", ["raise RuntimeError('broken hook')", "return 'an odd answer'"])
+def test_a_broken_hook_fails_its_own_task_and_nothing_else(project: Project, hook: str, error: str) -> None:
+    """An exception, or an answer that is no JobStatus: the task fails with the story, other tasks go on."""
+    project.write(own(**{hook: f"if self.task.n == 1: {error}"}))
+    ended = project.run()
+    assert (project.folder / "other.txt").exists()
+    assert (project.folder / "n=2" / "out.txt").exists()
+    assert "MyBatch" in ended.text
+    assert "n=1" in ended.text.rpartition("failed =====")[2]
+
+
+@pytest.mark.parametrize("kill", ["kill_job", "terminate_job"])
+def test_a_task_that_takes_too_long_is_killed_once_under_either_name(project: Project, kill: str) -> None:
+    """The kill hook may have the name of either version of b2luigi."""
+    project.write(
+        own(kill=kill, jobs=1, work="time.sleep(50)").replace("n = b2luigi", "worker_timeout = 2; n = b2luigi")
+    )
+    ended = project.run()
+    assert calls_of(ended.text) == ["kill 0", "start 0"]
+    assert "timed out after 2 seconds" in ended.text
+
+
+def test_a_batch_system_nobody_knows_is_told_at_once(project: Project) -> None:
+    """A wrong name is an error before anything runs, with the names there are."""
+    project.write(own().replace('batch_system = "local"', 'batch_system = "pbs"'))
+    ended = project.run()
+    assert ended.rc == 1
+    assert "batch_system is 'pbs', which is none of: auto, lsf, htcondor, local, custom." in ended.text
+    assert calls_of(ended.text) == []
+
+
+def test_settings_that_can_not_work_name_themselves(project: Project) -> None:
+    """A string for a list, a custom system without its class: the story names setting and task."""
+    project.write(
+        own(jobs=1)
+        .replace("process_class = MyBatch", "pass")
+        .replace('batch_system = "local"', 'batch_system = "local"; executable = "python3"')
+    )
+    ended = project.run()
+    assert "executable has to be a list of words" in ended.text
+    assert "process_class" in ended.text
+    assert "Traceback" not in ended.text
+
+
+def test_a_job_script_run_by_hand_runs_its_task_here_and_now(project: Project) -> None:
+    """No token, no record: output on the terminal, exit code of the task."""
+    project.write(own(jobs=4))
+    project.run()
+    (project.folder / "n=1" / "out.txt").unlink()
+    records = len(project.records())
+    done = _by_hand(project, "task_files/n=1/Mine")
+    failed = _by_hand(project, "task_files/n=3/Mine")
+    assert (done.returncode, failed.returncode) == (0, 1)
+    assert (project.folder / "n=1" / "out.txt").exists()
+    assert "three is unlucky" in failed.stderr
+    assert len(project.records()) == records
+
+
+def test_an_unknown_task_id_names_the_nearest(project: Project) -> None:
+    """--batch-runner with an id that is not in the graph ends with an error, and says what there is."""
+    project.write(own())
+    ended = project.run("--batch-runner", "--task-id", "Other__99914b932c")
+    assert ended.rc == 1
+    assert "There is no task Other__99914b932c" in ended.text
+    assert "The nearest are: Other__99914b932b" in ended.text
+
+
+def test_batch_runner_without_a_task_id_is_an_error(project: Project) -> None:
+    """As published: an AttributeError."""
+    project.write(own())
+    ended = project.run("--batch-runner")
+    assert ended.rc == 1
+    assert "AttributeError: --batch-runner needs --task-id" in ended.text
+
+
+def test_a_script_with_arguments_of_its_own_gives_them_to_its_jobs(project: Project) -> None:
+    """What is not b2luigi's reaches the script on the node as well."""
+    project.write(
+        """
+        import argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--word")
+        word = parser.parse_known_args()[0].word
+
+        class Say(b2luigi.Task):
+            def output(self):
+                yield self.add_to_output("said.txt")
+            def run(self):
+                with open(self.get_output_file_name("said.txt"), "w") as f:
+                    f.write(word)
+
+        if __name__ == "__main__":
+            b2luigi.process(Say(), ignore_additional_command_line_args=True)
+        """
+    )
+    ended = project.run("--batch", "--word", "it's $HOME")
+    assert "progress looks :)" in ended.text
+    assert project.read("said.txt") == "it's $HOME"
+
+
+def test_a_flag_nobody_knows_is_refused(project: Project) -> None:
+    """A typing error on the command line starts nothing."""
+    project.write(own())
+    ended = project.run("--bach")
+    assert ended.rc == 2
+    assert "unrecognized arguments: --bach" in ended.text
+    assert project.records() == []
+
+
+def _by_hand(project: Project, folder: str) -> subprocess.CompletedProcess[str]:
+    script = project.folder / folder / "executable_wrapper.sh"
+    return subprocess.run([script], cwd="/", env=project.env, capture_output=True, text=True, timeout=60)

@@ -1,0 +1,120 @@
+"""What batch systems do to a run: silence, hanging commands, lost replies. Nothing ends the run but the user."""
+
+from __future__ import annotations
+
+from tests.end_to_end.conftest import System
+from tests.end_to_end.project import Project, end_of, until
+from tests.standins.lsf import FakeLSF
+
+SLOW = """
+    class Slow(b2luigi.Task):
+        n = b2luigi.IntParameter()
+        def output(self):
+            yield self.add_to_output("out.txt")
+        def run(self):
+            time.sleep({seconds})
+            with open("ran.log", "a") as f:
+                f.write(f"{{self.n}}\\n")
+            open(self.get_output_file_name("out.txt"), "w").close()
+
+    class Merge(b2luigi.Task):
+        def requires(self):
+            for n in range({jobs}):
+                yield self.clone(Slow, n=n)
+        def output(self):
+            yield self.add_to_output("merged.txt")
+        def run(self):
+            open(self.get_output_file_name("merged.txt"), "w").close()
+
+    if __name__ == "__main__":
+        b2luigi.set_setting("command_timeout", 2)
+        b2luigi.process(Merge(), batch=True)
+"""
+
+
+def _runs(project: Project) -> list[str]:
+    return sorted(project.read("ran.log").split())
+
+
+def test_a_batch_system_that_does_not_answer_loses_no_job(cluster: System, cluster_project: Project) -> None:
+    """While the query fails, jobs go on and their ends are seen; it is said once that the system is silent."""
+    assert cluster.shims is not None
+    cluster.shims.fail(cluster.program("query"), "the daemon is having its lunch")
+    cluster_project.write(SLOW.format(seconds=5, jobs=3))
+    ended = cluster_project.run()
+    assert "progress looks :)" in ended.text
+    assert ended.text.count("the daemon is having its lunch") == 1
+    assert _runs(cluster_project) == ["0", "1", "2"]
+
+
+def test_a_hanging_query_delays_nothing(cluster: System, cluster_project: Project) -> None:
+    """A query that never answers is stopped at its time limit; meanwhile jobs are submitted and judged."""
+    assert cluster.shims is not None
+    cluster.shims.hang(cluster.program("query"))
+    cluster_project.write(SLOW.format(seconds=5, jobs=3))
+    ended = cluster_project.run()
+    assert "progress looks :)" in ended.text
+    assert "no answer within 2 s" in ended.text
+
+
+def test_a_submission_of_unknown_fate_is_looked_for_and_not_repeated(tmp_path) -> None:
+    """bsub lost its reply, or was too slow to give it: the job is found by its name, and runs once."""
+    with FakeLSF(tmp_path / "lsf", slots=4) as lsf:
+        lsf.fault("lost_reply", count=1)
+        lsf.fault("slow", cmd="bsub", count=1, after=1, seconds=30)
+        project = Project(tmp_path / "project", lsf.env)
+        project.write(SLOW.format(seconds=0.1, jobs=3))
+        ended = project.run()
+        assert "progress looks :)" in ended.text, ended.text
+        assert "may or may not have taken" in ended.text
+        assert _runs(project) == ["0", "1", "2"]
+        assert len(lsf.calls("bsub")) == 4
+
+
+def test_a_batch_system_that_takes_no_jobs_for_now_is_tried_again(tmp_path) -> None:
+    """mbatchd away: the submission waits and says so; when it is back the run goes on."""
+    with FakeLSF(tmp_path / "lsf", slots=4) as lsf:
+        words = "Connection refused by server. Job not submitted."
+        lsf.fault("fail", cmd="bsub", count=1, text=words)
+        project = Project(tmp_path / "project", lsf.env)
+        project.write(SLOW.format(seconds=0.1, jobs=1))
+        ended = project.run()
+        assert "progress looks :)" in ended.text, ended.text
+        assert f"takes no jobs now; trying again in 5 s. It said: {words}" in ended.text
+
+
+def test_equal_jobs_go_out_together_and_are_asked_about_together(cluster: System, cluster_project: Project) -> None:
+    """Forty equal jobs: as many submit commands as the system needs, and few queries."""
+    cluster_project.write(SLOW.format(seconds=0, jobs=40).replace('"command_timeout", 2', '"command_timeout", 30'))
+    ended = cluster_project.run()
+    assert "progress looks :)" in ended.text
+    assert len(cluster.calls("submit")) == (41 if cluster.name == "lsf" else 2)
+    assert len(cluster.calls("query")) <= ended.seconds / 3 + 1
+
+
+def test_ctrl_c_while_a_submission_is_under_way_leaves_no_job(tmp_path) -> None:
+    """The command is waited for, and what it submitted is cancelled."""
+    with FakeLSF(tmp_path / "lsf", slots=4) as lsf:
+        lsf.set("bsub_latency_s", 1)
+        project = Project(tmp_path / "project", lsf.env)
+        project.write(SLOW.format(seconds=100, jobs=3).replace('"command_timeout", 2', '"command_timeout", 30'))
+        process = project.start()
+        until(lambda: len(lsf.calls("bsub")) >= 3, "three submissions are under way")
+        process.send_signal(2)
+        ended = end_of(process, timeout=30)
+        assert ended.rc == -2
+        until(lambda: not lsf.live_jobs(), "no job is left")
+        assert len(lsf.jobs()) == 3
+
+
+def test_a_task_that_takes_too_long_is_stopped(system: System, project: Project) -> None:
+    """luigi's worker_timeout: the job leaves the batch system, the task fails, the others go on."""
+    project.write(
+        SLOW.format(seconds="100 if self.n == 1 else 0", jobs=3).replace(
+            "class Slow(b2luigi.Task):", "class Slow(b2luigi.Task):\n        worker_timeout = 6"
+        )
+    )
+    ended = project.run()
+    assert "timed out after 6 seconds and was terminated" in ended.text
+    assert _runs(project) == ["0", "2"]
+    until(lambda: not system.live_jobs(), "no job is left")
