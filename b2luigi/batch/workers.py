@@ -23,7 +23,8 @@ from b2luigi.batch.local import LocalQueue
 from b2luigi.batch.model import JobStatus
 from b2luigi.batch.outcome import DONE, FAILED
 from b2luigi.batch.processes.base import BatchProcess
-from b2luigi.batch.processes.cluster import ClusterProcess, Run
+from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.batch.processes.preparation import Run
 from b2luigi.batch.queue import JobQueue
 from b2luigi.batch.results import Results
 from b2luigi.batch.ticket import Queue, Ticket

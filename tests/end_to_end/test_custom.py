@@ -195,6 +195,21 @@ def test_a_script_with_arguments_of_its_own_gives_them_to_its_jobs(project: Proj
     assert project.read("said.txt") == "it's $HOME"
 
 
+@pytest.mark.parametrize("batch", [True, False])
+def test_process_returns_what_luigi_returns(project: Project, batch: bool) -> None:
+    """A summary to work with, or whether all could be scheduled; with batch and without."""
+    project.write(
+        own()
+        .replace('print("CALLS", sorted(calls))', "pass")
+        .replace("b2luigi.process(", "print('RETURNED', b2luigi.process(")
+        .replace("batch=True)", f"batch={batch}, detailed_summary=True).status.name)")
+    )
+    assert "RETURNED FAILED" in project.run().text
+    script = project.folder / "analysis.py"
+    script.write_text(script.read_text().replace(", detailed_summary=True).status.name", ")"))
+    assert "RETURNED False" in project.run().text
+
+
 def test_a_flag_nobody_knows_is_refused(project: Project) -> None:
     """A typing error on the command line starts nothing."""
     project.write(own())

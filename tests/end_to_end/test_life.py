@@ -139,6 +139,7 @@ def test_each_end_of_a_job_is_told_and_touches_its_own_task_only(system: System,
     assert f"{project.folder}/how=nothing/out.txt" in stories["nothing"]
     assert project.read("how=well/out.txt") == "whole"
     assert ended.seconds < 40
+    assert "Running Worker with 1000 processes" in ended.text
     assert system.live_jobs() == []
 
 

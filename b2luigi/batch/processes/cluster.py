@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
-import platform
-import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import luigi
 from luigi.task_register import load_task
 
-from b2luigi.batch.attempt import Attempt, Inbox, look_again, read_outcome
+from b2luigi.batch.attempt import Attempt, look_again, read_outcome
 from b2luigi.batch.failure import Failure, last_lines, tail, tell
 from b2luigi.batch.model import JobSpec, JobStatus
 from b2luigi.batch.outcome import (
@@ -33,10 +26,9 @@ from b2luigi.batch.outcome import (
     wants_reason,
 )
 from b2luigi.batch.processes.base import BatchProcess
+from b2luigi.batch.processes.preparation import Run, prepare
 from b2luigi.batch.ticket import Queue, Ticket
-from b2luigi.core.executable import create_executable_wrapper, inputs_of
-from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
-from b2luigi.core.settings import get_merged_setting, get_seconds, get_setting
+from b2luigi.core.settings import get_seconds
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -44,16 +36,6 @@ HURRY = 10.0
 """Seconds for which a batch system is asked more often about a job that ended for no reason we know."""
 NOT_SUBMITTED = "Correct what the message names, and run the script again."
 FINISHED = "Tasks that are complete are not repeated."
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the jobs of one run share."""
-
-    inbox: Inbox
-    worker: Mapping[str, Any]
-    """The values of luigi's section [worker] that matter on the node."""
-    clock: Callable[[], float] = time.monotonic
 
 
 class ClusterProcess(BatchProcess):
@@ -79,11 +61,8 @@ class ClusterProcess(BatchProcess):
 
     def start_job(self) -> None:
         """Claims an attempt, writes the job script, hands the job in; returns at once."""
-        setting = _settings_of(self.task)
         self._grace = get_seconds("result_grace", task=self.task)
-        options = self.queue.options(setting)
-        spec = self._spec(setting, options)
-        self.queue.check(spec)
+        self.attempt, spec = prepare(self.task, self.queue, self.shared)
         self.ticket = self.queue.submit(spec)
 
     def get_job_status(self) -> JobStatus:
@@ -137,36 +116,6 @@ class ClusterProcess(BatchProcess):
         else:
             self.fail(tell(Failure(self.task, f"no job was submitted: {error}", NOT_SUBMITTED, self.queue.name)))
         self._close("not submitted")
-
-    def _spec(self, setting: Callable[[str], Any], options: Mapping[str, Any]) -> JobSpec:
-        carried = self.queue.carries_files and bool(options.get("transfer_files"))
-        folder, log_folder = Path(get_task_file_dir(self.task)), Path(get_log_file_dir(self.task))
-        log_folder.mkdir(parents=True, exist_ok=True)
-        inbox = self.shared.inbox.open()
-        script = create_executable_wrapper(self.task, inbox=inbox, carried=carried, worker=self.shared.worker)
-        self.attempt = Attempt.claim(folder, self._facts(script, inbox))
-        return JobSpec(
-            token=self.token,
-            name=f"{_job_name(setting, self.task)}-{self.token}",
-            script=Path(script),
-            folder=folder,
-            log_folder=log_folder,
-            inbox=inbox,
-            options=options,
-            inputs=inputs_of(self.task) if carried else (),
-        )
-
-    def _facts(self, script: str, inbox: Path) -> dict[str, Any]:
-        return {
-            "task_id": self.task.task_id,
-            "class": f"{type(self.task).__module__}.{type(self.task).__qualname__}",
-            "batch_system": self.queue.name,
-            "submit_host": platform.node(),
-            "inbox": str(inbox),
-            "script": hashlib.sha256(Path(script).read_bytes()).hexdigest(),
-            "python": platform.python_version(),
-            "luigi": luigi.__version__,
-        }
 
     def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
         if ticket.refused:
@@ -305,19 +254,6 @@ class ClusterProcess(BatchProcess):
         for name in ("stdout", "stderr"):
             with contextlib.suppress(OSError):
                 os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
-
-
-def _settings_of(task: luigi.Task) -> Callable[[str], Any]:
-    """Settings of one task; dictionaries of options are merged, the task's own entries winning."""
-
-    def setting(key: str) -> Any:
-        return get_merged_setting(key, task) if key.endswith("_settings") else get_setting(key, task=task)
-
-    return setting
-
-
-def _job_name(setting: Callable[[str], Any], task: luigi.Task) -> str:
-    return re.sub(r"[^\w.:+@-]", "_", str(setting("job_name") or task.get_task_family()))[:100]
 
 
 def _headline(words: str) -> str:

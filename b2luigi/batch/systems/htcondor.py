@@ -6,9 +6,8 @@ Facts from the HTCondor manual (submit description, job ClassAd attributes) and 
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import parse
@@ -28,21 +27,14 @@ from b2luigi.batch.model import (
     Unsure,
 )
 from b2luigi.batch.system import BatchSystem, Setting
+from b2luigi.batch.systems import htcondor_description as describe
+from b2luigi.batch.systems.htcondor_description import TOKEN
 
-TOKEN = "B2luigiToken"
-"""Attribute of a job that names its attempt."""
 ATTRIBUTES = (
     "ClusterId,ProcId,JobStatus,ExitCode,ExitBySignal,ExitSignal,HoldReason,HoldReasonCode,RemoveReason,"
     f"RemoteHost,LastRemoteHost,{TOKEN}"
 )
 OURS = f"{TOKEN} isnt undefined"
-RESERVED = frozenset(
-    {
-        *("executable", "arguments", "arguments2", "queue", "initialdir", "initial_dir"),
-        *("transfer_input_files", "transfer_output_remaps", f"+{TOKEN}".lower(), f"my.{TOKEN}".lower()),
-    }
-)
-"""Commands of a submit description that b2luigi writes itself; without its token a job is not seen any more."""
 
 STATES = {
     1: (JobStatus.idle, "idle"),
@@ -79,9 +71,6 @@ TAKEN = r"Job [\d.]+ (not found|(already )?marked for removal)|Couldn't find/rem
 """What condor_rm says of jobs that are going, or went."""
 DENIED = ("Permission denied", "No result found")
 
-UNFIT = r"[\n\r\0]|\$\$"
-"""What no value can hold; of two dollars HTCondor expands the second, however it is written (measured)."""
-
 _range = parse.compile("{cluster}.{first} - {same}.{last}")
 
 
@@ -94,35 +83,13 @@ class HTCondor(BatchSystem):
     carries_files: ClassVar[bool] = True
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
-        extra = setting("htcondor_settings") or {}
-        if not isinstance(extra, Mapping):
-            raise ValueError(f"htcondor_settings has to be a dictionary, but it is {extra!r}.")
-        carried = _transfer_files(setting)
-        return {
-            "job_name": _job_name(str(setting("job_name") or "")),
-            "lines": [_line(key, _with_ours(key, value) if carried else value) for key, value in extra.items()],
-            "transfer_files": carried,
-        }
+        return describe.options(setting)
 
     def check(self, job: JobSpec) -> None:
-        for path in (job.folder, job.inbox):
-            if re.search(rf"{UNFIT}|[\\\s]$", str(path)):
-                raise ValueError(
-                    f"HTCondor can not work with the folder {str(path)!r}: its name holds a line break or `$$`, or "
-                    "ends with a blank or a backslash. Please set task_file_dir to another folder."
-                )
-        for path in job.inputs if job.options["transfer_files"] else ():
-            if _unfit_for_transfer(str(path)):
-                raise ValueError(
-                    f"HTCondor can not transfer {str(path)!r}: its name holds a comma, a line break or `$$`, or ends "
-                    "with a blank or a backslash. Please give this file another path."
-                )
+        describe.check(job)
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
-        # `queue ... from` splits at blanks and commas; only the last variable takes the rest of its line.
-        items = [f"{job.token} {_unexpanded(job.folder)}" for job in jobs]
-        lines = [*_description(jobs[0]), "queue tok,dir from (", *items, ")", ""]
-        return Command(("condor_submit", "-terse", "-"), stdin="\n".join(lines))
+        return Command(("condor_submit", "-terse", "-"), stdin=describe.description(jobs))
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         for line in answer.stdout.splitlines():
@@ -156,61 +123,6 @@ class HTCondor(BatchSystem):
         return Command(("condor_history", "-json", *limits, "-attributes", ATTRIBUTES, *job_ids))
 
 
-def _description(job: JobSpec) -> Iterator[str]:
-    """The submit description, all but its queue statement; what is the user's comes last, so that it wins."""
-    yield "executable = $(dir)/executable_wrapper.sh"
-    yield "arguments = $(tok)"
-    yield f'+{TOKEN} = "$(tok)"'
-    if job.options["job_name"]:
-        yield f"JobBatchName = {_literal(job.options['job_name'])}"
-    if job.options["transfer_files"]:
-        yield from _transfer(job)
-    else:
-        yield f"output = $(dir)/{job.report.name}"
-        yield f"error = $(dir)/{job.report.name}"
-    yield from job.options["lines"]
-
-
-def _transfer(job: JobSpec) -> Iterator[str]:
-    """Files there and back; what comes home without being named goes to initialdir, and may be missing."""
-    users = job.options["transfer_files"]
-    taken = {os.path.basename(name.rstrip("/")) for name in users}
-    ours = [str(path) for path in job.inputs if path.name not in taken]
-    yield "should_transfer_files = YES"
-    yield "when_to_transfer_output = ON_EXIT"
-    yield "initialdir = $(dir)"
-    yield "output = $(tok).stdout"
-    yield "error = $(tok).stderr"
-    yield f"transfer_input_files = {', '.join(map(_unexpanded, [*users, *ours]))}"
-    # In a remap only the semicolon has to be escaped (measured).
-    inbox = _unexpanded(job.inbox).replace(";", "\\;")
-    yield f'transfer_output_remaps = "$(tok).marker = {inbox}/$(tok)"'
-
-
-def _literal(text: str) -> str:
-    """Text in which the submit language finds nothing to expand."""
-    return _unexpanded(text).strip()
-
-
-def _unexpanded(text: object) -> str:
-    return str(text).replace("$", "$(DOLLAR)")
-
-
-def _with_ours(key: str, value: Any) -> Any:
-    """Who names the files to come home has to name ours, too; the job script sees to it that they are there."""
-    if str(key).lower() != "transfer_output_files" or not isinstance(value, str):
-        return value
-    return ", ".join(name for name in (value, "$(tok).outcome", "$(tok).marker") if name)
-
-
-def _job_name(name: str) -> str:
-    if re.search(rf"{UNFIT}|\\\s*$", name):
-        raise ValueError(
-            f"job_name is {name!r}, which HTCondor can not take: a line break, `$$`, or a backslash at the end."
-        )
-    return name
-
-
 def _ids(line: str) -> list[str]:
     """The ids of a line `7.0 - 7.4`, else none."""
     found = _range.parse(line.strip())
@@ -220,60 +132,6 @@ def _ids(line: str) -> list[str]:
     first, last = int(words["first"]), int(words["last"])
     whole = words["cluster"] == words["same"] and last - first < HTCondor.bulk
     return [f"{words['cluster']}.{n}" for n in range(first, last + 1)] if whole else []
-
-
-def _line(key: Any, value: Any) -> str:
-    if not isinstance(key, str) or not re.fullmatch(r"\+?[A-Za-z_][\w.]*", key):
-        raise ValueError(f"htcondor_settings has the key {key!r}, which is no command of a submit description.")
-    if key.lower() in RESERVED:
-        raise ValueError(f"htcondor_settings has the key {key!r}, which b2luigi sets itself; please take it out.")
-    if not isinstance(value, (str, int, float)) or re.search(r"[\n\r\0]|\\\s*$", str(value)):
-        raise ValueError(
-            f"htcondor_settings[{key!r}] has to be one line of text, a number or a bool, but it is {value!r}."
-        )
-    return f"{key} = {value}"
-
-
-def _transfer_files(setting: Setting) -> list[str]:
-    files = setting("transfer_files") or []
-    if not isinstance(files, (list, tuple)) or not all(isinstance(name, str) for name in files):
-        raise ValueError(f"transfer_files has to be a list of paths, but it is {files!r}.")
-    if files:
-        _check_transfer(list(files), setting)
-    return list(files)
-
-
-def _unfit_for_transfer(name: str) -> bool:
-    return re.search(rf"{UNFIT}|,|[\\\s]$|^\s", name) is not None
-
-
-def _check_transfer(files: list[str], setting: Setting) -> None:
-    names = [os.path.basename(name.rstrip("/")) for name in files]
-    result_dir = str(setting("result_dir"))
-    problems = {
-        "transfer_files holds relative paths; give absolute ones": any(not os.path.isabs(f) for f in files),
-        "transfer_files holds a name that HTCondor can not transfer (comma, line break, `$$`, blank at an end)": any(
-            map(_unfit_for_transfer, files)
-        ),
-        "transfer_files holds two files of one name; HTCondor puts all into one folder": len(set(names)) < len(names),
-        "with transfer_files, working_dir has to be '.', as the files end up in the scratch folder of the job": (
-            setting("working_dir") != "."
-        ),
-        "with transfer_files, result_dir has to be an absolute path that the node can write": (
-            not os.path.isabs(result_dir)
-        ),
-        f"transfer_files holds a part of the result folder {result_dir}, or the folder itself": any(
-            _overlap(f, result_dir) for f in files
-        ),
-    }
-    for problem, found in problems.items():
-        if found:
-            raise ValueError(f"{problem} (transfer_files: {files}).")
-
-
-def _overlap(path: str, folder: str) -> bool:
-    path, folder = os.path.normpath(path), os.path.normpath(folder)
-    return path == folder or path.startswith(folder + os.sep)
 
 
 def _not_accepted(answer: Answer) -> Submitted:

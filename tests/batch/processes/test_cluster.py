@@ -17,7 +17,8 @@ import b2luigi
 from b2luigi.batch.attempt import Inbox
 from b2luigi.batch.model import Cause, JobInfo, JobSpec, JobStatus
 from b2luigi.batch.outcome import Marker, Outcome
-from b2luigi.batch.processes.cluster import HURRY, ClusterProcess, Run
+from b2luigi.batch.processes.cluster import HURRY, ClusterProcess
+from b2luigi.batch.processes.preparation import Run
 from b2luigi.batch.ticket import Ticket
 from b2luigi.core.settings import with_new_settings
 
@@ -138,13 +139,14 @@ def test_nothing_is_handed_in_that_could_not_be_claimed(job: Job, tmp_path: Path
     assert "task_file_dir" in job.process.story
 
 
-def test_a_job_the_system_could_not_carry_is_not_handed_in(job: Job) -> None:
+def test_a_job_the_system_could_not_carry_is_not_handed_in(job: Job, tmp_path: Path) -> None:
     """What the queue says of it is told."""
     job.queue.problem = "the folder name is too beautiful"
     job.process.run()
     assert (job.status, job.queue.tickets) == ("FAILED", [])
     assert "too beautiful" in job.process.story
-    assert job.record["end"] == "not submitted"
+    (record,) = (tmp_path / "task_file_dir").rglob("attempt-*.json")
+    assert json.loads(record.read_text())["end"] == "not submitted"
 
 
 def test_a_grace_that_is_no_time_is_told_before_anything_is_submitted(job: Job) -> None:
