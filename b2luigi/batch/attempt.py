@@ -130,6 +130,8 @@ class Inbox:
     def close(self) -> None:
         """Removes the folder unless late jobs still have something to say."""
         with contextlib.suppress(OSError):
+            for path in self.folder.glob("*.part"):  # markers that could not be written
+                path.unlink()
             self.folder.rmdir()
 
 

@@ -13,6 +13,10 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM)
 TERMINATED = 128 + signal.SIGTERM
 
 
+class Terminated(SystemExit):
+    """The end of the run by SIGTERM, to be told from a SystemExit that a user's code raises."""
+
+
 class Interrupts:
     """While entered, both signals end the run: SIGINT as KeyboardInterrupt, SIGTERM as SystemExit(143).
 
@@ -70,4 +74,4 @@ class Interrupts:
     def _raise(self, number: int) -> None:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
-        raise SystemExit(TERMINATED)
+        raise Terminated(TERMINATED)

@@ -53,6 +53,8 @@ class LocalQueue:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
+            raise ValueError(f"local_slots has to be a whole number above 0, but it is {slots!r}.")
         self._folder, self._slots = folder, slots or processors()
         self._clock, self._sleep = clock, sleep
         self._waiting: list[Ticket] = []
@@ -119,7 +121,7 @@ class LocalQueue:
                     start_new_session=True,
                 )
         except OSError as error:
-            ticket.refused = f"the job script can not be started: {error}"
+            ticket.refused = _why_not(spec, error)
             return
         ticket.job_id = str(process.pid)
         ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=platform.node())
@@ -140,6 +142,15 @@ class LocalQueue:
         child.ticket.info = _info(child.process.wait(), child)
         del self._children[child.ticket.spec.token]
         return True
+
+
+def _why_not(spec: JobSpec, error: OSError) -> str:
+    shell = ""
+    with contextlib.suppress(OSError):
+        shell = spec.script.read_text(errors="replace").partition("\n")[0].removeprefix("#!")
+    if isinstance(error, FileNotFoundError) and shell and not os.path.exists(shell):
+        return f"there is no {shell} on this machine (setting shell)"
+    return f"the job script can not be started: {error}"
 
 
 def _info(rc: int, child: _Child) -> JobInfo:

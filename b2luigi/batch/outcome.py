@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,14 @@ DONE, FAILED, PENDING, INTERRUPTED = "DONE", "FAILED", "PENDING", "interrupted"
 SIGNALLED = 128
 """Exit codes above tell a signal."""
 FORMAT = 1
+CRASHES = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV}
+"""Signals that a program brings upon itself."""
 STATUSES = (DONE, FAILED, PENDING, INTERRUPTED)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """luigi's result of a task, as its node saw it, without the task id."""
+    """luigi's result of a task, as its node saw it."""
 
     status: str
     """DONE, FAILED, PENDING (new requirements) or interrupted (a signal; no verdict of its own)."""
@@ -30,6 +33,12 @@ class Outcome:
     new_requirements: tuple[tuple[str, str, dict[str, str]], ...] = ()
     """Requirements that `run` yielded: module, family and serialised parameters of each."""
     node: str = ""
+    task_id: str = ""
+    """The task that ran; empty if that is not known."""
+    traceback: str = ""
+    """The exception that ended `run`, whatever `on_failure` made of it."""
+    headline: str = ""
+    """The same in one line."""
 
     def to_json(self) -> str:
         """The text of an outcome file."""
@@ -50,9 +59,22 @@ class Outcome:
                     for module, family, params in found["new_requirements"]
                 ),
                 node=str(found["node"]),
+                task_id=str(found["task_id"]),
+                traceback=str(found["traceback"]),
+                headline=str(found["headline"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
+
+
+def plain(value: Any) -> Any:
+    """What `on_success` or `on_failure` returned, as JSON gives it back, else its repr."""
+    for made in (lambda: json.loads(json.dumps(value)), lambda: repr(value)):
+        try:
+            return made()
+        except Exception:
+            continue  # a value of the user's own may fail in any way
+    return f"a {type(value).__name__}, which can not be shown"
 
 
 @dataclass(frozen=True)
@@ -121,36 +143,51 @@ ADVICE = {
 }
 
 
-def judge(evidence: Evidence, complete: Callable[[], bool]) -> Verdict:
-    """The verdict on one attempt: the first rule that has an opinion decides.
+@dataclass(frozen=True)
+class Outputs:
+    """What can be asked of the task itself; each is called only where its answer decides."""
 
-    `complete` tells whether the task's own outputs exist; it is asked only where nothing else can tell.
-    """
+    complete: Callable[[], bool]
+    missing: Callable[[], list[str]] = list
+    """The declared outputs that do not exist here."""
+
+
+def judge(evidence: Evidence, outputs: Outputs) -> Verdict:
+    """The verdict on one attempt: the first rule that has an opinion decides."""
     for rule in RULES:
-        verdict = rule(evidence, complete)
+        verdict = rule(evidence, outputs)
         if verdict is not None:
             return verdict
     return Wait()
 
 
-def _by_outcome(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+def _by_outcome(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     outcome = evidence.outcome
-    return Deliver(outcome) if outcome is not None and outcome.status != INTERRUPTED else None
+    if outcome is None or outcome.status == INTERRUPTED:
+        return None
+    missing = outputs.missing() if outcome.status == DONE else []
+    if not missing:
+        return Deliver(outcome)
+    if evidence.ended_for < evidence.grace:
+        return Wait()
+    what = "its node says that it is done, but these outputs are not there: " + ", ".join(missing)
+    return Fail(Cause.ended, what, "Do node and submit host see the same folder, and come to the same path?")
 
 
-def _alive(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+def _alive(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+    """An outcome alone is not the end: what the job script does after it may still fail, and be run again."""
     final = evidence.info is not None and evidence.info.status.is_final
     return None if final or evidence.gone or evidence.marker is not None else Wait()
 
 
-def _outcome_on_its_way(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+def _outcome_on_its_way(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     if evidence.outcome is not None or evidence.ended_for >= evidence.grace:
         return None
     promised = evidence.marker is not None and evidence.marker.has_outcome
     return Wait() if promised or not _explained(evidence) else None
 
 
-def _ask_first(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+def _ask_first(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     """A job shot by a signal: who did it, why, and whether it will run again, is for the batch system to say.
 
     A job that was held, evicted or requeued leaves such a marker, too, and lives on.
@@ -159,17 +196,17 @@ def _ask_first(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | No
     return None if known or not wants_reason(evidence.marker) else Wait()
 
 
-def _by_batch_system(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+def _by_batch_system(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     info = evidence.info
     if info is None or info.cause is None:
         return None
     return Fail(info.cause, f"the batch system says: {info.native}", ADVICE[info.cause])
 
 
-def _exit_zero(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+def _exit_zero(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     if _exit_code(evidence) != 0:
         return None
-    if complete():
+    if outputs.complete():
         return Deliver(Outcome(DONE))
     if evidence.ended_for < evidence.grace:
         return Wait()
@@ -177,19 +214,23 @@ def _exit_zero(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | No
     return Fail(Cause.ended, what, ADVICE[Cause.ended])
 
 
-def _ended(evidence: Evidence, complete: Callable[[], bool]) -> Verdict | None:
+def _ended(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     code = _exit_code(evidence)
     if code is None:
         said = f" (last word of the batch system: {evidence.info.native})" if evidence.info else ""
         what = f"the job ended without an outcome and without an exit code{said}"
         return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
+    if code - SIGNALLED in CRASHES:
+        name = signal.Signals(code - SIGNALLED).name
+        what = f"the program crashed: {name} (exit code {code})"
+        return Fail(Cause.ended, what, ADVICE[Cause.ended])
     if code > SIGNALLED:
         what = f"the job was killed by signal {code - SIGNALLED} (exit code {code}) and left no outcome"
         return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
     return Fail(Cause.ended, f"the job ended with exit code {code} and left no outcome", ADVICE[Cause.ended])
 
 
-RULES = (_by_outcome, _alive, _outcome_on_its_way, _ask_first, _by_batch_system, _exit_zero, _ended)
+RULES = (_alive, _by_outcome, _outcome_on_its_way, _ask_first, _by_batch_system, _exit_zero, _ended)
 
 
 def wants_reason(marker: Marker | None) -> bool:

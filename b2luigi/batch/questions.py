@@ -63,6 +63,8 @@ class Questions:
         """By token: the jobs that are in the batch system as far as we know."""
         self.unsure: dict[str, Ticket] = {}
         """By token: the jobs that may or may not have been submitted."""
+        self.lost: list[Ticket] = []
+        """Jobs in doubt that were to be cancelled, and were not found."""
 
     def add(self, ticket: Ticket) -> None:
         """A job was accepted. A due query stays due: while jobs trickle in, it would otherwise never be asked."""
@@ -210,7 +212,7 @@ class Questions:
                 if ticket.searched >= SEARCHES:
                     del self.unsure[ticket.spec.token]
                     ticket.refused = f"{ticket.doubt}\n({why})"
-                    self._given_up.append(ticket)
+                    (self.lost if ticket.cancelled else self._given_up).append(ticket)
 
     # -- silence
 

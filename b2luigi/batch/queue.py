@@ -58,9 +58,11 @@ class JobQueue:
         """Moves everything a little without waiting for anything; returns the tickets with news."""
         news = self._read_submissions()
         news += self._questions.read()
-        news += [self._refused(ticket, text) for ticket, text in self._submissions.send()]
-        self._questions.ask()
         self._cancellations.step()
+        # A new attempt waits until the batch system has taken the cancellation of the one before.
+        going = {ticket.spec.script for ticket in self._cancellations.pending}
+        news += [self._refused(ticket, text) for ticket, text in self._submissions.send(going)]
+        self._questions.ask()
         return news
 
     def hurry(self, ticket: Ticket) -> None:
@@ -95,7 +97,7 @@ class JobQueue:
             self._questions.ask()
             self._cancellations.step()
             self._sleep(0.01)
-        doubtful = [*self._submissions.under_way, *self._questions.unsure.values()]
+        doubtful = [*self._submissions.under_way, *self._questions.unsure.values(), *self._questions.lost]
         return [*doubtful, *self._cancellations.pending, *self._cancellations.given_up]
 
     def _has_work(self) -> bool:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
+import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import luigi
+import luigi.worker
 from luigi.task import flatten
 from luigi.worker import ContextManagedTaskProcess
 
-from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome
+from b2luigi.batch.attempt import look_again
+from b2luigi.batch.failure import headline
+from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome, plain
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_aside
 from b2luigi.core.graph import find_task, nearest_task_ids
@@ -36,20 +40,33 @@ def run_one(tasks: Sequence[luigi.Task], task_id: str) -> int:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     # Taken out of the environment: a script that the task itself starts is a run of its own.
     told = {name: os.environ.pop(name, "") for name in (SCRIPT_VARIABLE, OUTCOME_VARIABLE)}
-    outcome = _run(tasks, task_id, told[SCRIPT_VARIABLE])
-    if told[OUTCOME_VARIABLE]:
-        write_aside(Path(told[OUTCOME_VARIABLE]), outcome.to_json(), 0o600)
+    is_job = bool(told[OUTCOME_VARIABLE])
+    outcome = replace(_run(tasks, task_id, told[SCRIPT_VARIABLE], is_job), task_id=task_id, node=platform.node())
+    if is_job and not _leave(outcome, Path(told[OUTCOME_VARIABLE])):
+        return 1
     return EXIT_CODES[outcome.status]
 
 
-def _run(tasks: Sequence[luigi.Task], task_id: str, script: str) -> Outcome:
+def _leave(outcome: Outcome, path: Path) -> bool:
+    try:
+        write_aside(path, outcome.to_json(), 0o600)
+    except OSError as error:
+        logger.error("b2luigi: the task is %s, but its outcome can not be written: %s", outcome.status, error)
+        return False
+    return True
+
+
+def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, is_job: bool) -> Outcome:
     try:
         description = _description(script, task_id)
         task = _find(tasks, task_id, description)
     except Exception as error:
         logger.error("%s", error, exc_info=type(error) is not LookupError)  # KeyError is the user's
         return _failed(f"{traceback.format_exc()}")
-    return _checked(task, _run_task(task, description.get("worker", {})))
+    worker = description.get("worker", {})
+    if is_job and worker.get("check_unfulfilled_deps", True):
+        _wait_for_inputs(task, float(worker.get("result_grace", 0.0)))
+    return _checked(task, _run_task(task, worker))
 
 
 def _description(script: str, task_id: str) -> Mapping[str, Any]:
@@ -67,7 +84,8 @@ def _find(tasks: Sequence[luigi.Task], task_id: str, description: Mapping[str, A
         near = nearest_task_ids(tasks, task_id)
         raise LookupError(
             f"There is no task {task_id} in the task graph of this script. The nearest are: {', '.join(near)}. "
-            "If the task was there when the job was submitted: requires() has to give the same tasks every time."
+            "If the task was there when the job was submitted: requires() has to give the same tasks every time, "
+            "and if the script calls process() several times, the first call has to lead to the task."
         )
     return task
 
@@ -80,9 +98,25 @@ def _rebuilt(description: Mapping[str, Any]) -> luigi.Task | None:
         return None
 
 
+def _wait_for_inputs(task: luigi.Task, grace: float) -> None:
+    """Waits for inputs that the submit host has seen and that a shared file system still hides from this node."""
+    end, wait = time.monotonic() + grace, 0.25
+    try:
+        while missing := [dependency for dependency in task.deps() if not dependency.complete()]:
+            if time.monotonic() >= end:
+                return  # luigi's process says what is missing
+            logger.info("Waiting for %s", ", ".join(dependency.task_id for dependency in missing))
+            for target in (target for dependency in missing for target in flatten(dependency.output())):
+                look_again(Path(getattr(target, "path", "")).parent)
+            time.sleep(min(wait, max(0.0, end - time.monotonic())))
+            wait = min(2 * wait, 5.0)
+    except Exception:
+        logger.exception("The requirements can not be looked at.")
+
+
 def _run_task(task: luigi.Task, worker: Mapping[str, Any]) -> Outcome:
     results = _Results()
-    process = ContextManagedTaskProcess(
+    process = _TaskProcess(
         worker.get("task_process_context"),
         task,
         f"on node {platform.node()}",
@@ -95,19 +129,20 @@ def _run_task(task: luigi.Task, worker: Mapping[str, Any]) -> Outcome:
         process.run()
     except KeyboardInterrupt:
         logger.error("The task was interrupted.")
-        return Outcome(INTERRUPTED, node=platform.node())
+        return Outcome(INTERRUPTED)
     except Exception:  # the context of the task process is the user's code, too
         logger.exception("The task process failed.")
         return _failed(traceback.format_exc())
     _, status, explanation, missing, new_requirements = results[0]
     if status is None:  # interrupted, and the context of the task process kept it to itself
-        return Outcome(INTERRUPTED, node=platform.node())
+        return Outcome(INTERRUPTED)
     return Outcome(
         status=status,
-        explanation=_plain(explanation),
+        explanation=plain(explanation),
         missing=tuple(missing),
         new_requirements=tuple(new_requirements or ()),
-        node=platform.node(),
+        traceback=process.traceback,
+        headline=process.headline,
     )
 
 
@@ -127,17 +162,25 @@ def _checked(task: luigi.Task, outcome: Outcome) -> Outcome:
 
 
 def _failed(text: str) -> Outcome:
-    return Outcome(FAILED, text, node=platform.node())
+    return Outcome(FAILED, text)
 
 
-def _plain(value: Any) -> Any:
-    """`on_success` and `on_failure` may return anything: as JSON gives it back, else its repr."""
-    for plain in (lambda: json.loads(json.dumps(value)), lambda: repr(value)):
-        try:
-            return plain()
-        except Exception:
-            continue  # a value of the user's own may fail in any way
-    return f"a {type(value).__name__}, which can not be shown"
+class _TaskProcess(ContextManagedTaskProcess):
+    """luigi's process of a task; keeps the traceback, which an own `on_failure` may not hand on."""
+
+    traceback = headline = ""
+
+    def _handle_run_exception(self, ex: BaseException) -> Any:
+        self.traceback, self.headline = _told(ex), headline(ex)
+        return super()._handle_run_exception(ex)
+
+
+def _told(error: BaseException) -> str:
+    """The traceback without luigi's own frames, which are the same for each task."""
+    told = traceback.TracebackException.from_exception(error)
+    frames = [frame for frame in told.stack if frame.filename != luigi.worker.__file__]
+    told.stack = traceback.StackSummary.from_list(frames)
+    return "".join(told.format())
 
 
 class _Results(list[Any]):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from b2luigi.batch.command import Running
 from b2luigi.batch.model import Answer, Command, Submitted, TryLater, Unsure
@@ -49,14 +50,23 @@ class Submissions:
         """Jobs whose command was sent and has not answered yet."""
         return [ticket for one in self._under_way for ticket in one.tickets]
 
-    def send(self) -> list[tuple[Ticket, str]]:
-        """Sends what waits. Returns the jobs for which the language could not even make a command, and why."""
+    def send(self, blocked: Collection[Path] = ()) -> list[tuple[Ticket, str]]:
+        """Sends what waits, but for job scripts that are `blocked`.
+
+        Returns the jobs for which the language could not even make a command, and why.
+        """
         failed: list[tuple[Ticket, str]] = []
         if self._clock() < self._not_before:
             return failed
-        while self._lanes and len(self._under_way) < AT_ONCE:
-            group = self._next_group()
-            failed += self._send(group) if group else []
+        for kind in list(self._lanes) if len(self._under_way) < AT_ONCE else ():
+            if len(self._under_way) >= AT_ONCE:
+                break
+            self._lanes[kind], held = self._without(blocked, self._lanes[kind])
+            while self._lanes[kind] and len(self._under_way) < AT_ONCE:
+                failed += self._send(self._next_group(self._lanes[kind]))
+            self._lanes[kind].extend(held)
+            if not self._lanes[kind]:
+                del self._lanes[kind]
         return failed
 
     def read(self) -> Iterator[tuple[Ticket, Submitted]]:
@@ -67,18 +77,23 @@ class Submissions:
                 self._under_way.remove(one)
                 yield from self._sorted_out(one.tickets, self._results(one.tickets, answer))
 
-    def _next_group(self) -> list[Ticket]:
-        kind, lane = next(iter(self._lanes.items()))
+    def _without(self, blocked: Collection[Path], lane: deque[Ticket]) -> tuple[deque[Ticket], list[Ticket]]:
+        if not blocked:
+            return lane, []
+        held = [ticket for ticket in lane if ticket.spec.script in blocked]
+        return deque(ticket for ticket in lane if ticket.spec.script not in blocked), held
+
+    def _next_group(self, lane: deque[Ticket]) -> list[Ticket]:
         group: list[Ticket] = []
         while lane and len(group) < self._most:
             ticket = lane.popleft()
             if not ticket.cancelled:
                 group.append(ticket)
-        if not lane:
-            del self._lanes[kind]
         return group
 
     def _send(self, tickets: list[Ticket]) -> list[tuple[Ticket, str]]:
+        if not tickets:
+            return []
         try:
             running = self._start(self._system.submit([ticket.spec for ticket in tickets]))
         except Exception as error:  # a language of somebody else's: its error is its own jobs' alone
@@ -102,6 +117,7 @@ class Submissions:
             self._wait(later[0], len(tickets))
         else:
             self._later, self._not_before = LATER_FIRST, 0.0
+            self._most = min(2 * self._most, self._system.bulk)
         for ticket, result in zip(tickets, results, strict=True):
             if isinstance(result, TryLater):
                 self._add_behind(ticket)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
+import random
 import secrets
-from collections.abc import Callable
+import time
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,7 +26,7 @@ from b2luigi.batch.interrupts import Interrupts
 from b2luigi.batch.local import LocalQueue
 from b2luigi.batch.model import JobStatus
 from b2luigi.batch.outcome import DONE, FAILED
-from b2luigi.batch.processes.base import BatchProcess
+from b2luigi.batch.processes.base import BatchProcess, ResultQueue
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.preparation import Run
 from b2luigi.batch.queue import JobQueue
@@ -35,6 +39,8 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 TOLD_TO_NODE = ("check_unfulfilled_deps", "check_complete_on_run", "task_process_context")
 """Values of luigi's section [worker] that the process of a task looks at: on the node, that is."""
+AWAKE = 0.2
+"""Seconds between two looks while luigi pauses."""
 PATIENCE = 60.0
 """Seconds that the end of a run waits for submissions and cancellations under way, for each batch system."""
 
@@ -52,6 +58,7 @@ class SendJobWorker(luigi.worker.Worker):
         self._queues: dict[str, Queue] = {}
         self._by_token: dict[str, ClusterProcess] = {}
         self._ending: set[str] = set()
+        self._in_run = False
 
     # -- which process for which task
 
@@ -67,19 +74,25 @@ class SendJobWorker(luigi.worker.Worker):
         return found
 
     def _create_task_process(self, task: luigi.Task) -> Any:
-        if _runs_nothing(task):
-            return self._in_place(task)
-        if isinstance(task, luigi.WrapperTask):
-            return self._beside(task)
         try:
-            return self._batch_process(task)
+            if _runs_nothing(task):
+                return self._in_place(task)
+            return self._batch_process(task) if _is_job(task) else self._beside(task)
         except Exception as error:
-            return self._unusable(task, error)
+            return _Unusable(task, self.results, error)
 
     def _in_place(self, task: luigi.Task) -> Any:
         process = super()._create_task_process(task)
         process.use_multiprocessing = False
+        process.run = functools.partial(self._run_in_place, task, process.run)
         return process
+
+    def _run_in_place(self, task: luigi.Task, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except Exception:  # its on_failure, or the context of task processes
+            logger.exception("%s failed.", task)
+            self.results.put((task.task_id, FAILED, traceback.format_exc(), [], []))
 
     def _beside(self, task: luigi.Task) -> Any:
         process = super()._create_task_process(task)
@@ -92,12 +105,8 @@ class SendJobWorker(luigi.worker.Worker):
         cls = _process_class(task) if name == "custom" else ClusterProcess
         process = cls(task, self._scheduler, self.results, self._config.timeout)
         if isinstance(process, ClusterProcess):
-            process.connect(self._queue(_name_for(process, name)), self._shared)
-        return process
-
-    def _unusable(self, task: luigi.Task, error: Exception) -> BatchProcess:
-        process = _Unusable(task, self._scheduler, self.results, 0)
-        process.error = error
+            shared = self._shared  # first: without an inbox there must be no queue either
+            process.connect(self._queue(_name_for(process, name)), shared)
         return process
 
     def _queue(self, name: str) -> Queue:
@@ -127,15 +136,31 @@ class SendJobWorker(luigi.worker.Worker):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with contextlib.ExitStack() as cleaning:
+            cleaning.callback(self.interrupts.__exit__, kind, error, trace)
+            cleaning.enter_context(self.interrupts.ignored())
+            cleaning.callback(super().__exit__, kind, error, trace)
+            self._stop_jobs()
+
+    def run(self) -> Any:
+        """luigi's loop."""
+        self._in_run = True
+        return super().run()
+
+    def add(self, task: luigi.Task, *args: Any, **kwargs: Any) -> bool:
+        """Schedules a task. Once the loop runs, one that can not be scheduled (a `yield` of it) ends nothing else."""
         try:
-            with self.interrupts.ignored():
-                self._stop_jobs()
-                super().__exit__(kind, error, trace)
-        finally:
-            self.interrupts.__exit__(kind, error, trace)
+            return bool(super().add(task, *args, **kwargs))
+        except Exception:
+            if not self._in_run:
+                raise
+            self.failures[task.task_id] = f"Task {task} can not be scheduled:\n{traceback.format_exc()}"
+            return False
 
     def _run_task(self, task_id: str) -> None:
-        with self.interrupts.deferred():
+        # Not for tasks that luigi runs itself: a child would inherit the deafness, and their code can take long.
+        deaf = self.interrupts.deferred() if _is_job(self._scheduled_tasks[task_id]) else contextlib.nullcontext()
+        with deaf:
             super()._run_task(task_id)
             process = self._running_tasks.get(task_id)
             if isinstance(process, ClusterProcess) and process.token:
@@ -149,6 +174,16 @@ class SendJobWorker(luigi.worker.Worker):
         elif kwargs["status"] == FAILED and isinstance(process, BatchProcess):
             self.failures[task_id] = process.story or f"Task {process.task} failed: {kwargs.get('expl')}"
         super()._add_task(*args, **kwargs)
+
+    def _sleeper(self) -> Iterator[None]:
+        """luigi's pause while nothing runs (keep_alive): cancelled jobs may still be on their way out."""
+        while True:
+            pause = self._config.wait_interval + random.uniform(0, self._config.wait_jitter)
+            end = time.monotonic() + pause
+            while (left := end - time.monotonic()) > 0:
+                self._look()
+                time.sleep(min(left, AWAKE))
+            yield
 
     def _purge_children(self) -> None:
         # luigi asks each running process here, after each single result: needed only when nothing waits.
@@ -186,9 +221,11 @@ class SendJobWorker(luigi.worker.Worker):
         left = [(queue.name, ticket) for queue in self._queues.values() for ticket in queue.close(PATIENCE)]
         for name, ticket in left:
             _tell_left(name, ticket)
+        if jobs and not left:
+            logger.warning("%d jobs were cancelled.", len(jobs))
         for process in processes:
             process.terminate()
-        if self._queues:
+        if "_shared" in self.__dict__:
             self._shared.inbox.close()
 
 
@@ -212,9 +249,13 @@ def check_batch_system(task: luigi.Task) -> None:
 
 
 class _Unusable(BatchProcess):
-    """Stands for a task whose settings do not let it become a job."""
+    """Stands for a task whose settings do not let it become a job; looks at none of them."""
 
-    error: Exception
+    def __init__(self, task: luigi.Task, result_queue: ResultQueue, error: Exception) -> None:
+        self.task, self.result_queue, self.error = task, result_queue, error
+        self.worker_timeout = self.timeout_time = None
+        self.status_reporter = luigi.worker.TaskStatusReporter(None, task.task_id, "", None)
+        self._started = self._killed = self._done = False
 
     def start_job(self) -> None:
         advice = "Correct the setting that the message names, and run the script again."
@@ -229,8 +270,12 @@ class _Unusable(BatchProcess):
 
 def _runs_nothing(task: luigi.Task) -> bool:
     """External tasks and tasks that only require others: judged in place, no job, no process."""
-    inherited: tuple[Callable[..., Any] | None, ...] = (None, NotImplemented, luigi.Task.run)
-    return getattr(type(task), "run", None) in inherited
+    run = getattr(task, "run", None)
+    return run is None or run is NotImplemented or getattr(run, "__func__", None) is luigi.Task.run
+
+
+def _is_job(task: luigi.Task) -> bool:
+    return not _runs_nothing(task) and not isinstance(task, luigi.WrapperTask)
 
 
 def _process_class(task: luigi.Task) -> type[BatchProcess]:

@@ -12,6 +12,8 @@ from b2luigi.cli.arguments import parse_arguments
 
 WORKERS = 1000
 """Jobs in flight at most, with batch, unless the user gives `workers`."""
+INTERRUPTED = 130
+"""Exit code of a script that was ended by Ctrl-C, as a shell would tell it."""
 
 
 def process(
@@ -33,7 +35,8 @@ def process(
     `kwargs` go to `luigi.build`: `workers` (with batch: jobs in flight, 1000 if not given), `log_level`
     ("INFO" if not given), `scheduler_host`, `detailed_summary`, ...
 
-    Returns what `luigi.build` returns. Called by a job script on a node, it runs the one task and exits.
+    Returns what `luigi.build` returns. Ctrl-C cancels all jobs and exits with 130, SIGTERM with 143.
+    Called by a job script on a node, it runs the one task and exits.
     """
     tasks = [task_like_elements] if isinstance(task_like_elements, luigi.Task) else list(task_like_elements)
     flags = parse_arguments(ignore_others=ignore_additional_command_line_args)
@@ -75,9 +78,12 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
         )
     for task in tasks:
         check_batch_system(task)
+    arguments = {"workers": WORKERS, **_luigi_arguments(kwargs), "worker_scheduler_factory": factory}
     try:
-        arguments = {"workers": WORKERS, **_luigi_arguments(kwargs), "worker_scheduler_factory": factory}
         return luigi.build(tasks, **arguments)
+    except KeyboardInterrupt:
+        print("Interrupted. Run the script again to go on: complete tasks are not repeated.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     finally:
         told = summary(factory.worker.failures.values()) if factory.worker is not None else ""
         if told:

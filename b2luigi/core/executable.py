@@ -62,16 +62,18 @@ def inputs_of(task: luigi.Task) -> tuple[Path, ...]:
 
 
 def create_cmd_from_task(task: luigi.Task) -> list[str]:
-    """The words that run this one task: prefix, executable, script, `--batch-runner --task-id ID`, arguments."""
+    """The words that run this one task: prefix, executable, script, `--batch-runner --task-id ID`, arguments.
+
+    Arguments of the script's own come before ours, so that it finds them where it looks for them.
+    """
     folder = get_setting("working_dir", task=task)
     script = os.path.basename(get_filename()) if folder else get_filename()
     return [
         *_words("executable_prefix", task),
         *(_words("executable", task) or [sys.executable]),
         *([script] if get_setting("add_filename_to_cmd", task=task) else []),
-        *("--batch-runner", "--task-id", task.task_id),
+        *_with_own_arguments(["--batch-runner", "--task-id", task.task_id]),
         *_words("task_cmd_additional_args", task),
-        *others(sys.argv[1:]),
     ]
 
 
@@ -86,9 +88,9 @@ def _collect(
         description=description,
         shell=_shell(task),
         folder=None if working_dir == "." else working_dir or os.path.dirname(get_filename()),
-        home="." if carried else _on_node(get_task_file_dir(task), task),
-        inbox=None if carried or inbox is None else _on_node(os.fspath(inbox), task),
-        logs=None if carried else _on_node(get_log_file_dir(task), task),
+        home="." if carried else _on_node(get_task_file_dir(task), task, "task_file_dir"),
+        inbox=None if carried or inbox is None else _on_node(os.fspath(inbox), task, "task_file_dir"),
+        logs=None if carried else _on_node(get_log_file_dir(task), task, "log_dir"),
         env_script=os.path.basename(env_script) if carried else env_script,
         env=_env(task),
         own_env=_own_env(),
@@ -96,14 +98,20 @@ def _collect(
     )
 
 
+def _with_own_arguments(ours: list[str]) -> list[str]:
+    own = others(sys.argv[1:])
+    return [*ours, *own] if "--" in own else [*own, *ours]
+
+
 def _on_submit_host(path: str) -> Path:
     return Path(os.path.join(os.path.dirname(get_filename()), path))
 
 
-def _on_node(path: str, task: luigi.Task) -> str:
-    """A path below the script's folder is, with `working_dir`, to be found from there."""
+def _on_node(path: str, task: luigi.Task, setting: str) -> str:
+    """With `working_dir`, a folder that was given relative to the script is to be found from there."""
     below = os.path.dirname(get_filename()) + os.sep
-    return path.removeprefix(below) if get_setting("working_dir", task=task) else path
+    moved = get_setting("working_dir", task=task) and not os.path.isabs(get_setting(setting, task=task))
+    return path.removeprefix(below) if moved else path
 
 
 def _words(key: str, task: luigi.Task) -> list[str]:
@@ -134,6 +142,8 @@ def _env(task: luigi.Task) -> dict[str, str]:
     for name, value in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
             raise ValueError(f"env has the name {name!r}, which no environment variable can have.")
+        if value is None:
+            raise ValueError(f"env[{name!r}] is None; give it a text, or leave it out.")
         if "\0" in str(value):
             raise ValueError(f"env[{name!r}] holds a zero byte, which no environment variable can hold.")
     return {str(name): str(value) for name, value in env.items()}

@@ -18,6 +18,11 @@ def write_aside(path: Path, text: str, mode: int) -> None:
             os.fchmod(file.fileno(), mode)
             file.write(text.encode(errors="surrogateescape"))
         os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        if error.filename is None:  # a full disk does not say which
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     except BaseException:
         aside.unlink(missing_ok=True)
         raise

@@ -28,7 +28,7 @@ def find_task(tasks: Iterable[luigi.Task], task_id: str) -> luigi.Task | None:
 def nearest_task_ids(tasks: Iterable[luigi.Task], task_id: str, n: int = 3) -> list[str]:
     """At most `n` ids, of the tasks and all they require, that look most like `task_id`."""
     # Ids end in a hash, so that those of one family with other parameters have less than half in common.
-    return difflib.get_close_matches(task_id, [task.task_id for task in _walk(tasks)], n, cutoff=0.4)
+    return difflib.get_close_matches(task_id, [task.task_id for task in _walk(tasks)], n, cutoff=0.2)
 
 
 def get_all_output_files_in_tree(root: luigi.Task, key: str | None = None) -> Any:

@@ -69,6 +69,7 @@ def _beginning(script: JobScript) -> Iterator[str]:
     yield f"b2luigi_inbox={_quote(script.inbox or '')}"
     yield "b2luigi_step='starting'"
     yield "b2luigi_running="
+    yield "b2luigi_failed="
     yield "b2luigi_end() {"
     yield "    b2luigi_status=$?"
     yield "    trap - EXIT"
@@ -78,6 +79,8 @@ def _beginning(script: JobScript) -> Iterator[str]:
     yield '        echo "b2luigi: the job script was stopped by a signal while the task was running" >&2'
     yield "    fi"
     yield '    if [ -n "$b2luigi_step" ]; then'
+    # A bash that is shot has any old status; the batch system is to say what became of the job.
+    yield '        [ "$b2luigi_failed" != no ] || b2luigi_status=143'
     yield '        [ "$b2luigi_status" -ne 0 ] || b2luigi_status=1'
     yield (
         '        echo "b2luigi: the job of task '
@@ -104,6 +107,7 @@ def _environment(script: JobScript) -> Iterator[str]:
     yield "b2luigi_folder=$PWD"
     for name in ("b2luigi_home", "b2luigi_inbox"):
         yield f'case "${name}" in /*) ;; *) {name}=$PWD/${name} ;; esac'
+    yield 'if [ -n "$b2luigi_token" ]; then mkdir -p -- "$b2luigi_home" "$b2luigi_inbox"; fi'
     if script.logs is None:
         # An empty file counts as none; but the batch system may insist on files to carry home.
         yield 'if [ -n "$b2luigi_token" ]; then'
@@ -136,14 +140,20 @@ def _env_script(script: JobScript) -> Iterator[str]:
     yield "    exit 1"
     yield "fi"
     if os.path.basename(script.shell) == "bash":
+        # Whatever ends the job from here on and is neither a failing line nor an exit is a signal.
+        yield f'"$BASH" -n {_quote(path)} || exit 2'
+        yield "b2luigi_failed=no"
+        yield 'exit() { b2luigi_status=$?; b2luigi_failed=yes; builtin exit "${1-$b2luigi_status}"; }'
         yield "set -E"
-        yield "trap 'echo \"b2luigi: status $? in line $LINENO of ${BASH_SOURCE[0]}\" >&2' ERR"
+        yield "trap 'echo \"b2luigi: status $? in line $LINENO of ${BASH_SOURCE[0]}\" >&2; b2luigi_failed=yes' ERR"
     yield "set -e"
     yield f". {_quote(path)}"
     yield "set +eu"
     if os.path.basename(script.shell) == "bash":
         yield "trap - ERR"
         yield "set +E"
+        yield "unset -f exit"
+        yield "b2luigi_failed="
     yield "trap b2luigi_end EXIT"  # an env_script with an EXIT trap of its own would take our marker away
     yield 'cd -- "$b2luigi_folder" || exit 1'
 

@@ -38,8 +38,10 @@ def get_filename() -> str:
 def map_folder(folder: str | os.PathLike[str]) -> str:
     """The folder, a relative one taken from the folder of the script (not from the current folder).
 
-    Raises AttributeError for a relative folder in an interactive session.
+    Raises AttributeError for a relative folder in an interactive session, ValueError for what is no path.
     """
+    if not isinstance(folder, (str, os.PathLike)):
+        raise ValueError(f"{folder!r} is no folder: result_dir, log_dir and task_file_dir have to be paths.")
     folder = os.fspath(folder)
     return folder if os.path.isabs(folder) else str(Path(get_filename()).parent / folder)
 

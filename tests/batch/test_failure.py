@@ -7,7 +7,7 @@ import luigi
 import pytest
 from luigi.parameter import ParameterVisibility
 
-from b2luigi.batch.failure import TAIL_BYTES, TAIL_LINES, Failure, last_lines, summary, tail, tell
+from b2luigi.batch.failure import LINE, TAIL_LINES, Failure, last_lines, summary, tail, tell
 
 
 class Fails(luigi.Task):
@@ -92,17 +92,17 @@ def test_last_lines_are_fit_for_a_terminal(text: str, shown: str) -> None:
 def test_last_lines_are_few_and_short() -> None:
     """Of a long text the end is told, of a line without end as well."""
     assert last_lines("\n".join(map(str, range(1000)))) == "\n".join(map(str, range(1000 - TAIL_LINES, 1000)))
-    assert last_lines("x" * 10_000_000 + "end") == "x" * (TAIL_BYTES - 3) + "end"
+    assert last_lines("x" * 10_000_000 + "end") == "x" * (LINE - 3) + "..."
 
 
-def test_the_tail_of_the_first_file_that_has_any(tmp_path: Path) -> None:
-    """Files that are empty, blank, gone or folders are passed over."""
+def test_the_tail_of_files(tmp_path: Path) -> None:
+    """What the task wrote, then what the batch system wrote; files that are empty, gone or folders are passed over."""
     (tmp_path / "empty").write_text("")
     (tmp_path / "blank").write_text(" \n")
     (tmp_path / "some").write_text("words\n")
     (tmp_path / "more").write_text("others\n")
     names = ("missing", ".", "empty", "blank", "some", "more")
-    assert tail(tmp_path / name for name in names) == "words"
+    assert tail(tmp_path / name for name in names) == "words\nothers"
     assert tail(tmp_path / name for name in names[:4]) == ""
 
 
@@ -111,8 +111,8 @@ def test_the_tail_of_a_large_file(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes("ü".encode() * 50_000 + b"\xff\nlast\n")
     first, last = tail([tmp_path / "log"]).splitlines()
     assert last == "last"
-    assert set(first) == {"ü", "\ufffd"}
-    assert len(first.encode()) <= TAIL_BYTES + 4
+    assert set(first.removesuffix("...")) <= {"ü", "\ufffd"}
+    assert len(first) == LINE
 
 
 @pytest.mark.parametrize(

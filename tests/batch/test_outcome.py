@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from b2luigi.batch.outcome import (
     Fail,
     Marker,
     Outcome,
+    Outputs,
     Verdict,
     Wait,
     judge,
@@ -33,6 +35,9 @@ WHOLE = {
     "missing": ["T_1"],
     "new_requirements": [["module", "Family", {"a": "1"}]],
     "node": "n1",
+    "task_id": "T_2",
+    "traceback": "",
+    "headline": "",
 }
 IDLE = JobInfo(JobStatus.idle, "PEND")
 RUNNING = JobInfo(JobStatus.running, "RUN")
@@ -49,7 +54,24 @@ def never_asked() -> bool:
 
 def decide(*, complete: bool | None = None, **evidence: Any) -> Verdict:
     """The verdict; `complete` None: the task must not be asked."""
-    return judge(Evidence(**evidence), never_asked if complete is None else lambda: complete)
+    return judge(Evidence(**evidence), Outputs(never_asked if complete is None else lambda: complete))
+
+
+def test_a_done_without_its_outputs_is_none() -> None:
+    """Outputs may be late on a shared file system; when they do not come, the task has failed, with their names."""
+    done, outputs = Outcome(DONE), Outputs(never_asked, lambda: ["/a/b", "/c"])
+    early = Evidence(outcome=done, marker=Marker(0, True), ended_for=59)
+    assert judge(early, outputs) == Wait()
+    verdict = judge(replace(early, ended_for=60), outputs)
+    assert isinstance(verdict, Fail)
+    assert "these outputs are not there: /a/b, /c" in verdict.what
+
+
+def test_a_crash_of_the_program_is_not_blamed_on_the_cluster() -> None:
+    """A segmentation fault will come again: who reads that is to look into the log."""
+    verdict = decide(marker=Marker(139, False), gone=True)
+    assert isinstance(verdict, Fail)
+    assert (verdict.cause, "SIGSEGV" in verdict.what) == (Cause.ended, True)
 
 
 # -- outcomes and markers as text
@@ -133,7 +155,13 @@ def test_a_marker_of_any_text(text: str, expected: Marker) -> None:
 @pytest.mark.parametrize("status", [DONE, FAILED, PENDING])
 @pytest.mark.parametrize(
     "other",
-    [{}, {"info": RUNNING}, {"info": KILLED}, {"gone": True, "ended_for": 999}, {"marker": Marker(139, True)}],
+    [
+        {"marker": Marker(0, True)},
+        {"marker": Marker(139, True)},
+        {"marker": Marker(1, True), "info": RUNNING},
+        {"info": KILLED},
+        {"gone": True, "ended_for": 999},
+    ],
     ids=str,
 )
 def test_an_outcome_is_the_strongest_evidence(status: str, other: dict[str, Any]) -> None:
@@ -151,6 +179,8 @@ def test_an_outcome_is_the_strongest_evidence(status: str, other: dict[str, Any]
         {"info": RUNNING, "ended_for": 999},
         {"outcome": Outcome(INTERRUPTED)},
         {"outcome": Outcome(INTERRUPTED), "info": RUNNING},
+        {"outcome": Outcome(DONE)},
+        {"outcome": Outcome(FAILED), "info": RUNNING},
     ],
     ids=str,
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,6 +202,33 @@ def test_a_limit_of_the_site_is_found(site: Site) -> None:
                 site.answer(call, [("later", "MAX_JOBS")] * len(words) if len(words) > allowed else None)
         run(queue, site, 1, every=1)
     assert all(ticket.job_id for ticket in tickets)
+
+
+def test_one_limit_does_not_make_all_later_submissions_small(site: Site) -> None:
+    """After it was told "later" once, a run finds its way back to submissions of many jobs."""
+    queue = a_queue(site, Fake(bulk=100))
+    site.replies["submit"] = [[("later", "the daemon starts")]]
+    submit(queue, "first")
+    run(queue, site, 20)
+    tickets = submit(queue, *(f"j{n}" for n in range(200)))
+    run(queue, site, 30)
+    assert all(ticket.job_id for ticket in tickets)
+    assert len(site.said("submit")) <= 12
+
+
+def test_a_new_attempt_waits_until_the_old_one_is_cancelled(queue: JobQueue, site: Site) -> None:
+    """Two jobs of one task must not run at once, however slow the batch system cancels; other jobs do not wait."""
+    (old,) = submitted(queue, "old")
+    site.hang = {"cancel"}
+    queue.cancel([old])
+    new = queue.submit(replace(a_job("new"), script=old.spec.script))
+    other = queue.submit(replace(a_job("other"), script=Path("/another/script.sh")))
+    run(queue, site, 20)
+    assert (new.job_id, other.job_id) == (None, "#other")
+    site.hang = set()
+    site.answer(next(call for call in site.calls if call.argv[0] == "cancel"))
+    run(queue, site, 2)
+    assert new.job_id == "#new"
 
 
 @pytest.mark.parametrize("bulk", [1, 2])
@@ -881,3 +910,13 @@ def _drain(queue: JobQueue, site: Site) -> None:
             return
         for call in fresh:
             site.answer(call)
+
+
+def test_a_cancelled_job_that_is_never_found_is_told_at_the_end(queue: JobQueue, site: Site) -> None:
+    """It may be in the batch system: somebody has to look."""
+    site.replies["submit"] = [[("unsure", "lost reply")]]
+    (ticket,) = submit(queue, "a")
+    run(queue, site, 1)
+    queue.cancel([ticket])
+    queue.release(ticket)
+    assert queue.close(60) == [ticket]

@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,7 +159,23 @@ def test_an_exception(how: str, words: str) -> None:
 def test_an_interrupt() -> None:
     """A task that was interrupted is neither done nor failed: who did it is for others to say."""
     code, outcome = run(Ends(how="interrupt"))
-    assert (code, outcome) == (130, Outcome(INTERRUPTED, node=outcome.node))
+    assert (code, outcome) == (130, Outcome(INTERRUPTED, node=outcome.node, task_id=Ends(how="interrupt").task_id))
+
+
+def test_inputs_that_come_late_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shared file system may hide from the node what the submit host has seen."""
+    needed = [Works(number=2), Works(number=0)]
+    for task in needed:
+        Path(f"number={task.number}").mkdir()
+
+    def appear() -> None:
+        for task in needed:
+            for name in ("a.txt", "b.txt"):
+                Path(f"number={task.number}", name).write_text("")
+
+    threading.Timer(0.6, appear).start()
+    outcome = described(Needs(), monkeypatch, result_grace=20)[1]
+    assert "not to be run" in outcome.traceback  # so it was run
 
 
 def test_requirements_that_are_not_there() -> None:

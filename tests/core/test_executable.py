@@ -253,6 +253,17 @@ def test_an_outcome_left_before_the_signal_counts(node: Node) -> None:
     assert node.marker == "143 outcome\n"
 
 
+@pytest.mark.parametrize("shell", ["bash"])
+@pytest.mark.parametrize("text", ["true", "false", "[ -e nowhere ]"])
+def test_a_signal_while_the_env_script_runs_is_told_as_one(node: Node, text: str) -> None:
+    """Not as the status of any line before: the batch system may run such a job again."""
+    (node.folder / "env.sh").write_text(f"{text} || true; echo > begun; [ -e nowhere ] || sleep 20\n")
+    process = start(node, "true", env_script="env.sh")
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(10)
+    assert node.marker == "143 none\n"
+
+
 # -- env_script
 
 
@@ -291,6 +302,7 @@ def test_env_comes_after_the_env_script(node: Node) -> None:
         ("true\n( exit 7 )\ntrue", 7),
         ("true\nexit 3", 3),
         ("true\nexit 0", 1),
+        ("false || exit", 1),
         ("true\nreturn 4", 4),
         ("true\nno-such-program-here", 127),
         ("true\nif", 2),
@@ -443,7 +455,10 @@ def test_lists_of_words_are_never_changed(name: str) -> None:
 def test_arguments_of_the_script_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """A script with arguments of its own is called with them on the node, too, without the flags of b2luigi."""
     monkeypatch.setattr(sys, "argv", ["script.py", "--batch", "--energy", "3 GeV", "--task-id", "X", "-v"])
-    assert create_cmd_from_task(Number())[-5:] == ["--task-id", Number().task_id, "--energy", "3 GeV", "-v"]
+    ours = ["--batch-runner", "--task-id", Number().task_id]
+    assert create_cmd_from_task(Number())[-6:] == ["--energy", "3 GeV", "-v", *ours]
+    monkeypatch.setattr(sys, "argv", ["script.py", "--batch", "x", "--", "-v"])
+    assert create_cmd_from_task(Number())[-6:] == [*ours, "x", "--", "-v"]
 
 
 @pytest.mark.parametrize("name", ["executable", "executable_prefix", "task_cmd_additional_args"])
@@ -503,7 +518,7 @@ def test_a_task_script_runs(script: Path, shell: str, monkeypatch: pytest.Monkey
     logs = script.parent / "logs" / "number=1" / "Number"
     cwd, arguments, environment = json.loads((logs / "stdout").read_text())
     assert (report.stdout, report.stderr, cwd) == ("", "", str(script.parent))
-    assert arguments == ["--batch-runner", "--task-id", Number().task_id, "it's"]
+    assert arguments == ["it's", "--batch-runner", "--task-id", Number().task_id]
     assert environment["NUMBER"] == "7"
     assert environment["LUIGI_CONFIG_PATH"] == str(script.parent / "luigi.cfg")
     assert environment["B2LUIGI_SETTINGS_FILES"] == str(script.parent / "settings.json")

@@ -50,7 +50,15 @@ def local(folder: Path) -> Iterator[System]:
     def stop(pid: str) -> None:
         os.kill(int(pid), signal.SIGTERM)
 
-    yield System("local", {}, list, stop, ("", "", ""), 'shell = "no/such/shell"', "No such file")
+    yield System(
+        "local",
+        {},
+        list,
+        stop,
+        ("", "", ""),
+        'shell = "no/such/shell"',
+        "there is no /bin/no/such/shell on this machine (setting shell)",
+    )
 
 
 @contextlib.contextmanager

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.project import Project
+from tests.end_to_end.project import Project, end_of, until
 
 OWN = """
     import subprocess
@@ -89,13 +92,16 @@ def test_three_hooks_are_enough(project: Project) -> None:
     assert "* 4 ran successfully:" in ended.text
     assert {path.parent.name for path in project.folder.rglob("out.txt")} == {"n=0", "n=1", "n=2"}
     (story,) = [part for part in ended.text.split("=====")[-1].split("\n\n") if part.strip()]
-    assert "The job of task Mine(n=3) was aborted." in story
+    assert "Task Mine failed: its job was aborted" in story
+    assert "three is unlucky" in story
     assert f"{project.folder}/logs/n=3/Mine/" in story
     assert "three is unlucky" in project.read("logs/n=3/Mine/stderr")
 
 
 @pytest.mark.parametrize("hook", ["start", "status"])
-@pytest.mark.parametrize("error", ["raise RuntimeError('broken hook')", "return 'an odd answer'"])
+@pytest.mark.parametrize(
+    "error", ["raise RuntimeError('broken hook')", "sys.exit('no proxy')", "return 'an odd answer'"]
+)
 def test_a_broken_hook_fails_its_own_task_and_nothing_else(project: Project, hook: str, error: str) -> None:
     """An exception, or an answer that is no JobStatus: the task fails with the story, other tasks go on."""
     project.write(own(**{hook: f"if self.task.n == 1: {error}"}))
@@ -193,6 +199,214 @@ def test_a_script_with_arguments_of_its_own_gives_them_to_its_jobs(project: Proj
     ended = project.run("--batch", "--word", "it's $HOME")
     assert "progress looks :)" in ended.text
     assert project.read("said.txt") == "it's $HOME"
+
+
+def test_the_first_argument_of_a_script_is_the_first_on_the_node_too(project: Project) -> None:
+    """Who looks at sys.argv[1] finds the same there: results would land in another folder otherwise."""
+    project.write(
+        """
+        class Say(b2luigi.Task):
+            def output(self):
+                yield self.add_to_output("said.txt")
+            def run(self):
+                open(self.get_output_file_name("said.txt"), "w").close()
+
+        if __name__ == "__main__":
+            b2luigi.set_setting("result_dir", f"results/{sys.argv[1]}")
+            b2luigi.process(Say(), batch=True, ignore_additional_command_line_args=True)
+        """
+    )
+    assert "progress looks :)" in project.run("2016").text
+    found = [str(path.relative_to(project.folder)) for path in project.folder.rglob("said.txt")]
+    assert found == ["results/2016/said.txt"]
+
+
+def test_outputs_that_the_submit_host_does_not_see_are_no_success(project: Project) -> None:
+    """A node that comes to another path than the submit host made nothing that anybody will find."""
+    project.write(
+        """
+        class Lost(b2luigi.Task):
+            env = {"WHERE": "node"}
+            @property
+            def result_dir(self):
+                return os.environ.get("WHERE", "home")
+            def output(self):
+                yield self.add_to_output("out.txt")
+            def run(self):
+                open(self.get_output_file_name("out.txt"), "w").close()
+
+        if __name__ == "__main__":
+            b2luigi.process(Lost(), batch=True)
+        """
+    )
+    (story,) = project.run().stories.values()
+    assert f"these outputs are not there: {project.folder}/home/out.txt" in story
+
+
+def test_a_copy_of_the_project_may_run_on_the_nodes(project: Project, tmp_path: Path) -> None:
+    """working_dir names it; folders that are shared are given as absolute paths."""
+    folders = {name: str(tmp_path / "shared" / name) for name in ("result_dir", "log_dir", "task_file_dir")}
+    copy = tmp_path / "copy"
+    (project.folder / "settings.json").write_text(json.dumps({**folders, "working_dir": str(copy)}))
+    script = project.write(
+        """
+        class Here(b2luigi.Task):
+            def output(self):
+                yield self.add_to_output("here.txt")
+            def run(self):
+                with open(self.get_output_file_name("here.txt"), "w") as f:
+                    f.write(os.getcwd())
+
+        if __name__ == "__main__":
+            b2luigi.process(Here(), batch=True)
+        """
+    )
+    shutil.copytree(project.folder, copy)
+    script.write_text(script.read_text() + "\n# the submit host's own\n")
+    ended = project.run()
+    assert "progress looks :)" in ended.text, ended.text
+    assert (tmp_path / "shared/result_dir/here.txt").read_text() == str(copy)
+    assert (tmp_path / "shared/log_dir/Here/stderr").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("b2luigi.set_setting('local_slots', '2')", "local_slots has to be a whole number above 0"),
+        ("b2luigi.set_setting('local_slots', -1)", "local_slots has to be a whole number above 0"),
+        ("b2luigi.set_setting('task_file_dir', None)", "task_file_dir have to be paths"),
+        ("Job.worker_timeout = '3600'", "worker_timeout has to be a number of seconds"),
+        ("Job.env = {'A': None}", "env['A'] is None"),
+        ("Job.job_name = property(lambda self: int('x1'))", "ValueError: invalid literal for int()"),
+    ],
+)
+def test_bad_values_fail_the_tasks_they_concern_and_nothing_else(project: Project, line: str, told: str) -> None:
+    """The run goes on, ends as luigi's runs end, and the story names the setting, or shows the user's line."""
+    project.write(
+        f"""
+        class Job(b2luigi.Task):
+            def output(self):
+                yield self.add_to_output("job.txt")
+            def run(self):
+                open(self.get_output_file_name("job.txt"), "w").close()
+
+        class NoJob(b2luigi.WrapperTask):
+            def complete(self):
+                return os.path.exists("x")
+
+        if __name__ == "__main__":
+            {line}
+            b2luigi.process([Job(), NoJob()], batch=True)
+        """
+    )
+    ended = project.run(timeout=30)
+    assert "Luigi Execution Summary" in ended.text, ended.text
+    (story,) = ended.stories.values()
+    assert told in story
+    if "property" in line:
+        assert "lambda self: int('x1')" in story
+
+
+def test_what_luigi_runs_itself_ends_nothing_but_itself(project: Project) -> None:
+    """Odd results and errors of tasks that are no jobs, and yielded tasks that can not be scheduled."""
+    project.write(
+        """
+        class Set(b2luigi.WrapperTask):
+            def complete(self):
+                return False
+            def on_success(self):
+                return {1, 2}
+
+        class Mail(Set):
+            def on_success(self):
+                raise OSError("mail server down")
+            def on_failure(self, error):
+                raise OSError("mail server still down")
+
+        class Bad(b2luigi.Task):
+            def requires(self):
+                return luigi.LocalTarget("a target is no task")
+            def output(self):
+                yield self.add_to_output("bad.txt")
+
+        class Yields(b2luigi.Task):
+            def output(self):
+                yield self.add_to_output("yields.txt")
+            def run(self):
+                yield Bad()
+
+        class Good(b2luigi.Task):
+            def output(self):
+                yield self.add_to_output("good.txt")
+            def run(self):
+                time.sleep(2)
+                open(self.get_output_file_name("good.txt"), "w").close()
+
+        class Forks(Set):
+            worker_timeout = 2
+            def run(self):
+                time.sleep(60)
+
+        if __name__ == "__main__":
+            b2luigi.process([Set(), Mail(), Yields(), Good(), Forks()], batch=True)
+        """
+    )
+    ended = project.run(timeout=40)
+    assert (project.folder / "good.txt").exists(), ended.text
+    assert "mail server still down" in ended.text
+    assert "Task Bad() can not be scheduled" in ended.text
+    assert "timed out after 2 seconds" in ended.text
+    assert ended.seconds < 30
+
+
+def test_data_that_was_declared_external_is_never_made(project: Project) -> None:
+    """luigi.task.externalize makes an instance external, not a class."""
+    project.write(
+        """
+        class Data(b2luigi.Task):
+            def output(self):
+                yield self.add_to_output("data.txt")
+            def run(self):
+                open("was run", "w").close()
+
+        class Uses(b2luigi.Task):
+            def requires(self):
+                return luigi.task.externalize(Data())
+            def output(self):
+                yield self.add_to_output("uses.txt")
+            def run(self):
+                pass
+
+        if __name__ == "__main__":
+            b2luigi.process(Uses(), batch=True)
+        """
+    )
+    (project.folder / "luigi.cfg").write_text("[worker]\nretry_external_tasks = true\n")
+    ended = project.run(timeout=60)
+    assert not (project.folder / "was run").exists(), ended.text
+    assert project.records() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_wrapper_task_at_work_does_not_keep_the_run_from_ending(project: Project, number: signal.Signals) -> None:
+    """It runs in a process of its own, which hears the signals, too."""
+    project.write(
+        """
+        class Works(b2luigi.WrapperTask):
+            def complete(self):
+                return False
+            def run(self):
+                open("runs", "w").close()
+                time.sleep(60)
+
+        if __name__ == "__main__":
+            b2luigi.process(Works(), batch=True)
+        """
+    )
+    process = project.start()
+    until(lambda: (project.folder / "runs").exists(), "it runs")
+    process.send_signal(number)
+    assert end_of(process, timeout=15).rc in (130, 143)
 
 
 @pytest.mark.parametrize("batch", [True, False])

@@ -102,9 +102,25 @@ def test_ctrl_c_while_a_submission_is_under_way_leaves_no_job(tmp_path) -> None:
         until(lambda: len(lsf.calls("bsub")) >= 3, "three submissions are under way")
         process.send_signal(2)
         ended = end_of(process, timeout=30)
-        assert ended.rc == -2
+        assert ended.rc == 130
         until(lambda: not lsf.live_jobs(), "no job is left")
         assert len(lsf.jobs()) == 3
+
+
+def test_a_timed_out_job_is_cancelled_at_once_even_while_luigi_idles(tmp_path) -> None:
+    """With keep_alive luigi pauses until the time of a retry has come; the old job must not run until then."""
+    with FakeLSF(tmp_path / "lsf", slots=4) as lsf:
+        project = Project(tmp_path / "project", lsf.env)
+        project.write(SLOW.format(seconds=100, jobs=1).replace("n = b2", "worker_timeout = 4; n = b2"))
+        (project.folder / "luigi.cfg").write_text(
+            "[worker]\nkeep_alive = true\n[scheduler]\nretry_delay = 12\nretry_count = 2\n"
+        )
+        process = project.start()
+        until(lambda: lsf.calls("bkill"), "the job is cancelled")
+        assert len(lsf.calls("bsub")) == 1
+        process.send_signal(2)
+        end_of(process)
+        assert lsf.live_jobs() == []
 
 
 def test_a_task_that_takes_too_long_is_stopped(system: System, project: Project) -> None:

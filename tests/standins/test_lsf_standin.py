@@ -392,11 +392,12 @@ def test_mbatchd_down(run: Run, lsf: FakeLSF) -> None:
     waiting = subprocess.Popen(
         ["bjobs", jobid], env={**CLEAN, **lsf.env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    assert waiting.stderr
+    assert waiting.stderr.readline() == "LSF is down. Please wait ...\n"
     wait_for(ended(lsf))
     assert waiting.poll() is None
     lsf.clear_faults()
-    out, err = waiting.communicate(timeout=10)
-    assert err.startswith("LSF is down. Please wait ...\n")
+    out, _ = waiting.communicate(timeout=10)
     assert " DONE " in out
     assert waiting.returncode == 0
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import abc
 import logging
+import os
 import time
 import traceback
+from pathlib import Path
 from typing import Any, Protocol
 
 import luigi
 from luigi.event import Event
 from luigi.worker import TaskStatusReporter
 
+from b2luigi.batch.failure import Failure, tail, tell
+from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.model import JobStatus
 from b2luigi.batch.outcome import DONE, FAILED
 from b2luigi.core.executable import create_cmd_from_task
@@ -54,8 +58,7 @@ class BatchProcess(abc.ABC):
         self.task = task
         self.scheduler = scheduler
         self.result_queue = result_queue
-        own = task.worker_timeout
-        self.worker_timeout: float | None = own if own is not None else worker_timeout
+        self.worker_timeout = _timeout(task.worker_timeout if task.worker_timeout is not None else worker_timeout)
         self.timeout_time: float | None = time.time() + self.worker_timeout if self.worker_timeout else None
         self.status_reporter = TaskStatusReporter(scheduler, task.task_id, "", None)
         self._started = self._killed = self._done = False
@@ -64,7 +67,10 @@ class BatchProcess(abc.ABC):
 
     @abc.abstractmethod
     def start_job(self) -> None:
-        """Starts the job. Called once. When it returns, the job is taken as started or waiting."""
+        """Starts the job. Called once. When it returns, the job is taken as started or waiting.
+
+        If it raises, there must be no job: nobody would stop it.
+        """
 
     @abc.abstractmethod
     def get_job_status(self) -> JobStatus:
@@ -92,8 +98,11 @@ class BatchProcess(abc.ABC):
         """Starts the job; never raises."""
         try:
             self._started = True
+            os.makedirs(get_log_file_dir(self.task), exist_ok=True)
             self.start_job()
-        except Exception as error:
+        except Terminated:
+            raise
+        except (Exception, SystemExit) as error:
             self._hook_failed("start_job", error)
 
     def is_alive(self) -> bool:
@@ -101,7 +110,9 @@ class BatchProcess(abc.ABC):
         if self._started and not self._done:
             try:
                 self._look()
-            except Exception as error:
+            except Terminated:
+                raise
+            except (Exception, SystemExit) as error:
                 self._hook_failed("get_job_status", error)
                 self._kill_once()
         return self._started and not self._done
@@ -118,7 +129,9 @@ class BatchProcess(abc.ABC):
         self._killed = True
         try:
             self.terminate_job()
-        except Exception:
+        except Terminated:
+            raise
+        except (Exception, SystemExit):
             logger.exception("The job of %s could not be stopped; please look after it.", self.task.task_id)
 
     def finish(
@@ -152,14 +165,26 @@ class BatchProcess(abc.ABC):
         if status is JobStatus.successful:
             self.finish(DONE)
         elif status is JobStatus.aborted:
-            self.fail(f"The job of task {self.task} was aborted. {self._where()}", died=True)
+            self.fail(self._aborted(), died=True)
 
-    def _hook_failed(self, hook: str, error: Exception) -> None:
+    def _hook_failed(self, hook: str, error: BaseException) -> None:
         told = "".join(traceback.format_exception(error))
         self.fail(f"{type(self).__name__}.{hook} failed for task {self.task}. {self._where()}\n{told}")
+
+    def _aborted(self) -> str:
+        folder = Path(get_log_file_dir(self.task))
+        advice = "Look into the log folder, correct the error and run the script again."
+        words = tail([folder / "stderr"])
+        return tell(Failure(self.task, "its job was aborted", advice, type(self).__name__, None, None, folder, words))
 
     def _where(self) -> str:
         try:
             return f"Its log folder is {get_log_file_dir(self.task)}"
         except Exception:
             return ""
+
+
+def _timeout(value: Any) -> float | None:
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError(f"worker_timeout has to be a number of seconds, but it is {value!r}.")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 import time
+from pathlib import Path
 from typing import ClassVar
 
+from luigi.task import flatten
 from luigi.task_register import load_task
 
 from b2luigi.batch.attempt import Attempt, look_again, read_outcome
-from b2luigi.batch.failure import Failure, last_lines, tail, tell
-from b2luigi.batch.model import JobSpec, JobStatus
+from b2luigi.batch.failure import Failure, headline, last_lines, tail, tell, users_frames
+from b2luigi.batch.model import Cause, JobSpec, JobStatus
 from b2luigi.batch.outcome import (
     DONE,
     FAILED,
@@ -22,6 +25,7 @@ from b2luigi.batch.outcome import (
     Fail,
     Marker,
     Outcome,
+    Outputs,
     judge,
     wants_reason,
 )
@@ -34,7 +38,11 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 HURRY = 10.0
 """Seconds for which a batch system is asked more often about a job that ended for no reason we know."""
+ROUNDS = 5
+"""How many jobs of a task may find the same yielded requirements missing."""
 NOT_SUBMITTED = "Correct what the message names, and run the script again."
+OWN_WORDS = "b2luigi: "
+"""Starts what the job script and the node say of themselves, in the log of the job."""
 FINISHED = "Tasks that are complete are not repeated."
 
 
@@ -56,13 +64,14 @@ class ClusterProcess(BatchProcess):
     def connect(self, queue: Queue, shared: Run) -> None:
         """Says where the job goes; called once, before `run`."""
         self.queue, self.shared = queue, shared
+        self.timeout_time = None  # its time starts when it runs, not while it waits in a queue
 
     # -- hooks
 
     def start_job(self) -> None:
         """Claims an attempt, writes the job script, hands the job in; returns at once."""
         self._grace = get_seconds("result_grace", task=self.task)
-        self.attempt, spec = prepare(self.task, self.queue, self.shared)
+        self.attempt, spec = prepare(self.task, self.queue, self.shared, self._grace)
         self.ticket = self.queue.submit(spec)
 
     def get_job_status(self) -> JobStatus:
@@ -72,9 +81,15 @@ class ClusterProcess(BatchProcess):
 
     def kill_job(self) -> None:
         """Takes the job out of its batch system, with the next command that does so."""
-        if self.ticket is not None:
-            self.queue.cancel([self.ticket])
-            self._close("stopped")
+        ticket = self.ticket
+        if ticket is None:
+            return
+        self.queue.cancel([ticket])
+        if self.timeout_time is not None and time.time() > self.timeout_time:
+            what = f"it ran for more than its worker_timeout of {self.worker_timeout:g} s, and was stopped"
+            self.story = self._story(ticket, None, what, f"Give it more time. {FINISHED}", _log_tail(ticket.spec))
+            logger.error("%s", self.story)
+        self._close("stopped")
 
     # -- the life of the job
 
@@ -109,12 +124,14 @@ class ClusterProcess(BatchProcess):
     def _look(self) -> None:
         """luigi's poll: news comes by `look`."""
 
-    def _hook_failed(self, hook: str, error: Exception) -> None:
+    def _hook_failed(self, hook: str, error: BaseException) -> None:
         """A setting that can not work, a file that can not be written: told without the insides of b2luigi."""
-        if self.ticket is not None or not isinstance(error, (ValueError, AttributeError, OSError)):
+        if self.ticket is not None:
             super()._hook_failed(hook, error)
         else:
-            self.fail(tell(Failure(self.task, f"no job was submitted: {error}", NOT_SUBMITTED, self.queue.name)))
+            what = f"no job was submitted: {headline(error)}"
+            words = last_lines(users_frames(error))
+            self.fail(tell(Failure(self.task, what, NOT_SUBMITTED, self.queue.name, last_words=words)))
         self._close("not submitted")
 
     def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
@@ -131,11 +148,25 @@ class ClusterProcess(BatchProcess):
         if wants_reason(marker) and self._ended_for() < HURRY:
             self.queue.hurry(ticket)
         self._tell_if_held(ticket)
-        verdict = judge(self._evidence(ticket, marker, outcome), self.task.complete)
+        self._start_clock(ticket)
+        if outcome is not None and outcome.task_id not in ("", self.task.task_id):
+            self._ran_another(ticket, outcome, marker)
+            return
+        outputs = Outputs(self.task.complete, self._missing_outputs)
+        verdict = judge(self._evidence(ticket, marker, outcome), outputs)
         if isinstance(verdict, Deliver):
             self._deliver(ticket, verdict.outcome)
         elif isinstance(verdict, Fail):
             self._died(ticket, verdict)
+        if self._done:
+            self._take_out(ticket, marker)
+
+    def _missing_outputs(self) -> list[str]:
+        missing = [target for target in flatten(self.task.output()) if not target.exists()]
+        paths = [str(getattr(target, "path", target)) for target in missing]
+        for path in paths:
+            look_again(Path(path).parent)
+        return paths
 
     def _sees_end(self, ticket: Ticket, marker: Marker | None) -> bool:
         final = ticket.info is not None and ticket.info.status.is_final
@@ -145,6 +176,18 @@ class ClusterProcess(BatchProcess):
         elif self._ended_at is None:
             self._ended_at = self.shared.clock()
         return ended
+
+    def _take_out(self, ticket: Ticket, marker: Marker | None) -> None:
+        """Sees to it that a job that was judged does not run, or run again, whatever the batch system thinks of it."""
+        final = ticket.info is not None and ticket.info.status.is_final and not ticket.info.lingers
+        ended_well = marker is not None and marker.exit_code == 0
+        if not final and not ended_well:
+            self.queue.cancel([ticket])
+
+    def _start_clock(self, ticket: Ticket) -> None:
+        running = ticket.info is not None and ticket.info.status is JobStatus.running
+        if running and self.timeout_time is None and self.worker_timeout:
+            self.timeout_time = time.time() + self.worker_timeout
 
     def _ended_for(self) -> float:
         return self.shared.clock() - self._ended_at if self._ended_at is not None else 0.0
@@ -178,38 +221,55 @@ class ClusterProcess(BatchProcess):
     # -- verdicts
 
     def _deliver(self, ticket: Ticket, outcome: Outcome) -> None:
-        problem = _first_unloadable(outcome) if outcome.status == PENDING else ""
+        problem = self._problem_of_requirements(outcome) if outcome.status == PENDING else ""
         if outcome.status == FAILED:
             self._failed_on_node(ticket, outcome)
         elif problem:
             advice = "A task that run() yields has to be importable here, and to accept its parameters as text."
-            what = "it yielded a requirement that can not be loaded"
+            what = "it yielded requirements that can not be made"
             self.fail(self._story(ticket, outcome.node, what, advice, problem))
         else:
             self.finish(outcome.status, outcome.explanation, list(outcome.missing), list(outcome.new_requirements))
         self._close(FAILED if problem else outcome.status, outcome)
 
+    def _problem_of_requirements(self, outcome: Outcome) -> str:
+        key = (self.task.task_id, repr(outcome.new_requirements))
+        self.shared.rounds[key] += 1
+        if self.shared.rounds[key] > ROUNDS:
+            return f"{ROUNDS} jobs in a row found them missing, though they are complete here: does the node see them?"
+        return _first_unloadable(outcome)
+
+    def _ran_another(self, ticket: Ticket, outcome: Outcome, marker: Marker | None) -> None:
+        what = f"its job ran another task, {outcome.task_id}"
+        advice = "Each task needs a folder of its own: look at get_task_file_dir, and at hash functions of parameters."
+        self.fail(self._story(ticket, outcome.node, what, advice, ""))
+        self._close(FAILED, outcome)
+        self._take_out(ticket, marker)
+
     def _failed_on_node(self, ticket: Ticket, outcome: Outcome) -> None:
-        words = str(outcome.explanation)
+        words = outcome.traceback or str(outcome.explanation)
+        what = outcome.headline or _headline(words)
         again = f"Correct the error and run the script again. {FINISHED}"
-        advice = f"{again} To run this one task here and now:\n  {ticket.spec.script}"
-        story = self._story(ticket, outcome.node, _headline(words), advice, words)
+        advice = f"{again} To run this one task here and now:\n  {shlex.quote(str(ticket.spec.script))}"
+        story = self._story(ticket, outcome.node, what, advice, words)
         self.fail(story, explanation=outcome.explanation, missing=list(outcome.missing))
 
     def _died(self, ticket: Ticket, verdict: Fail) -> None:
         info = ticket.info
-        if info is not None and info.lingers:
-            self.queue.cancel([ticket])
         self._collect_logs(ticket.spec)
-        words = tail([ticket.spec.log_folder / "stderr", ticket.spec.report])
+        words = _log_tail(ticket.spec)
+        said = [line.removeprefix(OWN_WORDS) for line in words.splitlines() if line.startswith(OWN_WORDS)]
+        what = said[-1] if said and verdict.cause is Cause.ended else verdict.what
         advice = f"{verdict.advice} {FINISHED}"
-        self.fail(self._story(ticket, info.node if info else None, verdict.what, advice, words), died=True)
+        self.fail(self._story(ticket, info.node if info else None, what, advice, words), died=True)
         self._close(verdict.cause.name)
 
     def _refused(self, ticket: Ticket) -> None:
         name = self.queue.name
         advice = f"Correct the setting of this task for {name} that the message is about."
         what = f"{name} did not take the job"
+        if "command not found" in ticket.refused:
+            advice = "Look at the setting batch_system, and at PATH."
         if ticket.doubt:
             what = f"it is not known whether {name} took the job"
             advice = f"Look whether it has a job {ticket.spec.name}; if not, run the script again. {FINISHED}"
@@ -224,7 +284,7 @@ class ClusterProcess(BatchProcess):
             batch_system=self.queue.name,
             job_id=ticket.job_id,
             node=node or (ticket.info.node if ticket.info else None),
-            log_folder=ticket.spec.log_folder,
+            log_folder=ticket.spec.log_folder if ticket.job_id else None,
             last_words=last_lines(words),
         )
         return tell(failure)
@@ -254,6 +314,10 @@ class ClusterProcess(BatchProcess):
         for name in ("stdout", "stderr"):
             with contextlib.suppress(OSError):
                 os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
+
+
+def _log_tail(spec: JobSpec) -> str:
+    return tail([spec.log_folder / "stderr", spec.report])
 
 
 def _headline(words: str) -> str:

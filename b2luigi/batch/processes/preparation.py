@@ -6,8 +6,9 @@ import hashlib
 import platform
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,14 @@ class Run:
     worker: Mapping[str, Any]
     """The values of luigi's section [worker] that matter on the node."""
     clock: Callable[[], float] = time.monotonic
+    rounds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often a task yielded the very same requirements, by task id and these."""
 
 
-def prepare(task: luigi.Task, queue: Queue, run: Run) -> tuple[Attempt, JobSpec]:
+def prepare(task: luigi.Task, queue: Queue, run: Run, grace: float) -> tuple[Attempt, JobSpec]:
     """Does all that comes before a submission. The claim is on disk when this returns.
+
+    `grace`: seconds for which the node waits for inputs that its file system still hides.
 
     Raises ValueError, naming the setting, for a value that can not work, and OSError for a file that can not be
     written: then nothing may be submitted.
@@ -43,8 +48,11 @@ def prepare(task: luigi.Task, queue: Queue, run: Run) -> tuple[Attempt, JobSpec]
     inputs = inputs_of(task) if carried else ()
     folder, log_folder = Path(get_task_file_dir(task)), Path(get_log_file_dir(task))
     log_folder.mkdir(parents=True, exist_ok=True)
+    for name in ("stdout", "stderr"):  # or else the last words of an earlier attempt would be told as this one's
+        (log_folder / name).unlink(missing_ok=True)
     inbox = run.inbox.open()
-    script = Path(create_executable_wrapper(task, inbox=inbox, carried=carried, worker=run.worker))
+    worker = {**run.worker, "result_grace": grace}
+    script = Path(create_executable_wrapper(task, inbox=inbox, carried=carried, worker=worker))
     attempt = Attempt.claim(folder, _facts(task, queue, script, inbox))
     spec = JobSpec(
         token=attempt.token,

@@ -113,6 +113,14 @@ class LSF(BatchSystem):
             ],
         }
 
+    def check(self, job: JobSpec) -> None:
+        # bsub reads its options from lines of the script, within quotes, too.
+        if re.search(r"[\n\r]", str(job.script)):
+            raise ValueError(
+                f"LSF can not work with the folder {str(job.folder)!r}: its name holds a line break. "
+                "Please set task_file_dir to another folder, or define the parameter with hashed=True."
+            )
+
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
         (job,) = jobs
         argv = ["bsub", "-env", "all", "-J", _name(job), "-oo", "/dev/null", *job.options["argv"]]

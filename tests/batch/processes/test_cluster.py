@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ class Job:
         self.now = 100.0
         self.queue = HandQueue()
         self.inbox = Inbox(folder / "inbox")
+        self.output = folder / "result_dir" / "n=1" / "out.txt"
         self.process = ClusterProcess(Work(), None, self, 0)
         self.process.connect(self.queue, Run(self.inbox, {}, clock=lambda: self.now))
 
@@ -88,8 +90,10 @@ class Job:
         self.results.append(obj)
 
     def start(self, job_id: str | None = "7") -> Ticket:
-        """Submits the job; the batch system calls it so."""
+        """Submits the job, which makes its output; the batch system calls it so."""
         self.process.run()
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        self.output.touch()
         (ticket,) = self.queue.tickets
         ticket.job_id = job_id
         self.process.look()
@@ -230,6 +234,104 @@ def test_a_dead_job_that_lingers_is_taken_out_of_the_queue(job: Job) -> None:
     assert "held (code 34): memory" in job.process.story
 
 
+@pytest.mark.parametrize(
+    ("status", "marker", "info", "cancelled"),
+    [
+        ("DONE", Marker(0, True), None, False),
+        ("PENDING", Marker(0, True), None, False),
+        ("DONE", Marker(139, True), None, True),
+        ("FAILED", Marker(1, True), None, True),
+        ("FAILED", Marker(1, True), JobInfo(JobStatus.running, "run"), True),
+        ("FAILED", Marker(1, True), JobInfo(JobStatus.aborted, "exit 1", 1), False),
+        ("DONE", None, JobInfo(JobStatus.successful, "done", 0), False),
+    ],
+    ids=str,
+)
+def test_a_job_that_was_judged_can_not_run_again(
+    job: Job, status: str, marker: Marker | None, info: JobInfo | None, cancelled: bool
+) -> None:
+    """HTCondor's max_retries and on_exit_hold, LSF's requeue exit values: nobody else runs a failed task again."""
+    ticket = job.start()
+    ticket.spec.outcome.write_text(Outcome(status).to_json())
+    ticket.info = info
+    job.process.look(marker)
+    assert job.status == status
+    assert job.queue.cancelled == [ticket] * cancelled
+
+
+def test_a_job_that_only_seems_gone_is_taken_out_of_the_queue(job: Job) -> None:
+    """A batch system that forgot a job for a while must not run it later."""
+    ticket = job.start()
+    ticket.absent = 2
+    job.process.look()
+    assert job.status is None
+    job.now += 61
+    job.process.look()
+    assert (job.status, job.queue.cancelled) == ("FAILED", [ticket])
+
+
+def test_the_outcome_of_another_task_is_not_taken_for_ones_own(job: Job) -> None:
+    """Two tasks with one folder overwrite each other's job scripts: that is told, and nothing counts as done."""
+    ticket = job.start()
+    ticket.spec.outcome.write_text(Outcome("DONE", task_id="Other_1").to_json())
+    job.process.look(Marker(0, True))
+    assert job.status == "FAILED"
+    assert "its job ran another task, Other_1" in job.process.story
+    assert "get_task_file_dir" in job.process.story
+
+
+def test_a_done_whose_outputs_are_nowhere_is_a_failure(job: Job) -> None:
+    """They may be late; when they do not come, their paths are told."""
+    ticket = job.start()
+    job.output.unlink()
+    ticket.spec.outcome.write_text(Outcome("DONE").to_json())
+    job.process.look(Marker(0, True))
+    assert (job.status, job.process.is_ending) == (None, True)
+    job.now += 61
+    job.process.look(Marker(0, True))
+    assert job.status == "FAILED"
+    assert str(job.output) in job.process.story
+
+
+def test_the_traceback_is_told_whatever_on_failure_returns(job: Job) -> None:
+    """An own on_failure that only sends a mail returns None."""
+    ticket = job.start()
+    text = "Traceback (most recent call last):\n  ...\nRuntimeError: the real reason\n"
+    ticket.spec.outcome.write_text(Outcome("FAILED", None, traceback=text).to_json())
+    job.process.look(Marker(1, True))
+    assert job.status == "FAILED"
+    assert "Task Work failed: RuntimeError: the real reason" in job.process.story
+
+
+def test_time_in_the_queue_is_no_time_of_the_task(tmp_path: Path, job: Job) -> None:
+    """worker_timeout counts from the moment in which the job is known to run."""
+    job.process.worker_timeout = 100
+    ticket = job.start()
+    ticket.info = JobInfo(JobStatus.idle, "waiting")
+    job.process.look()
+    assert job.process.timeout_time is None
+    ticket.info = JobInfo(JobStatus.running, "running")
+    job.process.look()
+    assert job.process.timeout_time == pytest.approx(time.time() + 100, abs=10)
+    job.process.timeout_time -= 200
+    job.process.terminate()
+    assert "it ran for more than its worker_timeout of 100 s" in job.process.story
+
+
+def test_requirements_that_stay_hidden_from_the_nodes_do_not_cost_jobs_for_ever(job: Job, tmp_path: Path) -> None:
+    """A few jobs in a row that yield the very same are enough to know."""
+    outcome = Outcome("PENDING", new_requirements=((__name__, "Work", {"n": "5"}),)).to_json()
+    told = []
+    for _ in range(6):
+        again = Job(tmp_path)
+        again.process.shared = job.process.shared
+        again.start().spec.outcome.write_text(outcome)
+        again.process.look(Marker(0, True))
+        told.append(again.status)
+    assert told == ["PENDING"] * 5 + ["FAILED"]
+    assert "does the node see them?" in again.process.story
+
+
 def test_handlers_of_a_died_process_hear_of_a_died_job(job: Job) -> None:
     """luigi's Event.PROCESS_FAILURE, as for a child process that was killed."""
     heard = []
@@ -252,7 +354,7 @@ def test_requirements_that_can_not_be_loaded_fail_their_task_and_nothing_else(jo
     ticket.spec.outcome.write_text(outcome.to_json())
     job.process.look(Marker(0, True))
     assert job.status == "FAILED"
-    assert "it yielded a requirement that can not be loaded" in job.process.story
+    assert "it yielded requirements that can not be made" in job.process.story
     assert "no.such.module.Thing" in job.process.story
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,14 @@ def info(**record: str) -> Any:
 
 
 # -- what it says
+
+
+@pytest.mark.parametrize("text", ["a\n#BSUB -P other\nb", "a\rb"])
+def test_a_path_that_bsub_would_read_options_from_is_refused(text: str) -> None:
+    """bsub takes its options from lines of the script, wherever quotes begin and end."""
+    job = JobSpec("a1", "n", Path(f"/{text}/executable_wrapper.sh"), Path(f"/{text}"), Path("/l"), Path("/i"))
+    with pytest.raises(ValueError, match="task_file_dir"):
+        LSF().check(job)
 
 
 def test_submission() -> None:

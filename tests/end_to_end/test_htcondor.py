@@ -1,0 +1,79 @@
+"""What only a real HTCondor does to jobs: running them again, holding them, throwing them off their machine."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.clusters.htcondor.cluster import HTCondorPool
+from tests.end_to_end.conftest import System, htcondor
+from tests.end_to_end.project import Project, end_of, until
+
+pytestmark = pytest.mark.cluster
+
+TASK = """
+    class Work(b2luigi.Task):
+        {settings}
+        def output(self):
+            yield self.add_to_output("out.txt")
+        def run(self):
+            with open("ran.log", "a") as f:
+                f.write("x")
+            {work}
+            open(self.get_output_file_name("out.txt"), "w").close()
+
+    if __name__ == "__main__":
+        b2luigi.process(Work(), batch=True)
+"""
+
+
+@pytest.fixture
+def system(tmp_path: Path, htcondor_pool: HTCondorPool):
+    """The real HTCondor."""
+    with htcondor(tmp_path, htcondor_pool) as system:
+        yield system
+
+
+@pytest.fixture
+def project(system: System, tmp_path: Path) -> Project:
+    """A project on a machine that submits to it."""
+    return Project(tmp_path / "project", system.env)
+
+
+@pytest.mark.parametrize("settings", ['{"max_retries": 3}', '{"on_exit_hold": "ExitCode =!= 0"}'])
+def test_a_failed_task_is_not_run_again_behind_luigis_back(project: Project, system: System, settings: str) -> None:
+    """What the user was told has failed has no job any more, whatever the submit description asks for."""
+    project.write(TASK.format(settings=f"htcondor_settings = {settings}", work="raise ValueError('no')"))
+    ended = project.run()
+    assert len(ended.stories) == 1
+    until(lambda: not system.live_jobs(), "the queue is empty")
+    assert len(project.read("ran.log")) < 4
+
+
+@pytest.mark.parametrize("verb", ["condor_vacate_job", "condor_hold"])
+@pytest.mark.parametrize("where", ["env_script", "run"])
+def test_a_job_that_lost_its_machine_is_waited_for(
+    project: Project, htcondor_pool: HTCondorPool, verb: str, where: str
+) -> None:
+    """Evicted or held, at any moment: the job lives, runs again in the end, and its task is done, once."""
+    (project.folder / "slow.sh").write_text("touch started; [ -e again ] || sleep 30\n")
+    settings = 'env_script = "slow.sh"' if where == "env_script" else "pass"
+    work = 'open("started", "w").close(); time.sleep(0 if os.path.exists("again") else 30)'
+    project.write(TASK.format(settings=settings, work=work))
+    process = project.start()
+    until((project.folder / "started").exists, "the job runs")
+    until(lambda: any("job_id" in record for record in project.records()), "it has an id")
+    (record,) = project.records()
+    (project.folder / "again").touch()
+    htcondor_pool.run(verb, record["job_id"])
+    if verb == "condor_hold":
+        until(lambda: [job["JobStatus"] for job in htcondor_pool.queue()] == [5], "it is held")
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=4)
+        htcondor_pool.run("condor_release", record["job_id"])
+    ended = end_of(process)
+    assert ended.stories == {}, ended.text
+    assert "progress looks :)" in ended.text
+    assert (project.folder / "out.txt").exists()
