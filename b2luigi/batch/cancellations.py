@@ -17,6 +17,10 @@ TRIES, PAUSE = 3, 5.0
 """How often a cancellation is sent that the batch system turned down; seconds to wait, the more the later."""
 
 
+COMPANY = 5.0
+"""Seconds for which cancellations without haste are gathered."""
+
+
 @dataclass(eq=False)
 class _Try:
     tickets: list[Ticket]
@@ -31,13 +35,22 @@ class Cancellations:
     def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:
         self._system, self._start, self._clock = system, start, clock
         self._waiting: list[Ticket] = []
+        self._due = 0.0
         self._tries: list[_Try] = []
         self.given_up: list[Ticket] = []
         """Jobs that the batch system did not cancel, however often it was told to."""
 
-    def add(self, tickets: Iterable[Ticket]) -> None:
-        """Hands jobs in, which have an id."""
+    def add(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
+        """Hands jobs in, which have an id. Those that are not to leave `soon` wait a while for company."""
+        if not self._waiting:
+            self._due = self._clock() + COMPANY
         self._waiting += tickets
+        if soon:
+            self.hurry()
+
+    def hurry(self) -> None:
+        """Nobody waits any longer."""
+        self._due = self._clock()
 
     @property
     def pending(self) -> list[Ticket]:
@@ -46,7 +59,7 @@ class Cancellations:
 
     def step(self) -> None:
         """Sends what waits, in one command, and reads what came back."""
-        if self._waiting:
+        if self._waiting and self._clock() >= self._due:
             self._tries.append(_Try(self._waiting))
             self._waiting = []
         for one in list(self._tries):

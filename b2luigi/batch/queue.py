@@ -69,13 +69,17 @@ class JobQueue:
         """Asks for this job soon: it looks as if it had ended."""
         self._questions.hurry()
 
-    def cancel(self, tickets: Iterable[Ticket]) -> None:
-        """Removes jobs from the batch system; those not sent yet are just dropped."""
+    def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
+        """Removes jobs from the batch system; those not sent yet are just dropped.
+
+        `soon`: False for jobs that most probably ended by themselves, and only must not run again: they may wait
+        some seconds, until there are more of them.
+        """
         for ticket in tickets:
             if not ticket.cancelled:
                 ticket.cancelled = True
                 if ticket.job_id is not None:
-                    self._cancellations.add([ticket])
+                    self._cancellations.add([ticket], soon)
 
     def release(self, ticket: Ticket) -> None:
         """Forgets a job that was judged; if it was cancelled before its id is known, that is still done."""
@@ -91,6 +95,7 @@ class JobQueue:
         end = self._clock() + patience
         self._submissions.drop_waiting()
         self.cancel([*self._submissions.under_way, *self._questions.stop()])
+        self._cancellations.hurry()
         while self._has_work() and self._clock() < end:
             self._read_submissions()
             self._questions.read()

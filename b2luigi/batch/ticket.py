@@ -65,8 +65,8 @@ class Queue(Protocol):
     def hurry(self, ticket: Ticket) -> None:
         """Asks for this job soon: it looks as if it had ended."""
 
-    def cancel(self, tickets: Iterable[Ticket]) -> None:
-        """Removes jobs from the batch system, at the next `step`."""
+    def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
+        """Removes jobs from the batch system: at the next `step`, or within seconds, together with others."""
 
     def release(self, ticket: Ticket) -> None:
         """Forgets a job that was judged."""

@@ -920,3 +920,31 @@ def test_a_cancelled_job_that_is_never_found_is_told_at_the_end(queue: JobQueue,
     queue.cancel([ticket])
     queue.release(ticket)
     assert queue.close(60) == [ticket]
+
+
+def test_jobs_that_only_must_not_run_again_are_cancelled_together(queue: JobQueue, site: Site) -> None:
+    """Failures come one by one, and cost no command each; the end of the run does not wait for more of them."""
+    tickets = submitted(queue, *"abcdef")
+    for ticket in tickets[:4]:
+        queue.release(ticket)
+        queue.cancel([ticket], soon=False)
+        run(queue, site, 1)
+    run(queue, site, 10)
+    assert site.said("cancel") == [("#a", "#b", "#c", "#d")]
+    queue.cancel([tickets[4]], soon=False)
+    run(queue, site, 1)
+    assert len(site.said("cancel")) == 1
+    queue.cancel([tickets[5]])
+    run(queue, site, 1)
+    assert site.said("cancel")[1:] == [("#e", "#f")]
+
+
+def test_the_end_of_a_run_waits_for_no_company(queue: JobQueue, site: Site) -> None:
+    """What is left to be cancelled goes out at once."""
+    (ticket,) = submitted(queue, "a")
+    queue.release(ticket)
+    queue.cancel([ticket], soon=False)
+    begin = site.now
+    assert queue.close(60) == []
+    assert site.said("cancel") == [("#a",)]
+    assert site.now - begin < 1

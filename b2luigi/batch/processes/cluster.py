@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shlex
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -14,8 +13,7 @@ from luigi.task import flatten
 from luigi.task_register import load_task
 
 from b2luigi.batch.attempt import Attempt, look_again, read_outcome
-from b2luigi.batch.failure import Failure, headline, last_lines, tail, tell, users_frames
-from b2luigi.batch.model import Cause, JobSpec, JobStatus
+from b2luigi.batch.model import JobSpec, JobStatus
 from b2luigi.batch.outcome import (
     DONE,
     FAILED,
@@ -26,9 +24,11 @@ from b2luigi.batch.outcome import (
     Marker,
     Outcome,
     Outputs,
+    Verdict,
     judge,
     wants_reason,
 )
+from b2luigi.batch.processes import telling
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.preparation import Run, prepare
 from b2luigi.batch.ticket import Queue, Ticket
@@ -40,10 +40,6 @@ HURRY = 10.0
 """Seconds for which a batch system is asked more often about a job that ended for no reason we know."""
 ROUNDS = 5
 """How many jobs of a task may find the same yielded requirements missing."""
-NOT_SUBMITTED = "Correct what the message names, and run the script again."
-OWN_WORDS = "b2luigi: "
-"""Starts what the job script and the node say of themselves, in the log of the job."""
-FINISHED = "Tasks that are complete are not repeated."
 
 
 class ClusterProcess(BatchProcess):
@@ -86,8 +82,7 @@ class ClusterProcess(BatchProcess):
             return
         self.queue.cancel([ticket])
         if self.timeout_time is not None and time.time() > self.timeout_time:
-            what = f"it ran for more than its worker_timeout of {self.worker_timeout:g} s, and was stopped"
-            self.story = self._story(ticket, None, what, f"Give it more time. {FINISHED}", _log_tail(ticket.spec))
+            self.story = telling.of_timeout(self.task, self.queue.name, ticket, self.worker_timeout or 0.0)
             logger.error("%s", self.story)
         self._close("stopped")
 
@@ -129,9 +124,7 @@ class ClusterProcess(BatchProcess):
         if self.ticket is not None:
             super()._hook_failed(hook, error)
         else:
-            what = f"no job was submitted: {headline(error)}"
-            words = last_lines(users_frames(error))
-            self.fail(tell(Failure(self.task, what, NOT_SUBMITTED, self.queue.name, last_words=words)))
+            self.fail(telling.of_error_before(self.task, self.queue.name, error))
         self._close("not submitted")
 
     def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
@@ -150,16 +143,20 @@ class ClusterProcess(BatchProcess):
         self._tell_if_held(ticket)
         self._start_clock(ticket)
         if outcome is not None and outcome.task_id not in ("", self.task.task_id):
-            self._ran_another(ticket, outcome, marker)
-            return
-        outputs = Outputs(self.task.complete, self._missing_outputs)
-        verdict = judge(self._evidence(ticket, marker, outcome), outputs)
+            self._ran_another(ticket, outcome)
+        else:
+            self._obey(ticket, judge(self._evidence(ticket, marker, outcome), self._outputs()))
+        if self._done:
+            self._take_out(ticket, marker)
+
+    def _obey(self, ticket: Ticket, verdict: Verdict) -> None:
         if isinstance(verdict, Deliver):
             self._deliver(ticket, verdict.outcome)
         elif isinstance(verdict, Fail):
             self._died(ticket, verdict)
-        if self._done:
-            self._take_out(ticket, marker)
+
+    def _outputs(self) -> Outputs:
+        return Outputs(self.task.complete, self._missing_outputs)
 
     def _missing_outputs(self) -> list[str]:
         missing = [target for target in flatten(self.task.output()) if not target.exists()]
@@ -182,7 +179,7 @@ class ClusterProcess(BatchProcess):
         final = ticket.info is not None and ticket.info.status.is_final and not ticket.info.lingers
         ended_well = marker is not None and marker.exit_code == 0
         if not final and not ended_well:
-            self.queue.cancel([ticket])
+            self.queue.cancel([ticket], soon=False)
 
     def _start_clock(self, ticket: Ticket) -> None:
         running = ticket.info is not None and ticket.info.status is JobStatus.running
@@ -223,11 +220,10 @@ class ClusterProcess(BatchProcess):
     def _deliver(self, ticket: Ticket, outcome: Outcome) -> None:
         problem = self._problem_of_requirements(outcome) if outcome.status == PENDING else ""
         if outcome.status == FAILED:
-            self._failed_on_node(ticket, outcome)
+            story = telling.of_exception(self.task, self.queue.name, ticket, outcome)
+            self.fail(story, explanation=outcome.explanation, missing=list(outcome.missing))
         elif problem:
-            advice = "A task that run() yields has to be importable here, and to accept its parameters as text."
-            what = "it yielded requirements that can not be made"
-            self.fail(self._story(ticket, outcome.node, what, advice, problem))
+            self.fail(telling.of_requirements(self.task, self.queue.name, ticket, outcome.node, problem))
         else:
             self.finish(outcome.status, outcome.explanation, list(outcome.missing), list(outcome.new_requirements))
         self._close(FAILED if problem else outcome.status, outcome)
@@ -239,55 +235,18 @@ class ClusterProcess(BatchProcess):
             return f"{ROUNDS} jobs in a row found them missing, though they are complete here: does the node see them?"
         return _first_unloadable(outcome)
 
-    def _ran_another(self, ticket: Ticket, outcome: Outcome, marker: Marker | None) -> None:
-        what = f"its job ran another task, {outcome.task_id}"
-        advice = "Each task needs a folder of its own: look at get_task_file_dir, and at hash functions of parameters."
-        self.fail(self._story(ticket, outcome.node, what, advice, ""))
+    def _ran_another(self, ticket: Ticket, outcome: Outcome) -> None:
+        self.fail(telling.of_another_task(self.task, self.queue.name, ticket, outcome))
         self._close(FAILED, outcome)
-        self._take_out(ticket, marker)
-
-    def _failed_on_node(self, ticket: Ticket, outcome: Outcome) -> None:
-        words = outcome.traceback or str(outcome.explanation)
-        what = outcome.headline or _headline(words)
-        again = f"Correct the error and run the script again. {FINISHED}"
-        advice = f"{again} To run this one task here and now:\n  {shlex.quote(str(ticket.spec.script))}"
-        story = self._story(ticket, outcome.node, what, advice, words)
-        self.fail(story, explanation=outcome.explanation, missing=list(outcome.missing))
 
     def _died(self, ticket: Ticket, verdict: Fail) -> None:
-        info = ticket.info
         self._collect_logs(ticket.spec)
-        words = _log_tail(ticket.spec)
-        said = [line.removeprefix(OWN_WORDS) for line in words.splitlines() if line.startswith(OWN_WORDS)]
-        what = said[-1] if said and verdict.cause is Cause.ended else verdict.what
-        advice = f"{verdict.advice} {FINISHED}"
-        self.fail(self._story(ticket, info.node if info else None, what, advice, words), died=True)
+        self.fail(telling.of_death(self.task, self.queue.name, ticket, verdict), died=True)
         self._close(verdict.cause.name)
 
     def _refused(self, ticket: Ticket) -> None:
-        name = self.queue.name
-        advice = f"Correct the setting of this task for {name} that the message is about."
-        what = f"{name} did not take the job"
-        if "command not found" in ticket.refused:
-            advice = "Look at the setting batch_system, and at PATH."
-        if ticket.doubt:
-            what = f"it is not known whether {name} took the job"
-            advice = f"Look whether it has a job {ticket.spec.name}; if not, run the script again. {FINISHED}"
-        self.fail(self._story(ticket, None, what, advice, ticket.refused))
+        self.fail(telling.of_refusal(self.task, self.queue.name, ticket))
         self._close("refused")
-
-    def _story(self, ticket: Ticket, node: str | None, what: str, advice: str, words: str) -> str:
-        failure = Failure(
-            task=self.task,
-            what=what,
-            advice=advice,
-            batch_system=self.queue.name,
-            job_id=ticket.job_id,
-            node=node or (ticket.info.node if ticket.info else None),
-            log_folder=ticket.spec.log_folder if ticket.job_id else None,
-            last_words=last_lines(words),
-        )
-        return tell(failure)
 
     # -- what is left behind
 
@@ -314,16 +273,6 @@ class ClusterProcess(BatchProcess):
         for name in ("stdout", "stderr"):
             with contextlib.suppress(OSError):
                 os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
-
-
-def _log_tail(spec: JobSpec) -> str:
-    return tail([spec.log_folder / "stderr", spec.report])
-
-
-def _headline(words: str) -> str:
-    """The sentence that tells most: the last line of a traceback, the first line of anything else."""
-    lines = last_lines(words).splitlines() if "Traceback" in words else last_lines(words.strip()).splitlines()[:1]
-    return lines[-1].strip() if lines else "no explanation"
 
 
 def _first_unloadable(outcome: Outcome) -> str:

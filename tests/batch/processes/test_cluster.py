@@ -63,7 +63,7 @@ class HandQueue:
     def hurry(self, ticket: Ticket) -> None:
         self.hurried += 1
 
-    def cancel(self, tickets: Iterable[Ticket]) -> None:
+    def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
         self.cancelled += tickets
 
     def release(self, ticket: Ticket) -> None:
