@@ -12,5 +12,5 @@
    `runner.py` rebuilds the one task, runs it through luigi's own `TaskProcess` and leaves an *outcome*: a file
    with what luigi would have been told. The job script then drops a *marker* with the exit code into the inbox.
 5. The submit host lists the inbox once a second, and asks the batch system rarely: who is still there?
-   `outcome.judge` weighs the evidence, and the verdict goes onto luigi's result queue.
+   `judge.judge` weighs the evidence, and the verdict goes onto luigi's result queue.
 """

@@ -58,7 +58,6 @@ def render(script: JobScript) -> str:
 
 def _beginning(script: JobScript) -> Iterator[str]:
     path = script.shell if script.shell.startswith("/") else f"/bin/{script.shell}"
-    marker = "$b2luigi_home/$b2luigi_token.marker" if script.inbox is None else "$b2luigi_inbox/$b2luigi_token"
     yield f"#!{path}"
     yield "# Job script of b2luigi. Called without arguments it runs its task, here and now."
     yield "b2luigi_token=${1-}"
@@ -70,6 +69,12 @@ def _beginning(script: JobScript) -> Iterator[str]:
     yield "b2luigi_step='starting'"
     yield "b2luigi_running="
     yield "b2luigi_failed="
+    yield from _trap(script)
+
+
+def _trap(script: JobScript) -> Iterator[str]:
+    """What the job script does when it ends, in whatever way: it says why, and leaves the marker."""
+    marker = "$b2luigi_home/$b2luigi_token.marker" if script.inbox is None else "$b2luigi_inbox/$b2luigi_token"
     yield "b2luigi_end() {"
     yield "    b2luigi_status=$?"
     yield "    trap - EXIT"

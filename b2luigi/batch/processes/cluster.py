@@ -13,21 +13,9 @@ from luigi.task import flatten
 from luigi.task_register import load_task
 
 from b2luigi.batch.attempt import Attempt, look_again, read_outcome
+from b2luigi.batch.judge import Deliver, Evidence, Fail, Outputs, Verdict, judge, wants_reason
 from b2luigi.batch.model import JobSpec, JobStatus
-from b2luigi.batch.outcome import (
-    DONE,
-    FAILED,
-    PENDING,
-    Deliver,
-    Evidence,
-    Fail,
-    Marker,
-    Outcome,
-    Outputs,
-    Verdict,
-    judge,
-    wants_reason,
-)
+from b2luigi.batch.outcome import DONE, FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.processes import telling
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.preparation import Run, prepare

@@ -7,8 +7,9 @@ import shlex
 import luigi
 
 from b2luigi.batch.failure import Failure, headline, last_lines, tail, tell, users_frames
+from b2luigi.batch.judge import Fail
 from b2luigi.batch.model import Cause, JobSpec
-from b2luigi.batch.outcome import Fail, Outcome
+from b2luigi.batch.outcome import Outcome
 from b2luigi.batch.ticket import Ticket
 
 NOT_SUBMITTED = "Correct what the message names, and run the script again."
