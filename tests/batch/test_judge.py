@@ -11,17 +11,6 @@ from b2luigi.batch.judge import ADVICE, Deliver, Evidence, Fail, Outputs, Verdic
 from b2luigi.batch.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Marker, Outcome
 
-WHOLE = {
-    "format": 1,
-    "status": "PENDING",
-    "explanation": {"nested": [1, None, "ü"]},
-    "missing": ["T_1"],
-    "new_requirements": [["module", "Family", {"a": "1"}]],
-    "node": "n1",
-    "task_id": "T_2",
-    "traceback": "",
-    "headline": "",
-}
 IDLE = JobInfo(JobStatus.idle, "PEND")
 RUNNING = JobInfo(JobStatus.running, "RUN")
 ENDED = JobInfo(JobStatus.successful, "DONE", 0)

@@ -1,4 +1,4 @@
-"""The policy, row by row."""
+"""What an attempt leaves behind, as text."""
 
 from __future__ import annotations
 
