@@ -120,7 +120,7 @@ def test_a_timed_out_job_is_cancelled_at_once_even_while_luigi_idles(tmp_path) -
         assert len(lsf.calls("bsub")) == 1
         process.send_signal(2)
         end_of(process)
-        assert lsf.live_jobs() == []
+        until(lambda: not lsf.live_jobs(), "no job is left")
 
 
 def test_a_task_that_takes_too_long_is_stopped(system: System, project: Project) -> None:
