@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,13 @@ def look_again(folder: Path) -> None:
     with contextlib.suppress(OSError):
         os.utime(folder)
         os.listdir(folder)
+
+
+def look_at_folders_of(targets: Iterable[Any]) -> None:
+    """The same for the folders of targets that are files of this machine."""
+    paths = (getattr(target, "path", None) for target in targets)
+    for folder in {os.path.dirname(path) for path in paths if isinstance(path, str) and os.path.isabs(path)}:
+        look_again(Path(folder))
 
 
 class Inbox:

@@ -58,8 +58,9 @@ class Cancellations:
         return [*self._waiting, *(ticket for one in self._tries for ticket in one.tickets)]
 
     def step(self) -> None:
-        """Sends what waits, in one command, and reads what came back."""
-        if self._waiting and self._clock() >= self._due:
+        """Sends what waits, in one command, one at a time, and reads what came back."""
+        under_way = any(one.running is not None for one in self._tries)
+        if self._waiting and self._clock() >= self._due and not under_way:
             self._tries.append(_Try(self._waiting))
             self._waiting = []
         for one in list(self._tries):

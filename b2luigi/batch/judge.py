@@ -27,6 +27,8 @@ class Evidence:
     """The batch system was asked, more than once, and no longer knows the job."""
     ended_for: float = 0.0
     """How long ago the first sign of the end was seen."""
+    outcome_for: float = 0.0
+    """How long ago the outcome was seen first."""
     grace: float = 60.0
     """How late an outcome may be after the end of its job."""
 
@@ -91,7 +93,7 @@ def _by_outcome(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     missing = outputs.missing() if outcome.status == DONE else []
     if not missing:
         return Deliver(outcome)
-    if evidence.ended_for < evidence.grace:
+    if max(evidence.ended_for, evidence.outcome_for) < evidence.grace:
         return Wait()
     what = "its node says that it is done, but these outputs are not there: " + ", ".join(missing)
     return Fail(Cause.ended, what, "Do node and submit host see the same folder, and come to the same path?")
@@ -100,7 +102,9 @@ def _by_outcome(evidence: Evidence, outputs: Outputs) -> Verdict | None:
 def _alive(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     """An outcome alone is not the end: what the job script does after it may still fail, and be run again."""
     final = evidence.info is not None and evidence.info.status.is_final
-    return None if final or evidence.gone or evidence.marker is not None else Wait()
+    told = evidence.outcome is not None and evidence.outcome.status != INTERRUPTED
+    waited = told and evidence.outcome_for >= evidence.grace
+    return None if final or evidence.gone or evidence.marker is not None or waited else Wait()
 
 
 def _outcome_on_its_way(evidence: Evidence, outputs: Outputs) -> Verdict | None:

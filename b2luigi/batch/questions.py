@@ -183,6 +183,7 @@ class Questions:
                 self._left.append(ticket)
             return ticket.gone
         changed, ticket.info, ticket.absent = info != ticket.info, info, 0
+        ticket.answers += 1
         return changed
 
     def _remembered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:

@@ -17,7 +17,7 @@ import luigi.worker
 from luigi.task import flatten
 from luigi.worker import ContextManagedTaskProcess
 
-from b2luigi.batch.attempt import look_again
+from b2luigi.batch.attempt import look_at_folders_of
 from b2luigi.batch.failure import headline
 from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome, plain
 from b2luigi.core.description import rebuild
@@ -106,8 +106,7 @@ def _wait_for_inputs(task: luigi.Task, grace: float) -> None:
             if time.monotonic() >= end:
                 return  # luigi's process says what is missing
             logger.info("Waiting for %s", ", ".join(dependency.task_id for dependency in missing))
-            for target in (target for dependency in missing for target in flatten(dependency.output())):
-                look_again(Path(getattr(target, "path", "")).parent)
+            look_at_folders_of(target for dependency in missing for target in flatten(dependency.output()))
             time.sleep(min(wait, max(0.0, end - time.monotonic())))
             wait = min(2 * wait, 5.0)
     except Exception:

@@ -19,6 +19,8 @@ AT_ONCE = 4
 """Submit commands under way at once."""
 LATER_FIRST, LATER_MOST = 5.0, 60.0
 """Seconds to wait after "try later", doubling."""
+GROW_AFTER = 60.0
+"""Seconds without "try later" after which submissions may hold twice as many jobs again."""
 
 
 @dataclass(eq=False)
@@ -35,7 +37,7 @@ class Submissions:
         self._lanes: dict[Hashable, deque[Ticket]] = {}
         self._most = system.bulk
         self._under_way: list[_UnderWay] = []
-        self._later, self._not_before = LATER_FIRST, 0.0
+        self._later, self._not_before, self._grow_at = LATER_FIRST, 0.0, 0.0
 
     def add(self, ticket: Ticket) -> None:
         """Hands a job in; those that may go together wait in one lane."""
@@ -117,17 +119,23 @@ class Submissions:
             self._wait(later[0], len(tickets))
         else:
             self._later, self._not_before = LATER_FIRST, 0.0
-            self._most = min(2 * self._most, self._system.bulk)
+            self._grow()
         for ticket, result in zip(tickets, results, strict=True):
             if isinstance(result, TryLater):
                 self._add_behind(ticket)
             else:
                 yield ticket, result
 
+    def _grow(self) -> None:
+        if self._clock() >= self._grow_at:
+            self._most, self._grow_at = min(2 * self._most, self._system.bulk), self._clock() + GROW_AFTER
+
     def _wait(self, text: str, jobs: int) -> None:
         # A limit of the site may be smaller than this one submission: the next is half as large.
-        self._most = min(self._most, max(1, jobs // 2))
+        if jobs > 1:
+            self._most = min(self._most, jobs // 2)
         now = self._clock()
+        self._grow_at = now + GROW_AFTER
         if now >= self._not_before:
             name, wait = self._system.name, self._later
             logger.warning("%s takes no jobs now; trying again in %.0f s. It said: %s", name, wait, text)

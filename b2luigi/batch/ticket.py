@@ -29,6 +29,8 @@ class Ticket:
     """The last word of the batch system."""
     absent: int = 0
     """Answers in a row that lacked the job."""
+    answers: int = 0
+    """Answers so far that told about the job."""
     cancelled: bool = False
     released: bool = False
     """It was judged: nobody waits for news of it."""

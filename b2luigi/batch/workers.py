@@ -17,6 +17,7 @@ from typing import Any
 
 import luigi
 import luigi.interface
+import luigi.rpc
 import luigi.worker
 
 from b2luigi.batch import command, systems
@@ -58,7 +59,7 @@ class SendJobWorker(luigi.worker.Worker):
         self._queues: dict[str, Queue] = {}
         self._by_token: dict[str, ClusterProcess] = {}
         self._ending: set[str] = set()
-        self._in_run = False
+        self._in_run = self._add_failed = False
 
     # -- which process for which task
 
@@ -77,7 +78,7 @@ class SendJobWorker(luigi.worker.Worker):
         try:
             if _runs_nothing(task):
                 return self._in_place(task)
-            return self._batch_process(task) if _is_job(task) else self._beside(task)
+            return self._beside(task) if _is_beside(task) else self._batch_process(task)
         except Exception as error:
             return _Unusable(task, self.results, error)
 
@@ -145,22 +146,23 @@ class SendJobWorker(luigi.worker.Worker):
     def run(self) -> Any:
         """luigi's loop."""
         self._in_run = True
-        return super().run()
+        return super().run() and not self._add_failed
 
     def add(self, task: luigi.Task, *args: Any, **kwargs: Any) -> bool:
         """Schedules a task. Once the loop runs, one that can not be scheduled (a `yield` of it) ends nothing else."""
         try:
             return bool(super().add(task, *args, **kwargs))
-        except Exception:
-            if not self._in_run:
+        except Exception as error:
+            if not self._in_run or isinstance(error, luigi.rpc.RPCError):
                 raise
+            self._add_failed = True
             self.failures[task.task_id] = f"Task {task} can not be scheduled:\n{traceback.format_exc()}"
             return False
 
     def _run_task(self, task_id: str) -> None:
-        # Not for tasks that luigi runs itself: a child would inherit the deafness, and their code can take long.
-        deaf = self.interrupts.deferred() if _is_job(self._scheduled_tasks[task_id]) else contextlib.nullcontext()
-        with deaf:
+        # But for tasks in a child process, which would inherit the deafness.
+        forks = _is_beside(self._scheduled_tasks[task_id])
+        with contextlib.nullcontext() if forks else self.interrupts.deferred():
             super()._run_task(task_id)
             process = self._running_tasks.get(task_id)
             if isinstance(process, ClusterProcess) and process.token:
@@ -257,6 +259,10 @@ class _Unusable(BatchProcess):
         self.status_reporter = luigi.worker.TaskStatusReporter(None, task.task_id, "", None)
         self._started = self._killed = self._done = False
 
+    def run(self) -> None:
+        self._started = True
+        self.start_job()
+
     def start_job(self) -> None:
         advice = "Correct the setting that the message names, and run the script again."
         self.fail(tell(Failure(self.task, f"it can not become a job: {self.error}", advice, "no batch system")))
@@ -274,8 +280,9 @@ def _runs_nothing(task: luigi.Task) -> bool:
     return run is None or run is NotImplemented or getattr(run, "__func__", None) is luigi.Task.run
 
 
-def _is_job(task: luigi.Task) -> bool:
-    return not _runs_nothing(task) and not isinstance(task, luigi.WrapperTask)
+def _is_beside(task: luigi.Task) -> bool:
+    """Wrapper tasks with code of their own: no job, a process of luigi."""
+    return isinstance(task, luigi.WrapperTask) and not _runs_nothing(task)
 
 
 def _process_class(task: luigi.Task) -> type[BatchProcess]:

@@ -72,8 +72,7 @@ def create_cmd_from_task(task: luigi.Task) -> list[str]:
         *_words("executable_prefix", task),
         *(_words("executable", task) or [sys.executable]),
         *([script] if get_setting("add_filename_to_cmd", task=task) else []),
-        *_with_own_arguments(["--batch-runner", "--task-id", task.task_id]),
-        *_words("task_cmd_additional_args", task),
+        *_arguments(["--batch-runner", "--task-id", task.task_id, *_words("task_cmd_additional_args", task)]),
     ]
 
 
@@ -89,7 +88,7 @@ def _collect(
         shell=_shell(task),
         folder=None if working_dir == "." else working_dir or os.path.dirname(get_filename()),
         home="." if carried else _on_node(get_task_file_dir(task), task, "task_file_dir"),
-        inbox=None if carried or inbox is None else _on_node(os.fspath(inbox), task, "task_file_dir"),
+        inbox=None if carried or inbox is None else _on_node(os.fspath(inbox), task, "task_file_dir", of_run=True),
         logs=None if carried else _on_node(get_log_file_dir(task), task, "log_dir"),
         env_script=os.path.basename(env_script) if carried else env_script,
         env=_env(task),
@@ -98,7 +97,7 @@ def _collect(
     )
 
 
-def _with_own_arguments(ours: list[str]) -> list[str]:
+def _arguments(ours: list[str]) -> list[str]:
     own = others(sys.argv[1:])
     return [*ours, *own] if "--" in own else [*own, *ours]
 
@@ -107,10 +106,11 @@ def _on_submit_host(path: str) -> Path:
     return Path(os.path.join(os.path.dirname(get_filename()), path))
 
 
-def _on_node(path: str, task: luigi.Task, setting: str) -> str:
+def _on_node(path: str, task: luigi.Task, setting: str, of_run: bool = False) -> str:
     """With `working_dir`, a folder that was given relative to the script is to be found from there."""
     below = os.path.dirname(get_filename()) + os.sep
-    moved = get_setting("working_dir", task=task) and not os.path.isabs(get_setting(setting, task=task))
+    given = get_setting(setting, task=None if of_run else task)
+    moved = get_setting("working_dir", task=task) and not os.path.isabs(given)
     return path.removeprefix(below) if moved else path
 
 

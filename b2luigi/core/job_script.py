@@ -13,6 +13,8 @@ from typing import Any
 
 SCRIPT_VARIABLE, OUTCOME_VARIABLE = "B2LUIGI_JOB_SCRIPT", "B2LUIGI_OUTCOME"
 """How the job script tells the node where its description is, and where the outcome goes."""
+SIGNALS = "HUP INT TERM USR1 USR2 XCPU"
+"""With these batch systems ask a job to end."""
 DESCRIPTION = "#b2luigi-task "
 """Starts the last line of a job script: what the node needs to know of the task, as one line of JSON."""
 
@@ -68,7 +70,6 @@ def _beginning(script: JobScript) -> Iterator[str]:
     yield f"b2luigi_inbox={_quote(script.inbox or '')}"
     yield "b2luigi_step='starting'"
     yield "b2luigi_running="
-    yield "b2luigi_failed="
     yield from _trap(script)
 
 
@@ -84,8 +85,6 @@ def _trap(script: JobScript) -> Iterator[str]:
     yield '        echo "b2luigi: the job script was stopped by a signal while the task was running" >&2'
     yield "    fi"
     yield '    if [ -n "$b2luigi_step" ]; then'
-    # A bash that is shot has any old status; the batch system is to say what became of the job.
-    yield '        [ "$b2luigi_failed" != no ] || b2luigi_status=143'
     yield '        [ "$b2luigi_status" -ne 0 ] || b2luigi_status=1'
     yield (
         '        echo "b2luigi: the job of task '
@@ -112,7 +111,7 @@ def _environment(script: JobScript) -> Iterator[str]:
     yield "b2luigi_folder=$PWD"
     for name in ("b2luigi_home", "b2luigi_inbox"):
         yield f'case "${name}" in /*) ;; *) {name}=$PWD/${name} ;; esac'
-    yield 'if [ -n "$b2luigi_token" ]; then mkdir -p -- "$b2luigi_home" "$b2luigi_inbox"; fi'
+    yield 'if [ -n "$b2luigi_token" ]; then mkdir -p -- "$b2luigi_home"; fi'
     if script.logs is None:
         # An empty file counts as none; but the batch system may insist on files to carry home.
         yield 'if [ -n "$b2luigi_token" ]; then'
@@ -146,19 +145,17 @@ def _env_script(script: JobScript) -> Iterator[str]:
     yield "fi"
     if os.path.basename(script.shell) == "bash":
         # Whatever ends the job from here on and is neither a failing line nor an exit is a signal.
-        yield f'"$BASH" -n {_quote(path)} || exit 2'
-        yield "b2luigi_failed=no"
-        yield 'exit() { b2luigi_status=$?; b2luigi_failed=yes; builtin exit "${1-$b2luigi_status}"; }'
         yield "set -E"
-        yield "trap 'echo \"b2luigi: status $? in line $LINENO of ${BASH_SOURCE[0]}\" >&2; b2luigi_failed=yes' ERR"
+        yield "trap 'echo \"b2luigi: status $? in line $LINENO of ${BASH_SOURCE[0]}\" >&2' ERR"
+    # A shell that is shot would tell any old status, and a held or evicted job would pass for a failed one.
+    yield f"trap 'exit 143' {SIGNALS}"
     yield "set -e"
     yield f". {_quote(path)}"
     yield "set +eu"
+    yield f"trap - {SIGNALS}"
     if os.path.basename(script.shell) == "bash":
         yield "trap - ERR"
         yield "set +E"
-        yield "unset -f exit"
-        yield "b2luigi_failed="
     yield "trap b2luigi_end EXIT"  # an env_script with an EXIT trap of its own would take our marker away
     yield 'cd -- "$b2luigi_folder" || exit 1'
 

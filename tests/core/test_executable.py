@@ -259,12 +259,37 @@ def test_a_signal_while_the_env_script_runs_is_told_as_one(node: Node, text: str
     """Not as the status of any line before: the batch system may run such a job again."""
     (node.folder / "env.sh").write_text(f"{text} || true; echo > begun; [ -e nowhere ] || sleep 20\n")
     process = start(node, "true", env_script="env.sh")
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(10)
+    while process.poll() is None:  # a signal between the fork and the exec of a child is lost on it
+        os.killpg(process.pid, signal.SIGTERM)
+        time.sleep(0.2)
     assert node.marker == "143 none\n"
 
 
 # -- env_script
+
+
+@pytest.mark.parametrize("shell", ["bash"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        ': "${NO_SUCH_VARIABLE:?please}"',
+        'set -u; echo "$NO_SUCH_VARIABLE"',
+        "exec no-such-program",
+        "readonly X=1; X=2",
+    ],
+)
+def test_an_error_of_the_env_script_is_not_told_as_a_signal(node: Node, text: str) -> None:
+    """Nobody is to wait for the batch system, or to run the job again, because of a missing variable."""
+    node.source(text + "\n")
+    code, seen = node.marker.split()
+    assert (0 < int(code) < 128, seen) == (True, "none")
+
+
+@pytest.mark.parametrize("shell", ["bash"])
+def test_an_env_script_may_use_all_of_bash(node: Node) -> None:
+    """Patterns that have to be switched on, and what comes after a return."""
+    report = node.source("shopt -s extglob\ncase x in\n  @(x|y)) A=1 ;;\nesac\nexport A\nreturn 0\n)( no bash\n")
+    assert (report.returncode, node.marker) == (0, "0 none\n")
 
 
 @SHELLS

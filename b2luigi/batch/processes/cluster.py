@@ -6,16 +6,17 @@ import contextlib
 import logging
 import os
 import time
-from pathlib import Path
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
 
 from luigi.task import flatten
 from luigi.task_register import load_task
 
-from b2luigi.batch.attempt import Attempt, look_again, read_outcome
+from b2luigi.batch.attempt import Attempt, look_again, look_at_folders_of, read_outcome
+from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.judge import Deliver, Evidence, Fail, Outputs, Verdict, judge, wants_reason
 from b2luigi.batch.model import JobSpec, JobStatus
-from b2luigi.batch.outcome import DONE, FAILED, PENDING, Marker, Outcome
+from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Marker, Outcome
 from b2luigi.batch.processes import telling
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.preparation import Run, prepare
@@ -24,10 +25,15 @@ from b2luigi.core.settings import get_seconds
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-HURRY = 10.0
-"""Seconds for which a batch system is asked more often about a job that ended for no reason we know."""
+ANSWERS = 3
+"""So many answers about a job that was shot are asked for in a hurry; if all say that it lives, it does."""
 ROUNDS = 5
 """How many jobs of a task may find the same yielded requirements missing."""
+_T = TypeVar("_T")
+
+
+class _LaterError(Exception):
+    """The task could not be asked about its outputs; it may be another time."""
 
 
 class ClusterProcess(BatchProcess):
@@ -41,6 +47,9 @@ class ClusterProcess(BatchProcess):
     ticket: Ticket | None = None
     attempt: Attempt | None = None
     _ended_at: float | None = None
+    _outcome_at: float | None = None
+    _marker: Marker | None = None
+    _answers_at_end = 0
     _noted = False
     _told = ""
     _grace = 0.0
@@ -84,7 +93,7 @@ class ClusterProcess(BatchProcess):
     @property
     def is_ending(self) -> bool:
         """There was a sign that the job ended, and no verdict yet."""
-        return self._ended_at is not None and not self._done
+        return not self._done and (self._ended_at is not None or self._outcome_at is not None)
 
     @property
     def is_over(self) -> bool:
@@ -100,7 +109,11 @@ class ClusterProcess(BatchProcess):
             return
         try:
             self._weigh(self.ticket, marker)
-        except Exception as error:
+        except _LaterError:
+            return
+        except Terminated:
+            raise
+        except (Exception, SystemExit) as error:
             self._hook_failed("look", error)
             self._kill_once()
 
@@ -126,8 +139,10 @@ class ClusterProcess(BatchProcess):
         if outcome is None and ended:
             look_again(ticket.spec.folder)
             outcome = read_outcome(ticket.spec.outcome)
-        if wants_reason(marker) and self._ended_for() < HURRY:
-            self.queue.hurry(ticket)
+        if outcome is not None and outcome.status != INTERRUPTED and self._outcome_at is None:
+            self._outcome_at = self.shared.clock()
+        if wants_reason(marker):
+            self._ask_about(ticket)
         self._tell_if_held(ticket)
         self._start_clock(ticket)
         if outcome is not None and outcome.task_id not in ("", self.task.task_id):
@@ -144,22 +159,43 @@ class ClusterProcess(BatchProcess):
             self._died(ticket, verdict)
 
     def _outputs(self) -> Outputs:
-        return Outputs(self.task.complete, self._missing_outputs)
+        return Outputs(self._asked(lambda: bool(self.task.complete())), self._asked(self._missing_outputs))
 
     def _missing_outputs(self) -> list[str]:
         missing = [target for target in flatten(self.task.output()) if not target.exists()]
-        paths = [str(getattr(target, "path", target)) for target in missing]
-        for path in paths:
-            look_again(Path(path).parent)
-        return paths
+        look_at_folders_of(missing)
+        return [str(getattr(target, "path", target)) for target in missing]
+
+    def _asked(self, question: Callable[[], _T]) -> Callable[[], _T]:
+        """A question to the task: a file system that hiccups is asked again, while there is time."""
+
+        def ask() -> _T:
+            try:
+                return question()
+            except Exception as error:
+                if self._waited() < self._grace:
+                    raise _LaterError from error
+                raise
+
+        return ask
+
+    def _ask_about(self, ticket: Ticket) -> None:
+        """Asks soon why a job was shot; one that is still there after a few answers was held, evicted or requeued."""
+        alive = ticket.info is not None and not ticket.info.status.is_final
+        if ticket.answers - self._answers_at_end < ANSWERS:
+            self.queue.hurry(ticket)
+        elif alive and not ticket.absent:
+            self.shared.inbox.remove(self.token)  # its next run will leave another marker
+            self._ended_at = self._marker = None
 
     def _sees_end(self, ticket: Ticket, marker: Marker | None) -> bool:
         final = ticket.info is not None and ticket.info.status.is_final
         ended = marker is not None or ticket.gone or final
         if not ended:
             self._ended_at = None  # gone for a while, and there again
-        elif self._ended_at is None:
-            self._ended_at = self.shared.clock()
+        elif self._ended_at is None or marker != self._marker:
+            self._ended_at, self._answers_at_end = self.shared.clock(), ticket.answers
+        self._marker = marker
         return ended
 
     def _take_out(self, ticket: Ticket, marker: Marker | None) -> None:
@@ -171,11 +207,17 @@ class ClusterProcess(BatchProcess):
 
     def _start_clock(self, ticket: Ticket) -> None:
         running = ticket.info is not None and ticket.info.status is JobStatus.running
-        if running and self.timeout_time is None and self.worker_timeout:
+        if not running or self._ended_at is not None or self._outcome_at is not None:
+            self.timeout_time = None
+        elif self.timeout_time is None and self.worker_timeout:
             self.timeout_time = time.time() + self.worker_timeout
 
     def _ended_for(self) -> float:
         return self.shared.clock() - self._ended_at if self._ended_at is not None else 0.0
+
+    def _waited(self) -> float:
+        seen = [moment for moment in (self._ended_at, self._outcome_at) if moment is not None]
+        return self.shared.clock() - min(seen) if seen else 0.0
 
     def _tell_if_held(self, ticket: Ticket) -> None:
         held = ticket.info.native if ticket.info is not None and ticket.info.held else ""
@@ -190,6 +232,7 @@ class ClusterProcess(BatchProcess):
             info=ticket.info,
             gone=ticket.gone,
             ended_for=self._ended_for(),
+            outcome_for=self.shared.clock() - self._outcome_at if self._outcome_at is not None else 0.0,
             grace=self._grace,
         )
 

@@ -48,8 +48,6 @@ def prepare(task: luigi.Task, queue: Queue, run: Run, grace: float) -> tuple[Att
     inputs = inputs_of(task) if carried else ()
     folder, log_folder = Path(get_task_file_dir(task)), Path(get_log_file_dir(task))
     log_folder.mkdir(parents=True, exist_ok=True)
-    for name in ("stdout", "stderr"):  # or else the last words of an earlier attempt would be told as this one's
-        (log_folder / name).unlink(missing_ok=True)
     inbox = run.inbox.open()
     worker = {**run.worker, "result_grace": grace}
     script = Path(create_executable_wrapper(task, inbox=inbox, carried=carried, worker=worker))
@@ -69,6 +67,8 @@ def prepare(task: luigi.Task, queue: Queue, run: Run, grace: float) -> tuple[Att
     except ValueError:
         attempt.note(ended=time.time(), end="not submitted")
         raise
+    for name in ("stdout", "stderr"):  # or else the last words of an earlier attempt would be told as this one's
+        (log_folder / name).unlink(missing_ok=True)
     return attempt, spec
 
 

@@ -48,7 +48,7 @@ def of_exception(task: luigi.Task, system: str, ticket: Ticket, outcome: Outcome
 def of_death(task: luigi.Task, system: str, ticket: Ticket, verdict: Fail) -> str:
     """The job ended without an outcome that stands."""
     words = _log_tail(ticket.spec)
-    said = [line.removeprefix(OWN_WORDS) for line in words.splitlines() if line.startswith(OWN_WORDS)]
+    said = [line.partition(OWN_WORDS)[2] for line in words.splitlines() if OWN_WORDS in line]
     what = said[-1] if said and verdict.cause is Cause.ended else verdict.what
     return _story(task, system, ticket, what=what, advice=f"{verdict.advice} {FINISHED}", words=words)
 

@@ -18,7 +18,7 @@ import b2luigi
 from b2luigi.batch.attempt import Inbox
 from b2luigi.batch.model import Cause, JobInfo, JobSpec, JobStatus
 from b2luigi.batch.outcome import Marker, Outcome
-from b2luigi.batch.processes.cluster import HURRY, ClusterProcess
+from b2luigi.batch.processes.cluster import ANSWERS, ClusterProcess
 from b2luigi.batch.processes.preparation import Run
 from b2luigi.batch.ticket import Ticket
 from b2luigi.core.settings import with_new_settings
@@ -198,18 +198,80 @@ def test_a_promised_outcome_is_waited_for(job: Job) -> None:
 
 
 def test_a_job_shot_by_a_signal_is_asked_about_in_a_hurry_but_not_for_ever(job: Job) -> None:
-    """It may have been held or evicted, and run again: as long as the batch system says it lives, it lives."""
+    """It may have been held or evicted, and run again: after a few answers that say it lives, it lives."""
     ticket = job.start()
-    job.process.look(Marker(143, False))
-    assert (job.status, job.queue.hurried) == (None, 1)
-    ticket.info = JobInfo(JobStatus.idle, "held by a person", held=True)
-    for _ in range(5):
-        job.now += HURRY
+    for _ in range(ANSWERS):
         job.process.look(Marker(143, False))
-    assert (job.status, job.queue.hurried) == (None, 1)
+        ticket.info = JobInfo(JobStatus.idle, "held by a person", held=True)
+        ticket.answers += 1
+    assert (job.status, job.queue.hurried) == (None, ANSWERS)
+    job.process.look(Marker(143, False))
+    assert (job.queue.hurried, job.process.is_ending) == (ANSWERS, False)
+    job.now += 3600
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
     job.process.look(Marker(0, True))
     assert job.status == "DONE"
+
+
+def test_the_second_end_of_a_job_has_a_grace_of_its_own(job: Job) -> None:
+    """An evicted job that ended well an hour later: its outcome may be late, too."""
+    job.start()
+    job.output.unlink()
+    job.process.look(Marker(143, False))
+    job.now += 3600
+    job.process.look(Marker(0, True))
+    assert job.status is None
+    job.now += 61
+    job.process.look(Marker(0, True))
+    assert job.status == "FAILED"
+
+
+def test_an_outcome_without_a_marker_is_believed_after_a_while(job: Job) -> None:
+    """The inbox may be full, the batch system may say "unknown" for hours: the node said what there is to say."""
+    ticket = job.start()
+    ticket.info = JobInfo(JobStatus.running, "UNKWN")
+    ticket.spec.outcome.write_text(Outcome("DONE").to_json())
+    job.process.look()
+    assert (job.status, job.process.is_ending) == (None, True)
+    job.now += 61
+    job.process.look()
+    assert job.status == "DONE"
+
+
+def test_a_file_system_that_hiccups_does_not_fail_a_task_that_is_done(job: Job) -> None:
+    """The question is asked again; only an error that stays is one."""
+    ticket = job.start()
+    ticket.spec.outcome.write_text(Outcome("DONE").to_json())
+    calls: list[int] = []
+
+    def output() -> Any:
+        calls.append(1)
+        if len(calls) < 3:
+            raise OSError("Stale file handle")
+        return []
+
+    job.process.task.output = output
+    try:
+        job.process.look(Marker(0, True))
+        job.process.look(Marker(0, True))
+        assert (job.status, job.process.is_ending) == (None, True)
+        job.process.look(Marker(0, True))
+    finally:
+        del job.process.task.output
+    assert job.status == "DONE"
+
+
+def test_a_job_that_ended_is_not_timed_out(job: Job) -> None:
+    """Nor is one that waits again after it was evicted."""
+    job.process.worker_timeout = 1
+    ticket = job.start()
+    running, idle = JobInfo(JobStatus.running, "running"), JobInfo(JobStatus.idle, "idle")
+    told = []
+    for info, marker in ((running, None), (idle, None), (running, None), (running, Marker(0, True))):
+        ticket.info = info
+        job.process.look(marker)
+        told.append(job.process.timeout_time is not None)
+    assert told == [True, False, True, False]
 
 
 def test_a_held_job_is_told_once(job: Job, caplog: pytest.LogCaptureFixture) -> None:
