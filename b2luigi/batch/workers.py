@@ -211,7 +211,7 @@ class SendJobWorker(luigi.worker.Worker):
         if process.is_over:
             self._by_token.pop(token)
             self.results.stir()
-        self._ending = (self._ending | {token}) if process.is_ending else (self._ending - {token})
+        (self._ending.add if process.is_ending else self._ending.discard)(token)
 
     # -- the end
 
