@@ -41,7 +41,7 @@ class Interrupts:
         for number, handler in self._former.items():
             # None: a handler that Python did not install and can not put back (basf2 and ROOT embed Python).
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._former = {}
+        self._former, self._came = {}, None
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
@@ -52,8 +52,7 @@ class Interrupts:
         finally:
             self._depth -= 1
             if self._came is not None and not self._depth:
-                came, self._came = self._came, None
-                self._raise(came)
+                self._raise(self._came)
 
     @contextlib.contextmanager
     def ignored(self) -> Iterator[None]:
@@ -66,9 +65,10 @@ class Interrupts:
             self._came = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._depth:
-            self._came = number
-        else:
+        # Kept: what is raised here may get lost (Python drops exceptions in hooks of fork, weak references, __del__),
+        # and is raised again at the end of the next `deferred`.
+        self._came = number
+        if not self._depth:
             self._raise(number)
 
     def _raise(self, number: int) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,14 +57,37 @@ def work(interrupts: Interrupts, steps: list[str], number: int) -> None:
 
 @SIGNALS
 def test_a_signal_waits(number: int, error: type[BaseException]) -> None:
-    """What is deferred is finished before the signal is felt, also when it is nested; and it is felt once."""
+    """What is deferred is finished before the signal is felt, also when it is nested; cleaning up ends it."""
     steps: list[str] = []
     with Interrupts() as interrupts:
         with pytest.raises(error):
             work(interrupts, steps, number)
+        with interrupts.ignored():
+            pass
         with interrupts.deferred():
             steps.append("calm")
     assert steps == ["inner", "outer", "calm"]
+
+
+class Fragile:
+    """Python drops what is raised while it is taken away, as it does in its hooks of fork."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        send(self.number)
+        time.sleep(0.01)
+
+
+@SIGNALS
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_got_lost_is_felt_a_little_later(number: int, error: type[BaseException]) -> None:
+    """A run that was told to end must end, wherever the signal struck."""
+    with Interrupts() as interrupts:
+        Fragile(number)
+        with pytest.raises(error), interrupts.deferred():
+            pass
 
 
 def break_down(interrupts: Interrupts) -> None:
