@@ -22,14 +22,13 @@ import luigi.worker
 
 from b2luigi.batch import command, systems
 from b2luigi.batch.attempt import Inbox
-from b2luigi.batch.failure import Failure, tell
 from b2luigi.batch.interrupts import Interrupts
 from b2luigi.batch.local import LocalQueue
-from b2luigi.batch.model import JobStatus
 from b2luigi.batch.outcome import DONE, FAILED
-from b2luigi.batch.processes.base import BatchProcess, ResultQueue
+from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.preparation import Run
+from b2luigi.batch.processes.unusable import UnusableProcess
 from b2luigi.batch.queue import JobQueue
 from b2luigi.batch.results import Results
 from b2luigi.batch.ticket import Queue, Ticket
@@ -80,7 +79,7 @@ class SendJobWorker(luigi.worker.Worker):
                 return self._in_place(task)
             return self._beside(task) if _is_beside(task) else self._batch_process(task)
         except Exception as error:
-            return _Unusable(task, self.results, error)
+            return UnusableProcess(task, self.results, error)
 
     def _in_place(self, task: luigi.Task) -> Any:
         process = super()._create_task_process(task)
@@ -248,30 +247,6 @@ def check_batch_system(task: luigi.Task) -> None:
     name = str(get_setting("batch_system", task=task))
     if name not in ("auto", "local", "custom"):
         systems.load(name)
-
-
-class _Unusable(BatchProcess):
-    """Stands for a task whose settings do not let it become a job; looks at none of them."""
-
-    def __init__(self, task: luigi.Task, result_queue: ResultQueue, error: Exception) -> None:
-        self.task, self.result_queue, self.error = task, result_queue, error
-        self.worker_timeout = self.timeout_time = None
-        self.status_reporter = luigi.worker.TaskStatusReporter(None, task.task_id, "", None)
-        self._started = self._killed = self._done = False
-
-    def run(self) -> None:
-        self._started = True
-        self.start_job()
-
-    def start_job(self) -> None:
-        advice = "Correct the setting that the message names, and run the script again."
-        self.fail(tell(Failure(self.task, f"it can not become a job: {self.error}", advice, "no batch system")))
-
-    def get_job_status(self) -> JobStatus:
-        return JobStatus.aborted
-
-    def kill_job(self) -> None:
-        """There is no job."""
 
 
 def _runs_nothing(task: luigi.Task) -> bool:

@@ -144,7 +144,6 @@ def _env_script(script: JobScript) -> Iterator[str]:
     yield "    exit 1"
     yield "fi"
     if os.path.basename(script.shell) == "bash":
-        # Whatever ends the job from here on and is neither a failing line nor an exit is a signal.
         yield "set -E"
         yield "trap 'echo \"b2luigi: status $? in line $LINENO of ${BASH_SOURCE[0]}\" >&2' ERR"
     # A shell that is shot would tell any old status, and a held or evicted job would pass for a failed one.

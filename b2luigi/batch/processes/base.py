@@ -14,7 +14,7 @@ import luigi
 from luigi.event import Event
 from luigi.worker import TaskStatusReporter
 
-from b2luigi.batch.failure import Failure, tail, tell
+from b2luigi.batch.failure import Failure, headline, last_lines, tail, tell
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.model import JobStatus
 from b2luigi.batch.outcome import DONE, FAILED
@@ -168,20 +168,31 @@ class BatchProcess(abc.ABC):
             self.fail(self._aborted(), died=True)
 
     def _hook_failed(self, hook: str, error: BaseException) -> None:
-        told = "".join(traceback.format_exception(error))
-        self.fail(f"{type(self).__name__}.{hook} failed for task {self.task}. {self._where()}\n{told}")
+        words = "".join(traceback.format_exception(error))
+        advice = "Correct what the traceback shows, and run the script again."
+        self.fail(self._story(f"{type(self).__name__}.{hook} failed: {headline(error)}", advice, words))
 
     def _aborted(self) -> str:
-        folder = Path(get_log_file_dir(self.task))
         advice = "Look into the log folder, correct the error and run the script again."
-        words = tail([folder / "stderr"])
-        return tell(Failure(self.task, "its job was aborted", advice, type(self).__name__, None, None, folder, words))
+        folder = self._log_folder()
+        return self._story("its job was aborted", advice, tail([folder / "stderr"]) if folder is not None else "")
 
-    def _where(self) -> str:
+    def _story(self, what: str, advice: str, words: str) -> str:
+        failure = Failure(
+            task=self.task,
+            what=what,
+            advice=advice,
+            batch_system=type(self).__name__,
+            log_folder=self._log_folder(),
+            last_words=last_lines(words),
+        )
+        return tell(failure)
+
+    def _log_folder(self) -> Path | None:
         try:
-            return f"Its log folder is {get_log_file_dir(self.task)}"
-        except Exception:
-            return ""
+            return Path(get_log_file_dir(self.task))
+        except Exception:  # the user's own method, or a parameter that can not be part of a path
+            return None
 
 
 def _timeout(value: Any) -> float | None:

@@ -126,7 +126,7 @@ class ClusterProcess(BatchProcess):
             super()._hook_failed(hook, error)
         else:
             self.fail(telling.of_error_before(self.task, self.queue.name, error))
-        self._close("not submitted")
+            self._close("not submitted")
 
     def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
         if ticket.refused:

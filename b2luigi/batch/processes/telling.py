@@ -64,7 +64,7 @@ def of_timeout(task: luigi.Task, system: str, ticket: Ticket, seconds: float) ->
 def of_requirements(task: luigi.Task, system: str, ticket: Ticket, node: str, problem: str) -> str:
     """What the task yielded can not be made."""
     what = "it yielded requirements that can not be made"
-    advice = "A task that run() yields has to be importable here, and to accept its parameters as text."
+    advice = "What run() yields has to be importable here, take its parameters as text, and be seen by the nodes."
     return _story(task, system, ticket, what=what, advice=advice, words=problem, node=node)
 
 
