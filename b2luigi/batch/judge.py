@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from b2luigi.batch.model import Cause, JobInfo
+from b2luigi.batch.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.outcome import DONE, INTERRUPTED, Marker, Outcome
 
 SIGNALLED = 128
@@ -60,6 +60,7 @@ Verdict = Wait | Deliver | Fail
 
 ADVICE = {
     Cause.cancelled: "If it was not you, ask your site; run the script again to submit the task anew.",
+    Cause.vanished: "If it was not you, ask your site; run the script again to submit the task anew.",
     Cause.infrastructure: "Run the script again.",
     Cause.memory: "Ask the batch system for more memory in the settings of this task.",
     Cause.time: "Ask the batch system for more time, or another queue, in the settings of this task.",
@@ -141,6 +142,16 @@ def _exit_zero(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     return Fail(Cause.ended, what, ADVICE[Cause.ended])
 
 
+def _vanished(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+    """A job cancelled while it waits may leave no trace (Slurm: one element of an array), so nobody can tell."""
+    waited = evidence.info is None or evidence.info.status is JobStatus.idle
+    started = evidence.marker is not None or evidence.outcome is not None
+    if not evidence.gone or started or not waited:
+        return None
+    what = "the batch system no longer knows the job, which had not started when it was last seen: cancelled, or lost"
+    return Fail(Cause.vanished, what, ADVICE[Cause.vanished])
+
+
 def _ended(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     code = _exit_code(evidence)
     if code is None:
@@ -157,7 +168,7 @@ def _ended(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     return Fail(Cause.ended, f"the job ended with exit code {code} and left no outcome", ADVICE[Cause.ended])
 
 
-RULES = (_alive, _by_outcome, _outcome_on_its_way, _ask_first, _by_batch_system, _exit_zero, _ended)
+RULES = (_alive, _by_outcome, _outcome_on_its_way, _ask_first, _by_batch_system, _exit_zero, _vanished, _ended)
 
 
 def wants_reason(marker: Marker | None) -> bool:

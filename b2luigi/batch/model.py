@@ -31,6 +31,7 @@ class Cause(enum.Enum):
     """Why a job ended without doing its work; the value is how it is told."""
 
     cancelled = "cancelled by a person or a site"
+    vanished = "cancelled or lost"
     infrastructure = "lost by the batch system or its node"
     memory = "memory limit"
     time = "time limit"
@@ -79,6 +80,7 @@ class JobInfo:
     """0..255; 128 + n for signal n; None when the batch system does not know."""
     cause: Cause | None = None
     token: str | None = None
+    """The token of its attempt, or what `BatchSystem.marks` made of it; None where the answer does not tell."""
     node: str | None = None
     held: bool = False
     """Waits until a person lets it go on."""

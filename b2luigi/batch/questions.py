@@ -199,10 +199,10 @@ class Questions:
         self._search_gap = SEARCH_WAIT
         self._next_search = self._clock() + SEARCH_WAIT
         job_ids = {info.token: job_id for job_id, info in known.items()}
-        found = [ticket for ticket in tickets if ticket.spec.token in self.unsure and ticket.spec.token in job_ids]
+        found = [ticket for ticket in tickets if ticket.spec.token in self.unsure and ticket.mark in job_ids]
         for ticket in found:
             del self.unsure[ticket.spec.token]
-            self._accept(ticket, job_ids[ticket.spec.token])
+            self._accept(ticket, job_ids[ticket.mark])
         self._not_found(tickets, "no job of this name was found in it, either")
         return found
 
@@ -263,4 +263,4 @@ def _checked(known: Any) -> Known:
 def _of(ticket: Ticket, known: Known) -> JobInfo | None:
     """What is known of this very job: an id may have been given to another one since."""
     info = known.get(str(ticket.job_id))
-    return info if info is None or info.token in (None, ticket.spec.token) else None
+    return info if info is None or info.token in (None, ticket.mark) else None

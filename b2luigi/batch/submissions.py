@@ -96,8 +96,11 @@ class Submissions:
     def _send(self, tickets: list[Ticket]) -> list[tuple[Ticket, str]]:
         if not tickets:
             return []
+        specs = [ticket.spec for ticket in tickets]
         try:
-            running = self._start(self._system.submit([ticket.spec for ticket in tickets]))
+            for ticket, mark in zip(tickets, self._system.marks(specs), strict=True):
+                ticket.mark = mark
+            running = self._start(self._system.submit(specs))
         except Exception as error:  # a language of somebody else's: its error is its own jobs' alone
             return [(ticket, f"{type(error).__name__}: {error}") for ticket in tickets]
         self._under_way.append(_UnderWay(running, tickets))

@@ -37,6 +37,13 @@ class BatchSystem(abc.ABC):
         Raises ValueError, naming the setting, when a value can not work.
         """
 
+    def marks(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
+        """How each of these jobs, submitted together, will be told in answers (`JobInfo.token`): by its token.
+
+        Systems whose arrays share one name or comment say something else for the elements.
+        """
+        return [job.token for job in jobs]
+
     @abc.abstractmethod
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
         """The command that submits these jobs (at least one, at most `bulk`), which share their options."""

@@ -18,6 +18,8 @@ class Ticket:
     """One job in a queue, from the moment it was handed in."""
 
     spec: JobSpec
+    mark: str = ""
+    """How the batch system tells this job in its answers; the token, but for elements of an array."""
     job_id: str | None = None
     refused: str = ""
     """Why the batch system did not take the job, in its own words; empty if it did, or may have."""
@@ -34,6 +36,9 @@ class Ticket:
     cancelled: bool = False
     released: bool = False
     """It was judged: nobody waits for news of it."""
+
+    def __post_init__(self) -> None:
+        self.mark = self.mark or self.spec.token
 
     @property
     def gone(self) -> bool:

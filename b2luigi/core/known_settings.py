@@ -44,8 +44,8 @@ _ROWS = (
     Setting(
         "batch_system",
         "auto",
-        'Batch system that runs the jobs: "lsf", "htcondor", "local", "custom" (see process_class), '
-        'or "auto" for the one found on this machine.',
+        'Batch system that runs the jobs: "lsf", "htcondor", "slurm", "local", "custom" (see '
+        'process_class), or "auto" for the one found on this machine.',
     ),
     Setting(
         "use_parameter_name_in_output",
@@ -90,6 +90,7 @@ _ROWS = (
         "Further lines of the HTCondor submit description, name to value.",
         old_names=("htcondor_setting",),
     ),
+    Setting("slurm_settings", {}, "Further options of sbatch by their long names, name to value."),
     Setting(
         "transfer_files",
         [],

@@ -14,6 +14,7 @@ GROUP = "b2luigi.batch_systems"
 OURS = {
     "lsf": "b2luigi.batch.systems.lsf:LSF",
     "htcondor": "b2luigi.batch.systems.htcondor:HTCondor",
+    "slurm": "b2luigi.batch.systems.slurm:Slurm",
 }
 """Name to class, in the order of detection; a table, so that a checkout works without being installed."""
 

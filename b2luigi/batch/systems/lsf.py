@@ -39,6 +39,9 @@ ENVIRONMENT: Mapping[str, str | None] = {
 """LSB_NTRIES: without it all commands wait for a daemon that is down, and a bsub that was stopped while it waits
 leaves nobody sure. With BSUB_* set, bsub hides the line with the job id or sends it elsewhere."""
 
+LIMIT = 250
+"""Elements of an array; LSF's own limit is 1000 unless the site says otherwise (MAX_JOB_ARRAY_SIZE)."""
+
 FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name"
 RESERVED = frozenset({"J", "o", "oo", "e", "eo", "env", "I", "Ip", "Is", "K", "pack", "i", "is", "cwd", "H"})
 """Options of bsub that b2luigi needs for itself, or that would break its reading of the job."""
@@ -102,6 +105,7 @@ class LSF(BatchSystem):
 
     name: ClassVar[str] = "lsf"
     probe: ClassVar[str] = "bsub"
+    bulk: ClassVar[int] = LIMIT
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         return {
@@ -121,21 +125,28 @@ class LSF(BatchSystem):
                 "Please set task_file_dir to another folder, or define the parameter with hashed=True."
             )
 
+    def marks(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
+        return _elements(jobs[0].token, len(jobs))
+
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
-        (job,) = jobs
-        argv = ["bsub", "-env", "all", "-J", _name(job), "-oo", "/dev/null", *job.options["argv"]]
-        # By stdin, because bsub joins the words of a command and quotes them in its own way.
+        array = f"[1-{len(jobs)}]" if len(jobs) > 1 else ""
         # LSF's own output file is written after the job ended, when we have long tidied up; its report tells
         # nothing that bjobs does not.
-        words, report = (str(job.script), job.token), shlex.quote(str(job.report))
-        script = f"#!/bin/sh\nexec {shlex.join(words)} > {report} 2>&1\n"
-        return Command(tuple(argv), stdin=script, env=ENVIRONMENT)
+        ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-oo", "/dev/null")
+        # By stdin, because bsub joins the words of a command and quotes them in its own way.
+        return Command((*ours, *jobs[0].options["argv"]), stdin=_script(jobs), env=ENVIRONMENT)
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
-        return [_submission(answer)] * len(jobs)
+        result = _submission(answer)
+        if isinstance(result, Accepted):
+            return [Accepted(job_id) for job_id in _elements(result.job_id, len(jobs))]
+        # The site allows fewer elements than we sent: next time we send fewer.
+        too_large = len(jobs) > 1 and isinstance(result, Refused) and re.search("array", result.text, re.IGNORECASE)
+        return [TryLater(answer.words) if too_large else result] * len(jobs)
 
     def query(self, job_ids: Sequence[str]) -> Command:
-        return Command(("bjobs", "-a", "-json", "-o", FIELDS, *job_ids), env=ENVIRONMENT)
+        arrays = dict.fromkeys(job_id.partition("[")[0] for job_id in job_ids)
+        return Command(("bjobs", "-a", "-json", "-o", FIELDS, *arrays), env=ENVIRONMENT)
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
         # bjobs ends with 255 when any of the ids is unknown, and still tells about the others.
@@ -143,7 +154,7 @@ class LSF(BatchSystem):
         return {_job_id(record): _info(record) for record in records if "STAT" in record}
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
-        return Command(("bkill", *job_ids), env=ENVIRONMENT)
+        return Command(("bkill", *_together(job_ids)), env=ENVIRONMENT)
 
     def parse_cancel(self, answer: Answer) -> str:
         if answer.rc == 0 and answer.timed_out is None:
@@ -182,6 +193,30 @@ def _extra_option(key: str, value: Any) -> list[str]:
         return [f"-{flag}"]
     values = value if isinstance(value, (list, tuple)) else [value]
     return [word for one in values for word in _option(f"-{flag}", one, f"lsf_settings[{key!r}]")]
+
+
+def _script(jobs: Sequence[JobSpec]) -> str:
+    if len(jobs) == 1:
+        return f"#!/bin/sh\n{_call(jobs[0])}\n"
+    cases = "".join(f"{index}) {_call(job)} ;;\n" for index, job in enumerate(jobs, start=1))
+    return f'#!/bin/sh\ncase "$LSB_JOBINDEX" in\n{cases}esac\n'
+
+
+def _call(job: JobSpec) -> str:
+    return f"exec {shlex.join((str(job.script), job.token))} > {shlex.quote(str(job.report))} 2>&1"
+
+
+def _elements(name: str, number: int) -> list[str]:
+    return [name] if number == 1 else [f"{name}[{index}]" for index in range(1, number + 1)]
+
+
+def _together(job_ids: Sequence[str]) -> list[str]:
+    """Elements of one array in one word."""
+    words: dict[str, list[str]] = {}
+    for job_id in job_ids:
+        array, _, index = job_id.rstrip("]").partition("[")
+        words.setdefault(array, []).extend([index] if index else [])
+    return [f"{array}[{','.join(indexes)}]" if indexes else array for array, indexes in words.items()]
 
 
 def _name(job: JobSpec) -> str:
@@ -236,8 +271,14 @@ def _nothing(answer: Answer) -> list[dict[str, str]] | None:
 
 
 def _job_id(record: Mapping[str, str]) -> str:
-    job_id, index = str(record.get("JOBID", "")), str(record.get("JOBINDEX", "0"))
-    return job_id if "[" in job_id or index in ("", "-", "0") else f"{job_id}[{index}]"
+    job_id = str(record.get("JOBID", ""))
+    return job_id if "[" in job_id else job_id + _index(record)
+
+
+def _index(record: Mapping[str, str]) -> str:
+    """Which element of an array, as in `[3]`; empty for a plain job."""
+    index = str(record.get("JOBINDEX", "0"))
+    return "" if index in ("", "-", "0") else f"[{index}]"
 
 
 def _info(record: Mapping[str, str]) -> JobInfo:
@@ -249,7 +290,7 @@ def _info(record: Mapping[str, str]) -> JobInfo:
         native=f"{native}: {reason}" if reason else native,
         exit_code=_exit_code(status, str(record.get("EXIT_CODE", ""))),
         cause=CAUSES.get(keyword[1]) if keyword else None,
-        token=_token(str(record.get("JOB_NAME", ""))),
+        token=_token(str(record.get("JOB_NAME", "")), _index(record)),
         node=str(record.get("EXEC_HOST", "")).strip("- ").partition(":")[0] or None,
     )
 
@@ -261,6 +302,7 @@ def _exit_code(status: JobStatus, text: str) -> int | None:
     return int(text) if status.is_final and re.fullmatch(r"[0-9]{1,3}", text) else None
 
 
-def _token(name: str) -> str | None:
+def _token(name: str, index: str) -> str | None:
     # Where bjobs cuts names, it marks that by a star in front.
-    return None if name.startswith("*") else name.rpartition("-")[2] or None
+    token = name.rpartition("-")[2].partition("[")[0]
+    return None if name.startswith("*") or not token else token + index

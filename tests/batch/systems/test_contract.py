@@ -105,6 +105,16 @@ def test_a_submission_carries_the_token(system: BatchSystem) -> None:
     assert "f00dfeed" in command.stdin
 
 
+@pytest.mark.parametrize("number", [1, 2, 40])
+def test_jobs_submitted_together_stay_apart(system: BatchSystem, number: int) -> None:
+    """Each job of a submission has its own script in it, its own mark, and its own id."""
+    specs = [a_spec(system, token=f"f00{n:013x}") for n in range(min(number, system.bulk))]
+    command = system.submit(specs)
+    assert all(spec.token in command.stdin for spec in specs)
+    marks = system.marks(specs)
+    assert len(set(marks)) == len(marks) == len(specs)
+
+
 def test_bulk_is_a_number(system: BatchSystem) -> None:
     """A submission holds at least one job."""
     assert system.bulk >= 1
@@ -113,12 +123,14 @@ def test_bulk_is_a_number(system: BatchSystem) -> None:
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize(("name", "text"), SUBMISSIONS)
 def test_each_job_has_a_result(name: str, text: str, number: int) -> None:
-    """n jobs have n results, whatever the answer."""
+    """n jobs have n results, whatever the answer, and no two the same id."""
     system = systems.load(name)
     specs = [a_spec(system, token) for token in ("a", "b", "c")[:number]]
     results = system.parse_submit(recorded(name, text), specs)
     assert len(results) == number
     assert all(isinstance(result, Submitted) for result in results)
+    job_ids = [result.job_id for result in results if isinstance(result, Accepted)]
+    assert len(set(job_ids)) == len(job_ids)
 
 
 @pytest.mark.parametrize("text", ODD, ids=lambda text: repr(text[:12]))
@@ -195,6 +207,7 @@ def test_a_missing_program_refuses(system: BatchSystem, rc: int) -> None:
 UNKNOWN_STATES = {
     "htcondor": json.dumps([{"ClusterId": 7, "ProcId": 0, "JobStatus": 99}]),
     "lsf": json.dumps({"RECORDS": [{"JOBID": "7", "STAT": "BORED"}]}),
+    "slurm": "7|BORED|0||abc|None|\n",
 }
 
 
@@ -208,6 +221,7 @@ def test_an_unknown_state_is_running(system: BatchSystem) -> None:
 TEXT_SETTINGS = {
     "htcondor": {"job_name": lambda text: text, "htcondor_settings": lambda text: {"+Attr": text}},
     "lsf": {"queue": lambda text: text, "job_slots": lambda text: text, "lsf_settings": lambda text: {"R": text}},
+    "slurm": {"slurm_settings": lambda text: {"constraint": text}},
 }
 
 
@@ -234,7 +248,8 @@ def _words_of(system: BatchSystem, settings: dict[str, Any]) -> list[str]:
     except ValueError as error:
         return re.split(r"\W+", str(error))
     lines = command.stdin.replace("$(DOLLAR)", "$").split("\n")
-    return [*command.argv, *(line.partition(" = ")[2] for line in lines)]
+    options = (word.partition("=")[2] for word in command.argv if word.startswith("--"))
+    return [*command.argv, *options, *(line.partition(" = ")[2] for line in lines)]
 
 
 @pytest.mark.parametrize(

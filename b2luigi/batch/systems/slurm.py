@@ -1,0 +1,281 @@
+"""Slurm: sbatch, squeue, sacct, scancel.
+
+Facts from Slurm's manual pages and measured on Slurm 22.05.8, with accounting and without.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from b2luigi.batch.model import (
+    Accepted,
+    Answer,
+    AnswerError,
+    Cause,
+    Command,
+    JobInfo,
+    JobSpec,
+    JobStatus,
+    Refused,
+    Submitted,
+    TryLater,
+    Unsure,
+)
+from b2luigi.batch.system import BatchSystem, Setting
+
+OWN_VARIABLES = (
+    *("SBATCH_ARRAY_INX", "SBATCH_WAIT", "SBATCH_OUTPUT", "SBATCH_ERROR", "SBATCH_CLUSTERS", "SLURM_CLUSTERS"),
+    *("SQUEUE_ARRAY", "SQUEUE_FORMAT", "SQUEUE_FORMAT2", "SQUEUE_LICENSES", "SQUEUE_NAMES", "SQUEUE_PARTITION"),
+    *("SQUEUE_QOS", "SQUEUE_SORT", "SQUEUE_STATES", "SQUEUE_USERS", "SQUEUE_ALL", "SQUEUE_PRIORITY"),
+    *("SCANCEL_ACCOUNT", "SCANCEL_BATCH", "SCANCEL_CTLD", "SCANCEL_FULL", "SCANCEL_HURRY", "SCANCEL_INTERACTIVE"),
+    *("SCANCEL_NAME", "SCANCEL_PARTITION", "SCANCEL_QOS", "SCANCEL_STATE", "SCANCEL_USER", "SCANCEL_VERBOSE"),
+    *("SCANCEL_WCKEY", "SACCT_FEDERATION", "SACCT_LOCAL"),
+)
+ENVIRONMENT: Mapping[str, str | None] = dict.fromkeys(OWN_VARIABLES)
+"""With these a user changes what the commands do or show (section INPUT ENVIRONMENT VARIABLES of their pages)."""
+
+LIMIT = 1000
+"""Elements of an array: Slurm's own limit is 1001, counted from 0, unless the site says otherwise (MaxArraySize)."""
+
+FIELDS = ("JobArrayID", "State", "exit_code", "NodeList", "Comment", "Reason")
+"""The last one may hold anything."""
+PAST_FIELDS = ("JobID", "State", "ExitCode", "NodeList")
+
+RESERVED = frozenset(
+    ("array", "comment", "output", "error", "input", "parsable", "wait", "wrap", "test-only", "clusters", "quiet")
+)
+SHORT = {"a": "array", "o": "output", "e": "error", "i": "input", "W": "wait", "M": "clusters", "Q": "quiet"}
+"""Options of sbatch that b2luigi needs for itself, or that would break its reading of the answer."""
+
+STATES = {
+    "PENDING": JobStatus.idle,
+    "REQUEUED": JobStatus.idle,
+    "REQUEUE_HOLD": JobStatus.idle,
+    "REQUEUE_FED": JobStatus.idle,
+    "SPECIAL_EXIT": JobStatus.idle,
+    "CONFIGURING": JobStatus.idle,
+    "SUSPENDED": JobStatus.idle,
+    "COMPLETED": JobStatus.successful,
+    "BOOT_FAIL": JobStatus.aborted,
+    "CANCELLED": JobStatus.aborted,
+    "DEADLINE": JobStatus.aborted,
+    "FAILED": JobStatus.aborted,
+    "NODE_FAIL": JobStatus.aborted,
+    "OUT_OF_MEMORY": JobStatus.aborted,
+    "PREEMPTED": JobStatus.aborted,
+    "TIMEOUT": JobStatus.aborted,
+}
+"""All other words, known (RUNNING, COMPLETING, STAGE_OUT, SIGNALING, RESIZING, STOPPED, REVOKED) and unknown,
+read as running."""
+
+CAUSES = {
+    "BOOT_FAIL": Cause.infrastructure,
+    "CANCELLED": Cause.cancelled,
+    "DEADLINE": Cause.time,
+    "NODE_FAIL": Cause.infrastructure,
+    "OUT_OF_MEMORY": Cause.memory,
+    "PREEMPTED": Cause.infrastructure,
+    "TIMEOUT": Cause.time,
+}
+STUCK = re.compile(
+    r"JobHeld|requeued? (in )?held|DependencyNeverSatisfied|^Partition(Config|NodeLimit|TimeLimit|Inactive)"
+    r"|^Bad|^Invalid|NotAllowed$|PerJob$|PerJobLimit$|^JobHoldMaxRequeue"
+)
+"""Reasons for which a pending job waits for ever, unless a person does something."""
+NOT_LAUNCHED = 53
+"""The signal that Slurm tells for a job whose output file or folder can not be made."""
+
+LATER = (
+    "Unable to contact slurm controller",
+    "temporarily unable",
+    "Resource temporarily unavailable",
+    "Job submit limit",
+    "job submit limit",
+    "SubmitJobLimit",
+    "SubmitJobPerUserLimit",
+    "in standby mode",
+)
+TOO_LARGE = "Invalid job array specification"
+UNSURE = (
+    "Socket timed out",
+    "Zero Bytes were transmitted",
+    "Message receive failure",
+    "Message send failure",
+    "Insane message length",
+    "Unexpected message received",
+    "I/O error",
+)
+ENDED = ("Invalid job id specified", "already completing or completed")
+"""What newer versions of scancel say of jobs that are gone; 22.05 says nothing."""
+NO_PAST = "accounting storage is disabled"
+
+
+class Slurm(BatchSystem):
+    """The language of Slurm >= 20.11 (the first whose squeue knows --me)."""
+
+    name: ClassVar[str] = "slurm"
+    probe: ClassVar[str] = "sbatch"
+    bulk: ClassVar[int] = LIMIT
+
+    def options(self, setting: Setting) -> Mapping[str, Any]:
+        return {"job_name": str(setting("job_name") or ""), "argv": _extra(setting("slurm_settings") or {})}
+
+    def check(self, job: JobSpec) -> None:
+        if "\0" in str(job.script):
+            raise ValueError(f"Slurm can not work with the folder {str(job.folder)!r}: its name holds a zero byte.")
+
+    def marks(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
+        first = jobs[0].token
+        return [first] if len(jobs) == 1 else [f"{first}_{index}" for index in range(len(jobs))]
+
+    def submit(self, jobs: Sequence[JobSpec]) -> Command:
+        array = [f"--array=0-{len(jobs) - 1}"] if len(jobs) > 1 else []
+        # Each job sends its output to its own folder: for an array no pattern could name it.
+        ours = ["--parsable", f"--job-name={jobs[0].name}", f"--comment={jobs[0].token}", "--output=/dev/null", *array]
+        return Command(("sbatch", *ours, *jobs[0].options["argv"]), stdin=_script(jobs), env=ENVIRONMENT)
+
+    def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
+        for line in answer.stdout.splitlines():
+            found = re.fullmatch(r"([0-9]{1,18})(;\S+)?", line.strip())  # a cluster's name may follow
+            if found and answer.rc == 0:
+                single = len(jobs) == 1
+                return [Accepted(found[1] if single else f"{found[1]}_{index}") for index in range(len(jobs))]
+        # The site allows fewer elements than we sent: next time we send fewer.
+        too_large = len(jobs) > 1 and answer.timed_out is None and TOO_LARGE in answer.words
+        return [TryLater(answer.words) if too_large else _not_accepted(answer)] * len(jobs)
+
+    def query(self, job_ids: Sequence[str]) -> Command:
+        # Without ids: one of a job that squeue has forgotten, asked for alone, is an error.
+        fields = ",".join(f"{field}:|" for field in FIELDS)
+        return Command(("squeue", "--me", "-h", "-r", "-t", "all", "-O", fields), env=ENVIRONMENT)
+
+    def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
+        rows = _rows(answer, len(FIELDS))
+        return {row[0]: _info(*row) for row in rows}
+
+    def cancel(self, job_ids: Sequence[str]) -> Command:
+        return Command(("scancel", *_together(job_ids)), env=ENVIRONMENT)
+
+    def parse_cancel(self, answer: Answer) -> str:
+        if answer.rc == 0 and answer.timed_out is None:
+            return ""
+        lines = [line for line in answer.stderr.splitlines() if line.strip()]
+        left = [line for line in lines if not any(text in line for text in ENDED)]
+        fine = lines and not left and answer.timed_out is None
+        return "" if fine else "\n".join(left) or answer.words
+
+    def find(self, jobs: Sequence[JobSpec]) -> Command:
+        return self.query([])
+
+    def history(self, job_ids: Sequence[str]) -> Command | None:
+        words = ("sacct", "-X", "-n", "-P", "-o", ",".join(PAST_FIELDS), "-j", ",".join(job_ids))
+        return Command(words, env=ENVIRONMENT)
+
+    def parse_history(self, answer: Answer) -> Mapping[str, JobInfo]:
+        if NO_PAST in answer.words:
+            return {}
+        return {row[0]: _past(*row) for row in _rows(answer, len(PAST_FIELDS))}
+
+
+def _extra(settings: Mapping[str, Any]) -> list[str]:
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"slurm_settings has to be a dictionary of sbatch options, but it is {settings!r}.")
+    words = (_option(str(key), value) for key, value in settings.items())
+    return [word for word in words if word]
+
+
+def _option(key: str, value: Any) -> str:
+    """An option as one word; empty where its value is unset (None, False or empty)."""
+    name = key.lstrip("-")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
+        raise ValueError(f"slurm_settings has the key {key!r}, which is no option of sbatch.")
+    if SHORT.get(name, name) in RESERVED:
+        raise ValueError(f"slurm_settings has the option {key!r}, which b2luigi sets itself; please take it out.")
+    if value is None or value is False or value == "":
+        return ""
+    short = len(name) == 1
+    if value is True:
+        return f"-{name}" if short else f"--{name}"
+    if not isinstance(value, (str, int, float)) or re.search(r"[\n\r\0]", str(value)):
+        raise ValueError(f"slurm_settings[{key!r}] has to be one line of text or a number, but it is {value!r}.")
+    return f"-{name}{value}" if short else f"--{name}={value}"
+
+
+def _script(jobs: Sequence[JobSpec]) -> str:
+    # Commands come right after the first line, so that sbatch looks for no options of its own in what follows.
+    if len(jobs) == 1:
+        return f"#!/bin/sh\n{_call(jobs[0])}\n"
+    cases = "".join(f"{index}) {_call(job)} ;;\n" for index, job in enumerate(jobs))
+    return f'#!/bin/sh\ncase "$SLURM_ARRAY_TASK_ID" in\n{cases}esac\n'
+
+
+def _call(job: JobSpec) -> str:
+    return f"exec {shlex.join((str(job.script), job.token))} > {shlex.quote(str(job.report))} 2>&1"
+
+
+def _not_accepted(answer: Answer) -> Submitted:
+    text = answer.words
+    if answer.timed_out is not None or answer.rc <= 0 or any(word in text for word in UNSURE):
+        return Unsure(text)
+    if any(word in text for word in LATER):
+        return TryLater(text)
+    return Refused(text)
+
+
+def _rows(answer: Answer, fields: int) -> list[list[str]]:
+    """The rows of a listing. Comments of the user's other jobs may hold line breaks: such lines are no rows."""
+    *lines, cut = answer.stdout.split("\n")
+    rows = [line.removesuffix("|").split("|", fields - 1) for line in lines if re.match(r"[0-9]+(_[0-9]+)?\|", line)]
+    whole = all(len(row) == fields for row in rows) and (rows or not lines)
+    if answer.rc != 0 or answer.timed_out is not None or cut or not whole:
+        raise AnswerError(answer.words)
+    return rows
+
+
+def _info(job_id: str, state: str, exit_code: str, node: str, comment: str, reason: str) -> JobInfo:
+    base, _, index = job_id.partition("_")
+    info = _past(job_id, state, exit_code, node)
+    return JobInfo(
+        status=info.status,
+        native=f"{state}: {reason}" if reason not in ("", "None") else state,
+        exit_code=info.exit_code,
+        cause=info.cause,
+        token=f"{comment}_{index}" if index else comment,
+        node=info.node,
+        held=info.status is JobStatus.idle and bool(STUCK.search(reason)),
+    )
+
+
+def _past(job_id: str, state: str, exit_code: str, node: str) -> JobInfo:
+    word = state.split()[0] if state.split() else ""  # "CANCELLED by 0"
+    status = STATES.get(word, JobStatus.running)
+    code = _exit_code(exit_code) if status.is_final else None
+    cause = Cause.refused if code == 128 + NOT_LAUNCHED else CAUSES.get(word)
+    return JobInfo(status, state, code, cause, node=_node(node))
+
+
+def _node(node: str) -> str | None:
+    return None if node in ("", "(null)", "None assigned") else node
+
+
+def _exit_code(text: str) -> int | None:
+    """squeue tells the raw status of wait(2) (768), sacct exit code and signal (3:0)."""
+    if re.fullmatch(r"[0-9]{1,3}:[0-9]{1,3}", text):
+        code, number = map(int, text.split(":"))
+    elif re.fullmatch(r"[0-9]{1,5}", text):
+        code, number = int(text) >> 8, int(text) & 0x7F
+    else:
+        return None
+    return 128 + number if number else code
+
+
+def _together(job_ids: Iterable[str]) -> list[str]:
+    """Elements of one array in one word: ten times as fast as one by one (measured with 100)."""
+    words: dict[str, list[str]] = {}
+    for job_id in job_ids:
+        base, _, index = job_id.partition("_")
+        words.setdefault(base, []).extend([index] if index else [])
+    return [f"{base}_[{','.join(indexes)}]" if indexes else base for base, indexes in words.items()]
