@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from b2luigi.batch import systems
 from b2luigi.core.settings import with_new_settings
+from tests.machine import path_without
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_batch_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests start on a machine without a batch system, whatever is installed; clusters bring their own PATH."""
+    former = os.environ.get("PATH")
+    probes = [systems.load(name).probe for name in systems.OURS]
+    os.environ["PATH"] = path_without(probes, tmp_path_factory.mktemp("machine") / "bin")
+    yield
+    os.environ.update({} if former is None else {"PATH": former})
 
 
 @pytest.fixture(autouse=True)

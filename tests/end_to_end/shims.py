@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ SHIM = """#!/bin/sh
 echo '{name}' "$@" >> '{folder}/calls.log'
 if [ -e '{folder}/{name}.fail' ]; then cat '{folder}/{name}.fail' >&2; exit 1; fi
 if [ -e '{folder}/{name}.hang' ]; then sleep 1000; fi
+if [ -e '{folder}/{name}.mute' ]; then exit 0; fi
+if mv '{folder}/{name}.lose' '{folder}/{name}.lost' 2>/dev/null; then '{real}' "$@" > /dev/null 2>&1; sleep 1000; fi
 exec '{real}' "$@"
 """
 
@@ -34,15 +37,28 @@ class Shims:
         lines = log.read_text().splitlines() if log.exists() else []
         return [line for line in lines if line.split()[0] == program]
 
+    def counts(self) -> dict[str, int]:
+        """How often each program was called."""
+        log = self.folder / "calls.log"
+        return dict(Counter(line.split()[0] for line in log.read_text().splitlines())) if log.exists() else {}
+
     def fail(self, program: str, words: str) -> None:
         """From now on the program only says this, and ends with 1."""
         (self.folder / f"{program}.fail").write_text(words + "\n")
+
+    def mute(self, program: str) -> None:
+        """From now on the program says nothing, and that all is well."""
+        (self.folder / f"{program}.mute").touch()
 
     def hang(self, program: str) -> None:
         """From now on the program does nothing for a very long time."""
         (self.folder / f"{program}.hang").touch()
 
+    def lose_reply(self, program: str) -> None:
+        """The next time the program does its work, says nothing and never ends."""
+        (self.folder / f"{program}.lose").touch()
+
     def heal(self) -> None:
         """All programs work again."""
-        for path in [*self.folder.glob("*.fail"), *self.folder.glob("*.hang")]:
+        for path in [*self.folder.glob("*.fail"), *self.folder.glob("*.hang"), *self.folder.glob("*.mute")]:
             path.unlink()

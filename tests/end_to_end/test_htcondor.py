@@ -77,3 +77,55 @@ def test_a_job_that_lost_its_machine_is_waited_for(
     assert ended.stories == {}, ended.text
     assert "progress looks :)" in ended.text
     assert (project.folder / "out.txt").exists()
+
+
+def test_a_held_job_is_told_with_reason_and_code_and_taken_out(project: Project, system: System) -> None:
+    """Held by a policy: nobody will let it go on, so its task fails with HTCondor's words, and the queue is empty."""
+    project.write(
+        TASK.format(
+            settings='htcondor_settings = {"on_exit_hold": "ExitBySignal"}',
+            work="os.kill(os.getppid(), 9); time.sleep(30)",
+        )
+    )
+    (story,) = project.run().stories.values()
+    assert "held (code 3): The job attribute OnExitHold expression" in story
+    until(lambda: not system.live_jobs(), "the queue is empty")
+
+
+def test_a_schedd_that_is_shot_loses_no_job(project: Project, htcondor_pool: HTCondorPool) -> None:
+    """kill -9 of the schedd while jobs run and while nobody answers: all are done, each once."""
+    project.write(
+        """
+        class Work(b2luigi.Task):
+            n = b2luigi.IntParameter()
+            def output(self):
+                yield self.add_to_output("out.txt")
+            def run(self):
+                open(f"started-{self.n}", "w").close()
+                time.sleep(12)
+                with open("ran.log", "a") as f:
+                    f.write("x")
+                open(self.get_output_file_name("out.txt"), "w").close()
+
+        if __name__ == "__main__":
+            b2luigi.process([Work(n=n) for n in range(3)], batch=True)
+        """
+    )
+    process = project.start()
+    until(lambda: len(list(project.folder.glob("started-*"))) == 3, "the jobs run")
+    htcondor_pool.kill_schedd()
+    ended = end_of(process)
+    assert "* 3 ran successfully:" in ended.text, ended.text
+    assert project.read("ran.log") == "xxx"
+
+
+def test_names_and_attributes_of_jobs_are_the_users(project: Project, htcondor_pool: HTCondorPool) -> None:
+    """job_name is the batch name; `+Attr` and `MY.Attr` of htcondor_settings are attributes of the job."""
+    settings = 'job_name = "analysis"; htcondor_settings = {"+Mine": \'"x y"\', "MY.Other": 5}'
+    project.write(TASK.format(settings=settings, work="time.sleep(300)"))
+    process = project.start()
+    until(lambda: htcondor_pool.queue(), "the job is in the queue")
+    (job,) = htcondor_pool.queue("JobBatchName", "Mine", "Other")
+    process.send_signal(2)
+    end_of(process)
+    assert (job["JobBatchName"], job["Mine"], job["Other"]) == ("analysis", "x y", 5)

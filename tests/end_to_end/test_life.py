@@ -332,6 +332,53 @@ def test_the_environment_of_a_job_is_what_the_settings_say(system: System, proje
     assert not any("do not tell" in text for text in logs)
 
 
+HUNDREDS = """
+    class Part(b2luigi.Task):
+        n = b2luigi.IntParameter()
+        executable = ["/bin/sh", "part.sh"]
+        add_filename_to_cmd = False
+
+        @property
+        def env(self):
+            return {"OUT": self.get_output_file_name("out.txt")}
+
+        def output(self):
+            yield self.add_to_output("out.txt")
+
+        def run(self):
+            raise NotImplementedError("the job runs part.sh instead")
+
+    class Whole(b2luigi.Task):
+        def requires(self):
+            return [Part(n=n) for n in range(200)]
+
+        def output(self):
+            yield self.add_to_output("whole.txt")
+
+        def run(self):
+            with open(self.get_output_file_name("whole.txt"), "w") as f:
+                f.write(str(len(list(self.get_all_input_file_names()))))
+
+    if __name__ == "__main__":
+        b2luigi.process(Whole(), batch=True)
+"""
+
+
+def test_hundreds_of_jobs_run_once_each_and_cost_few_commands(system: System, project: Project) -> None:
+    """200 jobs of a program that is not Python, and one that needs them all; nobody is asked about each."""
+    (project.folder / "part.sh").write_text('echo x >> ran.log; mkdir -p "${OUT%/*}"; : > "$OUT"\n')
+    project.write(HUNDREDS)
+    ended = project.run()
+    assert "* 201 ran successfully:" in ended.text, ended.text
+    assert project.read("whole.txt") == "200"
+    assert len(project.read("ran.log").split()) == 200
+    if system.shims is not None:
+        print(f"{system.name}: {ended.seconds:.1f} s, commands: {system.shims.counts()}")
+        assert len(system.calls("submit")) <= 3
+        assert len(system.calls("query")) <= ended.seconds / 3 + 1
+        assert len(system.calls("cancel")) == 0
+
+
 def test_a_job_script_that_can_not_start_its_task_says_why(system: System, project: Project) -> None:
     """A missing env_script and a missing interpreter: told with the setting, in the story of the task."""
     project.write(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -92,6 +93,24 @@ class HTCondorPool:
         """The ids (`7.3`) of jobs that have not ended: idle, running, held, or being removed."""
         live = [job for job in self.queue() if job["JobStatus"] != COMPLETED]
         return [f"{job['ClusterId']}.{job['ProcId']}" for job in live]
+
+    def kill_schedd(self) -> None:
+        """Kill the schedd with signal 9; the master starts another one some seconds later."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            if self._is_schedd(folder):
+                os.kill(int(folder.name), signal.SIGKILL)
+                return
+        raise LookupError("this pool has no schedd")
+
+    def _is_schedd(self, folder: Path) -> bool:
+        try:
+            return (folder / "comm").read_text().strip() == "condor_schedd" and self._is_ours(folder)
+        except OSError:
+            return False
+
+    def _is_ours(self, folder: Path) -> bool:
+        config = f"CONDOR_CONFIG={self.state / 'condor_config'}"
+        return config in (folder / "environ").read_text(errors="replace").split("\0")
 
     def remove_all(self, timeout: float = 20) -> None:
         """Remove every job and wait until the queue is empty."""

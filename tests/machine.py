@@ -1,0 +1,25 @@
+"""This machine as the tests find it, and as one without any batch system."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+PATH = os.environ.get("PATH", os.defpath)
+"""Where programs are found, those of real batch systems among them."""
+
+
+def path_without(programs: Iterable[str], folder: Path) -> str:
+    """A PATH with everything that is on this machine's but these programs; `folder` is made and filled if needed."""
+    unwanted = {name for name in programs if shutil.which(name, path=PATH)}
+    if not unwanted:
+        return PATH
+    folder.mkdir()
+    for place in filter(os.path.isdir, PATH.split(os.pathsep)):
+        for name in os.listdir(place):
+            link = folder / name
+            if name not in unwanted and not link.is_symlink():
+                link.symlink_to(os.path.join(place, name))
+    return str(folder)
