@@ -1,4 +1,4 @@
-"""Attempt: one try to run a task as a job, as files beside the job script; and the inbox of a run."""
+"""Attempt: one try to run a task as a job, as files beside the job script."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from b2luigi.batch.outcome import Marker, Outcome
-from b2luigi.core.files import write_aside
+from b2luigi.batch.outcome import Outcome
+from b2luigi.core.files import create_aside, write_aside
 
 FORMAT = 1
 LARGEST = 64 * 1024 * 1024
 """Bytes of an outcome file that are read at most."""
-_RECORD = re.compile(r"attempt-(\d+)\.json")
+_RECORD = re.compile(r"attempt-(\d{1,9})\.json")
 _TOKEN = re.compile(r"[0-9a-f]{16}")
+
+
+class ClaimedError(Exception):
+    """Another run has just claimed the next attempt of this task."""
 
 
 class Attempt:
@@ -38,20 +42,46 @@ class Attempt:
         return str(self.facts["token"])
 
     @classmethod
-    def claim(cls, folder: Path, facts: Mapping[str, Any]) -> Attempt:
-        """A new attempt, the next number in this folder: on disk before anything is submitted.
+    def claim(cls, folder: Path, facts: Mapping[str, Any], after: int) -> Attempt:
+        """A new attempt, the one after number `after`: on disk before anything is submitted.
 
-        Raises OSError if it can not be written: then nothing may be submitted either.
+        Raises OSError if it can not be written, and ClaimedError if another run was faster: then nothing may be
+        submitted either.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        number = max((number for number, _ in records(folder)), default=0)
-        while True:
-            number += 1
-            known = {"format": FORMAT, "attempt": number, "token": secrets.token_hex(8), "claimed": time.time()}
-            attempt = cls(folder / f"attempt-{number}.json", {**known, **facts})
-            with contextlib.suppress(FileExistsError):
-                attempt._create()
-                return attempt
+        number = after + 1
+        known = {"format": FORMAT, "attempt": number, "token": secrets.token_hex(8), "claimed": time.time()}
+        attempt = cls(folder / f"attempt-{number}.json", {**known, **facts})
+        try:
+            create_aside(attempt.path, attempt._text(), 0o600)
+        except FileExistsError:
+            raise ClaimedError(str(attempt.path)) from None
+        return attempt
+
+    @classmethod
+    def last(cls, folder: Path) -> tuple[int, Attempt | None]:
+        """The number of the last attempt in this folder (0: there was none), and the attempt if nobody has judged it.
+
+        Raises OSError for a record that can not be read: it may be that of a job that lives.
+        """
+        number, path = max(records(folder), default=(0, None))
+        facts = _read(path) if path is not None else {}
+        is_whole = facts.get("format") == FORMAT and bool(_TOKEN.fullmatch(str(facts.get("token"))))
+        return number, cls(path, facts) if path is not None and is_whole and not facts.get("ended") else None
+
+    @property
+    def number(self) -> int:
+        """The first attempt of a task is number 1."""
+        return int(self.facts["attempt"])
+
+    def void(self) -> None:
+        """Sees to it that its job does nothing if it starts after all. A disk that is full is no reason to stop."""
+        with contextlib.suppress(OSError):
+            (self.path.parent / f"{self.token}.void").touch()
+
+    def reload(self) -> None:
+        """Reads what another run has noted meanwhile."""
+        self.facts.update(_facts(self.path))
 
     def note(self, **facts: Any) -> None:
         """Adds facts to the record. Raises OSError."""
@@ -64,21 +94,17 @@ class Attempt:
             if path != self.path and "ended" in _facts(path):
                 path.unlink(missing_ok=True)
 
-    def _create(self) -> None:
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(self._text())
-
     def _text(self) -> str:
         return json.dumps(self.facts, indent=1) + "\n"
 
 
 def records(folder: Path) -> Iterator[tuple[int, Path]]:
-    """Number and path of each record in a task file folder."""
-    for name in os.listdir(folder):
-        found = _RECORD.fullmatch(name)
-        if found:
-            yield int(found[1]), folder / name
+    """Number and path of each record in a task file folder; none where there is no folder."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(folder):
+            found = _RECORD.fullmatch(name)
+            if found:
+                yield int(found[1]), folder / name
 
 
 def read_outcome(path: Path) -> Outcome | None:
@@ -104,47 +130,16 @@ def look_at_folders_of(targets: Iterable[Any]) -> None:
         look_again(Path(folder))
 
 
-class Inbox:
-    """The folder in which the jobs of this run leave their markers."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def open(self) -> Path:
-        """Makes the folder if it is not there yet. Raises OSError."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return self.folder
-
-    def tokens(self) -> list[str]:
-        """The attempts that ended. An unreadable folder reads as empty: the batch system tells, too."""
-        try:
-            return [name for name in os.listdir(self.folder) if _TOKEN.fullmatch(name)]
-        except OSError:
-            return []
-
-    def read(self, token: str) -> Marker:
-        """What the job script left."""
-        try:
-            return Marker.from_text((self.folder / token).read_text(errors="replace")[:100])
-        except OSError:
-            return Marker(None, False)
-
-    def remove(self, token: str) -> None:
-        """Forgets an attempt that was judged."""
-        with contextlib.suppress(OSError):
-            (self.folder / token).unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Removes the folder unless late jobs still have something to say."""
-        with contextlib.suppress(OSError):
-            for path in self.folder.glob("*.part"):  # markers that could not be written
-                path.unlink()
-            self.folder.rmdir()
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _facts(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _read(path)
+    except OSError:
         return {}
-    return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, kept away from the moments in which a job could be lost."""
+"""Ctrl-C, SIGTERM and SIGHUP, kept away from the moments in which a job could be lost."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
-TERMINATED = 128 + signal.SIGTERM
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALLED = 128
+"""Added to the number of a signal: the exit code, as a shell would tell it."""
 
 
 class Terminated(SystemExit):
-    """The end of the run by SIGTERM, to be told from a SystemExit that a user's code raises."""
+    """The end of the run by SIGTERM or SIGHUP, to be told from a SystemExit that a user's code raises."""
+
+    @property
+    def is_hangup(self) -> bool:
+        """The terminal is gone, or a service was told to go: the jobs are to stay."""
+        return self.code == SIGNALLED + signal.SIGHUP
 
 
 class Interrupts:
-    """While entered, both signals end the run: SIGINT as KeyboardInterrupt, SIGTERM as SystemExit(143).
+    """While entered, these end the run: SIGINT as KeyboardInterrupt, SIGTERM and SIGHUP as SystemExit(143, 129).
 
     One that was ignored before (a script in the background) stays ignored. Within `deferred` they wait until its
     end. Anywhere but on the main thread all of this does nothing, since Python hands signals to that one only.
@@ -28,6 +34,9 @@ class Interrupts:
         self._former: dict[signal.Signals, Any] = {}
         self._depth = 0
         self._came: int | None = None
+        self._cleaning = False
+        self.came_again = False
+        """There was another one while the run was cleaning up after the first."""
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
@@ -56,22 +65,24 @@ class Interrupts:
 
     @contextlib.contextmanager
     def ignored(self) -> Iterator[None]:
-        """A second Ctrl-C does not disturb the cleaning up after the first."""
+        """A second Ctrl-C does not disturb the cleaning up after the first, it is only noted."""
         self._depth += 1
+        self._cleaning, self._came = True, None
         try:
             yield
         finally:
             self._depth -= 1
-            self._came = None
+            self._cleaning, self._came = False, None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         # Kept: what is raised here may get lost (Python drops exceptions in hooks of fork, weak references, __del__),
         # and is raised again at the end of the next `deferred`.
         self._came = number
+        self.came_again = self.came_again or self._cleaning
         if not self._depth:
             self._raise(number)
 
     def _raise(self, number: int) -> None:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
-        raise Terminated(TERMINATED)
+        raise Terminated(SIGNALLED + number)

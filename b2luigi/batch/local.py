@@ -14,11 +14,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from b2luigi.batch.model import Cause, JobInfo, JobSpec, JobStatus
+from b2luigi.batch.owner import last_word, processes
 from b2luigi.batch.system import Setting
-from b2luigi.batch.ticket import Ticket
+from b2luigi.batch.ticket import Ticket, never
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
+SIGNALLED = 128
+"""Exit codes above tell a signal."""
+ASKED_TO_GO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals by which a person stops a job; those that the system sends are others."""
 PATIENCE = 5.0
 """Seconds from the request to stop (SIGTERM) to the end (SIGKILL)."""
 
@@ -34,6 +39,27 @@ class _Child:
     process: subprocess.Popen[bytes]
     kill_at: float | None = None
     """When its patience ends; None while nobody asked it to stop."""
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the job script and all it started. Until it is reaped nobody else can have its process id."""
+        _signal(self.process.pid, number)
+
+
+@dataclass
+class _Adopted:
+    """A job that an earlier run has started: no child of ours, so that its exit code is known from its marker only."""
+
+    ticket: Ticket
+    kill_at: float | None = None
+
+    @property
+    def lives(self) -> bool:
+        return last_word(int(str(self.ticket.job_id))) == self.ticket.spec.token
+
+    def signal(self, number: signal.Signals) -> None:
+        """Never to a stranger that has its process id by now."""
+        if self.lives:
+            _signal(int(str(self.ticket.job_id)), number)
 
 
 class LocalQueue:
@@ -59,6 +85,8 @@ class LocalQueue:
         self._clock, self._sleep = clock, sleep
         self._waiting: list[Ticket] = []
         self._children: dict[str, _Child] = {}
+        self._adopted: dict[str, _Adopted] = {}
+        self._seen: tuple[float, dict[str, int]] = (float("-inf"), {})
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         """Nothing to choose."""
@@ -73,11 +101,38 @@ class LocalQueue:
         self._waiting.append(ticket)
         return ticket
 
+    def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
+        """Goes on with a job of another run: a process of this machine that was started with its token.
+
+        Raises ValueError for a job of another machine, of which nothing can be known here.
+        """
+        ticket, host = Ticket(spec), str(facts.get("submit_host"))
+        if host != platform.node():
+            raise ValueError(
+                f"its job (process {facts.get('job_id')}) was started on {host} by another run, and may still run "
+                "there. Run the script there, or with --fresh to start anew here."
+            )
+        pid = self._process_with(spec.token)
+        if pid is None and facts.get("job_id") is None:
+            ticket.refused = "no process of this machine has its token"
+        else:
+            ticket.job_id = str(facts.get("job_id") if pid is None else pid)
+            if pid is not None:
+                ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=host)
+            self._adopted[spec.token] = _Adopted(ticket)
+        return ticket
+
+    def _process_with(self, token: str) -> int | None:
+        if self._clock() - self._seen[0] > 1.0:
+            self._seen = self._clock(), processes()
+        return self._seen[1].get(token)
+
     def step(self) -> list[Ticket]:
         """Notices what ended, starts what waits; returns the tickets with news."""
         news = [child.ticket for child in list(self._children.values()) if self._ended(child)]
+        news += [adopted.ticket for adopted in list(self._adopted.values()) if self._is_over(adopted)]
         self._waiting = [ticket for ticket in self._waiting if not ticket.cancelled]
-        while self._waiting and len(self._children) < self._slots:
+        while self._waiting and len(self._children) + len(self._adopted) < self._slots:
             ticket = self._waiting.pop(0)
             self._begin(ticket)
             news.append(ticket)
@@ -89,24 +144,37 @@ class LocalQueue:
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
         """Asks jobs to stop; those that do not are killed a few seconds later."""
         for ticket in tickets:
+            if ticket.others:
+                continue
             ticket.cancelled = True
-            child = self._children.get(ticket.spec.token)
-            if child is not None and child.kill_at is None:
-                child.kill_at = self._clock() + PATIENCE
-                _signal(child, signal.SIGTERM)
+            job = self._children.get(ticket.spec.token) or self._adopted.get(ticket.spec.token)
+            if job is not None and job.kill_at is None:
+                job.kill_at = self._clock() + PATIENCE
+                job.signal(signal.SIGTERM)
 
     def release(self, ticket: Ticket) -> None:
-        """Nothing is kept of jobs that ended."""
+        """Nothing is kept of jobs that ended; one that another run looks after is left to it."""
+        if ticket.others:
+            self._adopted.pop(ticket.spec.token, None)
 
-    def close(self, patience: float) -> list[Ticket]:
-        """Stops all jobs, at most `patience` seconds; returns those that are left."""
+    def leave(self, patience: float) -> None:
+        """Leaves the jobs that run; those that wait for a slot are not started."""
         self._waiting.clear()
-        self.cancel([child.ticket for child in self._children.values()])
+
+    def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
+        """Stops all jobs, at most `patience` seconds or until `enough`; returns those that are left."""
+        self._waiting.clear()
+        self._adopted = {token: job for token, job in self._adopted.items() if not job.ticket.others}
+        self.cancel(self._tickets())
         end = self._clock() + patience
-        while self._children and self._clock() < end:
+        while self._tickets() and self._clock() < end and not enough():
             self.step()
             self._sleep(0.02)
-        return [child.ticket for child in self._children.values()]
+        return self._tickets()
+
+    def _tickets(self) -> list[Ticket]:
+        children = [child.ticket for child in self._children.values()]
+        return children + [job.ticket for job in self._adopted.values()]
 
     def _begin(self, ticket: Ticket) -> None:
         spec = ticket.spec
@@ -132,15 +200,25 @@ class LocalQueue:
         end = _end_of(child.process.pid)
         if child.kill_at is None:
             if end == os.CLD_KILLED:
-                _signal(child, signal.SIGKILL)  # what the job script had started must not work on alone
+                child.signal(signal.SIGKILL)  # what the job script had started must not work on alone
             if end is None:
                 return False
         elif self._clock() >= child.kill_at or (end is not None and not _has_members(child.process.pid)):
-            _signal(child, signal.SIGKILL)
+            child.signal(signal.SIGKILL)
         else:
             return False
         child.ticket.info = _info(child.process.wait(), child)
         del self._children[child.ticket.spec.token]
+        return True
+
+    def _is_over(self, job: _Adopted) -> bool:
+        if job.lives and (job.kill_at is None or self._clock() < job.kill_at):
+            return False
+        job.signal(signal.SIGKILL)
+        cause = Cause.cancelled if job.kill_at is not None else None
+        native = "stopped" if cause else "ended"
+        job.ticket.info = JobInfo(JobStatus.aborted, native, None, cause, job.ticket.spec.token, platform.node())
+        del self._adopted[job.ticket.spec.token]
         return True
 
 
@@ -154,10 +232,12 @@ def _why_not(spec: JobSpec, error: OSError) -> str:
 
 
 def _info(rc: int, child: _Child) -> JobInfo:
-    code = rc if rc >= 0 else 128 - rc
+    code = rc if rc >= 0 else SIGNALLED - rc
     node, token = platform.node(), child.ticket.spec.token
     if child.kill_at is not None:
         return JobInfo(JobStatus.aborted, "stopped", code, Cause.cancelled, token, node)
+    if code - SIGNALLED in ASKED_TO_GO:
+        return JobInfo(JobStatus.aborted, f"stopped by signal {code - SIGNALLED}", code, Cause.cancelled, token, node)
     if rc < 0:
         return JobInfo(JobStatus.aborted, f"killed by signal {-rc}", code, Cause.infrastructure, token, node)
     status = JobStatus.successful if rc == 0 else JobStatus.aborted
@@ -175,9 +255,9 @@ def _end_of(pid: int) -> int | None:
     return os.CLD_EXITED if found.si_code == os.CLD_EXITED else os.CLD_KILLED
 
 
-def _signal(child: _Child, number: signal.Signals) -> None:
+def _signal(group: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.process.pid, number)
+        os.killpg(group, number)
 
 
 def _has_members(group: int) -> bool:

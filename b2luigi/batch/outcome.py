@@ -37,6 +37,11 @@ class Outcome:
         return json.dumps({"format": FORMAT, **vars(self)})
 
     @classmethod
+    def from_record(cls, facts: Any) -> Outcome | None:
+        """The outcome in the record of an attempt; None if there is none."""
+        return cls.from_json(json.dumps({"format": FORMAT, **facts})) if isinstance(facts, dict) else None
+
+    @classmethod
     def from_json(cls, text: str) -> Outcome | None:
         """Reads the text of an outcome file; None if it is not one (empty, cut short, another format)."""
         try:

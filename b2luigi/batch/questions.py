@@ -99,6 +99,8 @@ class Questions:
         tickets = [*self.live.values(), *self.unsure.values()]
         for ticket in tickets:
             ticket.released = True
+        for token in [token for token, ticket in self.unsure.items() if ticket.others]:
+            del self.unsure[token]
         self.live, self._left, self._asked = {}, [], None
         self._silent_since.clear()
         self._next_search = self._clock()

@@ -13,7 +13,7 @@ from b2luigi.batch.model import Accepted, Command, JobSpec, Refused, Submitted
 from b2luigi.batch.questions import Questions
 from b2luigi.batch.submissions import Submissions
 from b2luigi.batch.system import BatchSystem, Setting
-from b2luigi.batch.ticket import Ticket
+from b2luigi.batch.ticket import Ticket, never
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -54,6 +54,17 @@ class JobQueue:
         self._submissions.add(ticket)
         return ticket
 
+    def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
+        """Goes on with a job of another run, known by its id, or to be looked for by its mark."""
+        ticket = Ticket(spec, mark=str(facts.get("mark") or ""))
+        if facts.get("job_id"):
+            self._accept(ticket, str(facts["job_id"]))
+            self._questions.hurry()
+        else:
+            ticket.doubt = "it was about to be submitted when its run ended"
+            self._questions.doubt(ticket)
+        return ticket
+
     def step(self) -> list[Ticket]:
         """Moves everything a little without waiting for anything; returns the tickets with news."""
         news = self._read_submissions()
@@ -76,7 +87,7 @@ class JobQueue:
         some seconds, until there are more of them.
         """
         for ticket in tickets:
-            if not ticket.cancelled:
+            if not ticket.cancelled and not ticket.others:
                 ticket.cancelled = True
                 if ticket.job_id is not None:
                     self._cancellations.add([ticket], soon)
@@ -86,8 +97,16 @@ class JobQueue:
         ticket.released = True
         self._questions.forget(ticket)
 
-    def close(self, patience: float) -> list[Ticket]:
-        """Cancels all jobs and waits, at most `patience` seconds, until the batch system took that.
+    def leave(self, patience: float) -> None:
+        """Leaves the jobs where they are; waits, at most `patience` seconds, for submissions under way."""
+        end = self._clock() + patience
+        self._submissions.drop_waiting()
+        while self._submissions.under_way and self._clock() < end:
+            self._read_submissions()
+            self._sleep(0.01)
+
+    def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
+        """Cancels all jobs and waits, at most `patience` seconds or until `enough`, until the batch system took that.
 
         Waits for submit commands under way, and looks for jobs in doubt, so that these can be cancelled, too.
         Returns the tickets of jobs that may be left in the batch system.
@@ -96,7 +115,7 @@ class JobQueue:
         self._submissions.drop_waiting()
         self.cancel([*self._submissions.under_way, *self._questions.stop()])
         self._cancellations.hurry()
-        while self._has_work() and self._clock() < end:
+        while self._has_work() and self._clock() < end and not enough():
             self._read_submissions()
             self._questions.read()
             self._questions.ask()

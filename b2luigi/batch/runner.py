@@ -64,6 +64,7 @@ def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, is_job: bool) -
         logger.error("%s", error, exc_info=type(error) is not LookupError)  # KeyError is the user's
         return _failed(f"{traceback.format_exc()}")
     worker = description.get("worker", {})
+    vars(task)["job_attempt"] = worker.get("job_attempt", 1)
     if is_job and worker.get("check_unfulfilled_deps", True):
         _wait_for_inputs(task, float(worker.get("result_grace", 0.0)))
     return _checked(task, _run_task(task, worker))

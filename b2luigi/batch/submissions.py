@@ -98,9 +98,12 @@ class Submissions:
             return []
         specs = [ticket.spec for ticket in tickets]
         try:
-            for ticket, mark in zip(tickets, self._system.marks(specs), strict=True):
-                ticket.mark = mark
-            running = self._start(self._system.submit(specs))
+            command, marks = self._system.submit(specs), self._system.marks(specs)
+            problem = _record(tickets, marks)
+            if problem:
+                self._postpone(tickets, problem)
+                return []
+            running = self._start(command)
         except Exception as error:  # a language of somebody else's: its error is its own jobs' alone
             return [(ticket, f"{type(error).__name__}: {error}") for ticket in tickets]
         self._under_way.append(_UnderWay(running, tickets))
@@ -117,17 +120,19 @@ class Submissions:
         return results if whole else [Unsure(answer.words)] * len(tickets)
 
     def _sorted_out(self, tickets: list[Ticket], results: Sequence[Submitted]) -> Iterator[tuple[Ticket, Submitted]]:
-        later = [result.text for result in results if isinstance(result, TryLater)]
+        pairs = zip(tickets, results, strict=True)
+        later = {ticket: result.text for ticket, result in pairs if isinstance(result, TryLater)}
         if later:
-            self._wait(later[0], len(tickets))
+            self._postpone(list(later), next(iter(later.values())))
         else:
             self._later, self._not_before = LATER_FIRST, 0.0
             self._grow()
-        for ticket, result in zip(tickets, results, strict=True):
-            if isinstance(result, TryLater):
-                self._add_behind(ticket)
-            else:
-                yield ticket, result
+        yield from (pair for pair in zip(tickets, results, strict=True) if pair[0] not in later)
+
+    def _postpone(self, tickets: list[Ticket], why: str) -> None:
+        self._wait(why, len(tickets))
+        for ticket in tickets:
+            self._add_behind(ticket)
 
     def _grow(self) -> None:
         if self._clock() >= self._grow_at:
@@ -154,3 +159,16 @@ class Submissions:
 
     def _kind(self, ticket: Ticket) -> Hashable:
         return self._system.kind(ticket.spec) if self._system.bulk > 1 else None
+
+
+def _record(tickets: Sequence[Ticket], marks: Sequence[str]) -> str:
+    """How to find the jobs again is on disk before they can be anywhere; says why not, if it can not be."""
+    for ticket, mark in zip(tickets, marks, strict=True):
+        ticket.mark, ticket.sent = mark, True
+        try:
+            if ticket.about_to_send is not None:
+                ticket.about_to_send()
+        except OSError as error:
+            ticket.sent = False
+            return f"the record of the job can not be written: {error}"
+    return ""

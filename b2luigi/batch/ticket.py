@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,6 +33,12 @@ class Ticket:
     """Answers in a row that lacked the job."""
     answers: int = 0
     """Answers so far that told about the job."""
+    about_to_send: Callable[[], None] | None = None
+    """Called right before the job is sent; an OSError keeps it from being sent now."""
+    sent: bool = False
+    """A command that submits it was started, or was about to be."""
+    others: bool = False
+    """Another run that lives has submitted it, and looks after it."""
     cancelled: bool = False
     released: bool = False
     """It was judged: nobody waits for news of it."""
@@ -66,6 +72,12 @@ class Queue(Protocol):
     def submit(self, spec: JobSpec) -> Ticket:
         """Hands a job in; it is sent at the next `step`."""
 
+    def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
+        """Goes on with a job of another run; `facts`: what the record of its attempt says.
+
+        A job without an id is looked for; one that is not found is `refused`.
+        """
+
     def step(self) -> list[Ticket]:
         """Moves everything a little; returns the tickets with news (id, refusal, state, gone)."""
 
@@ -78,8 +90,19 @@ class Queue(Protocol):
     def release(self, ticket: Ticket) -> None:
         """Forgets a job that was judged."""
 
-    def close(self, patience: float) -> list[Ticket]:
-        """Cancels all jobs and waits, at most `patience` seconds, until that is done; returns what may be left."""
+    def leave(self, patience: float) -> None:
+        """Leaves the jobs where they are; waits, at most `patience` seconds, for submissions under way."""
+
+    def close(self, patience: float, enough: Callable[[], bool]) -> list[Ticket]:
+        """Cancels all jobs and waits until that is done; returns what may be left.
+
+        At most `patience` seconds, or until `enough` says so.
+        """
+
+
+def never() -> bool:
+    """Nobody is in a hurry."""
+    return False
 
 
 def ids(tickets: Iterable[Ticket]) -> list[str]:

@@ -7,7 +7,6 @@ import functools
 import logging
 import os
 import random
-import secrets
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -21,8 +20,8 @@ import luigi.rpc
 import luigi.worker
 
 from b2luigi.batch import command, systems
-from b2luigi.batch.attempt import Inbox
-from b2luigi.batch.interrupts import Interrupts
+from b2luigi.batch.inbox import Inbox
+from b2luigi.batch.interrupts import Interrupts, Terminated
 from b2luigi.batch.local import LocalQueue
 from b2luigi.batch.outcome import DONE, FAILED
 from b2luigi.batch.processes.base import BatchProcess
@@ -31,8 +30,9 @@ from b2luigi.batch.processes.preparation import Run
 from b2luigi.batch.processes.unusable import UnusableProcess
 from b2luigi.batch.queue import JobQueue
 from b2luigi.batch.results import Results
+from b2luigi.batch.runs import Runs
 from b2luigi.batch.ticket import Queue, Ticket
-from b2luigi.core.paths import get_filename, map_folder
+from b2luigi.core.paths import get_filename, get_task_file_dir, map_folder
 from b2luigi.core.settings import get_seconds, get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -57,8 +57,10 @@ class SendJobWorker(luigi.worker.Worker):
         """By task id: what was told about the tasks that failed, and were not done since."""
         self._queues: dict[str, Queue] = {}
         self._by_token: dict[str, ClusterProcess] = {}
-        self._ending: set[str] = set()
-        self._in_run = self._add_failed = False
+        self._watched: dict[str, ClusterProcess] = {}
+        """By task id: those that have to be looked at without news."""
+        self._told_attached = 0
+        self._in_run = self._add_failed = self.fresh = False
 
     # -- which process for which task
 
@@ -123,8 +125,9 @@ class SendJobWorker(luigi.worker.Worker):
 
     @functools.cached_property
     def _shared(self) -> Run:
-        folder = Path(map_folder(get_setting("task_file_dir"))) / f"inbox-{secrets.token_hex(6)}"
-        return Run(Inbox(folder), {name: getattr(self._config, name) for name in TOLD_TO_NODE})
+        runs = Runs(Path(map_folder(get_setting("task_file_dir"))))
+        worker = {name: getattr(self._config, name) for name in TOLD_TO_NODE}
+        return Run(runs, worker, self._queue, fresh=self.fresh)
 
     # -- luigi's loop
 
@@ -140,7 +143,7 @@ class SendJobWorker(luigi.worker.Worker):
             cleaning.callback(self.interrupts.__exit__, kind, error, trace)
             cleaning.enter_context(self.interrupts.ignored())
             cleaning.callback(super().__exit__, kind, error, trace)
-            self._stop_jobs()
+            self._stop_jobs(error)
 
     def run(self) -> Any:
         """luigi's loop."""
@@ -158,14 +161,25 @@ class SendJobWorker(luigi.worker.Worker):
             self.failures[task.task_id] = f"Task {task} can not be scheduled:\n{traceback.format_exc()}"
             return False
 
+    def _add(self, task: luigi.Task, is_complete: bool) -> Iterator[luigi.Task]:
+        """luigi's; outputs of a job that still runs do not count: they may be half written."""
+        half = is_complete is True and not _runs_nothing(task) and self._has_open_attempt(task)
+        yield from super()._add(task, False if half else is_complete)
+
+    def _has_open_attempt(self, task: luigi.Task) -> bool:
+        try:
+            return self._shared.runs.unfinished(lambda: Path(get_task_file_dir(task)))
+        except Exception:  # a parameter that can not be part of a path: told when the task is to run
+            return False
+
     def _run_task(self, task_id: str) -> None:
         # But for tasks in a child process, which would inherit the deafness.
         forks = _is_beside(self._scheduled_tasks[task_id])
         with contextlib.nullcontext() if forks else self.interrupts.deferred():
             super()._run_task(task_id)
             process = self._running_tasks.get(task_id)
-            if isinstance(process, ClusterProcess) and process.token:
-                self._by_token[process.token] = process
+            if isinstance(process, ClusterProcess):
+                self._register(process)
         self.results.stir()
 
     def _add_task(self, *args: Any, **kwargs: Any) -> None:
@@ -194,40 +208,82 @@ class SendJobWorker(luigi.worker.Worker):
     def _look(self) -> None:
         """Moves all queues a little and weighs the jobs of which there is news."""
         with self.interrupts.deferred():
-            news = {ticket.spec.token for queue in self._queues.values() for ticket in queue.step()}
-            markers = set(self._shared.inbox.tokens()) if self._by_token else set()
+            news = {ticket.spec.token for queue in list(self._queues.values()) for ticket in queue.step()}
+            markers = dict(self._shared.runs.markers()) if self._by_token else {}
             if news:
                 self.results.stir()
-            for token in news | markers | self._ending:
-                self._weigh(token, in_inbox=token in markers)
+            for process in list(self._watched.values()):
+                if process.token not in markers:
+                    self._weigh(process, None)
+            for token in news | markers.keys():
+                if token in self._by_token:
+                    self._weigh(self._by_token[token], markers.get(token))
+                elif token in markers and token in self._shared.judged:
+                    markers[token].remove(token)  # it ended once more
+            if self._by_token:
+                self._shared.runs.own.beat()
+            self._tell_attached()
 
-    def _weigh(self, token: str, in_inbox: bool) -> None:
-        process = self._by_token.get(token)
-        if process is None:
-            self._shared.inbox.remove(token)  # of a job that was judged before
-            return
-        process.look(self._shared.inbox.read(token) if in_inbox else None)
+    def _weigh(self, process: ClusterProcess, inbox: Inbox | None) -> None:
+        token = process.token
+        process.look(inbox.read(token) if inbox is not None else None)
+        if process.token != token:
+            self._by_token.pop(token, None)
+        self._register(process)
         if process.is_over:
-            self._by_token.pop(token)
             self.results.stir()
-        (self._ending.add if process.is_ending else self._ending.discard)(token)
+
+    def _register(self, process: ClusterProcess) -> None:
+        """Keeps a process where news of its job finds it."""
+        if process.token and not process.is_over:
+            self._by_token[process.token] = process
+        else:
+            self._by_token.pop(process.token, None)
+        if process.needs_looks:
+            self._watched[process.task.task_id] = process
+        else:
+            self._watched.pop(process.task.task_id, None)
+
+    def _tell_attached(self) -> None:
+        attached = len(self._shared.attached) if self._by_token else 0
+        if attached > self._told_attached:
+            logger.warning("Attached to %d jobs of an earlier run, which go on.", attached - self._told_attached)
+            self._told_attached = attached
 
     # -- the end
 
-    def _stop_jobs(self) -> None:
+    def _stop_jobs(self, error: BaseException | None) -> None:
         processes = [process for process in self._running_tasks.values() if isinstance(process, BatchProcess)]
         jobs = [process for process in processes if isinstance(process, ClusterProcess)]
+        left = self._leave(jobs) if jobs and _leaves_jobs(error) else self._cancel(jobs)
+        for process in processes:
+            if process not in left:
+                process.terminate()
+        if "_shared" in self.__dict__:
+            self._shared.runs.close(left=bool(left))
+
+    def _cancel(self, jobs: list[ClusterProcess]) -> list[ClusterProcess]:
+        """Returns those that may be left; their records stay open, so that the next run looks after them."""
         if jobs:
-            logger.warning("Cancelling %d jobs; please wait.", len(jobs))
-        left = [(queue.name, ticket) for queue in self._queues.values() for ticket in queue.close(PATIENCE)]
-        for name, ticket in left:
-            _tell_left(name, ticket)
+            logger.warning("Cancelling %d jobs; please wait (Ctrl-C again: do not wait).", len(jobs))
+        queues = self._queues.values()
+        left = [(queue, ticket) for queue in queues for ticket in queue.close(PATIENCE, self._is_in_a_hurry)]
+        for queue, ticket in left:
+            _tell_left(queue.name, ticket)
         if jobs and not left:
             logger.warning("%d jobs were cancelled.", len(jobs))
-        for process in processes:
-            process.terminate()
-        if "_shared" in self.__dict__:
-            self._shared.inbox.close()
+        tickets = {id(ticket) for _, ticket in left}
+        return [job for job in jobs if id(job.ticket) in tickets and job.leave()]
+
+    def _is_in_a_hurry(self) -> bool:
+        return self.interrupts.came_again
+
+    def _leave(self, jobs: list[ClusterProcess]) -> list[ClusterProcess]:
+        for queue in self._queues.values():
+            queue.leave(PATIENCE)
+        left = [job for job in jobs if job.leave()]
+        logger.warning("%d jobs are left where they are; run the script again to go on with them.", len(left))
+        return left
 
 
 class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
@@ -236,9 +292,13 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
     worker: SendJobWorker | None = None
     """The worker that was made last."""
 
+    def __init__(self, fresh: bool = False) -> None:
+        self._fresh = fresh
+
     def create_worker(self, scheduler: Any, worker_processes: int, assistant: bool = False) -> SendJobWorker:
         """Called by luigi."""
         self.worker = SendJobWorker(scheduler=scheduler, worker_processes=worker_processes, assistant=assistant)
+        self.worker.fresh = self._fresh
         return self.worker
 
 
@@ -273,6 +333,13 @@ def _name_for(process: ClusterProcess, setting: str) -> str:
     if process.batch_system is None and setting == "custom":
         raise ValueError(f"{type(process).__name__} is bound to no batch system; give its class a batch_system.")
     return process.batch_system or setting
+
+
+def _leaves_jobs(error: BaseException | None) -> bool:
+    """Whether the jobs stay: the user wants it so, the terminal hung up, or luigi itself broke down."""
+    if isinstance(error, KeyboardInterrupt) or (isinstance(error, Terminated) and not error.is_hangup):
+        return bool(get_setting("leave_jobs_on_exit"))
+    return error is not None
 
 
 def _tell_left(name: str, ticket: Ticket) -> None:

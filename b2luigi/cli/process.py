@@ -54,7 +54,7 @@ def process(
     if test or flags.test:
         return luigi.build(tasks, **{**_luigi_arguments(kwargs), "log_level": "DEBUG", "workers": 1})
     if batch or flags.batch:
-        return _run_batch(tasks, kwargs)
+        return _run_batch(tasks, kwargs, flags.fresh)
     return luigi.build(tasks, **_luigi_arguments(kwargs))
 
 
@@ -66,11 +66,11 @@ def _run_one(tasks: list[luigi.Task], task_id: str | None) -> None:
     sys.exit(run_one(tasks, task_id))
 
 
-def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
+def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> Any:
     from b2luigi.batch.failure import summary
     from b2luigi.batch.workers import SendJobWorkerSchedulerFactory, check_batch_system
 
-    factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory()
+    factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory(fresh=fresh)
     if not isinstance(factory, SendJobWorkerSchedulerFactory):
         raise ValueError(
             "With batch, worker_scheduler_factory has to be a "

@@ -18,6 +18,7 @@ class Flag:
 
 FLAGS = (
     Flag("--batch", "run each task as a job of the batch system (on this machine, if there is none)"),
+    Flag("--fresh", "cancel jobs that an earlier run has left, instead of going on with them"),
     Flag("--show-output", "list the outputs of all tasks and whether they exist, and stop"),
     Flag("--dry-run", "list the tasks that would run, call their dry_run method if they have one, and stop"),
     Flag("--test", "run everything in this process, with all messages on the console"),

@@ -112,6 +112,8 @@ def _environment(script: JobScript) -> Iterator[str]:
     for name in ("b2luigi_home", "b2luigi_inbox"):
         yield f'case "${name}" in /*) ;; *) {name}=$PWD/${name} ;; esac'
     yield 'if [ -n "$b2luigi_token" ]; then mkdir -p -- "$b2luigi_home"; fi'
+    # Given up on: another job of this task has taken its place.
+    yield 'if [ -e "$b2luigi_home/$b2luigi_token.void" ]; then b2luigi_token= b2luigi_step=; exit 0; fi'
     if script.logs is None:
         # An empty file counts as none; but the batch system may insist on files to carry home.
         yield 'if [ -n "$b2luigi_token" ]; then'

@@ -114,6 +114,21 @@ _ROWS = (
         "How long after the end of its job a result may still be on its way through a shared file system.",
         unit="s",
     ),
+    Setting(
+        "job_retries",
+        2,
+        "How often a job that was lost by no fault of its task is submitted again, in one run.",
+    ),
+    Setting(
+        "failure_brake",
+        20,
+        "When so many first jobs of a task class have all failed for the same reason, no more are submitted; 0: never.",
+    ),
+    Setting(
+        "leave_jobs_on_exit",
+        False,
+        "Whether Ctrl-C and SIGTERM leave the jobs in the batch system, for the next run to go on with.",
+    ),
 )
 
 KNOWN: Mapping[str, Setting] = MappingProxyType({row.name: row for row in _ROWS})

@@ -21,6 +21,9 @@ class Task(luigi.Task):
     Everything else is as in luigi; plain luigi tasks can be mixed with these.
     """
 
+    job_attempt: int = 1
+    """Which try of this run its job is, from 1 on, for settings that depend on it: more memory the second time."""
+
     if TYPE_CHECKING:  # luigi leaves these without types
 
         def output(self) -> Any: ...

@@ -1,4 +1,4 @@
-"""The batch systems of the life-of-a-job suite: this machine, the stand-in of LSF, a real HTCondor."""
+"""The batch systems of the life-of-a-job suite: this machine, the stand-in of LSF, a real HTCondor, a real Slurm."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.clusters.htcondor.cluster import HTCondorPool, install_htcondor
+from tests.clusters.slurm.cluster import SlurmCluster, install_slurm
 from tests.end_to_end.project import Project
 from tests.end_to_end.shims import Shims
 from tests.standins.lsf import FakeLSF
@@ -105,10 +106,39 @@ def htcondor(folder: Path, pool: HTCondorPool) -> Iterator[System]:
         pool.remove_all()
 
 
+@pytest.fixture(scope="session")
+def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """One real Slurm for all tests, without accounting."""
+    install_slurm()
+    with SlurmCluster(tmp_path_factory.mktemp("slurm")) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def slurm(folder: Path, cluster: SlurmCluster) -> Iterator[System]:
+    """The real Slurm."""
+    programs = ("sbatch", "squeue", "scancel")
+    shims = Shims(folder / "bin", (*programs, "sacct"), cluster.env["PATH"])
+    try:
+        yield System(
+            name="slurm",
+            env={**cluster.env, **shims.env},
+            live_jobs=cluster.live_jobs,
+            cancel_by_hand=lambda job_id: cluster.run("scancel", job_id),
+            programs=programs,
+            bad_settings='slurm_settings = {"partition": "nosuch"}',
+            refusal="invalid partition specified: nosuch",
+            shims=shims,
+        )
+    finally:
+        cluster.cancel_all()
+
+
 SYSTEMS = [
     pytest.param("local"),
     pytest.param("lsf"),
     pytest.param("htcondor", marks=pytest.mark.cluster),
+    pytest.param("slurm", marks=pytest.mark.cluster),
 ]
 
 
@@ -129,6 +159,8 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System]:
 def _made(request: pytest.FixtureRequest, folder: Path) -> contextlib.AbstractContextManager[System]:
     if request.param == "htcondor":
         return htcondor(folder, request.getfixturevalue("htcondor_pool"))
+    if request.param == "slurm":
+        return slurm(folder, request.getfixturevalue("slurm_cluster"))
     return {"local": local, "lsf": lsf}[request.param](folder)
 
 

@@ -128,7 +128,7 @@ def test_a_batch_system_nobody_knows_is_told_at_once(project: Project) -> None:
     project.write(own().replace('batch_system = "local"', 'batch_system = "pbs"'))
     ended = project.run()
     assert ended.rc == 1
-    assert "batch_system is 'pbs', which is none of: auto, lsf, htcondor, local, custom." in ended.text
+    assert "batch_system is 'pbs', which is none of: auto, lsf, htcondor, slurm, local, custom." in ended.text
     assert calls_of(ended.text) == []
 
 

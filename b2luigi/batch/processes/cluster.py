@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from luigi.task import flatten
 from luigi.task_register import load_task
 
-from b2luigi.batch.attempt import Attempt, look_again, look_at_folders_of, read_outcome
+from b2luigi.batch.attempt import Attempt, ClaimedError, look_again, look_at_folders_of, read_outcome
+from b2luigi.batch.command import PASSING
+from b2luigi.batch.inbox import Inbox
 from b2luigi.batch.interrupts import Terminated
-from b2luigi.batch.judge import Deliver, Evidence, Fail, Outputs, Verdict, judge, wants_reason
-from b2luigi.batch.model import JobSpec, JobStatus
-from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Marker, Outcome
+from b2luigi.batch.judge import Deliver, Fail, Outputs, Verdict, judge, wants_reason
+from b2luigi.batch.model import Cause, JobSpec, JobStatus
+from b2luigi.batch.outcome import DONE, FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.processes import telling
 from b2luigi.batch.processes.base import BatchProcess
-from b2luigi.batch.processes.preparation import Run, prepare
+from b2luigi.batch.processes.leftovers import collect_logs, set_outputs_aside
+from b2luigi.batch.processes.preparation import NOT_SUBMITTED, Run, options_of, prepare, spec_of
+from b2luigi.batch.processes.signs import Signs
 from b2luigi.batch.ticket import Queue, Ticket
-from b2luigi.core.settings import get_seconds
+from b2luigi.core.paths import get_task_file_dir
+from b2luigi.core.settings import get_seconds, get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-ANSWERS = 3
-"""So many answers about a job that was shot are asked for in a hurry; if all say that it lives, it does."""
 ROUNDS = 5
 """How many jobs of a task may find the same yielded requirements missing."""
+PUT_OFF = 5.0
+"""Seconds until what could not be done for now (a full disk, say) is tried again."""
+SURE = 30.0
+"""Seconds from the last search for a job of doubtful submission to the next submission."""
+GLANCE = 1.0
+"""Seconds between two looks at the record of a job that another run looks after."""
 _T = TypeVar("_T")
 
 
@@ -46,26 +55,30 @@ class ClusterProcess(BatchProcess):
     shared: Run
     ticket: Ticket | None = None
     attempt: Attempt | None = None
-    _ended_at: float | None = None
-    _outcome_at: float | None = None
-    _marker: Marker | None = None
-    _answers_at_end = 0
+    _signs: Signs
+    _inbox: Inbox
+    _earlier = False
+    """The attempt was made by another run, dead or alive."""
+    _retries = 0
+    _due: float | None = None
+    """When to begin (again); None while a job is under way."""
+    _glance_at = 0.0
     _noted = False
-    _told = ""
+    _told = _put_off_for = ""
     _grace = 0.0
 
     def connect(self, queue: Queue, shared: Run) -> None:
         """Says where the job goes; called once, before `run`."""
         self.queue, self.shared = queue, shared
+        self._signs, self._inbox = Signs(shared.clock), shared.runs.own
         self.timeout_time = None  # its time starts when it runs, not while it waits in a queue
 
     # -- hooks
 
     def start_job(self) -> None:
-        """Claims an attempt, writes the job script, hands the job in; returns at once."""
+        """Goes on with the job of an earlier run, or claims an attempt and hands a new job in; returns at once."""
         self._grace = get_seconds("result_grace", task=self.task)
-        self.attempt, spec = prepare(self.task, self.queue, self.shared, self._grace)
-        self.ticket = self.queue.submit(spec)
+        self._begin()
 
     def get_job_status(self) -> JobStatus:
         """What is known of the job by now; asks nobody."""
@@ -81,19 +94,106 @@ class ClusterProcess(BatchProcess):
         if self.timeout_time is not None and time.time() > self.timeout_time:
             self.story = telling.of_timeout(self.task, self.queue.name, ticket, self.worker_timeout or 0.0)
             logger.error("%s", self.story)
-        self._close("stopped")
+        if not ticket.others:
+            self._close("stopped")
+
+    def leave(self) -> bool:
+        """Leaves the job where it is, for a later run to go on with; False if there is none."""
+        ticket, self._done = self.ticket, True
+        if ticket is None:
+            return False
+        self._note_job_id(ticket)
+        is_there = ticket.job_id is not None or ticket.sent or bool(ticket.doubt)
+        if not is_there:
+            self._close(NOT_SUBMITTED)
+        return is_there
+
+    # -- the beginning
+
+    def _begin(self) -> None:
+        try:
+            number, found = Attempt.last(Path(get_task_file_dir(self.task)))
+            if found is not None and found.token not in self.shared.judged:
+                self._go_on_with(found)
+            else:
+                self._submit(number)
+        except ClaimedError:
+            self._put_off("another run is about to submit it", GLANCE)
+        except OSError as error:
+            if error.errno not in PASSING:
+                raise
+            self._put_off(f"no job can be submitted for now: {error}", PUT_OFF)
+
+    def _submit(self, after: int) -> None:
+        most = get_setting("failure_brake", task=self.task)
+        reason = self.shared.brake.holds(self.task.get_task_family(), most)
+        if reason:
+            self.fail(telling.of_brake(self.task, reason, most))
+            return
+        attempt, spec = prepare(self.task, self.queue, self.shared, self._grace, after)
+        self._follow(attempt, self.queue.submit(spec), self.shared.runs.own)
+        assert self.ticket is not None
+        self.ticket.about_to_send = self._note_mark
+
+    def _go_on_with(self, found: Attempt) -> None:
+        inbox = self.shared.runs.inbox_of(found)
+        ours = found.facts.get("inbox") == str(self.shared.runs.own.folder)
+        is_abandoned = ours or inbox.is_abandoned()
+        if is_abandoned is None and "job_id" not in found.facts:
+            self._put_off("another run is about to submit it", GLANCE)
+            return
+        self.queue = self.shared.queue_of(str(found.facts.get("batch_system")))
+        ticket = self.queue.attach(spec_of(self.task, found), found.facts)
+        ticket.others = not is_abandoned
+        self._earlier = True
+        self._follow(found, ticket, inbox)
+        if ticket.refused:
+            self._refused(ticket)
+        elif self.shared.fresh and not ticket.others:
+            self.queue.cancel([ticket])
+            self._start_anew(f"--fresh: {self.queue.name} job {ticket.job_id} of an earlier run is cancelled")
+        else:
+            self.shared.attached.append(self.task.task_id)
+
+    def _follow(self, attempt: Attempt, ticket: Ticket, inbox: Inbox) -> None:
+        self.attempt, self.ticket, self._inbox = attempt, ticket, inbox
+        self._signs, self._noted, self._due = Signs(self.shared.clock), False, None
+        self._told = self._put_off_for = ""
+        self.timeout_time = None
+
+    def _put_off(self, why: str, seconds: float) -> None:
+        if why != self._put_off_for:
+            logger.warning("%s waits: %s", self.task, why)
+        self._put_off_for, self._due = why, self.shared.clock() + seconds
+        self.attempt = self.ticket = None
+
+    def _start_anew(self, why: str) -> None:
+        """The job of an earlier run counts for nothing: one of ours takes its place."""
+        logger.warning("%s: %s; it is submitted anew.", self.task, why)
+        self._give_up("given up")
+        self._due = self.shared.clock()
+
+    def _give_up(self, end: str) -> None:
+        """Another attempt is to take the place of this one."""
+        self._set_aside()
+        if self.attempt is not None and not (self.ticket is not None and self.ticket.others):
+            self.attempt.void()
+        self._close(end)
+        self._earlier = False
+        self.attempt = self.ticket = None
 
     # -- the life of the job
 
     @property
     def token(self) -> str:
-        """Names the attempt; empty before it is claimed."""
+        """Names the attempt; empty while there is none."""
         return self.attempt.token if self.attempt is not None else ""
 
     @property
-    def is_ending(self) -> bool:
-        """There was a sign that the job ended, and no verdict yet."""
-        return not self._done and (self._ended_at is not None or self._outcome_at is not None)
+    def needs_looks(self) -> bool:
+        """To be looked at without news: there was a sign of the end, it is to begin, or another run may judge it."""
+        others = self.ticket is not None and self.ticket.others
+        return not self._done and (self._signs.is_ending or self._due is not None or others)
 
     @property
     def is_over(self) -> bool:
@@ -105,10 +205,10 @@ class ClusterProcess(BatchProcess):
 
         `marker`: what the job script left in the inbox, if it did.
         """
-        if self._done or self.ticket is None:
+        if self._done:
             return
         try:
-            self._weigh(self.ticket, marker)
+            self._look_at_job(marker)
         except _LaterError:
             return
         except Terminated:
@@ -126,21 +226,27 @@ class ClusterProcess(BatchProcess):
             super()._hook_failed(hook, error)
         else:
             self.fail(telling.of_error_before(self.task, self.queue.name, error))
-            self._close("not submitted")
+            self._close(NOT_SUBMITTED)
+
+    def _look_at_job(self, marker: Marker | None) -> None:
+        if self._due is not None:
+            if self.shared.clock() >= self._due:
+                self._begin()
+        elif self.ticket is not None and not self._judged_by_others(self.ticket):
+            self._weigh(self.ticket, marker)
 
     def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
         if ticket.refused:
             self._refused(ticket)
             return
         self._note_job_id(ticket)
-        ended = self._sees_end(ticket, marker)
+        ended = self._signs.see(ticket, marker)
         # Read after the batch system said its last word: what it tells is older than the outcome.
         outcome = read_outcome(ticket.spec.outcome)
         if outcome is None and ended:
             look_again(ticket.spec.folder)
             outcome = read_outcome(ticket.spec.outcome)
-        if outcome is not None and outcome.status != INTERRUPTED and self._outcome_at is None:
-            self._outcome_at = self.shared.clock()
+        self._signs.see_outcome(outcome)
         if wants_reason(marker):
             self._ask_about(ticket)
         self._tell_if_held(ticket)
@@ -148,14 +254,19 @@ class ClusterProcess(BatchProcess):
         if outcome is not None and outcome.task_id not in ("", self.task.task_id):
             self._ran_another(ticket, outcome)
         else:
-            self._obey(ticket, judge(self._evidence(ticket, marker, outcome), self._outputs()))
-        if self._done:
+            evidence = self._signs.evidence(ticket, marker, outcome, self._grace)
+            self._obey(ticket, judge(evidence, self._outputs()))
+        if self._done or self.ticket is not ticket:
             self._take_out(ticket, marker)
 
     def _obey(self, ticket: Ticket, verdict: Verdict) -> None:
         if isinstance(verdict, Deliver):
-            self._deliver(ticket, verdict.outcome)
-        elif isinstance(verdict, Fail):
+            death = self._death_in_disguise(verdict.outcome)
+            if death is None:
+                self._deliver(ticket, verdict.outcome)
+                return
+            verdict = death
+        if isinstance(verdict, Fail):
             self._died(ticket, verdict)
 
     def _outputs(self) -> Outputs:
@@ -173,7 +284,7 @@ class ClusterProcess(BatchProcess):
             try:
                 return question()
             except Exception as error:
-                if self._waited() < self._grace:
+                if self._signs.waited < self._grace:
                     raise _LaterError from error
                 raise
 
@@ -182,42 +293,26 @@ class ClusterProcess(BatchProcess):
     def _ask_about(self, ticket: Ticket) -> None:
         """Asks soon why a job was shot; one that is still there after a few answers was held, evicted or requeued."""
         alive = ticket.info is not None and not ticket.info.status.is_final
-        if ticket.answers - self._answers_at_end < ANSWERS:
+        if self._signs.may_ask(ticket):
             self.queue.hurry(ticket)
         elif alive and not ticket.absent:
-            self.shared.inbox.remove(self.token)  # its next run will leave another marker
-            self._ended_at = self._marker = None
-
-    def _sees_end(self, ticket: Ticket, marker: Marker | None) -> bool:
-        final = ticket.info is not None and ticket.info.status.is_final
-        ended = marker is not None or ticket.gone or final
-        if not ended:
-            self._ended_at = None  # gone for a while, and there again
-        elif self._ended_at is None or marker != self._marker:
-            self._ended_at, self._answers_at_end = self.shared.clock(), ticket.answers
-        self._marker = marker
-        return ended
+            self._inbox.remove(self.token)  # its next run will leave another marker
+            self._signs.forget_end()
 
     def _take_out(self, ticket: Ticket, marker: Marker | None) -> None:
         """Sees to it that a job that was judged does not run, or run again, whatever the batch system thinks of it."""
         final = ticket.info is not None and ticket.info.status.is_final and not ticket.info.lingers
         ended_well = marker is not None and marker.exit_code == 0
         if not final and not ended_well:
-            self.queue.cancel([ticket], soon=False)
+            # Its successor waits for it; nobody else does.
+            self.queue.cancel([ticket], soon=not self._done)
 
     def _start_clock(self, ticket: Ticket) -> None:
         running = ticket.info is not None and ticket.info.status is JobStatus.running
-        if not running or self._ended_at is not None or self._outcome_at is not None:
+        if not running or self._signs.is_ending:
             self.timeout_time = None
         elif self.timeout_time is None and self.worker_timeout:
             self.timeout_time = time.time() + self.worker_timeout
-
-    def _ended_for(self) -> float:
-        return self.shared.clock() - self._ended_at if self._ended_at is not None else 0.0
-
-    def _waited(self) -> float:
-        seen = [moment for moment in (self._ended_at, self._outcome_at) if moment is not None]
-        return self.shared.clock() - min(seen) if seen else 0.0
 
     def _tell_if_held(self, ticket: Ticket) -> None:
         held = ticket.info.native if ticket.info is not None and ticket.info.held else ""
@@ -225,39 +320,62 @@ class ClusterProcess(BatchProcess):
             logger.warning("%s job %s of %s waits for you: %s", self.queue.name, ticket.job_id, self.task, held)
         self._told = held
 
-    def _evidence(self, ticket: Ticket, marker: Marker | None, outcome: Outcome | None) -> Evidence:
-        return Evidence(
-            outcome=outcome,
-            marker=marker,
-            info=ticket.info,
-            gone=ticket.gone,
-            ended_for=self._ended_for(),
-            outcome_for=self.shared.clock() - self._outcome_at if self._outcome_at is not None else 0.0,
-            grace=self._grace,
-        )
+    def _note_mark(self) -> None:
+        """In an array a job is not known by its token: how to find it has to be on disk before it is submitted."""
+        if self.ticket is not None and self.attempt is not None and self.ticket.mark != self.token:
+            self.attempt.note(mark=self.ticket.mark)
 
     def _note_job_id(self, ticket: Ticket) -> None:
         if ticket.job_id is None or self._noted or self.attempt is None:
             return
         self._noted = True
-        logger.info("%s is %s job %s", self.task.task_id, self.queue.name, ticket.job_id)
+        again = " (of an earlier run)" if self._earlier else ""
+        logger.info("%s is %s job %s%s", self.task.task_id, self.queue.name, ticket.job_id, again)
         try:
-            self.attempt.note(job_id=ticket.job_id, submitted=time.time())
+            if self.attempt.facts.get("job_id") != ticket.job_id:
+                self.attempt.note(job_id=ticket.job_id, submitted=time.time())
         except OSError as error:
             logger.warning("The record of %s can not be written: %s", self.task.task_id, error)
+
+    # -- other runs
+
+    def _judged_by_others(self, ticket: Ticket) -> bool:
+        """True while another run that lives looks after the job; what that makes of it is told as it is."""
+        if not ticket.others or self.attempt is None or self.shared.clock() < self._glance_at:
+            return ticket.others
+        self._glance_at = self.shared.clock() + GLANCE
+        self.attempt.reload()
+        outcome = Outcome.from_record(self.attempt.facts.get("outcome"))
+        if "ended" not in self.attempt.facts:
+            ticket.others = not self._inbox.is_abandoned()
+        elif outcome is not None and self.attempt.facts.get("end") == outcome.status:
+            self._deliver(ticket, outcome)
+        else:
+            self._start_anew(f"another run has given its job up ({self.attempt.facts.get('end')})")
+        return True
+
+    @property
+    def _came_too_late(self) -> bool:
+        """The job is one of an earlier run, and was over before we came."""
+        return self._earlier and not self._signs.lived
 
     # -- verdicts
 
     def _deliver(self, ticket: Ticket, outcome: Outcome) -> None:
         problem = self._problem_of_requirements(outcome) if outcome.status == PENDING else ""
-        if outcome.status == FAILED:
+        if outcome.status == FAILED and self._came_too_late and not ticket.others:
+            self._start_anew(f"its job in an earlier run failed: {outcome.headline or outcome.explanation}")
+        elif outcome.status == FAILED:
             story = telling.of_exception(self.task, self.queue.name, ticket, outcome)
-            self.fail(story, explanation=outcome.explanation, missing=list(outcome.missing))
+            self._fail(story, outcome.headline, explanation=outcome.explanation, missing=list(outcome.missing))
+            self._close(FAILED, outcome)
         elif problem:
-            self.fail(telling.of_requirements(self.task, self.queue.name, ticket, outcome.node, problem))
+            self._fail(telling.of_requirements(self.task, self.queue.name, ticket, outcome.node, problem), problem)
+            self._close(FAILED, outcome)
         else:
+            self.shared.brake.release(self.task.get_task_family())
             self.finish(outcome.status, outcome.explanation, list(outcome.missing), list(outcome.new_requirements))
-        self._close(FAILED if problem else outcome.status, outcome)
+            self._close(outcome.status, outcome)
 
     def _problem_of_requirements(self, outcome: Outcome) -> str:
         key = (self.task.task_id, repr(outcome.new_requirements))
@@ -267,43 +385,104 @@ class ClusterProcess(BatchProcess):
         return _first_unloadable(outcome)
 
     def _ran_another(self, ticket: Ticket, outcome: Outcome) -> None:
-        self.fail(telling.of_another_task(self.task, self.queue.name, ticket, outcome))
+        self._fail(telling.of_another_task(self.task, self.queue.name, ticket, outcome), "it ran another task")
         self._close(FAILED, outcome)
 
-    def _died(self, ticket: Ticket, verdict: Fail) -> None:
-        self._collect_logs(ticket.spec)
-        self.fail(telling.of_death(self.task, self.queue.name, ticket, verdict), died=True)
-        self._close(verdict.cause.name)
-
     def _refused(self, ticket: Ticket) -> None:
+        if self._earlier:
+            self._start_anew("an earlier run was about to submit it, and there is no such job")
+        elif ticket.doubt:
+            why = f"{self.queue.name} was asked for its job again and again, and has none; it said: {ticket.doubt}"
+            self._give_up(NOT_SUBMITTED)
+            self._put_off(why, SURE)
+        else:
+            self._turned_down(ticket)
+
+    def _turned_down(self, ticket: Ticket) -> None:
         self.fail(telling.of_refusal(self.task, self.queue.name, ticket))
         self._close("refused")
 
+    def _died(self, ticket: Ticket, verdict: Fail) -> None:
+        collect_logs(ticket.spec)
+        if self._came_too_late:
+            self._start_anew(f"its job in an earlier run is over: {verdict.what}")
+        elif self._is_worth_another(ticket, verdict.cause):
+            self._try_again(ticket, verdict)
+        else:
+            story = telling.of_death(self.task, self.queue.name, ticket, verdict)
+            self._fail(story, verdict.what, died=True)
+            self._close(verdict.cause.name)
+
+    def _is_worth_another(self, ticket: Ticket, cause: Cause) -> bool:
+        if self._retries >= int(get_setting("job_retries", task=self.task)):
+            return False
+        if cause in (Cause.memory, Cause.time):  # the same again would end the same way
+            options = options_of(self.task, self.queue, self.shared.tries[self.task.task_id] + 1)
+            return dict(options) != dict(ticket.spec.options)
+        return cause is Cause.infrastructure
+
+    def _try_again(self, ticket: Ticket, verdict: Fail) -> None:
+        self._retries += 1
+        logger.warning(
+            "%s: %s job %s is over: %s. It is submitted again (%d of %d times).",
+            *(self.task, self.queue.name, ticket.job_id, verdict.what),
+            *(self._retries, int(get_setting("job_retries", task=self.task))),
+        )
+        self._give_up(verdict.cause.name)
+        self._due = self.shared.clock()
+        self._begin()
+
+    def _death_in_disguise(self, outcome: Outcome) -> Fail | None:
+        """What a node tells as an exception, though it is not the task's fault."""
+        if outcome.status != FAILED:
+            return None
+        if outcome.missing and all(dependency.complete() for dependency in self.task.deps()):
+            return telling.inputs_unseen(outcome)
+        again = outcome.headline.startswith("MemoryError") and self.ticket is not None
+        if again and self.ticket is not None and self._is_worth_another(self.ticket, Cause.memory):
+            return telling.out_of_memory(outcome)
+        return None
+
+    def _fail(
+        self,
+        story: str,
+        reason: str,
+        *,
+        explanation: object = None,
+        missing: list[str] | None = None,
+        died: bool = False,
+    ) -> None:
+        self.shared.brake.press(self.task.get_task_family(), reason)
+        self.fail(story + telling.aside(self._set_aside()), explanation=explanation, missing=missing, died=died)
+
     # -- what is left behind
+
+    def _set_aside(self) -> list[str]:
+        others = self.ticket is not None and self.ticket.others
+        return set_outputs_aside(self.task, self.attempt) if self.attempt is not None and not others else []
 
     def _close(self, end: str, outcome: Outcome | None = None) -> None:
         if self.attempt is None:
             return
-        self.shared.inbox.remove(self.token)
-        with contextlib.suppress(OSError):
-            self.attempt.note(ended=time.time(), end=end, outcome=vars(outcome) if outcome is not None else None)
-            self.attempt.drop_predecessors()
+        others = self.ticket is not None and self.ticket.others
+        self.shared.judged.add(self.token)
+        if not others:
+            self._inbox.remove(self.token)
+            with contextlib.suppress(OSError):
+                self.attempt.note(ended=time.time(), end=end, outcome=vars(outcome) if outcome is not None else None)
+                self.attempt.drop_predecessors()
         if self.ticket is not None:
             self.queue.release(self.ticket)
-            self._clean_up(self.ticket.spec, end)
+            if not others:
+                _clean_up(self.ticket.spec, end)
 
-    def _clean_up(self, spec: JobSpec, end: str) -> None:
-        self._collect_logs(spec)
-        with contextlib.suppress(OSError):
-            spec.outcome.unlink(missing_ok=True)
-            if end == DONE:
-                spec.report.unlink(missing_ok=True)
 
-    def _collect_logs(self, spec: JobSpec) -> None:
-        """Logs that came home with the other files of a job."""
-        for name in ("stdout", "stderr"):
-            with contextlib.suppress(OSError):
-                os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
+def _clean_up(spec: JobSpec, end: str) -> None:
+    collect_logs(spec)
+    with contextlib.suppress(OSError):
+        spec.outcome.unlink(missing_ok=True)
+        if end == DONE:
+            spec.report.unlink(missing_ok=True)
 
 
 def _first_unloadable(outcome: Outcome) -> str:

@@ -14,44 +14,64 @@ from typing import Any
 
 import luigi
 
-from b2luigi.batch.attempt import Attempt, Inbox
+from b2luigi.batch.attempt import Attempt
+from b2luigi.batch.brake import Brake
 from b2luigi.batch.model import JobSpec
+from b2luigi.batch.processes.leftovers import outputs_there, put_logs_aside
+from b2luigi.batch.runs import Runs
 from b2luigi.batch.ticket import Queue
-from b2luigi.core.executable import create_executable_wrapper, inputs_of
+from b2luigi.core.executable import SCRIPT_NAME, create_executable_wrapper, inputs_of
 from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
 from b2luigi.core.settings import get_merged_setting, get_setting
+
+NOT_SUBMITTED = "not submitted"
+"""How an attempt ended that never became a job."""
 
 
 @dataclass(frozen=True)
 class Run:
     """What the jobs of one run share."""
 
-    inbox: Inbox
+    runs: Runs
     worker: Mapping[str, Any]
     """The values of luigi's section [worker] that matter on the node."""
+    queue_of: Callable[[str], Queue]
+    """The queue of a batch system, by its name: that of an earlier run may be another one."""
+    fresh: bool = False
+    """Jobs of earlier runs are cancelled instead of being attached to."""
     clock: Callable[[], float] = time.monotonic
+    attached: list[str] = field(default_factory=list)
+    """Tasks whose job is one of an earlier run, by task id."""
+    judged: set[str] = field(default_factory=set)
+    """Attempts that are over, by token, even if a full disk kept that from being noted."""
+    brake: Brake = field(default_factory=Brake)
     rounds: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often a task yielded the very same requirements, by task id and these."""
+    tries: Counter[str] = field(default_factory=Counter)
+    """How often this run has submitted a task, by task id."""
 
 
-def prepare(task: luigi.Task, queue: Queue, run: Run, grace: float) -> tuple[Attempt, JobSpec]:
+def prepare(task: luigi.Task, queue: Queue, run: Run, grace: float, after: int) -> tuple[Attempt, JobSpec]:
     """Does all that comes before a submission. The claim is on disk when this returns.
 
     `grace`: seconds for which the node waits for inputs that its file system still hides.
+    `after`: number of the last attempt of the task, which was found to be over.
 
-    Raises ValueError, naming the setting, for a value that can not work, and OSError for a file that can not be
-    written: then nothing may be submitted.
+    Raises ValueError, naming the setting, for a value that can not work; OSError for a file that can not be
+    written, and ClaimedError where another run was faster: then nothing may be submitted.
     """
+    number = run.tries[task.task_id] + 1
+    options = options_of(task, queue, number)
     setting = _settings_of(task)
-    options = queue.options(setting)
     carried = queue.carries_files and bool(options.get("transfer_files"))
     inputs = inputs_of(task) if carried else ()
     folder, log_folder = Path(get_task_file_dir(task)), Path(get_log_file_dir(task))
     log_folder.mkdir(parents=True, exist_ok=True)
-    inbox = run.inbox.open()
-    worker = {**run.worker, "result_grace": grace}
+    inbox = run.runs.own.open()
+    worker = {**run.worker, "result_grace": grace, "job_attempt": number}
     script = Path(create_executable_wrapper(task, inbox=inbox, carried=carried, worker=worker))
-    attempt = Attempt.claim(folder, _facts(task, queue, script, inbox))
+    run.runs.own.enter(folder)
+    attempt = Attempt.claim(folder, _facts(task, queue, script, inbox), after)
     spec = JobSpec(
         token=attempt.token,
         name=f"{_job_name(setting, task)}-{attempt.token}",
@@ -64,12 +84,34 @@ def prepare(task: luigi.Task, queue: Queue, run: Run, grace: float) -> tuple[Att
     )
     try:
         queue.check(spec)
-    except ValueError:
-        attempt.note(ended=time.time(), end="not submitted")
+        put_logs_aside(attempt, log_folder)
+    except (ValueError, OSError):
+        attempt.note(ended=time.time(), end=NOT_SUBMITTED)
         raise
-    for name in ("stdout", "stderr"):  # or else the last words of an earlier attempt would be told as this one's
-        (log_folder / name).unlink(missing_ok=True)
+    run.tries[task.task_id] = number
     return attempt, spec
+
+
+def options_of(task: luigi.Task, queue: Queue, number: int) -> Mapping[str, Any]:
+    """What the batch system is asked for at a certain try; `self.job_attempt` tells a task which one it is.
+
+    Raises ValueError, naming the setting, for a value that can not work.
+    """
+    vars(task)["job_attempt"] = number
+    return queue.options(_settings_of(task))
+
+
+def spec_of(task: luigi.Task, attempt: Attempt) -> JobSpec:
+    """The job of an attempt that an earlier run, or another one, has made."""
+    folder = attempt.path.parent
+    return JobSpec(
+        token=attempt.token,
+        name=str(attempt.facts.get("name") or attempt.token),
+        script=folder / SCRIPT_NAME,
+        folder=folder,
+        log_folder=Path(get_log_file_dir(task)),
+        inbox=Path(str(attempt.facts.get("inbox"))),
+    )
 
 
 def _facts(task: luigi.Task, queue: Queue, script: Path, inbox: Path) -> dict[str, Any]:
@@ -78,6 +120,7 @@ def _facts(task: luigi.Task, queue: Queue, script: Path, inbox: Path) -> dict[st
         "class": f"{type(task).__module__}.{type(task).__qualname__}",
         "batch_system": queue.name,
         "submit_host": platform.node(),
+        "outputs": outputs_there(task),
         "inbox": str(inbox),
         "script": hashlib.sha256(script.read_bytes()).hexdigest(),
         "python": platform.python_version(),

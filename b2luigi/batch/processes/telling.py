@@ -7,7 +7,7 @@ import shlex
 import luigi
 
 from b2luigi.batch.failure import Failure, headline, last_lines, tail, tell, users_frames
-from b2luigi.batch.judge import Fail
+from b2luigi.batch.judge import ADVICE, Fail
 from b2luigi.batch.model import Cause, JobSpec
 from b2luigi.batch.outcome import Outcome
 from b2luigi.batch.ticket import Ticket
@@ -73,6 +73,30 @@ def of_another_task(task: luigi.Task, system: str, ticket: Ticket, outcome: Outc
     what = f"its job ran another task, {outcome.task_id}"
     advice = "Each task needs a folder of its own: look at get_task_file_dir, and at hash functions of parameters."
     return _story(task, system, ticket, what=what, advice=advice, node=outcome.node)
+
+
+def of_brake(task: luigi.Task, reason: str, most: int) -> str:
+    """Too many tasks of its kind have failed already."""
+    return (
+        f"Task {task} was not submitted: the first {most} jobs of {task.get_task_family()} all failed, "
+        f"and for the same reason: {reason}. Correct it and run the script again (setting failure_brake)."
+    )
+
+
+def inputs_unseen(outcome: Outcome) -> Fail:
+    """The node did not see what is there: not the fault of the task."""
+    what = "its node did not see inputs that are complete here: " + ", ".join(outcome.missing)
+    return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
+
+
+def out_of_memory(outcome: Outcome) -> Fail:
+    """Python itself noticed that there was no more memory."""
+    return Fail(Cause.memory, outcome.headline, ADVICE[Cause.memory])
+
+
+def aside(files: list[str]) -> str:
+    """Where outputs are now that may be cut short."""
+    return f"\n  outputs of this attempt, set aside: {', '.join(files)}" if files else ""
 
 
 def _story(

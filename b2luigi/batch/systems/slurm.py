@@ -90,7 +90,6 @@ NOT_LAUNCHED = 53
 
 LATER = (
     "Unable to contact slurm controller",
-    "temporarily unable",
     "Resource temporarily unavailable",
     "Job submit limit",
     "job submit limit",
@@ -98,6 +97,7 @@ LATER = (
     "SubmitJobPerUserLimit",
     "in standby mode",
 )
+FULL = "temporarily unable to accept job"
 TOO_LARGE = "Invalid job array specification"
 UNSURE = (
     "Socket timed out",
@@ -218,6 +218,8 @@ def _call(job: JobSpec) -> str:
 
 def _not_accepted(answer: Answer) -> Submitted:
     text = answer.words
+    if FULL in answer.stderr:  # with that sbatch waits, and tries again for minutes
+        return TryLater(answer.stderr.strip())
     if answer.timed_out is not None or answer.rc <= 0 or any(word in text for word in UNSURE):
         return Unsure(text)
     if any(word in text for word in LATER):
@@ -228,15 +230,17 @@ def _not_accepted(answer: Answer) -> Submitted:
 def _rows(answer: Answer, fields: int) -> list[list[str]]:
     """The rows of a listing. Comments of the user's other jobs may hold line breaks: such lines are no rows."""
     *lines, cut = answer.stdout.split("\n")
-    rows = [line.removesuffix("|").split("|", fields - 1) for line in lines if re.match(r"[0-9]+(_[0-9]+)?\|", line)]
-    whole = all(len(row) == fields for row in rows) and (rows or not lines)
-    if answer.rc != 0 or answer.timed_out is not None or cut or not whole:
+    split = (line.removesuffix("|").split("|", fields - 1) for line in lines)
+    rows = [row for row in split if len(row) == fields and re.fullmatch(r"[0-9]+(_[0-9]+)?", row[0])]
+    # An array that waits as a whole is a row of sacct, too: `7_[0-9]`, which tells nothing of its elements.
+    none_at_all = not rows and any("|" not in line for line in lines)
+    if answer.rc != 0 or answer.timed_out is not None or cut or none_at_all:
         raise AnswerError(answer.words)
     return rows
 
 
 def _info(job_id: str, state: str, exit_code: str, node: str, comment: str, reason: str) -> JobInfo:
-    base, _, index = job_id.partition("_")
+    index = job_id.partition("_")[2]
     info = _past(job_id, state, exit_code, node)
     return JobInfo(
         status=info.status,

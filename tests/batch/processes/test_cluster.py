@@ -15,11 +15,12 @@ import pytest
 from luigi.event import Event
 
 import b2luigi
-from b2luigi.batch.attempt import Inbox
 from b2luigi.batch.model import Cause, JobInfo, JobSpec, JobStatus
 from b2luigi.batch.outcome import Marker, Outcome
-from b2luigi.batch.processes.cluster import ANSWERS, ClusterProcess
+from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.preparation import Run
+from b2luigi.batch.processes.signs import ANSWERS
+from b2luigi.batch.runs import Runs
 from b2luigi.batch.ticket import Ticket
 from b2luigi.core.settings import with_new_settings
 
@@ -44,6 +45,7 @@ class HandQueue:
         self.cancelled: list[Ticket] = []
         self.released: list[Ticket] = []
         self.hurried = 0
+        self.attached: list[dict[str, Any]] = []
         self.problem = ""
 
     def options(self, setting: Any) -> Mapping[str, Any]:
@@ -56,6 +58,13 @@ class HandQueue:
     def submit(self, spec: JobSpec) -> Ticket:
         self.tickets.append(Ticket(spec))
         return self.tickets[-1]
+
+    def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
+        self.attached.append(dict(facts))
+        return Ticket(spec, job_id=facts.get("job_id"))
+
+    def leave(self, patience: float) -> None:
+        pass
 
     def step(self) -> list[Ticket]:
         return []
@@ -80,10 +89,11 @@ class Job:
         self.results: list[tuple[Any, ...]] = []
         self.now = 100.0
         self.queue = HandQueue()
-        self.inbox = Inbox(folder / "inbox")
+        self.runs = Runs(folder / "task_file_dir", clock=lambda: self.now)
         self.output = folder / "result_dir" / "n=1" / "out.txt"
         self.process = ClusterProcess(Work(), None, self, 0)
-        self.process.connect(self.queue, Run(self.inbox, {}, clock=lambda: self.now))
+        self.shared = Run(self.runs, {}, lambda name: self.queue, clock=lambda: self.now)
+        self.process.connect(self.queue, self.shared)
 
     def put(self, obj: Any) -> None:
         """luigi's queue."""
@@ -188,7 +198,7 @@ def test_a_promised_outcome_is_waited_for(job: Job) -> None:
     """The marker came first: on a shared file system the outcome may be seconds late."""
     ticket = job.start()
     job.process.look(Marker(0, True))
-    assert (job.status, job.process.is_ending) == (None, True)
+    assert (job.status, job.process.needs_looks) == (None, True)
     job.now += 59
     job.process.look(Marker(0, True))
     assert job.status is None
@@ -206,7 +216,7 @@ def test_a_job_shot_by_a_signal_is_asked_about_in_a_hurry_but_not_for_ever(job: 
         ticket.answers += 1
     assert (job.status, job.queue.hurried) == (None, ANSWERS)
     job.process.look(Marker(143, False))
-    assert (job.queue.hurried, job.process.is_ending) == (ANSWERS, False)
+    assert (job.queue.hurried, job.process.needs_looks) == (ANSWERS, False)
     job.now += 3600
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
     job.process.look(Marker(0, True))
@@ -232,7 +242,7 @@ def test_an_outcome_without_a_marker_is_believed_after_a_while(job: Job) -> None
     ticket.info = JobInfo(JobStatus.running, "UNKWN")
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
     job.process.look()
-    assert (job.status, job.process.is_ending) == (None, True)
+    assert (job.status, job.process.needs_looks) == (None, True)
     job.now += 61
     job.process.look()
     assert job.status == "DONE"
@@ -254,7 +264,7 @@ def test_a_file_system_that_hiccups_does_not_fail_a_task_that_is_done(job: Job) 
     try:
         job.process.look(Marker(0, True))
         job.process.look(Marker(0, True))
-        assert (job.status, job.process.is_ending) == (None, True)
+        assert (job.status, job.process.needs_looks) == (None, True)
         job.process.look(Marker(0, True))
     finally:
         del job.process.task.output
@@ -348,7 +358,7 @@ def test_a_done_whose_outputs_are_nowhere_is_a_failure(job: Job) -> None:
     job.output.unlink()
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
     job.process.look(Marker(0, True))
-    assert (job.status, job.process.is_ending) == (None, True)
+    assert (job.status, job.process.needs_looks) == (None, True)
     job.now += 61
     job.process.look(Marker(0, True))
     assert job.status == "FAILED"
@@ -402,6 +412,7 @@ def test_handlers_of_a_died_process_hear_of_a_died_job(job: Job) -> None:
     def hear(task: luigi.Task, message: str) -> None:
         heard.append((task, message))
 
+    b2luigi.set_setting("job_retries", 0)
     ticket = job.start()
     ticket.info = JobInfo(JobStatus.aborted, "node gone", cause=Cause.infrastructure)
     job.process.look()

@@ -1,0 +1,71 @@
+"""The runs that keep their jobs in one place: this one, earlier ones that were shot, others that are under way."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from b2luigi.batch.attempt import Attempt
+from b2luigi.batch.inbox import Inbox, inboxes_below
+
+
+class Runs:
+    """The inboxes below one task file folder. `base`: that folder; `clock` gives seconds."""
+
+    def __init__(self, base: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._base, self._clock = base, clock
+        self.own = Inbox.new(base)
+        self._watched: dict[Path, Inbox] = {}
+
+    @functools.cached_property
+    def others(self) -> dict[Path, Inbox]:
+        """The inboxes that were there when this run first looked."""
+        found = (folder for folder in inboxes_below(self._base) if folder != self.own.folder)
+        return {folder: Inbox(folder, self._clock) for folder in found}
+
+    def unfinished(self, folder: Callable[[], Path]) -> bool:
+        """Whether another run has an attempt in a task file folder that nobody has judged yet.
+
+        `folder`: called only where there are other runs.
+        """
+        inboxes = self.others.values()
+        if not inboxes:
+            return False
+        path = folder()
+        return any(path in inbox.claims() for inbox in inboxes) and _unfinished(path) is not None
+
+    def inbox_of(self, attempt: Attempt) -> Inbox:
+        """Where the job of an attempt leaves its marker; looked at from now on."""
+        folder = Path(str(attempt.facts.get("inbox") or self.own.folder))
+        if folder == self.own.folder:
+            return self.own
+        inbox = self.others.get(folder) or Inbox(folder, self._clock)
+        return self._watched.setdefault(folder, inbox)
+
+    def markers(self) -> Iterator[tuple[str, Inbox]]:
+        """The attempts that ended, by token, and where their markers lie."""
+        for inbox in (self.own, *self._watched.values()):
+            for token in inbox.tokens():
+                yield token, inbox
+
+    def close(self, left: bool) -> None:
+        """Removes what is no longer needed: the inbox of this run, and of dead ones of which all was judged.
+
+        `left`: jobs of this run are left in the batch system, for a later run to look after.
+        """
+        if not left:
+            self.own.close()
+        for inbox in self.others.values():
+            if inbox.is_abandoned() and not _has_open_claims(inbox):
+                inbox.discard()
+
+
+def _has_open_claims(inbox: Inbox) -> bool:
+    attempts = map(_unfinished, inbox.claims())
+    return any(attempt is not None and attempt.facts.get("inbox") == str(inbox.folder) for attempt in attempts)
+
+
+def _unfinished(folder: Path) -> Attempt | None:
+    return Attempt.last(folder)[1]

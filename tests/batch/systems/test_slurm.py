@@ -1,0 +1,192 @@
+"""The language of Slurm: what it says, and how it reads what its recorded answers do not show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from b2luigi.batch.model import (
+    Accepted,
+    Answer,
+    Cause,
+    Command,
+    JobInfo,
+    JobStatus,
+    Refused,
+    Submitted,
+    TryLater,
+    Unsure,
+)
+from b2luigi.batch.systems.slurm import Slurm
+from tests.batch.systems.recorded import a_job, recorded
+
+
+def settings(**values: Any) -> Callable[[str], Any]:
+    return lambda key: {"job_name": "", "slurm_settings": {}, **values}[key]
+
+
+def submit(jobs: int = 1, **values: Any) -> Command:
+    options = Slurm().options(settings(**values))
+    return Slurm().submit([a_job(f"a{n}", options, folder=f"/t/my 'task' {n}") for n in range(jobs)])
+
+
+def result(stderr: str, rc: int = 1, jobs: int = 1) -> Submitted:
+    return Slurm().parse_submit(Answer(rc, "", stderr), [a_job()] * jobs)[0]
+
+
+def row(state: str, exit_code: str = "0", reason: str = "None", job_id: str = "7") -> JobInfo:
+    (info,) = Slurm().parse_query(Answer(0, f"{job_id}|{state}|{exit_code}|n1|abc|{reason}|\n", "")).values()
+    return info
+
+
+# -- what it says
+
+
+def test_a_job_is_submitted_by_its_script() -> None:
+    """The job script with its token, whatever signs its path has; the comment makes it found again."""
+    command = submit()
+    assert command.argv[:4] == ("sbatch", "--parsable", "--job-name=job-a0", "--comment=a0")
+    assert command.stdin == (
+        "#!/bin/sh\nexec '/t/my '\"'\"'task'\"'\"' 0/executable_wrapper.sh' a0"
+        " > '/t/my '\"'\"'task'\"'\"' 0/batch.log' 2>&1\n"
+    )
+
+
+def test_equal_jobs_are_an_array() -> None:
+    """Each element finds its own script by its index."""
+    command = submit(jobs=3)
+    assert "--array=0-2" in command.argv
+    lines = command.stdin.splitlines()
+    assert lines[1] == 'case "$SLURM_ARRAY_TASK_ID" in'
+    assert [line.split()[0] for line in lines[2:5]] == ["0)", "1)", "2)"]
+    assert all(f" a{n} > " in line for n, line in enumerate(lines[2:5]))
+
+
+def test_options_are_sbatchs_own() -> None:
+    """Long and short names, with and without leading dashes; None and False leave an option out."""
+    given = {"partition": "long", "--mem": "4G", "-n": 2, "exclusive": True, "qos": None, "requeue": False, "H": True}
+    argv = submit(slurm_settings=given).argv
+    assert argv[5:] == ("--partition=long", "--mem=4G", "-n2", "--exclusive", "-H")
+
+
+@pytest.mark.parametrize("key", ["array", "--comment", "output", "-o", "e", "wait", "W", "wrap", "parsable"])
+def test_options_that_b2luigi_needs_are_refused(key: str) -> None:
+    """They would break the reading of the job; the message names the option."""
+    with pytest.raises(ValueError, match=f"slurm_settings has the option '{key}', which b2luigi sets itself"):
+        submit(slurm_settings={key: "x"})
+
+
+@pytest.mark.parametrize("key", ["a b", "", "mem;rm", "x\ny"])
+def test_a_key_that_is_no_option_is_refused(key: str) -> None:
+    """Before anything is submitted, with the key."""
+    with pytest.raises(ValueError, match="no option of sbatch"):
+        submit(slurm_settings={key: "x"})
+
+
+def test_the_users_own_variables_change_nothing() -> None:
+    """SQUEUE_FORMAT and its kin would change what the answers look like, SBATCH_WAIT how long they take."""
+    taken_away = {name for name, value in Slurm().query(["1"]).env.items() if value is None}
+    assert {"SQUEUE_FORMAT", "SQUEUE_STATES", "SBATCH_WAIT", "SBATCH_ARRAY_INX", "SCANCEL_INTERACTIVE"} <= taken_away
+
+
+def test_elements_are_cancelled_together() -> None:
+    """One word for all elements of an array; ten times as fast as one by one."""
+    argv = Slurm().cancel(["7_3", "9", "7_5", "8_1"]).argv
+    assert argv == ("scancel", "7_[3,5]", "9", "8_[1]")
+
+
+# -- how it reads submissions
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Unable to contact slurm controller (connect failure)", TryLater),
+        ("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)", TryLater),
+        ("Resource temporarily unavailable", TryLater),
+        ("Socket timed out on send/recv operation", Unsure),
+        ("Zero Bytes were transmitted or received", Unsure),
+        ("Invalid account or account/partition combination specified", Refused),
+        ("Requested node configuration is not available", Refused),
+    ],
+)
+def test_what_is_wrong_is_in_the_words(words: str, kind: type[Submitted]) -> None:
+    """Some of it passes, some of it leaves doubts, the rest is for the user to correct."""
+    assert isinstance(result(f"sbatch: error: Batch job submission failed: {words}"), kind)
+
+
+def test_an_array_that_is_too_large_for_the_site_is_sent_again_in_parts() -> None:
+    """A single job that is refused with the same words would be refused for ever."""
+    words = recorded("slurm", "submit-array-too-large").stderr
+    assert isinstance(result(words, jobs=40), TryLater)
+    assert isinstance(result(words), Refused)
+
+
+def test_the_name_of_a_cluster_may_follow_the_id() -> None:
+    """On a federation; and plugins of a site may say something before."""
+    answer = Answer(0, "Welcome to our site\n17;north\n", "")
+    assert Slurm().parse_submit(answer, [a_job()]) == [Accepted("17")]
+    assert Slurm().parse_submit(answer, [a_job()] * 2) == [Accepted("17_0"), Accepted("17_1")]
+
+
+# -- how it reads states
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "cause"),
+    [
+        ("OUT_OF_MEMORY", JobStatus.aborted, Cause.memory),
+        ("DEADLINE", JobStatus.aborted, Cause.time),
+        ("PREEMPTED", JobStatus.aborted, Cause.infrastructure),
+        ("BOOT_FAIL", JobStatus.aborted, Cause.infrastructure),
+        ("COMPLETING", JobStatus.running, None),
+        ("CONFIGURING", JobStatus.idle, None),
+        ("SPECIAL_EXIT", JobStatus.idle, None),
+        ("REVOKED", JobStatus.running, None),
+    ],
+)
+def test_states_that_could_not_be_recorded(state: str, status: JobStatus, cause: Cause | None) -> None:
+    """From the manual page of squeue; what is not known to be an end is none."""
+    info = row(state)
+    assert (info.status, info.cause) == (status, cause)
+
+
+@pytest.mark.parametrize(
+    ("reason", "held"),
+    [
+        ("JobHeldAdmin", True),
+        ("launch failed requeued held", True),
+        ("BadConstraints", True),
+        ("InvalidQOS", True),
+        ("AccountNotAllowed", True),
+        ("QOSMaxCpuPerJobLimit", True),
+        ("QOSMaxJobsPerUserLimit", False),
+        ("Priority", False),
+        ("Resources", False),
+        ("None", False),
+    ],
+)
+def test_a_job_that_waits_for_ever_is_told(reason: str, held: bool) -> None:
+    """Reasons that only a person can remove; a running job waits for nobody, whatever its reason says."""
+    assert row("PENDING", reason=reason).held is held
+    assert not row("RUNNING", reason=reason).held
+
+
+def test_other_jobs_of_the_user_do_not_get_in_the_way() -> None:
+    """Comments of their own may hold anything, even line breaks and bars."""
+    text = "3|RUNNING|0|n1|my | comment|None|\n4|RUNNING|0|n1|two\nlines|None|\n7|COMPLETED|0|n1|abc|None|\n"
+    known = Slurm().parse_query(Answer(0, text, ""))
+    assert known["7"] == JobInfo(JobStatus.successful, "COMPLETED", 0, token="abc", node="n1")
+    assert "4" not in known
+
+
+def test_an_array_that_waits_as_a_whole_is_no_job_of_ours() -> None:
+    """sacct tells it in one row; of its elements nothing is known then."""
+    assert Slurm().parse_history(Answer(0, "7_[0-9]|PENDING|0:0|None assigned\n", "")) == {}
+
+
+def test_newer_squeues_may_tell_exit_codes_like_sacct() -> None:
+    """3:0 and 0:9 as well as 768 and 9; anything else is no exit code."""
+    assert [row("FAILED", code).exit_code for code in ("768", "9", "3:0", "0:9", "N/A")] == [3, 137, 3, 137, None]

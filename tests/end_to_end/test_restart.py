@@ -1,0 +1,206 @@
+"""The scheduling process is killed, at any moment, and started again: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.end_to_end.conftest import System
+from tests.end_to_end.project import Project, end_of, until
+
+PARTS = """
+    class Part(b2luigi.Task):
+        n = b2luigi.IntParameter()
+
+        def output(self):
+            yield self.add_to_output("part.txt")
+
+        def run(self):
+            with open(self.get_output_file_name("part.txt"), "w") as f:
+                f.write("half of ")
+                f.flush()
+                with open("ran.log", "a") as log:
+                    log.write(f"{{self.n}}\\n")
+                {work}
+                f.write("the whole")
+
+    class Whole(b2luigi.Task):
+        def requires(self):
+            return [Part(n=n) for n in range({parts})]
+
+        def output(self):
+            yield self.add_to_output("whole.txt")
+
+        def run(self):
+            parts = [open(name).read() for name in self.get_all_input_file_names()]
+            with open(self.get_output_file_name("whole.txt"), "w") as f:
+                f.write("|".join(parts))
+
+    if __name__ == "__main__":
+        {before}
+        b2luigi.process(Whole(), batch=True)
+"""
+LOCAL_SLOTS = 3
+
+
+def parts(number: int, work: str = "time.sleep(6)", before: str = "pass") -> str:
+    return PARTS.format(parts=number, work=work, before=f"b2luigi.set_setting('local_slots', {LOCAL_SLOTS}); {before}")
+
+
+def ran(project: Project) -> list[str]:
+    path = project.folder / "ran.log"
+    return sorted(path.read_text().split()) if path.exists() else []
+
+
+def is_whole(project: Project, number: int) -> bool:
+    return project.read("whole.txt") == "|".join(["half of the whole"] * number)
+
+
+def test_a_restarted_script_goes_on_with_the_jobs_of_the_last_run(system: System, project: Project) -> None:
+    """kill -9 while jobs run, and some wait: they are attached to, and half-written outputs count for nothing."""
+    project.write(parts(5))
+    first = project.start()
+    until(lambda: len(ran(project)) >= LOCAL_SLOTS, "jobs run")
+    first.kill()
+    end_of(first)
+    ended = project.run()
+    assert "* 6 ran successfully:" in ended.text, ended.text
+    assert "jobs of an earlier run, which go on." in ended.text
+    assert ran(project) == ["0", "1", "2", "3", "4"]
+    assert is_whole(project, 5)
+    assert project.inboxes() == []
+    assert system.live_jobs() == []
+    if system.shims is not None:
+        assert len(system.calls("submit")) == 2
+
+
+def test_jobs_that_ended_while_nobody_watched_are_judged(system: System, project: Project) -> None:
+    """Those that are done are done; those that failed are told and submitted anew, for the user runs them again."""
+    project.write(parts(3, work='time.sleep(3); self.n == 1 and not os.path.exists("again") and 1 / 0'))
+    first = project.start()
+    until(lambda: len(ran(project)) == 3, "jobs run")
+    first.kill()
+    end_of(first)
+    time.sleep(5)
+    (project.folder / "again").touch()
+    ended = project.run()
+    assert "* 4 ran successfully:" in ended.text, ended.text
+    assert "Part(n=1): its job in an earlier run failed: ZeroDivisionError" in ended.text
+    assert ran(project) == ["0", "1", "1", "2"]
+    assert is_whole(project, 3)
+
+
+def test_a_run_that_was_killed_between_acceptance_and_record_doubles_nothing(
+    cluster: System, cluster_project: Project
+) -> None:
+    """The batch system has the jobs, nobody noted their ids: they are found by what was noted before."""
+    assert cluster.shims is not None
+    cluster.shims.lose_reply(cluster.program("submit"))
+    cluster_project.write(parts(3, work="time.sleep(8)"))
+    first = cluster_project.start()
+    until(lambda: len(ran(cluster_project)) == 3, "jobs run")
+    first.kill()
+    end_of(first)
+    assert not any("job_id" in record for record in cluster_project.records())
+    ended = cluster_project.run()
+    assert "* 4 ran successfully:" in ended.text, ended.text
+    assert ran(cluster_project) == ["0", "1", "2"]
+    assert len(cluster.calls("submit")) == 2
+
+
+def test_two_runs_of_one_graph_share_their_jobs(system: System, project: Project) -> None:
+    """The second submits nothing that the first has submitted, and both see everything done."""
+    project.write(parts(3))
+    first = project.start()
+    until(lambda: len(ran(project)) == 3, "jobs run")
+    second = project.run()
+    assert "* 4 ran successfully:" in second.text, second.text
+    assert "progress looks :)" in end_of(first).text
+    assert ran(project) == ["0", "1", "2"]
+    assert is_whole(project, 3)
+
+
+def test_a_second_run_that_is_stopped_leaves_the_jobs_of_the_first(system: System, project: Project) -> None:
+    """Ctrl-C of one of two runs: the jobs belong to the other one, which goes on."""
+    project.write(parts(3, work="time.sleep(8)"))
+    first = project.start()
+    until(lambda: len(ran(project)) == 3, "jobs run")
+    second = project.start()
+    time.sleep(2)
+    second.send_signal(signal.SIGINT)
+    assert end_of(second).rc == 130
+    assert "* 4 ran successfully:" in end_of(first).text
+    assert ran(project) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(("number", "rc", "setting"), [(signal.SIGHUP, 129, False), (signal.SIGINT, 130, True)])
+def test_jobs_may_stay_when_the_script_goes(
+    system: System, project: Project, number: signal.Signals, rc: int, setting: bool
+) -> None:
+    """A terminal that hangs up, and leave_jobs_on_exit: nothing is cancelled, and the next run goes on."""
+    project.write(parts(5, before=f"b2luigi.set_setting('leave_jobs_on_exit', {setting})"))
+    first = project.start()
+    until(lambda: len(ran(project)) >= LOCAL_SLOTS, "jobs run")
+    first.send_signal(number)
+    told = end_of(first)
+    assert told.rc == rc
+    assert "jobs are left where they are; run the script again to go on with them." in told.text
+    ended = project.run()
+    assert "* 6 ran successfully:" in ended.text, ended.text
+    assert ran(project) == ["0", "1", "2", "3", "4"]
+    assert is_whole(project, 5)
+
+
+def test_a_fresh_run_takes_the_jobs_of_the_last_one_out(system: System, project: Project) -> None:
+    """--fresh: what an earlier run has left is cancelled, and everything is submitted anew."""
+    project.write(parts(2, work='time.sleep(0.1 if os.path.exists("again") else 100)'))
+    first = project.start()
+    until(lambda: len(ran(project)) == 2, "jobs run")
+    first.kill()
+    end_of(first)
+    (project.folder / "again").touch()
+    ended = project.run("--fresh")
+    assert "* 3 ran successfully:" in ended.text, ended.text
+    assert ran(project) == ["0", "0", "1", "1"]
+    assert is_whole(project, 2)
+    assert system.live_jobs() == []
+
+
+def test_a_job_that_was_shot_is_submitted_again_and_its_logs_are_kept(system: System, project: Project) -> None:
+    """Not the fault of the task; the settings of the next try may look at self.job_attempt."""
+    project.write(
+        """
+        class Shot(b2luigi.Task):
+            @property
+            def env(self):
+                return {"TRY": str(getattr(self, "job_attempt", 1))}
+
+            def output(self):
+                yield self.add_to_output("out.txt")
+
+            def run(self):
+                print("this is try", os.environ["TRY"], flush=True)
+                with open(self.get_output_file_name("out.txt"), "w") as f:
+                    f.write("half")
+                    f.flush()
+                    if self.job_attempt < 3:
+                        os.kill(os.getpid(), 9)
+                    f.write(" and half")
+
+        if __name__ == "__main__":
+            b2luigi.process(Shot(), batch=True)
+        """
+    )
+    ended = project.run()
+    assert "progress looks :)" in ended.text, ended.text
+    assert "It is submitted again (2 of 2 times)." in ended.text
+    logs = project.folder / "logs" / "Shot"
+    assert [(logs / name).read_text() for name in ("stdout.1", "stdout.2", "stdout")] == [
+        "this is try 1\n",
+        "this is try 2\n",
+        "this is try 3\n",
+    ]
+    assert (project.read("out.txt"), project.read("out.txt.failed-1")) == ("half and half", "half")
+    assert system.live_jobs() == []
