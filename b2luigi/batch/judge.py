@@ -25,6 +25,8 @@ class Evidence:
     """The last word of the batch system, None if it never said any."""
     gone: bool = False
     """The batch system was asked, more than once, and no longer knows the job."""
+    started: bool = False
+    """Its job script wrote something."""
     ended_for: float = 0.0
     """How long ago the first sign of the end was seen."""
     outcome_for: float = 0.0
@@ -145,7 +147,7 @@ def _exit_zero(evidence: Evidence, outputs: Outputs) -> Verdict | None:
 def _vanished(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     """A job cancelled while it waits may leave no trace (Slurm: one element of an array), so nobody can tell."""
     waited = evidence.info is None or evidence.info.status is JobStatus.idle
-    started = evidence.marker is not None or evidence.outcome is not None
+    started = evidence.started or evidence.marker is not None or evidence.outcome is not None
     if not evidence.gone or started or not waited:
         return None
     what = "the batch system no longer knows the job, which had not started when it was last seen: cancelled, or lost"

@@ -112,8 +112,7 @@ def _environment(script: JobScript) -> Iterator[str]:
     for name in ("b2luigi_home", "b2luigi_inbox"):
         yield f'case "${name}" in /*) ;; *) {name}=$PWD/${name} ;; esac'
     yield 'if [ -n "$b2luigi_token" ]; then mkdir -p -- "$b2luigi_home"; fi'
-    # Given up on: another job of this task has taken its place.
-    yield 'if [ -e "$b2luigi_home/$b2luigi_token.void" ]; then b2luigi_token= b2luigi_step=; exit 0; fi'
+    yield from _not_again()
     if script.logs is None:
         # An empty file counts as none; but the batch system may insist on files to carry home.
         yield 'if [ -n "$b2luigi_token" ]; then'
@@ -126,6 +125,23 @@ def _environment(script: JobScript) -> Iterator[str]:
         yield from _env_script(script)
     for name, value in {**script.own_env, **script.env}.items():
         yield f"export {name}={_quote(value)}"
+
+
+def _not_again() -> Iterator[str]:
+    """An attempt that was judged, or given up, does nothing if its batch system starts it once more.
+
+    (Slurm does so with jobs that ended while its controller had lost its state.) A record that is not there says
+    nothing: it may be late on a shared file system.
+    """
+    yield 'if [ -n "$b2luigi_token" ]; then'
+    yield '    [ ! -e "$b2luigi_home/$b2luigi_token.void" ] || b2luigi_over=1'
+    yield '    for b2luigi_record in "$b2luigi_home"/attempt-*.json; do'
+    yield '        if grep -qs "^ \\"token\\": \\"$b2luigi_token\\"" "$b2luigi_record"; then'
+    yield '            ! grep -qs \'^ "ended": \' "$b2luigi_record" || b2luigi_over=1'
+    yield "        fi"
+    yield "    done"
+    yield '    if [ -n "${b2luigi_over-}" ]; then b2luigi_token= b2luigi_step=; exit 0; fi'
+    yield "fi"
 
 
 def _log_files(logs: str) -> Iterator[str]:

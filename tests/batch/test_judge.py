@@ -170,6 +170,7 @@ def test_outputs_do_not_excuse_a_bad_end(evidence: dict[str, Any]) -> None:
         ({"info": MUTE}, Cause.infrastructure, "without an exit code (last word of the batch system: EXIT)"),
         ({"gone": True}, Cause.vanished, "cancelled, or lost"),
         ({"gone": True, "info": IDLE}, Cause.vanished, "had not started"),
+        ({"gone": True, "info": IDLE, "started": True}, Cause.infrastructure, "without an exit code"),
         ({"gone": True, "outcome": Outcome(INTERRUPTED)}, Cause.infrastructure, "without an exit code"),
         ({"gone": True, "info": RUNNING}, Cause.infrastructure, "last word of the batch system: RUN"),
         ({"gone": True, "marker": Marker(None, False)}, Cause.infrastructure, "without an exit code"),

@@ -81,7 +81,7 @@ def test_a_controller_that_is_away_loses_no_job(project: Project, cluster: Slurm
                 yield self.add_to_output("first.txt")
             def run(self):
                 open(f"started-{self.n}", "w").close()
-                time.sleep(10)
+                time.sleep(15)
                 open(self.get_output_file_name("first.txt"), "w").close()
 
         class Second(First):
@@ -100,9 +100,10 @@ def test_a_controller_that_is_away_loses_no_job(project: Project, cluster: Slurm
     )
     process = project.start()
     running(project, 3)
+    time.sleep(8)  # what slurmctld has not saved yet, it would forget
     cluster.kill_controller()
     until(lambda: len(list(project.folder.rglob("first.txt"))) == 3, "the running jobs are done")
-    time.sleep(20)
+    time.sleep(23)
     cluster.start_controller()
     ended = end_of(process)
     assert "* 6 ran successfully:" in ended.text, ended.text
@@ -222,7 +223,7 @@ def test_jobs_that_slurm_forgot_are_judged_all_the_same(tmp_path: Path) -> None:
         ended = project.run()
     assert "* 2 ran successfully:" in ended.text, ended.text
     (story,) = ended.stories.values()
-    assert "signal 9" in story
+    assert "ended without an outcome and without an exit code" in story
 
 
 def test_accounting_is_asked_for_jobs_that_slurm_forgot(tmp_path: Path) -> None:

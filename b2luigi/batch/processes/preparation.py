@@ -85,6 +85,7 @@ def prepare(task: luigi.Task, queue: Queue, run: Run, grace: float, after: int) 
     try:
         queue.check(spec)
         put_logs_aside(attempt, log_folder)
+        spec.report.unlink(missing_ok=True)  # once it is there again, the job has started
     except (ValueError, OSError):
         attempt.note(ended=time.time(), end=NOT_SUBMITTED)
         raise

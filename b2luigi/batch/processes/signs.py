@@ -69,6 +69,7 @@ class Signs:
             marker=marker,
             info=ticket.info,
             gone=ticket.gone,
+            started=ticket.gone and ticket.spec.report.exists(),
             ended_for=self._since(self.ended_at),
             outcome_for=self._since(self.outcome_at),
             grace=grace,

@@ -1,0 +1,110 @@
+"""The examples run as their texts say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.project import Project, end_of, until
+from tests.machine import PATH
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PROGRAM = "#!{python}\nfrom toybatch.commands import {function}\n{function}()\n"
+ENTRY_POINTS = "[b2luigi.batch_systems]\ntoy = toybatch.language:Toy\n"
+PROGRAMS = {"toysub": "submit", "toystat": "status", "toydel": "delete"}
+
+
+class Example(Project):
+    """A copy of an example."""
+
+    def __init__(self, name: str, folder: Path, env: dict[str, str] | None = None) -> None:
+        super().__init__(folder, env or {})
+        if (EXAMPLES / name).is_dir():
+            shutil.copytree(EXAMPLES / name, folder, dirs_exist_ok=True)
+        else:
+            shutil.copy(EXAMPLES / name, folder)
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Example:
+    """The example package, as if it were installed (CI installs it for real), and its batch system."""
+    site, programs = tmp_path / "site", tmp_path / "bin"
+    shutil.copytree(EXAMPLES / "own_batch_system" / "toybatch", site / "toybatch")
+    (site / "toybatch-1.0.dist-info").mkdir()
+    (site / "toybatch-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: toybatch\nVersion: 1.0\n")
+    (site / "toybatch-1.0.dist-info" / "entry_points.txt").write_text(ENTRY_POINTS)
+    programs.mkdir()
+    for name, function in PROGRAMS.items():
+        (programs / name).write_text(PROGRAM.format(python=sys.executable, function=function))
+        (programs / name).chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    env = {"PYTHONPATH": str(site), "PATH": path, "TOYBATCH": str(tmp_path / "jobs")}
+    return Example("own_batch_system", tmp_path / "project", env)
+
+
+@pytest.mark.parametrize("flags", [(), ("--batch",)])
+def test_the_quick_start(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """With and without jobs the average is there."""
+    example = Example("quick_start.py", tmp_path / "project")
+    ended = example.run(*flags, name="quick_start.py")
+    assert "* 11 ran successfully:" in ended.text, ended.text
+    assert (example.folder / "results" / "average.txt").exists()
+
+
+def test_three_hooks(tmp_path: Path) -> None:
+    """The classic way to a batch system of one's own."""
+    example = Example("own_batch_process.py", tmp_path / "project")
+    ended = example.run(name="own_batch_process.py")
+    assert "* 3 ran successfully:" in ended.text, ended.text
+    assert len(list((example.folder / "results").rglob("output.txt"))) == 3
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_language_of_ones_own(toy: Example, named: bool) -> None:
+    """By its name, and found by "auto" where its program is the only one."""
+    script = toy.folder / "example.py"
+    if not named:
+        script.write_text(script.read_text().replace('b2luigi.set_setting("batch_system", "toy")', "pass"))
+    ended = toy.run(name="example.py")
+    assert "* 6 ran successfully:" in ended.text, ended.text
+    assert toy.read("results/sum.txt") == "30"
+    assert {record["batch_system"] for record in toy.records()} == {"toy"}
+
+
+def test_a_language_of_ones_own_tells_what_went_wrong(toy: Example) -> None:
+    """A failed task is told with its job id; the others are done."""
+    script = toy.folder / "example.py"
+    script.write_text(script.read_text().replace("self.n**2", "1 / (self.n - 2)"))
+    ended = toy.run(name="example.py")
+    (story,) = ended.stories.values()
+    assert "Task Number failed: ZeroDivisionError" in story
+    assert "toy job " in story
+    assert "* 4 ran successfully:" in ended.text
+
+
+def test_a_language_of_ones_own_leaves_no_job_behind(toy: Example) -> None:
+    """Ctrl-C cancels the jobs of the toy, too."""
+    script = toy.folder / "example.py"
+    script.write_text(
+        script.read_text().replace(
+            "with open(self.get_output", "import time; time.sleep(100)\n        with open(self.get_output"
+        )
+    )
+    process = toy.start(name="example.py")
+    jobs = Path(toy.env["TOYBATCH"])
+    until(lambda: len(list(jobs.glob("*/pid"))) == 5, "the jobs are there")
+    pids = [int(path.read_text()) for path in jobs.glob("*/pid")]
+    process.send_signal(signal.SIGINT)
+    assert end_of(process).rc == 130
+    until(lambda: not any(Path("/proc", str(pid)).exists() for pid in pids), "no process is left")
+
+
+def test_the_tests_know_this_machine() -> None:
+    """A PATH of links stands for a machine without batch systems; the real one is kept."""
+    assert shutil.which("python3", path=PATH)
+    assert not shutil.which("sbatch")
