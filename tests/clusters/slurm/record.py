@@ -144,7 +144,7 @@ def queue(recorder: Recorder) -> None:
 
 def without_controller(recorder: Recorder) -> None:
     """The same commands when nobody answers."""
-    recorder.cluster.kill_controller()
+    recorder.cluster.stop_controller()
     recorder.record("submit-no-controller", "sbatch", "--parsable", stdin=SLEEP)
     recorder.say("query-no-controller", SAY.query([]))
     recorder.say("cancel-no-controller", SAY.cancel(["1"]))

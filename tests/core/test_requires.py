@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import luigi
+import pytest
+from luigi.task_register import Register
+
+import b2luigi
+from b2luigi.core.description import describe, rebuild
+
+
+class Number(b2luigi.Task):
+    number = b2luigi.IntParameter()
+    scale = b2luigi.FloatParameter(default=1.0)
+
+
+class Plain(luigi.Task):
+    day = luigi.DateParameter()
+    number = luigi.IntParameter()
+    resources = luigi.DictParameter(default={})
+
+
+@b2luigi.requires(Number)
+class Double(b2luigi.Task):
+    """Twice the number."""
+
+    note = b2luigi.Parameter(default="x")
+
+
+@b2luigi.requires(Number, Plain, number=3)
+class Both(b2luigi.Task):
+    pass
+
+
+@b2luigi.inherits(Number, Plain, without=["number"])
+class Heir(b2luigi.Task):
+    def requires(self) -> Any:
+        return self.clone_parents(number=7)  # type: ignore[attr-defined]
+
+
+@b2luigi.requires(Plain)
+class PlainChild(luigi.Task):
+    pass
+
+
+class Holder:
+    @b2luigi.requires(Number)
+    class Inner(b2luigi.Task):
+        pass
+
+
+DAY = "2024-02-29"
+
+
+def day() -> Any:
+    return luigi.DateParameter().parse(DAY)
+
+
+def required(task: Any) -> list[Any]:
+    return list(task.requires())
+
+
+def test_one_task_is_yielded() -> None:
+    """The task requires the other one, with its own values for all parameters of that."""
+    assert Double.get_param_names() == ["number", "scale", "note"]
+    assert required(Double(number=3, scale=2.0)) == [Number(number=3, scale=2.0)]
+
+
+def test_several_tasks_are_yielded_as_a_list() -> None:
+    """Fixed parameters are no parameters of the class, and go to all tasks that have them."""
+    assert Both.get_param_names() == ["scale", "day", "resources"]
+    assert required(Both(day=day())) == [[Number(number=3), Plain(day=day(), number=3)]]
+
+
+def test_inputs_are_found_by_name(script_folder: Any) -> None:
+    """What is required this way gives inputs like anything else."""
+
+    class Makes(Number):
+        def output(self) -> Iterator[Any]:
+            yield self.add_to_output("f")
+
+    @b2luigi.requires(Makes, scale=0.5)
+    class Reads(b2luigi.Task):
+        pass
+
+    assert Reads(number=1).get_input_file_name("f") == f"{script_folder}/number=1/scale=0.5/f"
+
+
+def test_what_the_class_has_is_kept() -> None:
+    """An own parameter, or a plain attribute, of the name wins; its value goes to the required task."""
+
+    @b2luigi.requires(Number)
+    class Own(b2luigi.Task):
+        scale = b2luigi.FloatParameter(default=9.0)
+        number = 5
+
+    assert Own.get_param_names() == ["scale"]
+    assert required(Own()) == [Number(number=5, scale=9.0)]
+
+
+def test_fixed_wins_over_an_own_parameter() -> None:
+    """A fixed value is used also where the class has a parameter of this name."""
+
+    @b2luigi.requires(Number, scale=0.5)
+    class Own(b2luigi.Task):
+        scale = b2luigi.FloatParameter()
+
+    assert required(Own(number=1, scale=9.0)) == [Number(number=1, scale=0.5)]
+
+
+def test_a_parameter_with_a_name_that_every_task_has_is_taken_over() -> None:
+    """`resources` of luigi itself does not hide a parameter of this name."""
+    task = PlainChild(day=day(), number=1, resources={"cpu": 1})
+    assert required(task) == [Plain(day=day(), number=1, resources={"cpu": 1})]
+    assert required(task)[0].resources == {"cpu": 1}
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (lambda: Number(number=8), [Number(number=8)]),
+        (lambda: [Number(number=8), Number(number=9)], [Number(number=8), Number(number=9)]),
+        (lambda: (Number(number=n) for n in (8, 9)), [Number(number=8), Number(number=9)]),
+        (lambda: {"a": Number(number=8)}, [{"a": Number(number=8)}]),
+        (lambda: None, []),
+    ],
+)
+def test_own_requirements_come_first(own: Any, expected: list[Any]) -> None:
+    """Whatever shape the class's own requires has, its tasks are still required."""
+
+    @b2luigi.requires(Number)
+    class Extended(b2luigi.Task):
+        def requires(self) -> Any:
+            """Why."""
+            return own()
+
+    assert required(Extended(number=1)) == [*expected, Number(number=1)]
+    assert Extended.requires.__doc__ == "Why."
+
+
+def test_decorators_and_classes_can_be_stacked() -> None:
+    """A second decorator, and a derived class with one, add to what is required."""
+
+    class Other(Number):
+        pass
+
+    @b2luigi.requires(Number)
+    @b2luigi.requires(Other, scale=2.0)
+    class Base(b2luigi.Task):
+        pass
+
+    @b2luigi.requires(Number, number=0)
+    class Derived(Base):
+        pass
+
+    both = [Other(number=1, scale=2.0), Number(number=1, scale=3.0)]
+    assert required(Base(number=1, scale=3.0)) == both
+    assert required(Derived(number=1, scale=3.0)) == [*both, Number(number=0, scale=3.0)]
+
+
+def test_inherited_parameters_and_clones() -> None:
+    """The class gets the parameters but those left out, and clones of its parents with values for them."""
+    assert Heir.get_param_names() == ["scale", "day", "resources"]
+    heir = Heir(scale=2.0, day=day())
+    assert heir.requires() == [Number(number=7, scale=2.0), Plain(day=day(), number=7)]
+    assert heir.clone_parent(number=1, scale=0.0) == Number(number=1, scale=0.0)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("without", [None, "scale", ("scale",), {"scale", "number"}])
+def test_without(without: Any) -> None:
+    """What is left out is a name, several, or nothing."""
+
+    @b2luigi.inherits(Number, without=without)
+    class Some(b2luigi.Task):
+        pass
+
+    left_out = {without} if isinstance(without, str) else set(without or ())
+    assert set(Some.get_param_names()) == {"number", "scale"} - left_out
+
+
+@pytest.mark.parametrize("decorator", [b2luigi.requires, b2luigi.inherits])
+def test_without_a_task_it_is_a_type_error(decorator: Any) -> None:
+    """A decorator that names no task is a slip."""
+    with pytest.raises(TypeError, match="at least one task class"):
+        decorator()
+
+
+@pytest.mark.parametrize("decorator", [b2luigi.requires, b2luigi.inherits])
+@pytest.mark.parametrize("wrong", [Number(number=1), "Number", int])
+def test_what_is_no_task_class_is_refused(decorator: Any, wrong: Any) -> None:
+    """A task, a name or another class is told at once, not when the graph is built."""
+    with pytest.raises(TypeError, match="takes task classes"):
+        decorator(Number, wrong)
+
+
+def test_names_that_are_no_parameter_are_told() -> None:
+    """A misspelled name is an error that tells the names there are."""
+    with pytest.raises(TypeError, match=r"'nubmer' can not be fixed: .*Number has number, scale"):
+        b2luigi.requires(Number, nubmer=3)
+    with pytest.raises(AssertionError, match=r"without names 'nubmer': .*Number has number, scale; Plain has day"):
+        b2luigi.inherits(Number, Plain, without="nubmer")
+    with pytest.raises(TypeError, match=r"Heir: no value for 'day': .*Number has number, scale"):
+        Heir(day=day()).clone_parent(number=1, day=day())  # type: ignore[attr-defined]
+
+
+def test_the_class_stays_itself() -> None:
+    """Name, docstring and place are those of the class: it is no wrapper."""
+    assert (Double.__name__, Double.__module__, Double.__doc__) == ("Double", __name__, "Twice the number.")
+    assert Double.__mro__[1] is b2luigi.Task
+    assert Double(number=1).task_family == "Double"
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        Double(number=3),
+        Both(day=day()),
+        Heir(day=day(), scale=2.0),
+        PlainChild(day=day(), number=1),
+        Holder.Inner(number=4),
+    ],
+    ids=str,
+)
+def test_a_node_can_rebuild_it(task: luigi.Task) -> None:
+    """A decorated task is told and rebuilt by module and name, and can be pickled."""
+    text = json.dumps(describe(task))
+    pickled = pickle.dumps(task)
+    Register.clear_instance_cache()
+    for found in (rebuild(json.loads(text)), pickle.loads(pickled)):
+        assert found is not None
+        assert found is not task
+        assert found == task
+        assert found.param_kwargs == task.param_kwargs
+        assert luigi.task.flatten(found.requires()) == luigi.task.flatten(task.requires())
