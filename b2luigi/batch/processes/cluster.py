@@ -1,39 +1,31 @@
-"""ClusterProcess: a task as a job in a `Queue`, from its claim to the verdict on it."""
+"""ClusterProcess: a task as a job in a `Queue`: all that is known of it is weighed, and a verdict is given."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from luigi.task import flatten
 from luigi.task_register import load_task
 
-from b2luigi.batch.attempt import Attempt, ClaimedError, look_again, look_at_folders_of, read_outcome
-from b2luigi.batch.command import PASSING
-from b2luigi.batch.inbox import Inbox
+from b2luigi.batch.attempt import look_again, look_at_folders_of, read_outcome
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.judge import Deliver, Fail, Outputs, Verdict, judge, wants_reason
-from b2luigi.batch.model import Cause, JobSpec, JobStatus
-from b2luigi.batch.outcome import DONE, FAILED, PENDING, Marker, Outcome
+from b2luigi.batch.model import Cause, JobStatus
+from b2luigi.batch.outcome import FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.processes import telling
-from b2luigi.batch.processes.base import BatchProcess
-from b2luigi.batch.processes.leftovers import collect_logs, set_outputs_aside
-from b2luigi.batch.processes.preparation import NOT_SUBMITTED, Run, options_of, prepare, spec_of
-from b2luigi.batch.processes.signs import Signs
-from b2luigi.batch.ticket import Queue, Ticket
-from b2luigi.core.paths import get_task_file_dir
-from b2luigi.core.settings import get_seconds, get_setting
+from b2luigi.batch.processes.attempts import NO_JOB, AttemptProcess
+from b2luigi.batch.processes.leftovers import collect_logs
+from b2luigi.batch.processes.preparation import NOT_SUBMITTED, options_of
+from b2luigi.batch.ticket import Ticket
+from b2luigi.core.settings import get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
 ROUNDS = 5
 """How many jobs of a task may find the same yielded requirements missing."""
-PUT_OFF = 5.0
-"""Seconds until what could not be done for now (a full disk, say) is tried again."""
 SURE = 30.0
 """Seconds from the last search for a job of doubtful submission to the next submission."""
 GLANCE = 1.0
@@ -45,160 +37,12 @@ class _LaterError(Exception):
     """The task could not be asked about its outputs; it may be another time."""
 
 
-class ClusterProcess(BatchProcess):
-    """A task as a job in a queue. The worker gives queue and run by `connect`, after construction."""
+class ClusterProcess(AttemptProcess):
+    """A task as a job of a batch system; luigi polls it in place of a process."""
 
-    batch_system: ClassVar[str | None] = None
-    """Name of the batch system for subclasses that are bound to one; None takes the setting of the task."""
-
-    queue: Queue
-    shared: Run
-    ticket: Ticket | None = None
-    attempt: Attempt | None = None
-    _signs: Signs
-    _inbox: Inbox
-    _earlier = False
-    """The attempt was made by another run, dead or alive."""
     _retries = 0
-    _due: float | None = None
-    """When to begin (again); None while a job is under way."""
     _glance_at = 0.0
-    _noted = False
-    _told = _put_off_for = ""
-    _grace = 0.0
-
-    def connect(self, queue: Queue, shared: Run) -> None:
-        """Says where the job goes; called once, before `run`."""
-        self.queue, self.shared = queue, shared
-        self._signs, self._inbox = Signs(shared.clock), shared.runs.own
-        self.timeout_time = None  # its time starts when it runs, not while it waits in a queue
-
-    # -- hooks
-
-    def start_job(self) -> None:
-        """Goes on with the job of an earlier run, or claims an attempt and hands a new job in; returns at once."""
-        self._grace = get_seconds("result_grace", task=self.task)
-        self._begin()
-
-    def get_job_status(self) -> JobStatus:
-        """What is known of the job by now; asks nobody."""
-        info = self.ticket.info if self.ticket is not None else None
-        return info.status if info is not None else JobStatus.idle
-
-    def kill_job(self) -> None:
-        """Takes the job out of its batch system, with the next command that does so."""
-        ticket = self.ticket
-        if ticket is None:
-            return
-        self.queue.cancel([ticket])
-        if self.timeout_time is not None and time.time() > self.timeout_time:
-            self.story = telling.of_timeout(self.task, self.queue.name, ticket, self.worker_timeout or 0.0)
-            logger.error("%s", self.story)
-        if not ticket.others:
-            self._close("stopped")
-
-    def leave(self) -> bool:
-        """Leaves the job where it is, for a later run to go on with; False if there is none."""
-        ticket, self._done = self.ticket, True
-        if ticket is None:
-            return False
-        self._note_job_id(ticket)
-        is_there = ticket.job_id is not None or ticket.sent or bool(ticket.doubt)
-        if not is_there:
-            self._close(NOT_SUBMITTED)
-        return is_there
-
-    # -- the beginning
-
-    def _begin(self) -> None:
-        try:
-            number, found = Attempt.last(Path(get_task_file_dir(self.task)))
-            if found is not None and found.token not in self.shared.judged:
-                self._go_on_with(found)
-            else:
-                self._submit(number)
-        except ClaimedError:
-            self._put_off("another run is about to submit it", GLANCE)
-        except OSError as error:
-            if error.errno not in PASSING:
-                raise
-            self._put_off(f"no job can be submitted for now: {error}", PUT_OFF)
-
-    def _submit(self, after: int) -> None:
-        most = get_setting("failure_brake", task=self.task)
-        reason = self.shared.brake.holds(self.task.get_task_family(), most)
-        if reason:
-            self.fail(telling.of_brake(self.task, reason, most))
-            return
-        attempt, spec = prepare(self.task, self.queue, self.shared, self._grace, after)
-        self._follow(attempt, self.queue.submit(spec), self.shared.runs.own)
-        assert self.ticket is not None
-        self.ticket.about_to_send = self._note_mark
-
-    def _go_on_with(self, found: Attempt) -> None:
-        inbox = self.shared.runs.inbox_of(found)
-        ours = found.facts.get("inbox") == str(self.shared.runs.own.folder)
-        is_abandoned = ours or inbox.is_abandoned()
-        if is_abandoned is None and "job_id" not in found.facts:
-            self._put_off("another run is about to submit it", GLANCE)
-            return
-        self.queue = self.shared.queue_of(str(found.facts.get("batch_system")))
-        ticket = self.queue.attach(spec_of(self.task, found), found.facts)
-        ticket.others = not is_abandoned
-        self._earlier = True
-        self._follow(found, ticket, inbox)
-        if ticket.refused:
-            self._refused(ticket)
-        elif self.shared.fresh and not ticket.others:
-            self.queue.cancel([ticket])
-            self._start_anew(f"--fresh: {self.queue.name} job {ticket.job_id} of an earlier run is cancelled")
-        else:
-            self.shared.attached.append(self.task.task_id)
-
-    def _follow(self, attempt: Attempt, ticket: Ticket, inbox: Inbox) -> None:
-        self.attempt, self.ticket, self._inbox = attempt, ticket, inbox
-        self._signs, self._noted, self._due = Signs(self.shared.clock), False, None
-        self._told = self._put_off_for = ""
-        self.timeout_time = None
-
-    def _put_off(self, why: str, seconds: float) -> None:
-        if why != self._put_off_for:
-            logger.warning("%s waits: %s", self.task, why)
-        self._put_off_for, self._due = why, self.shared.clock() + seconds
-        self.attempt = self.ticket = None
-
-    def _start_anew(self, why: str) -> None:
-        """The job of an earlier run counts for nothing: one of ours takes its place."""
-        logger.warning("%s: %s; it is submitted anew.", self.task, why)
-        self._give_up("given up")
-        self._due = self.shared.clock()
-
-    def _give_up(self, end: str) -> None:
-        """Another attempt is to take the place of this one."""
-        self._set_aside()
-        if self.attempt is not None and not (self.ticket is not None and self.ticket.others):
-            self.attempt.void()
-        self._close(end)
-        self._earlier = False
-        self.attempt = self.ticket = None
-
-    # -- the life of the job
-
-    @property
-    def token(self) -> str:
-        """Names the attempt; empty while there is none."""
-        return self.attempt.token if self.attempt is not None else ""
-
-    @property
-    def needs_looks(self) -> bool:
-        """To be looked at without news: there was a sign of the end, it is to begin, or another run may judge it."""
-        others = self.ticket is not None and self.ticket.others
-        return not self._done and (self._signs.is_ending or self._due is not None or others)
-
-    @property
-    def is_over(self) -> bool:
-        """The verdict was given, or the job was stopped."""
-        return self._done
+    _told = ""
 
     def look(self, marker: Marker | None = None) -> None:
         """Weighs what is known, and ends the task if that is enough. Never raises.
@@ -320,23 +164,6 @@ class ClusterProcess(BatchProcess):
             logger.warning("%s job %s of %s waits for you: %s", self.queue.name, ticket.job_id, self.task, held)
         self._told = held
 
-    def _note_mark(self) -> None:
-        """In an array a job is not known by its token: how to find it has to be on disk before it is submitted."""
-        if self.ticket is not None and self.attempt is not None and self.ticket.mark != self.token:
-            self.attempt.note(mark=self.ticket.mark)
-
-    def _note_job_id(self, ticket: Ticket) -> None:
-        if ticket.job_id is None or self._noted or self.attempt is None:
-            return
-        self._noted = True
-        again = " (of an earlier run)" if self._earlier else ""
-        logger.info("%s is %s job %s%s", self.task.task_id, self.queue.name, ticket.job_id, again)
-        try:
-            if self.attempt.facts.get("job_id") != ticket.job_id:
-                self.attempt.note(job_id=ticket.job_id, submitted=time.time())
-        except OSError as error:
-            logger.warning("The record of %s can not be written: %s", self.task.task_id, error)
-
     # -- other runs
 
     def _judged_by_others(self, ticket: Ticket) -> bool:
@@ -390,7 +217,7 @@ class ClusterProcess(BatchProcess):
 
     def _refused(self, ticket: Ticket) -> None:
         if self._earlier:
-            self._start_anew("an earlier run was about to submit it, and there is no such job")
+            self._start_anew(NO_JOB)
         elif ticket.doubt:
             why = f"{self.queue.name} was asked for its job again and again, and has none; it said: {ticket.doubt}"
             self._give_up(NOT_SUBMITTED)
@@ -454,35 +281,6 @@ class ClusterProcess(BatchProcess):
     ) -> None:
         self.shared.brake.press(self.task.get_task_family(), reason)
         self.fail(story + telling.aside(self._set_aside()), explanation=explanation, missing=missing, died=died)
-
-    # -- what is left behind
-
-    def _set_aside(self) -> list[str]:
-        others = self.ticket is not None and self.ticket.others
-        return set_outputs_aside(self.task, self.attempt) if self.attempt is not None and not others else []
-
-    def _close(self, end: str, outcome: Outcome | None = None) -> None:
-        if self.attempt is None:
-            return
-        others = self.ticket is not None and self.ticket.others
-        self.shared.judged.add(self.token)
-        if not others:
-            self._inbox.remove(self.token)
-            with contextlib.suppress(OSError):
-                self.attempt.note(ended=time.time(), end=end, outcome=vars(outcome) if outcome is not None else None)
-                self.attempt.drop_predecessors()
-        if self.ticket is not None:
-            self.queue.release(self.ticket)
-            if not others:
-                _clean_up(self.ticket.spec, end)
-
-
-def _clean_up(spec: JobSpec, end: str) -> None:
-    collect_logs(spec)
-    with contextlib.suppress(OSError):
-        spec.outcome.unlink(missing_ok=True)
-        if end == DONE:
-            spec.report.unlink(missing_ok=True)
 
 
 def _first_unloadable(outcome: Outcome) -> str:
