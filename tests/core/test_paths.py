@@ -8,17 +8,21 @@ from typing import Any
 
 import luigi
 import pytest
+from luigi.date_interval import Week
 
 import b2luigi
 from b2luigi.core.paths import (
     create_output_dirs,
     create_output_file_name,
     get_filename,
+    get_filled_params,
     get_log_file_dir,
     get_serialized_parameters,
     get_task_file_dir,
+    is_subdir,
     map_folder,
 )
+from tests.core.test_parameter import ARGUMENTS, NAMES, Colour
 
 
 class Many(b2luigi.Task):
@@ -43,6 +47,10 @@ class HashedItsWay(b2luigi.Task):
 class PlainLuigi(luigi.Task):
     number = luigi.IntParameter()
     note = luigi.Parameter(default="x", significant=False)
+
+
+class OnlyHere(luigi.Task):
+    """A name that no other test gives to a task: luigi has to find the class by it."""
 
 
 class OwnFolders(b2luigi.Task):
@@ -193,3 +201,119 @@ def test_output_folders_are_made(tmp_path: Path, target_class: Any) -> None:
     create_output_dirs(Writes())
     assert (tmp_path / "a/b").is_dir()
     assert (tmp_path / "c").is_dir()
+
+
+def test_the_former_name_of_result_dir() -> None:
+    """`result_path` is still taken, with a warning, but not beside the new name."""
+    with pytest.warns(DeprecationWarning, match="result_path .* is now called result_dir") as told:
+        assert create_output_file_name(OneText(text="x"), "f", result_path="/r") == "/r/text=x/f"
+    assert told[0].filename == __file__
+    with pytest.raises(TypeError, match="give result_dir only"):
+        create_output_file_name(OneText(text="x"), "f", "/r", result_path="/r")
+
+
+def test_all_parameters_with_their_values() -> None:
+    """Those that are hidden or not significant are among them, in the order of their definition."""
+    assert list(get_filled_params(Many(z=1)).items()) == [
+        ("z", 1),
+        ("a", datetime.date(2024, 2, 29)),
+        ("secret", "x"),
+        ("unseen", "y"),
+    ]
+    assert get_filled_params(PlainLuigi(number=1)) == {"number": 1, "note": "x"}
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"), [("a", True), ("a/b/../c", True), ("", True), ("../a", False), ("../projects", False)]
+)
+def test_folders_in_folders(script_folder: Path, path: str, inside: bool) -> None:
+    """A folder is in another one if its path says so, part by part; relative ones are taken from where we are."""
+    assert is_subdir(script_folder / path, script_folder) is inside
+    assert is_subdir(path, Path(".")) is inside
+
+
+def test_a_link_out_of_a_folder_is_not_in_it(script_folder: Path) -> None:
+    """Symbolic links are followed."""
+    (script_folder / "link").symlink_to("/")
+    assert not is_subdir(script_folder / "link" / "x", script_folder)
+
+
+# -- every parameter class of luigi
+
+
+VALUES: dict[str, tuple[Any, str]] = {
+    "BoolParameter": (True, "True"),
+    "ChoiceListParameter": (("a",), "a"),
+    "ChoiceParameter": ("a", "a"),
+    "DateHourParameter": (datetime.datetime(2024, 2, 29, 13), "2024-02-29T13"),
+    "DateIntervalParameter": (Week(2024, 9), "2024-W09"),
+    "DateMinuteParameter": (datetime.datetime(2024, 2, 29, 13, 37), "2024-02-29T1337"),
+    "DateParameter": (datetime.date(2024, 2, 29), "2024-02-29"),
+    "DateSecondParameter": (datetime.datetime(2024, 2, 29, 13, 37, 42), "2024-02-29T133742"),
+    "DictParameter": ({"b": [1, None], "a": "x"}, '{"b": [1, null], "a": "x"}'),
+    "EnumListParameter": ((Colour.blue, Colour.red), "blue,red"),
+    "EnumParameter": (Colour.blue, "blue"),
+    "FloatParameter": (0.1, "0.1"),
+    "IntParameter": (-3, "-3"),
+    "ListParameter": ([1, ["x"]], '[1, ["x"]]'),
+    "MonthParameter": (datetime.date(2024, 2, 1), "2024-02"),
+    "NumericalParameter": (3, "3"),
+    "OptionalBoolParameter": (None, ""),
+    "OptionalChoiceParameter": (None, ""),
+    "OptionalDictParameter": (None, ""),
+    "OptionalFloatParameter": (2.5, "2.5"),
+    "OptionalIntParameter": (None, ""),
+    "OptionalListParameter": ([1], "[1]"),
+    "OptionalNumericalParameter": (None, ""),
+    "OptionalParameter": (None, ""),
+    "OptionalPathParameter": (None, ""),
+    "OptionalStrParameter": ("x", "x"),
+    "OptionalTupleParameter": ((1, 2), "[1, 2]"),
+    "Parameter": ("a b", "a b"),
+    "PathParameter": (Path("a b"), "a b"),
+    "StrParameter": ("ä$'", "ä$'"),
+    "TaskParameter": (OnlyHere, "OnlyHere"),
+    "TimeDeltaParameter": (datetime.timedelta(days=3, seconds=7), "0 w 3 d 0 h 0 m 7 s"),
+    "TupleParameter": (((1, 2), "x"), '[[1, 2], "x"]'),
+    "YearParameter": (datetime.date(2024, 1, 1), "2024"),
+}
+"""For each parameter class a value, and the text that is to stand in the path."""
+
+
+def task_with(name: str, **arguments: Any) -> Any:
+    made = getattr(b2luigi, name)(**ARGUMENTS.get(name, {}), **arguments)
+    return type("One", (b2luigi.Task,), {"value": made, "__module__": __name__})(value=VALUES[name][0])
+
+
+def folder_of(task: luigi.Task) -> str:
+    return Path(create_output_file_name(task, "f", "/r")).parent.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_stands_in_the_path(name: str) -> None:
+    """Its serialised value does, and the value can be read back from the folder's name."""
+    task = task_with(name)
+    assert folder_of(task) == f"value={VALUES[name][1]}"
+    parameter = dict(task.get_params())["value"]
+    assert parameter.normalize(parameter.parse(folder_of(task).removeprefix("value="))) == task.value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_can_be_hashed(name: str) -> None:
+    """The md5 sum of str(value) stands in the path; on a node the path is the same."""
+    task = task_with(name, hashed=True)
+    assert folder_of(task) == f"value=hashed_{hashlib.md5(str(task.value).encode()).hexdigest()}"
+    parameter = dict(task.get_params())["value"]
+    assert folder_of(type(task)(value=parameter.parse(parameter.serialize(task.value)))) == folder_of(task)
+
+
+def test_paths_and_other_values_with_a_slash_need_a_hash() -> None:
+    """A path in a parameter would make folders in folders."""
+
+    class At(b2luigi.Task):
+        place = b2luigi.PathParameter()
+        short = b2luigi.PathParameter(hashed=True, hash_function=lambda path: path.name)
+
+    with pytest.raises(ValueError, match=r"'place' has the value '/a/b', .* hashed=True"):
+        folder_of(At(place=Path("/a/b"), short=Path("/c/d")))
+    assert folder_of(At(place=Path("a"), short=Path("/c/d"))) == "short=hashed_d"

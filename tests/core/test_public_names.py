@@ -36,6 +36,8 @@ def test_the_core_knows_no_batch() -> None:
     code = (
         "import b2luigi\n"
         "b2luigi.Task, b2luigi.IntParameter, b2luigi.get_setting, b2luigi.LocalTarget\n"
+        "b2luigi.requires, b2luigi.inherits, b2luigi.on_temporary_files\n"
+        "import b2luigi.core.utils\n"
         "print([m for m in sys.modules if m.startswith(('b2luigi.batch', 'b2luigi.cli'))])"
     )
     assert python(code) == "[]"
@@ -73,6 +75,47 @@ def test_what_is_not_ours_is_luigis() -> None:
 def test_rooms_are_there_without_importing_them() -> None:
     """`b2luigi.core` is there after `import b2luigi`."""
     assert python("import b2luigi; print(b2luigi.core.__name__)") == "b2luigi.core"
+
+
+def test_dispatch_loads_its_room_when_it_is_used() -> None:
+    """Only who dispatches pays for it, and not for the machinery of batch systems."""
+    code = (
+        "import b2luigi\n"
+        "b2luigi.Task\n"
+        "print('b2luigi.batch' in sys.modules)\n"
+        "b2luigi.dispatch, b2luigi.DispatchableTask\n"
+        "print('b2luigi.batch.dispatch' in sys.modules, 'b2luigi.batch.workers' in sys.modules)"
+    )
+    assert python(code).split() == ["False", "True", "False"]
+
+
+PUBLISHED_UTILS = [
+    "add_on_failure_function",
+    "create_cmd_from_task",
+    "create_output_dirs",
+    "create_output_file_name",
+    "fill_kwargs_with_lists",
+    "flatten_to_dict",
+    "flatten_to_dict_of_lists",
+    "flatten_to_file_paths",
+    "get_all_output_files_in_tree",
+    "get_filename",
+    "get_filled_params",
+    "get_log_file_dir",
+    "get_luigi_logger",
+    "get_serialized_parameters",
+    "get_task_file_dir",
+    "is_subdir",
+    "map_folder",
+    "on_failure",
+    "product_dict",
+    "task_iterator",
+]
+
+
+def test_utils_has_what_scripts_import_from_it() -> None:
+    """Every helper of the published address is there, but for those of containers."""
+    assert set(PUBLISHED_UTILS) <= set(utils.__all__)
 
 
 @pytest.mark.parametrize("name", ["Tusk", "_private", "__wrapped__", "__bool__"])

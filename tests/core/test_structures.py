@@ -12,6 +12,7 @@ from b2luigi.core.structures import (
     flatten_to_dict,
     flatten_to_dict_of_lists,
     flatten_to_file_paths,
+    flatten_to_list_of_dicts,
     product_dict,
 )
 
@@ -78,6 +79,12 @@ def test_flatten_to_dict(inputs: Any, expected: dict[Any, Any]) -> None:
 def test_flatten_to_dict_of_lists(inputs: Any, expected: dict[Any, list[Any]]) -> None:
     """Single values in any nesting are gathered by the innermost key around them."""
     assert flatten_to_dict_of_lists(inputs) == expected
+
+
+def test_the_former_name_of_flatten_to_dict_of_lists() -> None:
+    """It does the same, and says what to use."""
+    with pytest.warns(DeprecationWarning, match="is now called flatten_to_dict_of_lists"):
+        assert flatten_to_list_of_dicts([{"a": 1}, {"a": 2}]) == {"a": [1, 2]}
 
 
 def test_flatten_to_file_paths() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import luigi
@@ -7,7 +10,7 @@ import luigi.target
 import pytest
 
 import b2luigi
-from b2luigi.core.target import file_targets_by_name
+from b2luigi.core.target import file_targets_by_name, make_scratch_folder, temporary_name
 
 
 def test_local_target_is_a_file_system_target_of_both() -> None:
@@ -60,3 +63,130 @@ def test_targets_by_name() -> None:
 
     structure = [{"one": a}, {"requirement": [{"one": b}]}, [c], b, Elsewhere(), {"away": Elsewhere()}]
     assert file_targets_by_name(structure) == {"one": [a, b], "c": [c], "b": [b]}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/x/a.root", r"a-luigi-tmp-\d{10}\.root"),
+        ("a.tar.gz", r"a\.tar-luigi-tmp-\d{10}\.gz"),
+        ("/x/.hidden", r"\.hidden-luigi-tmp-\d{10}"),
+        ("/x/folder/", r"folder-luigi-tmp-\d{10}"),
+    ],
+)
+def test_temporary_names(path: str, expected: str) -> None:
+    """The extension stays at the end, where programs look for it, and each name is a new one."""
+    target = b2luigi.LocalTarget(path)
+    assert re.fullmatch(expected, target.tmp_name)
+    assert target.tmp_name != target.tmp_name
+
+
+@pytest.mark.parametrize("stem", ["x" * 251, "ä" * 125])
+def test_a_temporary_name_is_never_too_long(stem: str, tmp_path: Path) -> None:
+    """A name that just fits still does when it is temporary, and is text."""
+    name = temporary_name(f"{stem}.txt", 3)
+    assert name.endswith("-luigi-tmp-0000000003.txt")
+    assert name.startswith(stem[:100])
+    (tmp_path / name).write_text("")
+    name.encode()
+
+
+def test_a_temporary_path_becomes_the_target(tmp_path: Path) -> None:
+    """What is written to it is the target at the end; its folder is made, and it lies beside the target."""
+    target = b2luigi.LocalTarget(tmp_path / "new" / "f.txt")
+    with target.temporary_path() as path:
+        assert os.path.dirname(path) == f"{tmp_path}/new"
+        Path(path).write_text("text")
+        assert not target.exists()
+    assert [(found.name, found.read_text()) for found in (tmp_path / "new").iterdir()] == [("f.txt", "text")]
+
+
+def test_a_temporary_path_takes_a_task(tmp_path: Path) -> None:
+    """As targets of other file systems do, which ask it for settings."""
+    task = b2luigi.Task()
+    target = b2luigi.LocalTarget(tmp_path / "f")
+    with target.temporary_path(task) as path:
+        Path(path).write_text("text")
+    with target.get_temporary_input(task) as path:
+        assert Path(path).read_text() == "text"
+
+
+def test_a_temporary_folder_becomes_the_target(tmp_path: Path) -> None:
+    """A folder can be written as well."""
+    target = b2luigi.LocalTarget(f"{tmp_path}/folder/")
+    with target.temporary_path() as path:
+        os.mkdir(path)
+        Path(path, "x").write_text("text")
+    assert (tmp_path / "folder" / "x").read_text() == "text"
+
+
+def test_after_an_exception_nothing_is_left(script_folder: Path) -> None:
+    """Neither the target nor the temporary file is there."""
+
+    def write() -> None:
+        with b2luigi.LocalTarget(script_folder / "f").temporary_path() as path:
+            Path(path).write_text("half")
+            raise ValueError("the disk is tired")
+
+    with pytest.raises(ValueError, match="tired"):
+        write()
+    assert list(script_folder.iterdir()) == []
+
+
+def test_a_target_that_is_there_is_kept(script_folder: Path) -> None:
+    """What was written is removed, not put over it."""
+    target = b2luigi.LocalTarget(script_folder / "f")
+    Path(target.path).write_text("theirs")
+    with pytest.raises(luigi.target.FileAlreadyExists, match="f is there already"), target.temporary_path() as path:
+        Path(path).write_text("ours")
+    assert [(found.name, found.read_text()) for found in script_folder.iterdir()] == [("f", "theirs")]
+
+
+def test_nothing_written_is_told(tmp_path: Path) -> None:
+    """An empty hand at the end is an error that names the target."""
+    with (
+        pytest.raises(FileNotFoundError, match=r"so there is no .*/f\."),
+        b2luigi.LocalTarget(tmp_path / "f").temporary_path(),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_temporary_inputs(tmp_path: Path, is_folder: bool) -> None:
+    """A copy of the file or folder, under its name, in the scratch folder of the task, as long as it is needed."""
+    file = tmp_path / "in" / "f" if is_folder else tmp_path / "in"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("text")
+    task = b2luigi.Task()
+    task.scratch_dir = tmp_path / "scratch"  # type: ignore[attr-defined]
+    with b2luigi.LocalTarget(tmp_path / "in").get_temporary_input(task) as path:
+        assert path.startswith(f"{tmp_path}/scratch/")
+        assert os.path.basename(path) == "in"
+        assert (Path(path, "f") if is_folder else Path(path)).read_text() == "text"
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert file.read_text() == "text"
+
+
+def test_a_scratch_folder_that_can_not_be_made_is_told_with_the_setting() -> None:
+    """The error is of the class it was, and says which setting to change."""
+    b2luigi.set_setting("scratch_dir", "/dev/null/scratch")
+    with pytest.raises(NotADirectoryError, match="the setting scratch_dir, which is not possible"):
+        make_scratch_folder()
+
+
+@pytest.fixture
+def _nobody() -> Iterator[None]:
+    """Who may write hardly anywhere, also where the tests run as root."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(user)
+
+
+@pytest.mark.usefixtures("_nobody")
+def test_a_scratch_folder_that_can_not_be_written_is_a_permission_error() -> None:
+    """The advice is to choose a folder that one may write."""
+    b2luigi.set_setting("scratch_dir", "/")
+    with pytest.raises(PermissionError, match=r"Give it the path of a folder in which you may write .*: '/'"):
+        make_scratch_folder()

@@ -8,6 +8,7 @@ import luigi
 import pytest
 
 import b2luigi
+from b2luigi.core.paths import create_output_dirs
 from b2luigi.core.task import NotCompletedTask
 
 
@@ -165,6 +166,69 @@ def test_the_one_input_file() -> None:
 def test_targets_of_inputs() -> None:
     """The targets themselves can be had by name, too."""
     assert [target.path for target in Sum()._get_input_targets("plain.txt")] == ["/data/plain.txt"]
+
+
+def test_a_target_at_a_path_of_ones_own(tmp_path: Path) -> None:
+    """A path can be made a target of the class and with the arguments that the settings say."""
+    b2luigi.set_setting("target_class_kwargs", {"is_tmp": False})
+    target = Number(number=1)._resolve_output_file_target(f"{tmp_path}/f")
+    assert (type(target), target.path) == (b2luigi.LocalTarget, f"{tmp_path}/f")
+    assert type(Number(number=1)._resolve_output_file_target("/f", luigi.LocalTarget)) is luigi.LocalTarget
+
+
+def make_outputs(task: b2luigi.Task) -> None:
+    create_output_dirs(task)
+    task.run()
+
+
+def test_outputs_can_be_removed(script_folder: Path) -> None:
+    """One by its name, or all; those that are not there are no problem."""
+    make_outputs(Number(number=3))
+    Number(number=3)._remove_output_file_target("log.txt")
+    assert [path.name for path in (script_folder / "number=3").iterdir()] == ["number.txt"]
+    Number(number=3)._remove_output()
+    Number(number=3)._remove_output()
+    assert list((script_folder / "number=3").iterdir()) == []
+    with pytest.raises(KeyError, match=r"no output called 'lg\.txt'"):
+        Number(number=3)._remove_output_file_target("lg.txt")
+
+
+def test_folders_and_outputs_of_luigi_can_be_removed(script_folder: Path) -> None:
+    """An output that is a folder goes with all that is in it."""
+
+    class Makes(b2luigi.Task):
+        def output(self) -> Any:
+            return [luigi.LocalTarget(f"{script_folder}/f"), self.add_to_output("folder")]
+
+    (script_folder / "f").write_text("")
+    (script_folder / "folder" / "sub").mkdir(parents=True)
+    Makes()._remove_output()
+    assert list(script_folder.iterdir()) == []
+
+
+def test_an_output_that_can_not_be_removed_is_told() -> None:
+    """A target without a way to remove it needs one, or a task that has one."""
+
+    class Row(luigi.Target):
+        def exists(self) -> bool:
+            return True
+
+    class Fills(b2luigi.Task):
+        def output(self) -> Any:
+            return Row()
+
+    with pytest.raises(TypeError, match=r"Fills: the output .* can not be removed, since Row has no method remove"):
+        Fills()._remove_output()
+
+
+def test_removing_is_left_to_the_class() -> None:
+    """Without a `remove_output` of its own no task loses its outputs by `--remove`."""
+    assert not hasattr(b2luigi.Task, "remove_output")
+
+
+def test_groups_of_tasks_are_not_made() -> None:
+    """Scripts that ask find no grouped parameters, and one task a job."""
+    assert (Number.grouped_param_names(), Number.has_grouped_params(), Number.max_grouping_size) == ([], False, 1)
 
 
 def build(*tasks: luigi.Task) -> bool:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import multiprocessing
 import os
+import pickle
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from b2luigi.core.task import NotCompletedTask
 TEMPORARY = re.compile(r"(.*)-luigi-tmp-\d{10}(\.\w+)?")
 
 
-class Input(b2luigi.Task):
+class Written(b2luigi.Task):
     number = b2luigi.IntParameter(default=0)
 
     def output(self) -> Iterator[Any]:
@@ -111,7 +111,7 @@ def test_luigi_runs_it(script_folder: Path) -> None:
 
     class Copies(b2luigi.Task):
         def requires(self) -> Any:
-            return [Input(number=number) for number in range(2)]
+            return [Written(number=number) for number in range(2)]
 
         def output(self) -> Any:
             return self.add_to_output("copy")
@@ -318,7 +318,7 @@ class Reader(b2luigi.Task):
     ask: Callable[[Reader], Any] = staticmethod(lambda task: task.get_input_file_names("in.txt"))
 
     def requires(self) -> Any:
-        return {"first": Input(number=1), "rest": [Input(number=2), Input(number=1)], "absent": Input(number=9)}
+        return {"first": Written(number=1), "rest": [Written(number=2), Written(number=1)], "absent": Written(number=9)}
 
     def output(self) -> Any:
         return self.add_to_output("out")
@@ -333,7 +333,7 @@ class Reader(b2luigi.Task):
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:
     for number in (1, 2):
-        Input(number=number).run()
+        Written(number=number).run()
     b2luigi.set_setting("scratch_dir", str(tmp_path / "scratch"))
     return tmp_path / "scratch"
 
@@ -371,7 +371,7 @@ def test_every_way_to_ask_for_inputs(scratch: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_one_input(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """get_input_file_name gives a copy as well."""
-    monkeypatch.setattr(Reader, "requires", lambda self: Input(number=1))
+    monkeypatch.setattr(Reader, "requires", lambda self: Written(number=1))
     monkeypatch.setattr(Reader, "ask", staticmethod(lambda task: task.get_input_file_name("in.txt")))
     Reader().run()
     assert Reader.seen[0].startswith(str(scratch))
@@ -434,7 +434,7 @@ class Dynamic(b2luigi.Task):
         Dynamic.tries += 1
         with open(self.get_output_file_name("before"), "a") as file:
             file.write("x")
-        inputs = yield Input(number=5)
+        inputs = yield Written(number=5)
         Path(self.get_output_file_name("after")).write_text(Path(next(iter(inputs))["in.txt"].path).read_text())
 
 
@@ -461,7 +461,7 @@ def test_a_generator_in_disguise_is_refused(script_folder: Path) -> None:
 
     class Disguised(b2luigi.Task):
         def steps(self) -> Iterator[Any]:
-            yield Input()
+            yield Written()
 
         @b2luigi.on_temporary_files
         def run(self) -> Any:
@@ -471,7 +471,7 @@ def test_a_generator_in_disguise_is_refused(script_folder: Path) -> None:
         Disguised().run()
 
 
-# -- processes of its own
+# -- processes of its own, to which the task is pickled
 
 
 class Parallel(b2luigi.Task):
@@ -484,8 +484,8 @@ class Parallel(b2luigi.Task):
 
     @b2luigi.on_temporary_files
     def run(self) -> None:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            pool.map(self.write, "ab")
+        for name in "ab":
+            pickle.loads(pickle.dumps(self.write))(name)
 
 
 def test_a_task_may_use_processes_of_its_own(script_folder: Path) -> None:

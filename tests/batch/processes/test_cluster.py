@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,120 +14,10 @@ import pytest
 from luigi.event import Event
 
 import b2luigi
-from b2luigi.batch.model import Cause, JobInfo, JobSpec, JobStatus
+from b2luigi.batch.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.outcome import Marker, Outcome
-from b2luigi.batch.processes.cluster import ClusterProcess
-from b2luigi.batch.processes.preparation import Run
 from b2luigi.batch.processes.signs import ANSWERS
-from b2luigi.batch.runs import Runs
-from b2luigi.batch.ticket import Ticket
-from b2luigi.core.settings import with_new_settings
-
-
-class Work(b2luigi.Task):
-    """What the jobs are to do."""
-
-    n = b2luigi.IntParameter(default=1)
-
-    def output(self) -> Any:
-        yield self.add_to_output("out.txt")
-
-
-class HandQueue:
-    """A queue in which nothing happens by itself."""
-
-    name = "hand"
-    carries_files = False
-
-    def __init__(self) -> None:
-        self.tickets: list[Ticket] = []
-        self.cancelled: list[Ticket] = []
-        self.released: list[Ticket] = []
-        self.hurried = 0
-        self.attached: list[dict[str, Any]] = []
-        self.problem = ""
-
-    def options(self, setting: Any) -> Mapping[str, Any]:
-        return {"queue": setting("queue")}
-
-    def check(self, spec: JobSpec) -> None:
-        if self.problem:
-            raise ValueError(self.problem)
-
-    def submit(self, spec: JobSpec) -> Ticket:
-        self.tickets.append(Ticket(spec))
-        return self.tickets[-1]
-
-    def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
-        self.attached.append(dict(facts))
-        return Ticket(spec, job_id=facts.get("job_id"))
-
-    def leave(self, patience: float) -> None:
-        pass
-
-    def step(self) -> list[Ticket]:
-        return []
-
-    def hurry(self, ticket: Ticket) -> None:
-        self.hurried += 1
-
-    def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
-        self.cancelled += tickets
-
-    def release(self, ticket: Ticket) -> None:
-        self.released.append(ticket)
-
-    def close(self, patience: float) -> list[Ticket]:
-        return []
-
-
-class Job:
-    """A process, its queue, and what luigi hears of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.results: list[tuple[Any, ...]] = []
-        self.now = 100.0
-        self.queue = HandQueue()
-        self.runs = Runs(folder / "task_file_dir", clock=lambda: self.now)
-        self.output = folder / "result_dir" / "n=1" / "out.txt"
-        self.process = ClusterProcess(Work(), None, self, 0)
-        self.shared = Run(self.runs, {}, lambda name: self.queue, clock=lambda: self.now)
-        self.process.connect(self.queue, self.shared)
-
-    def put(self, obj: Any) -> None:
-        """luigi's queue."""
-        self.results.append(obj)
-
-    def start(self, job_id: str | None = "7") -> Ticket:
-        """Submits the job, which makes its output; the batch system calls it so."""
-        self.process.run()
-        self.output.parent.mkdir(parents=True, exist_ok=True)
-        self.output.touch()
-        (ticket,) = self.queue.tickets
-        ticket.job_id = job_id
-        self.process.look()
-        return ticket
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What is on disk about the attempt."""
-        assert self.process.attempt is not None
-        return dict(json.loads(self.process.attempt.path.read_text()))
-
-    @property
-    def status(self) -> str | None:
-        """What luigi was told, if it was."""
-        assert len(self.results) <= 1
-        return self.results[0][1] if self.results else None
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
-    """A job that was not started."""
-    with with_new_settings():
-        for key in ("log_dir", "task_file_dir", "result_dir"):
-            b2luigi.set_setting(key, str(tmp_path / key))
-        yield Job(tmp_path)
+from tests.batch.processes.hands import Job, Work
 
 
 def test_the_claim_is_on_disk_before_the_job_is_handed_in(job: Job) -> None:
@@ -392,7 +281,7 @@ def test_time_in_the_queue_is_no_time_of_the_task(tmp_path: Path, job: Job) -> N
 
 def test_requirements_that_stay_hidden_from_the_nodes_do_not_cost_jobs_for_ever(job: Job, tmp_path: Path) -> None:
     """A few jobs in a row that yield the very same are enough to know."""
-    outcome = Outcome("PENDING", new_requirements=((__name__, "Work", {"n": "5"}),)).to_json()
+    outcome = Outcome("PENDING", new_requirements=(("tests.batch.processes.hands", "Work", {"n": "5"}),)).to_json()
     told = []
     for _ in range(6):
         again = Job(tmp_path)
@@ -434,7 +323,7 @@ def test_requirements_that_can_not_be_loaded_fail_their_task_and_nothing_else(jo
 def test_requirements_found_while_running_reach_luigi(job: Job) -> None:
     """Module, family and parameters, as luigi wants them."""
     ticket = job.start()
-    new = (__name__, "Work", {"n": "5"})
+    new = ("tests.batch.processes.hands", "Work", {"n": "5"})
     ticket.spec.outcome.write_text(Outcome("PENDING", new_requirements=(new,)).to_json())
     job.process.look(Marker(0, True))
     assert job.results[0][1:] == ("PENDING", "", [], [new])

@@ -1,0 +1,227 @@
+"""A task and its attempts: attached to, put off, tried again, given up; with a queue that a test moves by hand."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+import b2luigi
+from b2luigi.batch.attempt import Attempt
+from b2luigi.batch.inbox import Inbox
+from b2luigi.batch.model import Cause, JobInfo, JobStatus
+from b2luigi.batch.outcome import Marker, Outcome
+from b2luigi.core.paths import get_task_file_dir
+from tests.batch.processes.hands import Job
+
+RUNNING = JobInfo(JobStatus.running, "run")
+LOST = JobInfo(JobStatus.aborted, "node lost", cause=Cause.infrastructure)
+
+
+def a_former(job: Job, **facts: object) -> Attempt:
+    """An attempt of an earlier run that was killed."""
+    folder = Path(get_task_file_dir(job.process.task))
+    known = {"inbox": str(folder.parent / "inbox-dead"), "batch_system": "hand", "outputs": []}
+    return Attempt.claim(folder, {**known, **facts}, after=0)
+
+
+def begun(job: Job) -> list[str]:
+    """The tokens of the jobs that were handed in."""
+    return [ticket.spec.token for ticket in job.queue.tickets]
+
+
+# -- jobs of earlier runs
+
+
+def test_a_job_of_an_earlier_run_is_gone_on_with(job: Job) -> None:
+    """Nothing is submitted; its outcome is delivered, and its record closed."""
+    former = a_former(job, job_id="17")
+    job.process.run()
+    assert (job.queue.tickets, job.queue.attached[0]["job_id"]) == ([], "17")
+    assert job.process.token == former.token
+    job.process.ticket.info = RUNNING
+    job.process.look()
+    job.output.parent.mkdir(parents=True)
+    job.output.touch()
+    job.process.ticket.spec.outcome.write_text(Outcome("DONE").to_json())
+    job.process.look(Marker(0, True))
+    assert (job.status, job.record["end"]) == ("DONE", "DONE")
+
+
+def test_a_job_that_was_about_to_be_submitted_and_is_nowhere_is_submitted(job: Job) -> None:
+    """Its run was killed before the command; its token is void, in case it comes after all."""
+    former = a_former(job)
+    job.process.run()
+    assert begun(job) == []
+    job.process.ticket.refused = "not found"
+    job.process.look()
+    job.process.look()
+    assert len(begun(job)) == 1
+    assert former.path.with_name(f"{former.token}.void").exists()
+
+
+def test_a_failure_that_nobody_watched_is_told_and_the_task_runs_anew(
+    job: Job, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The user runs the script again to have the task done; half an output is set aside."""
+    former = a_former(job, job_id="17")
+    job.output.parent.mkdir(parents=True)
+    job.output.write_text("half")
+    former.path.with_name(f"{former.token}.outcome").write_text(Outcome("FAILED", headline="no luck").to_json())
+    job.process.run()
+    with caplog.at_level(logging.WARNING):
+        job.process.look(Marker(1, True))
+        job.process.look()
+    assert "its job in an earlier run failed: no luck; it is submitted anew." in caplog.text
+    assert len(begun(job)) == 1
+    assert job.status is None
+    assert job.output.with_name("out.txt.failed-1").read_text() == "half"
+
+
+def test_a_claim_of_a_run_that_lives_is_waited_for(job: Job, tmp_path: Path) -> None:
+    """It is about to submit the job; as soon as it has, its job is ours, too, but for cancelling it."""
+    inbox = Inbox.new(Path(get_task_file_dir(job.process.task)))
+    inbox.open()
+    former = a_former(job, inbox=str(inbox.folder))
+    (inbox.folder / "run.json").write_text(json.dumps({"host": "elsewhere"}))
+    job.process.run()
+    assert (begun(job), job.queue.attached, job.process.token) == ([], [], "")
+    former.note(job_id="17")
+    job.now += 2
+    job.process.look()
+    assert job.process.token == former.token
+    assert job.process.ticket.others
+    job.process.terminate()
+    assert "ended" not in json.loads(former.path.read_text())
+
+
+def test_what_another_run_makes_of_its_job_is_told_as_it_is(job: Job) -> None:
+    """The record of the attempt has the outcome."""
+    inbox = Inbox.new(Path(get_task_file_dir(job.process.task)))
+    inbox.open()
+    former = a_former(job, inbox=str(inbox.folder), job_id="17")
+    job.process.run()
+    job.process.look()
+    assert job.status is None
+    former.note(ended=1.0, end="DONE", outcome=vars(Outcome("DONE", "by another")))
+    job.now += 2
+    job.process.look()
+    assert job.results[0][1:3] == ("DONE", "by another")
+
+
+# -- trying again
+
+
+def test_a_lost_job_is_tried_again_until_that_is_enough(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    """job_retries: 2 if nothing is said."""
+    job.process.run()
+    for _ in range(3):
+        job.process.ticket.info = LOST
+        job.process.look()
+    assert len(begun(job)) == len(set(begun(job))) == 3
+    assert job.status == "FAILED"
+    assert "node lost" in job.process.story
+
+
+@pytest.mark.parametrize(
+    ("cause", "differs", "submitted"),
+    [
+        (Cause.memory, True, 2),
+        (Cause.memory, False, 1),
+        (Cause.time, True, 2),
+        (Cause.time, False, 1),
+        (Cause.cancelled, True, 1),
+        (Cause.vanished, True, 1),
+        (Cause.refused, True, 1),
+        (Cause.ended, True, 1),
+    ],
+)
+def test_what_is_worth_another_try(job: Job, cause: Cause, differs: bool, submitted: int) -> None:
+    """Too little memory or time: only if the next try asks for more; the decision of a person: never."""
+    task = job.process.task
+    if differs:
+        type(task).queue = property(lambda self: f"queue-{self.job_attempt}")
+    try:
+        job.process.run()
+        job.process.ticket.info = JobInfo(JobStatus.aborted, "over", cause=cause)
+        job.process.look()
+        assert len(begun(job)) == submitted
+        assert (job.status == "FAILED") is (submitted == 1)
+        if submitted == 2:
+            assert [ticket.spec.options["queue"] for ticket in job.queue.tickets] == ["queue-1", "queue-2"]
+    finally:
+        if differs:
+            del type(task).queue
+
+
+def test_a_memory_error_is_one_of_memory(job: Job) -> None:
+    """Told as the exception it is, unless the next try asks for more."""
+    ticket = job.start()
+    ticket.spec.outcome.write_text(Outcome("FAILED", headline="MemoryError", traceback="MemoryError").to_json())
+    job.process.look(Marker(1, True))
+    assert (job.status, len(begun(job))) == ("FAILED", 1)
+
+
+def test_a_job_whose_submission_stays_in_doubt_is_submitted_again(job: Job) -> None:
+    """It was looked for and not found; its token is void, so that it does nothing if it comes after all."""
+    job.process.run()
+    first = job.queue.tickets[0]
+    first.doubt, first.refused = "no answer within 60 s", "no answer within 60 s (not found)"
+    job.process.look()
+    assert len(begun(job)) == 1
+    job.now += 31
+    job.process.look()
+    assert len(begun(job)) == 2
+    assert (first.spec.folder / f"{first.spec.token}.void").exists()
+
+
+# -- what has to wait
+
+
+class FullInbox(Inbox):
+    """On a disk that is full for a while."""
+
+    full = True
+
+    def open(self) -> Path:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device", str(self.folder))
+        return super().open()
+
+
+def test_a_full_disk_is_waited_for(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    """No task fails of it; it is said once, and when there is room again the job is submitted."""
+    inbox = job.shared.runs.own = FullInbox(job.runs.own.folder, lambda: job.now)
+    with caplog.at_level(logging.WARNING):
+        job.process.run()
+        for _ in range(5):
+            job.now += 10
+            job.process.look()
+    assert (job.status, begun(job)) == (None, [])
+    assert caplog.text.count("No space left on device") == 1
+    inbox.full = False
+    job.now += 10
+    job.process.look()
+    assert len(begun(job)) == 1
+
+
+def test_the_brake_keeps_jobs_from_being_submitted(job: Job) -> None:
+    """The task fails at once, and says why; nothing is claimed."""
+    b2luigi.set_setting("failure_brake", 3)
+    for _ in range(3):
+        job.shared.brake.press("Work", "ImportError: no module named nothing")
+    job.process.run()
+    assert (job.status, begun(job)) == ("FAILED", [])
+    assert "the first 3 jobs of Work all failed" in job.process.story
+    assert "no module named nothing" in job.process.story
+
+
+def test_inputs_that_only_the_node_misses_are_no_fault_of_the_task(job: Job) -> None:
+    """All requirements are complete here: it is submitted again."""
+    ticket = job.start()
+    ticket.spec.outcome.write_text(Outcome("FAILED", "missing", missing=("Input_1",)).to_json())
+    job.process.look(Marker(1, True))
+    assert (job.status, len(begun(job))) == (None, 2)

@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import b2luigi
+from b2luigi.batch import dispatch as room
+from b2luigi.batch.dispatch import run_task_remote
+
+
+class Shell(b2luigi.Task):
+    """Dispatched, its job script runs this program of the shell in place of Python."""
+
+    program = b2luigi.Parameter(hidden=True)
+    name = b2luigi.Parameter(default="")
+    add_filename_to_cmd = False
+
+    @property
+    def executable(self) -> list[str]:
+        return ["/bin/sh", "-c", str(self.program)]
+
+    @b2luigi.dispatch
+    def run(self) -> None:
+        """Runs."""
+        Path("in_place").write_text("")
+
+
+def log(name: str) -> str:
+    return Path("logs", "name=", "Shell", name).read_text()
+
+
+def exists(pid: int) -> bool:
+    """Whether a process lives; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(path: Path) -> str:
+    end = time.monotonic() + 10
+    while not (path.exists() and path.read_text().endswith("\n")):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return path.read_text()
+
+
+def test_it_runs_by_the_job_script(script_folder: Path) -> None:
+    """The job script runs the one task, and its output goes to the log folder."""
+    task = Shell(program='echo "$*"; echo oh >&2; pwd')
+    task.run()
+    # the first word after the program is the name of the shell, which sh does not count among its arguments
+    assert log("stdout") == f"--task-id {task.task_id}\n{script_folder}\n"
+    assert log("stderr") == "oh\n"
+    assert not Path("in_place").exists()
+
+
+def test_the_name_and_the_docstring_stay() -> None:
+    """The decorated method looks like the one it was."""
+    assert (Shell.run.__name__, Shell.run.__doc__) == ("run", "Runs.")
+
+
+def test_logs_are_those_of_the_last_run() -> None:
+    """A second run begins with empty logs."""
+    for word in ("first", "second"):
+        run_task_remote(Shell(program=f"echo {word}"))
+    assert log("stdout") == "second\n"
+
+
+def test_it_reads_nothing() -> None:
+    """The process does not wait for the terminal."""
+    run_task_remote(Shell(program="cat"))
+
+
+@pytest.mark.parametrize(
+    ("program", "code"), [("exit 3", "3"), ("kill -9 $$", "137"), ("kill -9 $PPID", "-9")], ids=["exit", "shot", "all"]
+)
+def test_a_failure_is_told(script_folder: Path, program: str, code: str) -> None:
+    """The error has the return code, the task, its log folder and its last words."""
+    task = Shell(program=f"echo well; echo 'ValueError: three is unlucky' >&2; {program}")
+    with pytest.raises(RuntimeError, match=rf"^Execution failed with return code {code}\.\n") as told:
+        task.run()
+    lines = str(told.value).splitlines()
+    assert lines[1:4] == [
+        f"  task id: {task.task_id}",
+        f"  logs:    {script_folder}/logs/name=/Shell/ (stdout, stderr)",
+        "  last words:",
+    ]
+    assert "    | ValueError: three is unlucky" in lines[4:]
+
+
+def test_a_failure_without_words() -> None:
+    """A process that said nothing is told without last words."""
+    with pytest.raises(RuntimeError, match=r"return code 3.*\(stdout, stderr\)$") as told:
+        run_task_remote(Shell(program="exit 3"))
+    assert "last words" not in str(told.value)
+
+
+def test_a_job_script_that_can_not_be_started() -> None:
+    """A shell that is not there is told with the setting."""
+    b2luigi.set_setting("shell", "/no/such/shell")
+    with pytest.raises(RuntimeError, match=r"executable_wrapper\.sh can not be started \(setting shell\)"):
+        run_task_remote(Shell(program="true"))
+
+
+# -- where it is not dispatched
+
+
+@pytest.mark.parametrize("flags", [["--batch-runner", "--task-id", "x"], ["--test"], ["more", "--test", "--", "x"]])
+def test_on_a_node_and_in_a_test_it_runs_in_place(monkeypatch: pytest.MonkeyPatch, flags: list[str]) -> None:
+    """A process that was started to run the task needs no other one, and neither does a test."""
+    monkeypatch.setattr(sys, "argv", ["script.py", *flags])
+    Shell(program="exit 3").run()
+    assert Path("in_place").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--batch"], ["--", "--test"], ["--testing"]])
+def test_other_arguments_make_no_difference(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    """Only the flags themselves count, not the script's own arguments after them."""
+    monkeypatch.setattr(sys, "argv", ["script.py", *arguments])
+    Shell(program="true").run()
+    assert not Path("in_place").exists()
+
+
+def test_a_setting_keeps_it_in_place() -> None:
+    """`_dispatch_local_execution`, known from earlier versions, does so for a task or for all."""
+    b2luigi.set_setting("_dispatch_local_execution", True)
+    Shell(program="exit 3").run()
+    assert Path("in_place").exists()
+
+
+# -- what can not be dispatched
+
+
+def test_a_run_with_yield_is_refused_where_it_is_defined() -> None:
+    """Requirements could not be handed over, so the class is not even made."""
+    with pytest.raises(TypeError, match=r"run can not be dispatched, since it yields requirements"):
+
+        @b2luigi.dispatch
+        def run(self: Any) -> Any:
+            yield b2luigi.Task()
+
+
+def test_a_hidden_yield_is_refused() -> None:
+    """A decorator between the two hides nothing."""
+
+    @b2luigi.on_temporary_files
+    def run(self: Any) -> Any:
+        yield b2luigi.Task()
+
+    with pytest.raises(TypeError, match="can not be dispatched"):
+        b2luigi.dispatch(run)
+
+
+def test_a_process_with_yield_is_refused() -> None:
+    """In the process itself it is seen that nothing was done."""
+
+    class Yields(b2luigi.DispatchableTask):
+        def process(self) -> Any:
+            yield b2luigi.Task()
+
+    b2luigi.set_setting("_dispatch_local_execution", True)
+    with pytest.raises(TypeError, match=r"Yields\.run can not be dispatched"):
+        Yields().run()
+
+
+def test_process_has_to_be_defined() -> None:
+    """A DispatchableTask without it is told what is missing."""
+
+    class Forgot(b2luigi.DispatchableTask):
+        pass
+
+    b2luigi.set_setting("_dispatch_local_execution", True)
+    with pytest.raises(NotImplementedError, match="Forgot is a DispatchableTask: define its method process"):
+        Forgot().run()
+
+
+# -- when the script is stopped
+
+
+@pytest.fixture
+def stopper() -> Iterator[Any]:
+    """Sends a signal to this process as soon as the file `pid` is whole."""
+    threads = []
+
+    def stop(number: signal.Signals, folder: Path) -> None:
+        def send() -> None:
+            wait_for(folder / "pid")
+            os.kill(os.getpid(), number)
+
+        threads.append(threading.Thread(target=send))
+        threads[-1].start()
+
+    yield stop
+    for thread in threads:
+        thread.join()
+
+
+SLEEP = "echo $$ > pid; sleep 60"
+
+
+def test_ctrl_c_stops_the_process(script_folder: Path, stopper: Any) -> None:
+    """After the KeyboardInterrupt nothing of it is left."""
+    stopper(signal.SIGINT, script_folder)
+    with pytest.raises(KeyboardInterrupt):
+        Shell(program=SLEEP).run()
+    assert not exists(int(Path("pid").read_text()))
+
+
+def test_it_has_time_to_end_well(script_folder: Path, stopper: Any) -> None:
+    """It is asked first, and may do what it has to do."""
+    stopper(signal.SIGINT, script_folder)
+    with pytest.raises(KeyboardInterrupt):
+        Shell(program="trap 'sleep 0.2; echo bye; exit' TERM; echo $$ > pid; while :; do sleep 0.05; done").run()
+    assert log("stdout") == "bye\n"
+
+
+def test_one_that_does_not_listen_is_killed(script_folder: Path, stopper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When its time is over it is made to stop."""
+    monkeypatch.setattr(room, "PATIENCE", 0.2)
+    stopper(signal.SIGINT, script_folder)
+    with pytest.raises(KeyboardInterrupt):
+        Shell(program=f"trap '' TERM; {SLEEP}").run()
+    end = time.monotonic() + 5
+    while exists(int(Path("pid").read_text())):
+        assert time.monotonic() < end
+
+
+def test_a_sigterm_comes_through_when_the_process_is_gone(script_folder: Path, stopper: Any) -> None:
+    """A handler of the script's own hears of it as it would have without dispatch, and then the task ends."""
+    lived: list[bool] = []
+    former = signal.signal(signal.SIGTERM, lambda number, frame: lived.append(exists(int(Path("pid").read_text()))))
+    try:
+        stopper(signal.SIGTERM, script_folder)
+        with pytest.raises(SystemExit) as told:
+            Shell(program=SLEEP).run()
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert (lived, told.value.code) == ([False], 143)
+
+
+# -- the whole of it
+
+SCRIPT = """
+import os
+
+import b2luigi
+
+b2luigi.set_setting("env_script", "env.sh")
+
+
+class Dispatched(b2luigi.DispatchableTask):
+    def output(self):
+        yield self.add_to_output("out")
+
+    @b2luigi.on_temporary_files
+    def process(self):
+        print("said", os.environ.get("GREETING"))
+        with open(self.get_output_file_name("out"), "w") as file:
+            file.write(f"{os.getpid()}")
+        if os.path.exists("wait"):
+            import time
+            open("pid", "w").write(f"{os.getpid()}\\n")
+            time.sleep(60)
+
+
+class Both(b2luigi.Task):
+    def requires(self):
+        yield Dispatched()
+
+    def output(self):
+        yield self.add_to_output("both")
+
+    @b2luigi.on_temporary_files
+    @b2luigi.dispatch
+    def run(self):
+        with open(self.get_output_file_name("both"), "w") as file:
+            file.write(f"{os.getpid()}")
+
+
+if __name__ == "__main__":
+    print("script", os.getpid())
+    assert b2luigi.process(Both(), log_level="WARNING")
+"""
+
+
+@pytest.fixture
+def script(script_folder: Path) -> list[str]:
+    (script_folder / "script.py").write_text(SCRIPT)
+    (script_folder / "env.sh").write_text("echo started >> started; export GREETING=hello\n")
+    return [sys.executable, "script.py"]
+
+
+def run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("flag", [[], ["--batch"]])
+def test_each_task_has_one_process(script: list[str], flag: list[str]) -> None:
+    """Here and as a job a task runs in one job script, not in one within another, and in its environment."""
+    said = run([*script, *flag])
+    pids = {Path("out").read_text(), Path("both").read_text(), said.split()[1]}
+    assert len(pids) == 3
+    assert Path("started").read_text() == "started\n" * 2
+    assert "said hello\n" in Path("logs/Dispatched/stdout").read_text()
+
+
+def test_in_a_test_all_is_one_process(script: list[str]) -> None:
+    """With --test no job script is made, and what the task says is on the console."""
+    said = run([*script, "--test"])
+    assert "said None" in said
+    assert Path("out").read_text() == Path("both").read_text() == said.split()[1]
+    assert not Path("started").exists()
+    assert not Path("task_files").exists()
+
+
+def test_a_script_that_is_told_to_end_leaves_nothing_behind(script: list[str]) -> None:
+    """SIGTERM ends the script as ever, and the process with it, with its temporary files."""
+    Path("wait").touch()
+    process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        pid = int(wait_for(Path("pid")))
+        process.terminate()
+        assert process.wait(20) == -signal.SIGTERM
+        assert not exists(pid)
+        assert not Path("out").exists()
+    finally:
+        process.kill()

@@ -1,0 +1,199 @@
+"""The inbox of a run: its markers, its owner, its claims; and the inboxes of other runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from b2luigi.batch.attempt import Attempt
+from b2luigi.batch.inbox import OWNER, SILENCE, Inbox
+from b2luigi.batch.owner import has_ended, last_word, processes, this_process
+from b2luigi.batch.runs import Runs
+
+TOKEN = "0123456789abcdef"
+
+
+class Clock:
+    """Seconds, as a test wants them."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def dead_owner() -> dict[str, object]:
+    """A process of this machine that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    owner = {**this_process(), "pid": process.pid}
+    process.wait()
+    return owner
+
+
+def inbox(base: Path, owner: dict[str, object] | None, *claims: Path, clock: Clock | None = None) -> Inbox:
+    """The inbox of another run."""
+    found = Inbox.new(base)
+    found.open()
+    for folder in claims:
+        found.enter(folder)
+    if owner is None:
+        (found.folder / OWNER).unlink()
+    else:
+        (found.folder / OWNER).write_text(json.dumps(owner))
+    return Inbox(found.folder, clock or Clock())
+
+
+# -- owners
+
+
+def test_this_process_lives() -> None:
+    """As long as somebody asks."""
+    assert has_ended(this_process()) is False
+
+
+@pytest.mark.parametrize("changed", [{"pid": 2**22 - 1}, {"start": 1}, {"boot": "another"}, {"pid": None}])
+def test_a_process_that_is_not_the_one_has_ended(changed: dict[str, object]) -> None:
+    """Another start time: the process id was given to somebody else; another boot: nothing of it can live."""
+    assert has_ended({**this_process(), **changed}) is True
+
+
+def test_of_another_host_nothing_is_known() -> None:
+    """Its processes can not be seen from here."""
+    assert has_ended({**this_process(), "host": "elsewhere"}) is None
+
+
+def test_a_process_is_found_by_its_last_argument() -> None:
+    """The token of a job, in this case; once it has ended it is not found."""
+    process = subprocess.Popen([sys.executable, "-c", "input()", TOKEN], stdin=subprocess.PIPE)
+    try:
+        assert processes()[TOKEN] == process.pid
+        assert last_word(process.pid) == TOKEN
+    finally:
+        process.communicate(b"\n")
+    assert TOKEN not in processes()
+    assert last_word(process.pid) == ""
+
+
+# -- inboxes
+
+
+def test_a_run_is_abandoned_when_its_process_is_gone(tmp_path: Path) -> None:
+    """Or when it has no owner at all; not while it lives."""
+    assert inbox(tmp_path, dead_owner()).is_abandoned() is True
+    assert inbox(tmp_path, None).is_abandoned() is True
+    assert inbox(tmp_path, this_process()).is_abandoned() is False
+
+
+def test_a_run_on_another_host_is_abandoned_after_a_silence(tmp_path: Path) -> None:
+    """No clocks of two hosts are compared: what counts is whether its owner file is touched while we look."""
+    clock = Clock()
+    other = inbox(tmp_path, {**this_process(), "host": "elsewhere"}, clock=clock)
+    assert other.is_abandoned() is None
+    clock.now += SILENCE - 1
+    assert other.is_abandoned() is None
+    os.utime(other.folder / OWNER, (1, 1))
+    clock.now += SILENCE - 1
+    assert other.is_abandoned() is None
+    clock.now += SILENCE
+    assert other.is_abandoned() is True
+
+
+def test_a_run_says_that_it_lives(tmp_path: Path) -> None:
+    """By touching its owner file, now and then; a run without jobs has none."""
+    clock = Clock()
+    mine = Inbox(tmp_path / "inbox-1", clock)
+    mine.beat()
+    assert not mine.folder.exists()
+    mine.open()
+    path = mine.folder / OWNER
+    for seconds, touched in ((0, True), (1, False), (20, True)):
+        os.utime(path, (1, 1))
+        clock.now += seconds
+        mine.beat()
+        assert (path.stat().st_mtime > 2) is touched
+
+
+def test_claims_are_read_as_they_were_written(tmp_path: Path) -> None:
+    """Any name of a folder; new ones are seen; a line that was cut short is none."""
+    names = [Path("/a b/c\nd"), Path("/ü"), Path(os.fsdecode(b"/\xff"))]
+    found = inbox(tmp_path, this_process(), *names)
+    assert found.claims() == set(names)
+    found.enter(Path("/e"))
+    with open(found.folder / "claims", "a") as file:
+        file.write('"/cut sho')
+    assert found.claims() == {*names, Path("/e")}
+
+
+def test_an_inbox_goes_when_its_run_ends(tmp_path: Path) -> None:
+    """Unless a job still has something to say; what is discarded goes all the same."""
+    found = inbox(tmp_path, this_process(), Path("/a"))
+    (found.folder / f"{TOKEN}.part").touch()
+    found.close()
+    assert not found.folder.exists()
+    late = inbox(tmp_path, this_process(), Path("/a"))
+    (late.folder / TOKEN).write_text("0 outcome\n")
+    late.close()
+    assert late.tokens() == [TOKEN]
+    late.discard()
+    assert not late.folder.exists()
+
+
+# -- runs
+
+
+def test_outputs_of_an_attempt_that_nobody_judged_do_not_count(tmp_path: Path) -> None:
+    """Only where another run has claimed it; and where there is no other run nobody is asked."""
+
+    def never() -> Path:
+        raise AssertionError("there are no other runs")
+
+    assert not Runs(tmp_path).unfinished(never)
+    folder, other = tmp_path / "task", tmp_path / "other"
+    attempt = Attempt.claim(folder, {}, after=0)
+    Attempt.claim(other, {}, after=0)
+    inbox(tmp_path, dead_owner(), folder)
+    runs = Runs(tmp_path)
+    assert runs.unfinished(lambda: folder)
+    assert not runs.unfinished(lambda: other)
+    attempt.note(ended=1.0)
+    assert not runs.unfinished(lambda: folder)
+
+
+def test_inboxes_of_dead_runs_go_when_all_their_attempts_were_judged(tmp_path: Path) -> None:
+    """One that lives is left alone, and so is one with a job that somebody may still go on with."""
+    open_claim, judged, living = (
+        inbox(tmp_path, owner, tmp_path / name)
+        for owner, name in ((dead_owner(), "open"), (dead_owner(), "judged"), (this_process(), "judged"))
+    )
+    for found, name in ((open_claim, "open"), (judged, "judged")):
+        attempt = Attempt.claim(tmp_path / name, {"inbox": str(found.folder)}, after=0)
+        if name == "judged":
+            attempt.note(ended=1.0)
+    runs = Runs(tmp_path)
+    runs.own.open()
+    runs.close(left=False)
+    assert {path.name for path in tmp_path.glob("inbox-*")} == {open_claim.folder.name, living.folder.name}
+
+
+def test_a_run_that_leaves_jobs_keeps_its_inbox(tmp_path: Path) -> None:
+    """The next run finds their markers and its claims there."""
+    runs = Runs(tmp_path)
+    runs.own.enter(tmp_path / "task")
+    runs.close(left=True)
+    assert runs.own.claims() == {tmp_path / "task"}
+
+
+def test_markers_of_adopted_jobs_are_seen_too(tmp_path: Path) -> None:
+    """Their inbox is that of the run that submitted them."""
+    dead = inbox(tmp_path, dead_owner(), tmp_path / "task")
+    attempt = Attempt.claim(tmp_path / "task", {"inbox": str(dead.folder)}, after=0)
+    (dead.folder / attempt.token).write_text("0 outcome\n")
+    runs = Runs(tmp_path)
+    assert dict(runs.markers()) == {}
+    adopted = runs.inbox_of(attempt)
+    assert dict(runs.markers()) == {attempt.token: adopted}
