@@ -58,18 +58,19 @@ class Submissions:
         Returns the jobs for which the language could not even make a command, and why.
         """
         failed: list[tuple[Ticket, str]] = []
-        if self._clock() < self._not_before:
-            return failed
-        for kind in list(self._lanes) if len(self._under_way) < AT_ONCE else ():
-            if len(self._under_way) >= AT_ONCE:
+        for kind in list(self._lanes) if self._may_send() else ():
+            if not self._may_send():
                 break
             self._lanes[kind], held = self._without(blocked, self._lanes[kind])
-            while self._lanes[kind] and len(self._under_way) < AT_ONCE:
+            while self._lanes[kind] and self._may_send():
                 failed += self._send(self._next_group(self._lanes[kind]))
             self._lanes[kind].extend(held)
             if not self._lanes[kind]:
                 del self._lanes[kind]
         return failed
+
+    def _may_send(self) -> bool:
+        return len(self._under_way) < AT_ONCE and self._clock() >= self._not_before
 
     def read(self) -> Iterator[tuple[Ticket, Submitted]]:
         """What became of the jobs whose command answered; "try later" is dealt with here."""

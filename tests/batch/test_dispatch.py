@@ -100,7 +100,7 @@ def test_a_failure_is_told(script_folder: Path, program: str, code: str) -> None
 
 def test_a_failure_without_words() -> None:
     """A process that said nothing is told without last words."""
-    with pytest.raises(RuntimeError, match=r"return code 3.*\(stdout, stderr\)$") as told:
+    with pytest.raises(RuntimeError, match=r"(?s)return code 3.*\(stdout, stderr\)$") as told:
         run_task_remote(Shell(program="exit 3"))
     assert "last words" not in str(told.value)
 
@@ -326,7 +326,7 @@ def test_in_a_test_all_is_one_process(script: list[str]) -> None:
 
 
 def test_a_script_that_is_told_to_end_leaves_nothing_behind(script: list[str]) -> None:
-    """SIGTERM ends the script as ever, and the process with it, with its temporary files."""
+    """SIGTERM ends the script as ever, and the process with it; no output is there."""
     Path("wait").touch()
     process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

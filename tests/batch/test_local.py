@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import stat
 import subprocess
@@ -333,3 +334,75 @@ def test_nothing_to_choose(queue: LocalQueue) -> None:
     assert queue.options(lambda key: "anything") == {}
     assert queue.check(spec("00", "true")) is None  # type: ignore[func-returns-value]
     assert (queue.name, queue.carries_files) == ("local", False)
+
+
+# -- jobs of an earlier run
+
+
+def left_behind(token: str, text: str) -> subprocess.Popen[bytes]:
+    """A job that a run has started which is no more."""
+    job = spec(token, text)
+    return subprocess.Popen([job.script, token], start_new_session=True)
+
+
+def attached(queue: LocalQueue, token: str, **facts: object) -> Ticket:
+    here = Path.cwd()
+    job = JobSpec(token, token, here / f"{token}.sh", here, here, here)
+    return queue.attach(job, {"submit_host": platform.node(), **facts})
+
+
+def test_a_job_of_an_earlier_run_is_watched_and_takes_a_slot(queue: LocalQueue) -> None:
+    """Its end is seen; how it ended only its marker knows."""
+    process = left_behind("aa", "while [ ! -e go ]; do sleep 0.02; done")
+    ticket = attached(queue, "aa", job_id=str(process.pid))
+    assert (ticket.job_id, ticket.info.status) == (str(process.pid), JobStatus.running)
+    others = submit(queue, "true", "true")
+    queue.step()
+    assert [other.job_id is not None for other in others] == [True, False]
+    Path("go").touch()
+    process.wait()
+    step_until(queue, lambda: all(map(is_final, [ticket, *others])))
+    assert (ticket.info.status, ticket.info.exit_code, ticket.info.cause) == (JobStatus.aborted, None, None)
+
+
+def test_a_job_whose_process_id_was_never_noted_is_found_by_its_token(queue: LocalQueue) -> None:
+    """The run was killed right after it had started the job."""
+    process = left_behind("ab", "sleep 100")
+    ticket = attached(queue, "ab")
+    assert ticket.job_id == str(process.pid)
+    queue.cancel([ticket])
+    assert process.wait(10) == -signal.SIGTERM
+    step_until(queue, lambda: is_final(ticket))
+    assert ticket.info.cause is Cause.cancelled
+
+
+def test_a_job_that_was_never_started_is_refused(queue: LocalQueue) -> None:
+    """It waited for a slot when its run was killed."""
+    assert attached(queue, "ac").refused
+
+
+def test_a_stranger_with_the_process_id_of_a_job_is_never_signalled(queue: LocalQueue) -> None:
+    """The job has ended, and its id was given away: it counts as ended, and nobody else is touched."""
+    stranger = subprocess.Popen(["sleep", "100"], start_new_session=True)
+    ticket = attached(queue, "ad", job_id=str(stranger.pid))
+    queue.cancel([ticket])
+    step_until(queue, lambda: is_final(ticket))
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
+
+
+def test_jobs_of_another_machine_are_not_guessed_about(queue: LocalQueue) -> None:
+    """Whether they live can not be seen from here; the message says where, and what can be done."""
+    with pytest.raises(ValueError, match=r"was started on elsewhere by another run.*--fresh"):
+        attached(queue, "ae", submit_host="elsewhere", job_id="12")
+
+
+def test_jobs_that_are_left_go_on(queue: LocalQueue) -> None:
+    """Those that wait for a slot are not started."""
+    tickets = submit(queue, "sleep 100", "sleep 100", "touch never")
+    queue.step()
+    queue.leave(1.0)
+    queue.step()
+    assert [lives(int(ticket.job_id)) for ticket in tickets[:2]] == [True, True]
+    assert tickets[2].job_id is None

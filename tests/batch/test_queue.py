@@ -948,3 +948,81 @@ def test_the_end_of_a_run_waits_for_no_company(queue: JobQueue, site: Site) -> N
     assert queue.close(60) == []
     assert site.said("cancel") == [("#a",)]
     assert site.now - begin < 1
+
+
+# -- jobs of an earlier run
+
+
+def test_a_job_whose_id_was_noted_is_asked_about_soon(queue: JobQueue, site: Site) -> None:
+    """It may have ended long ago."""
+    site.jobs = {"7": ("running", "a")}
+    ticket = queue.attach(a_job("a"), {"job_id": "7"})
+    run(queue, site, 3)
+    assert (ticket.job_id, ticket.info.status) == ("7", JobStatus.running)
+    assert site.said("submit") == []
+
+
+def test_a_job_whose_id_was_not_noted_is_looked_for_by_its_mark(queue: JobQueue, site: Site) -> None:
+    """In an array that is another word than its token."""
+    site.jobs = {"7_3": ("running", "first_3"), "8": ("running", "a")}
+    ticket = queue.attach(a_job("a"), {"mark": "first_3"})
+    run(queue, site, 20)
+    assert (ticket.job_id, ticket.info.status) == ("7_3", JobStatus.running)
+    assert site.said("submit") == []
+
+
+def test_a_job_that_is_nowhere_is_refused_in_the_end(queue: JobQueue, site: Site) -> None:
+    """It was not submitted when its run was killed."""
+    ticket = queue.attach(a_job("a"), {})
+    run(queue, site, 60)
+    assert ticket.refused
+    assert len(site.said("find")) == SEARCHES
+
+
+def test_how_to_find_a_job_is_on_disk_before_it_is_sent(queue: JobQueue, site: Site) -> None:
+    """A record that can not be written keeps the job from being sent, until it can."""
+    full, seen = True, []
+
+    def note() -> None:
+        seen.append(len(site.said("submit")))
+        if full:
+            raise OSError("No space left on device")
+
+    (ticket,) = submit(queue, "a")
+    ticket.about_to_send = note
+    queue.step()
+    assert (seen, site.said("submit"), ticket.sent) == ([0], [], False)
+    full = False
+    run(queue, site, 10)
+    assert (seen, site.said("submit"), ticket.sent) == ([0, 0], [("a",)], True)
+
+
+def test_jobs_of_another_run_are_not_cancelled(queue: JobQueue, site: Site) -> None:
+    """Neither by name nor at the end of this run."""
+    site.jobs = {"7": ("running", "a")}
+    ticket = queue.attach(a_job("a"), {"job_id": "7"})
+    ticket.others = True
+    queue.cancel([ticket])
+    run(queue, site, 5)
+    assert queue.close(10) == []
+    assert site.said("cancel") == []
+
+
+def test_leaving_waits_for_submissions_under_way(queue: JobQueue, site: Site) -> None:
+    """Their ids are to be noted; what was not sent yet is not sent."""
+    site.hang.add("submit")
+    (first,) = submit(queue, "a")
+    queue.step()
+    (second,) = submit(queue, "b")
+    site.events.append((site.now + 1, lambda: site.answer(site.calls[0])))
+    queue.leave(10)
+    assert (first.job_id, second.job_id, second.sent) == ("#a", None, False)
+    assert site.said("cancel") == []
+
+
+def test_the_user_may_be_in_a_hurry(queue: JobQueue, site: Site) -> None:
+    """A second Ctrl-C: what is not known to be gone is told."""
+    tickets = submitted(queue, "a")
+    site.hang.add("cancel")
+    assert queue.close(60, lambda: site.now > 1003) == tickets
+    assert site.now < 1010

@@ -205,6 +205,32 @@ def test_the_marker_tells_exit_code_and_outcome(node: Node, command: str, marker
 
 
 @SHELLS
+@pytest.mark.parametrize(
+    ("record", "void", "runs"),
+    [
+        (None, False, True),
+        ({"token": TOKEN}, False, True),
+        ({"token": TOKEN, "ended": 1.0}, False, False),
+        ({"token": "another", "ended": 1.0}, False, True),
+        ({"token": TOKEN, "explanation": '"\n "ended": 1'}, False, True),
+        (None, True, False),
+    ],
+)
+def test_an_attempt_that_was_judged_does_not_run_again(
+    node: Node, record: dict[str, Any] | None, void: bool, runs: bool
+) -> None:
+    """Batch systems start jobs once more that are over for us; without a record nothing is known against it."""
+    if record is not None:
+        (node.home / "attempt-1.json").write_text(json.dumps(record, indent=1))
+    if void:
+        (node.home / f"{TOKEN}.void").touch()
+    report = node.run("/bin/sh", "-c", "echo ran", token=TOKEN)
+    assert report.returncode == 0
+    assert (node.logs / "stdout").exists() is runs
+    assert (node.inbox / TOKEN).exists() is runs
+
+
+@SHELLS
 def test_output_goes_to_the_log_folder(node: Node) -> None:
     """With a token both streams have a file in the log folder, new for each attempt."""
     for text in ("first and long", "second"):
