@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     )
     from luigi.util import copies
 
+    from b2luigi.batch.dispatch import (
+        DispatchableTask,
+        dispatch,
+    )
     from b2luigi.cli.process import (
         process,
     )
@@ -70,6 +74,10 @@ if TYPE_CHECKING:
         TupleParameter,
         YearParameter,
     )
+    from b2luigi.core.requires import (
+        inherits,
+        requires,
+    )
     from b2luigi.core.settings import (
         DeprecatedSettingsWarning,
         clear_setting,
@@ -85,6 +93,9 @@ if TYPE_CHECKING:
         Task,
         WrapperTask,
     )
+    from b2luigi.core.temporary import (
+        on_temporary_files,
+    )
 
 __all__ = [
     "BoolParameter",
@@ -98,6 +109,7 @@ __all__ = [
     "DateSecondParameter",
     "DeprecatedSettingsWarning",
     "DictParameter",
+    "DispatchableTask",
     "DynamicRequirements",
     "EnumListParameter",
     "EnumParameter",
@@ -140,13 +152,17 @@ __all__ = [
     "clear_setting",
     "configuration",
     "copies",
+    "dispatch",
     "event",
     "get_setting",
+    "inherits",
     "interface",
     "local_target",
     "namespace",
+    "on_temporary_files",
     "parameter",
     "process",
+    "requires",
     "rpc",
     "run",
     "set_setting",
@@ -157,11 +173,14 @@ __all__ = [
 
 _PACKAGES = ("batch", "cli", "core")
 _HOMES = {
+    "b2luigi.batch.dispatch": ["DispatchableTask", "dispatch"],
     "b2luigi.cli.process": ["process"],
     "b2luigi.core.parameter": [name for name in __all__ if name.endswith("Parameter")],
+    "b2luigi.core.requires": ["inherits", "requires"],
     "b2luigi.core.settings": ["DeprecatedSettingsWarning", "clear_setting", "get_setting", "set_setting"],
     "b2luigi.core.target": ["FileSystemTarget", "LocalTarget"],
     "b2luigi.core.task": ["ExternalTask", "Task", "WrapperTask"],
+    "b2luigi.core.temporary": ["on_temporary_files"],
     "luigi.util": ["copies"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

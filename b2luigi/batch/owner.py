@@ -25,9 +25,19 @@ def has_ended(owner: Mapping[str, Any]) -> bool | None:
 
 
 def processes() -> dict[str, int]:
-    """The processes of this machine by the last argument they were started with."""
+    """The leaders of all process groups of this machine, by the last argument they were started with.
+
+    Others may be copies of a leader, which a shell makes before it starts a program.
+    """
     pids = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
-    return {last_word(pid): pid for pid in pids}
+    return {last_word(pid): pid for pid in pids if _leads(pid)}
+
+
+def _leads(pid: int) -> bool:
+    try:
+        return os.getpgid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 def last_word(pid: int) -> str:

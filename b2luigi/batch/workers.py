@@ -30,6 +30,7 @@ from b2luigi.batch.processes.preparation import Run
 from b2luigi.batch.processes.unusable import UnusableProcess
 from b2luigi.batch.queue import JobQueue
 from b2luigi.batch.results import Results
+from b2luigi.batch.retries import Retries
 from b2luigi.batch.runs import Runs
 from b2luigi.batch.ticket import Queue, Ticket
 from b2luigi.core.paths import get_filename, get_task_file_dir, map_folder
@@ -60,6 +61,7 @@ class SendJobWorker(luigi.worker.Worker):
         self._watched: dict[str, ClusterProcess] = {}
         """By task id: those that have to be looked at without news."""
         self._told_attached = 0
+        self._retries = Retries()
         self._in_run = self._add_failed = self.fresh = False
 
     # -- which process for which task
@@ -188,7 +190,19 @@ class SendJobWorker(luigi.worker.Worker):
             self.failures.pop(task_id, None)
         elif kwargs["status"] == FAILED and isinstance(process, BatchProcess):
             self.failures[task_id] = process.story or f"Task {process.task} failed: {kwargs.get('expl')}"
+            self._retries.failed(process.task)
         super()._add_task(*args, **kwargs)
+
+    def _keep_alive(self, get_work_response: Any) -> bool:
+        """luigi's; as long as there are tasks to be tried again, nobody else will."""
+        return self._retries.waiting or bool(super()._keep_alive(get_work_response))
+
+    def _try_again(self) -> None:
+        for task_id in self._retries.due():
+            task = self._scheduled_tasks[task_id]
+            logger.warning("%s is tried again (retry_count).", task)
+            for _ in super()._add(task, False):  # its requirements are known
+                pass
 
     def _sleeper(self) -> Iterator[None]:
         """luigi's pause while nothing runs (keep_alive): cancelled jobs may still be on their way out."""
@@ -223,6 +237,7 @@ class SendJobWorker(luigi.worker.Worker):
             if self._by_token:
                 self._shared.runs.own.beat()
             self._tell_attached()
+            self._try_again()
 
     def _weigh(self, process: ClusterProcess, inbox: Inbox | None) -> None:
         token = process.token

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +15,9 @@ import luigi
 from luigi.task import flatten
 
 from b2luigi.core.settings import get_setting
+from b2luigi.core.target import LONGEST_NAME
 
-# Limits of Linux and its file systems, in bytes; a path of 4096 would have no room for its closing NUL.
-_LONGEST_NAME = 255
+# A limit of Linux, in bytes; a path of 4096 would have no room for its closing NUL.
 _LONGEST_PATH = 4095
 
 
@@ -60,16 +61,31 @@ def create_output_file_name(
     base_filename: str,
     result_dir: str | os.PathLike[str] | None = None,
     need_hidden: bool = False,
+    *,
+    result_path: str | os.PathLike[str] | None = None,
 ) -> str:
     """The path `<result_dir>/<parameter>=<value>/.../<base_filename>` of a file of the task.
 
-    `result_dir` is the setting of that name if not given, relative to the folder of the script.
+    `result_dir` is the setting of that name if not given, relative to the folder of the script; `result_path` is the
+    name it had before, and is still taken, with a DeprecationWarning.
     Raises ValueError when a parameter's value can not name a folder, or a name or the path is too long.
     """
+    if result_path is not None:
+        result_dir = _former_name(result_path, result_dir)
     result_dir = get_setting("result_dir", task=task) if result_dir is None else result_dir
     path = os.path.join(map_folder(result_dir), *_folders(task, need_hidden), base_filename)
     _check_length(task, path, need_hidden)
     return path
+
+
+def is_subdir(path: str | os.PathLike[str], parent_dir: str | os.PathLike[str]) -> bool:
+    """Whether a path lies in the folder `parent_dir`, at any depth, or is this folder; symbolic links are followed."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(parent_dir))
+
+
+def get_filled_params(task: luigi.Task) -> dict[str, Any]:
+    """All parameters of a task with their values, in the order of their definition."""
+    return {name: getattr(task, name) for name, _ in task.get_params()}
 
 
 def get_log_file_dir(task: luigi.Task) -> str:
@@ -95,6 +111,16 @@ def create_output_dirs(task: luigi.Task) -> None:
             target.makedirs()
 
 
+def _former_name(
+    result_path: str | os.PathLike[str], result_dir: str | os.PathLike[str] | None
+) -> str | os.PathLike[str]:
+    if result_dir is not None:
+        raise TypeError("create_output_file_name: give result_dir only; result_path is the name it had before.")
+    text = "The argument result_path of create_output_file_name is now called result_dir; please use the new name."
+    warnings.warn(text, DeprecationWarning, stacklevel=3)
+    return result_path
+
+
 def _is_shown(parameter: Any, need_hidden: bool) -> bool:
     return bool(parameter.significant and (need_hidden or not getattr(parameter, "hidden", False)))
 
@@ -117,15 +143,15 @@ def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
         folder = f"{name}{separator}{value}" if with_name else value
         if value != os.path.basename(value) or value in (".", ".."):
             _refuse(task, name, f"has the value {value!r}, which can not be the name of a folder")
-        if _size(folder) > _LONGEST_NAME:
-            _refuse(task, name, f"makes a folder name of {_size(folder)} bytes; {_LONGEST_NAME} are possible")
+        if _size(folder) > LONGEST_NAME:
+            _refuse(task, name, f"makes a folder name of {_size(folder)} bytes; {LONGEST_NAME} are possible")
         yield folder
 
 
 def _check_length(task: luigi.Task, path: str, need_hidden: bool) -> None:
     name = os.path.basename(path)
-    if _size(name) > _LONGEST_NAME:
-        raise ValueError(f"{task.get_task_family()}: the file name {name!r} is longer than {_LONGEST_NAME} bytes.")
+    if _size(name) > LONGEST_NAME:
+        raise ValueError(f"{task.get_task_family()}: the file name {name!r} is longer than {LONGEST_NAME} bytes.")
     if _size(path) > _LONGEST_PATH:
         values = get_serialized_parameters(task, need_hidden)
         longest = max(values, key=lambda key: _size(values[key]), default="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
@@ -45,6 +46,13 @@ def flatten_to_dict_of_lists(inputs: Any) -> dict[Any, list[Any]]:
     for key, value in _leaves(inputs, _UNNAMED):
         lists.setdefault(key, []).append(value)
     return lists
+
+
+def flatten_to_list_of_dicts(inputs: Any) -> dict[Any, list[Any]]:
+    """The name `flatten_to_dict_of_lists` had in early versions; warns."""
+    text = "flatten_to_list_of_dicts is now called flatten_to_dict_of_lists; please use the new name."
+    warnings.warn(text, DeprecationWarning, stacklevel=2)
+    return flatten_to_dict_of_lists(inputs)
 
 
 def flatten_to_file_paths(inputs: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import luigi
 from luigi.task import flatten
@@ -11,6 +12,16 @@ from luigi.task import flatten
 from b2luigi.core.paths import create_output_dirs, create_output_file_name
 from b2luigi.core.settings import get_setting
 from b2luigi.core.target import LocalTarget, file_targets_by_name
+
+
+class Elsewhere(Protocol):
+    """Where the files of a task are while it runs, if not where they belong."""
+
+    def output_paths(self, targets: Sequence[Any]) -> list[str]:
+        """Where to write what is to be these targets."""
+
+    def input_paths(self, targets: Sequence[Any]) -> list[str]:
+        """Where to read what is in these targets."""
 
 
 class Task(luigi.Task):
@@ -23,6 +34,10 @@ class Task(luigi.Task):
 
     job_attempt: int = 1
     """Which try of this run its job is, from 1 on, for settings that depend on it: more memory the second time."""
+
+    max_grouping_size = 1
+    """Tasks that one job may run: groups are not supported, each task is a job."""
+    _elsewhere: Elsewhere | None = None
 
     if TYPE_CHECKING:  # luigi leaves these without types
 
@@ -52,15 +67,15 @@ class Task(luigi.Task):
 
         Raises KeyError if `output` has none of that name, ValueError if it has several.
         """
-        return str(self._get_output_target(key).path)
+        return self._output_paths([self._get_output_target(key)])[0]
 
     def get_all_output_file_names(self) -> Iterator[str]:
         """The paths of all outputs."""
-        return _all_paths(self.output())
+        return iter(self._output_paths(_with_path(self.output())))
 
     def get_all_input_file_names(self) -> Iterator[str]:
         """The paths of the outputs of all required tasks."""
-        return _all_paths(self.input())
+        return iter(self._input_paths(_with_path(self.input())))
 
     def get_input_file_names(self, key: str | None = None) -> Any:
         """The paths of the outputs of all required tasks: a dict of lists by name, or the list for `key`.
@@ -114,16 +129,59 @@ class Task(luigi.Task):
         self, base_filename: str, target_class: Any = None, result_dir: str | None = None, **kwargs: Any
     ) -> Any:
         """The target of a file that lies where the parameters of this task say."""
-        target_class = target_class or get_setting("default_task_target_class", task=self) or LocalTarget
         path = create_output_file_name(self, base_filename, result_dir)
-        return target_class(path, **{**get_setting("target_class_kwargs", task=self), **kwargs})
+        return self._resolve_output_file_target(path, target_class, **kwargs)
+
+    def _resolve_output_file_target(self, file_name: str, target_class: Any = None, **kwargs: Any) -> Any:
+        """The target of a file at this path, of the class and with the arguments that the settings say."""
+        target_class = target_class or get_setting("default_task_target_class", task=self) or LocalTarget
+        return target_class(file_name, **{**get_setting("target_class_kwargs", task=self), **kwargs})
+
+    def _remove_output(self) -> None:
+        """Removes all outputs that are there: what a `remove_output` of your own, for `--remove`, would call.
+
+        Raises TypeError if one has no `remove`, OSError if one can not be removed.
+        """
+        for target in flatten(self.output()):
+            self._remove_target(target)
+
+    def _remove_output_file_target(self, key: str) -> None:
+        """Removes the output called `key`, if it is there. Raises like `get_output_file_name` and `_remove_output`."""
+        self._remove_target(self._get_output_target(key))
 
     def _transform_io(self, structure: Any, key: str | None = None) -> Any:
         """The paths of targets in any nesting: a dict, name to list, or the list of those called `key`."""
         if key is not None:
-            return [str(target.path) for target in self._targets_called(key, structure, "input")]
+            return self._input_paths(self._targets_called(key, structure, "input"))
         named = file_targets_by_name(structure)
-        return {name: [str(target.path) for target in targets] for name, targets in named.items()}
+        return {name: self._input_paths(targets) for name, targets in named.items()}
+
+    @classmethod
+    def grouped_param_names(cls) -> list[str]:
+        """The parameters of which one job may take several values: none, groups are not supported."""
+        return []
+
+    @classmethod
+    def has_grouped_params(cls) -> bool:
+        """Whether there are such parameters."""
+        return bool(cls.grouped_param_names())
+
+    def _output_paths(self, targets: Sequence[Any]) -> list[str]:
+        return self._elsewhere.output_paths(targets) if self._elsewhere is not None else _final_paths(targets)
+
+    def _input_paths(self, targets: Sequence[Any]) -> list[str]:
+        return self._elsewhere.input_paths(targets) if self._elsewhere is not None else _final_paths(targets)
+
+    def _remove_target(self, target: Any) -> None:
+        if not target.exists():
+            return
+        if not hasattr(target, "remove"):
+            raise TypeError(
+                f"{self.get_task_family()}: the output {target} can not be removed, since {type(target).__name__} "
+                "has no method remove. Define one, or a remove_output of the task that does it another way."
+            )
+        with contextlib.suppress(FileNotFoundError):
+            target.remove()
 
     def _targets_called(self, key: str, structure: Any, kind: str) -> list[Any]:
         named = file_targets_by_name(structure)
@@ -176,8 +234,12 @@ def _prepare_outputs(task: Task) -> None:
 Task.event_handler(luigi.Event.START)(_prepare_outputs)
 
 
-def _all_paths(structure: Any) -> Iterator[str]:
-    return (str(target.path) for target in flatten(structure) if hasattr(target, "path"))
+def _with_path(structure: Any) -> list[Any]:
+    return [target for target in flatten(structure) if hasattr(target, "path")]
+
+
+def _final_paths(targets: Sequence[Any]) -> list[str]:
+    return [str(target.path) for target in targets]
 
 
 def _unknown(task: luigi.Task, kind: str, key: str, known: Any) -> NoReturn:

@@ -20,7 +20,7 @@ from b2luigi.batch.dispatch import run_task_remote
 class Shell(b2luigi.Task):
     """Dispatched, its job script runs this program of the shell in place of Python."""
 
-    program = b2luigi.Parameter(hidden=True)
+    program = b2luigi.Parameter(hidden=True, hashed=True)
     name = b2luigi.Parameter(default="")
     add_filename_to_cmd = False
 
@@ -78,7 +78,8 @@ def test_logs_are_those_of_the_last_run() -> None:
 
 def test_it_reads_nothing() -> None:
     """The process does not wait for the terminal."""
-    run_task_remote(Shell(program="cat"))
+    run_task_remote(Shell(program="readlink /proc/self/fd/0"))
+    assert log("stdout") == "/dev/null\n"
 
 
 @pytest.mark.parametrize(

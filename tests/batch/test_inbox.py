@@ -69,7 +69,7 @@ def test_of_another_host_nothing_is_known() -> None:
 
 def test_a_process_is_found_by_its_last_argument() -> None:
     """The token of a job, in this case; once it has ended it is not found."""
-    process = subprocess.Popen([sys.executable, "-c", "input()", TOKEN], stdin=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", "input()", TOKEN], stdin=subprocess.PIPE, start_new_session=True)
     try:
         assert processes()[TOKEN] == process.pid
         assert last_word(process.pid) == TOKEN

@@ -199,10 +199,10 @@ def test_what_is_no_task_class_is_refused(decorator: Any, wrong: Any) -> None:
 
 def test_names_that_are_no_parameter_are_told() -> None:
     """A misspelled name is an error that tells the names there are."""
-    with pytest.raises(TypeError, match=r"'nubmer' can not be fixed: .*Number has number, scale"):
-        b2luigi.requires(Number, nubmer=3)
-    with pytest.raises(AssertionError, match=r"without names 'nubmer': .*Number has number, scale; Plain has day"):
-        b2luigi.inherits(Number, Plain, without="nubmer")
+    with pytest.raises(TypeError, match=r"'amount' can not be fixed: .*Number has number, scale"):
+        b2luigi.requires(Number, amount=3)
+    with pytest.raises(AssertionError, match=r"without names 'amount': .*Number has number, scale; Plain has day"):
+        b2luigi.inherits(Number, Plain, without="amount")
     with pytest.raises(TypeError, match=r"Heir: no value for 'day': .*Number has number, scale"):
         Heir(day=day()).clone_parent(number=1, day=day())  # type: ignore[attr-defined]
 

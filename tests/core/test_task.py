@@ -210,13 +210,17 @@ def test_an_output_that_can_not_be_removed_is_told() -> None:
     """A target without a way to remove it needs one, or a task that has one."""
 
     class Row(luigi.Target):
+        there = False
+
         def exists(self) -> bool:
-            return True
+            return Row.there
 
     class Fills(b2luigi.Task):
         def output(self) -> Any:
             return Row()
 
+    Fills()._remove_output()
+    Row.there = True
     with pytest.raises(TypeError, match=r"Fills: the output .* can not be removed, since Row has no method remove"):
         Fills()._remove_output()
 

@@ -257,6 +257,24 @@ def test_outputs_written_in_another_way_are_left_alone(script_folder: Path) -> N
     assert files(script_folder) == {"asked": "new", "opened": "new"}
 
 
+def test_long_names_that_differ_at_their_end(script_folder: Path) -> None:
+    """Their temporary names are cut, and still differ."""
+
+    class Long(b2luigi.Task):
+        def output(self) -> Iterator[Any]:
+            for letter in "ab":
+                yield self.add_to_output("x" * 250 + letter)
+
+        @b2luigi.on_temporary_files
+        def run(self) -> None:
+            for path in self.get_all_output_file_names():
+                with open(path, "x") as file:
+                    file.write("new")
+
+    Long().run()
+    assert sorted(name[-1] for name in files(script_folder)) == ["a", "b"]
+
+
 def test_targets_of_luigi_itself(tmp_path: Path) -> None:
     """Plain luigi targets are written aside, too, and their folder is made."""
 
@@ -375,6 +393,14 @@ def test_the_one_input(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Reader, "ask", staticmethod(lambda task: task.get_input_file_name("in.txt")))
     Reader().run()
     assert Reader.seen[0].startswith(str(scratch))
+
+
+def test_inputs_are_copied_once(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks again gets the copy that is there."""
+    twice = staticmethod(lambda task: [task.get_input_file_names("in.txt")[0] for _ in range(2)])
+    monkeypatch.setattr(Reader, "ask", twice)
+    Reader().run()
+    assert Reader.seen[0] == Reader.seen[1]
 
 
 def test_copies_are_gone_after_an_exception(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:

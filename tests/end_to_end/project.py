@@ -30,7 +30,9 @@ class Ended:
     @property
     def stories(self) -> dict[str, str]:
         """What was told about failed tasks at the end of the run, by task id."""
-        _, _, told = self.text.rpartition(" failed =====")
+        _, heading, told = self.text.rpartition(" failed =====")
+        if not heading:
+            return {}
         found = re.split(r"\n(?=Task \S+ failed: )", told)
         return {match[1]: story for story in found if (match := re.search(r"task id: (\S+)", story))}
 

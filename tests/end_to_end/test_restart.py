@@ -204,3 +204,62 @@ def test_a_job_that_was_shot_is_submitted_again_and_its_logs_are_kept(system: Sy
     ]
     assert (project.read("out.txt"), project.read("out.txt.failed-1")) == ("half and half", "half")
     assert system.live_jobs() == []
+
+
+@pytest.mark.parametrize("where", ["task", "luigi.cfg"])
+def test_the_retry_count_of_luigi_holds(system: System, project: Project, where: str) -> None:
+    """A task that raises is tried again while the run lasts, which waits for it; then what needs it is made."""
+    project.write(
+        f"""
+        class Moody(b2luigi.Task):
+            {"retry_count = 3" if where == "task" else "pass"}
+            def output(self):
+                yield self.add_to_output("moody.txt")
+            def run(self):
+                with open("ran.log", "a") as f:
+                    f.write("x")
+                if len(open("ran.log").read()) < 3:
+                    raise ValueError("not in the mood")
+                open(self.get_output_file_name("moody.txt"), "w").close()
+
+        class After(b2luigi.Task):
+            def requires(self):
+                return Moody()
+            def output(self):
+                yield self.add_to_output("after.txt")
+            def run(self):
+                open(self.get_output_file_name("after.txt"), "w").close()
+
+        if __name__ == "__main__":
+            b2luigi.process(After(), batch=True)
+        """
+    )
+    count = "" if where == "task" else "retry_count = 3\n"
+    (project.folder / "luigi.cfg").write_text(f"[scheduler]\nretry_delay = 1\n{count}")
+    ended = project.run()
+    assert (project.folder / "after.txt").exists(), ended.text
+    assert project.read("ran.log") == "xxx"
+    assert ended.stories == {}
+
+
+def test_a_task_that_fails_too_often_is_given_up(system: System, project: Project) -> None:
+    """retry_count failures, and the run ends."""
+    project.write(
+        """
+        class Never(b2luigi.Task):
+            retry_count = 2
+            def output(self):
+                yield self.add_to_output("never.txt")
+            def run(self):
+                with open("ran.log", "a") as f:
+                    f.write("x")
+                raise ValueError("never")
+
+        if __name__ == "__main__":
+            b2luigi.process(Never(), batch=True)
+        """
+    )
+    (project.folder / "luigi.cfg").write_text("[scheduler]\nretry_delay = 1\n")
+    ended = project.run()
+    assert len(ended.stories) == 1
+    assert project.read("ran.log") == "xx"

@@ -1,0 +1,48 @@
+"""luigi's retry_count in a run of jobs: a task that failed is put to work again, by the run that is still there for it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import luigi
+import luigi.configuration
+
+DELAY = 5.0
+"""Seconds from a failure to the next try, unless luigi's own `retry_delay` is set: its default is 15 minutes."""
+
+
+class Retries:
+    """The tasks of this run that failed and are to be tried again, because the user has set a retry_count."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: Counter[str] = Counter()
+        self._due: dict[str, float] = {}
+
+    def failed(self, task: luigi.Task) -> None:
+        """A task failed; it comes back if luigi allows for more failures."""
+        self._failures[task.task_id] += 1
+        most = task.retry_count if task.retry_count is not None else _configured("retry_count")
+        if most is not None and self._failures[task.task_id] < most:
+            delay = _configured("retry_delay")
+            self._due[task.task_id] = self._clock() + (DELAY if delay is None else delay)
+
+    @property
+    def waiting(self) -> bool:
+        """Some task is to be tried again, later."""
+        return bool(self._due)
+
+    def due(self) -> list[str]:
+        """The tasks whose time has come, by task id; each is told once."""
+        now = self._clock()
+        found = [task_id for task_id, moment in self._due.items() if moment <= now]
+        for task_id in found:
+            del self._due[task_id]
+        return found
+
+
+def _configured(name: str) -> float | None:
+    value = luigi.configuration.get_config().get("scheduler", name, None)
+    return None if value is None else float(value)
