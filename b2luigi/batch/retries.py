@@ -1,4 +1,4 @@
-"""luigi's retry_count in a run of jobs: a task that failed is put to work again, by the run that is still there for it."""
+"""luigi's retry_count in a run of jobs: a task that failed is tried again by the run, which waits for that."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 import signal
 import stat
 import subprocess
@@ -18,6 +19,8 @@ from b2luigi.batch.local import LocalQueue, processors
 from b2luigi.batch.model import Cause, JobSpec, JobStatus
 from b2luigi.batch.ticket import Ticket
 
+A_TOKEN = secrets.token_hex(8)
+"""Nobody else's, as tokens are."""
 STUBBORN = "trap '' TERM; touch ready; while :; do sleep 0.05; done"
 
 
@@ -353,8 +356,8 @@ def attached(queue: LocalQueue, token: str, **facts: object) -> Ticket:
 
 def test_a_job_of_an_earlier_run_is_watched_and_takes_a_slot(queue: LocalQueue) -> None:
     """Its end is seen; how it ended only its marker knows."""
-    process = left_behind("aa", "while [ ! -e go ]; do sleep 0.02; done")
-    ticket = attached(queue, "aa", job_id=str(process.pid))
+    process = left_behind(A_TOKEN, "while [ ! -e go ]; do sleep 0.02; done")
+    ticket = attached(queue, A_TOKEN, job_id=str(process.pid))
     assert (ticket.job_id, ticket.info.status) == (str(process.pid), JobStatus.running)
     others = submit(queue, "true", "true")
     queue.step()
@@ -367,8 +370,8 @@ def test_a_job_of_an_earlier_run_is_watched_and_takes_a_slot(queue: LocalQueue) 
 
 def test_a_job_whose_process_id_was_never_noted_is_found_by_its_token(queue: LocalQueue) -> None:
     """The run was killed right after it had started the job."""
-    process = left_behind("ab", "sleep 100")
-    ticket = attached(queue, "ab")
+    process = left_behind(A_TOKEN, "sleep 100")
+    ticket = attached(queue, A_TOKEN)
     assert ticket.job_id == str(process.pid)
     queue.cancel([ticket])
     assert process.wait(10) == -signal.SIGTERM
