@@ -9,6 +9,7 @@ from typing import Any
 import luigi
 
 from b2luigi.cli.arguments import parse_arguments
+from b2luigi.core.settings import set_setting
 
 WORKERS = 1000
 """Jobs in flight at most, with batch, unless the user gives `workers`."""
@@ -52,6 +53,7 @@ def process(
         list_tasks_to_run(tasks)
         sys.exit(0)
     if test or flags.test:
+        set_setting("_dispatch_local_execution", True)
         return luigi.build(tasks, **{**_luigi_arguments(kwargs), "log_level": "DEBUG", "workers": 1})
     if batch or flags.batch:
         return _run_batch(tasks, kwargs, flags.fresh)

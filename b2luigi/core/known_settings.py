@@ -115,6 +115,16 @@ _ROWS = (
         unit="s",
     ),
     Setting(
+        "scratch_dir",
+        None,
+        "Folder for copies of inputs with on_temporary_files; None stands for the folder for temporary files.",
+    ),
+    Setting(
+        "n_download_threads",
+        2,
+        "Most inputs that are copied at once with on_temporary_files; None copies them one by one.",
+    ),
+    Setting(
         "job_retries",
         2,
         "How often a job that was lost by no fault of its task is submitted again, in one run.",

@@ -37,8 +37,15 @@ class Parameter(luigi.Parameter[T]):
         hashed: bool = False,
         hash_function: HashFunction | None = None,
         hidden: bool | None = None,
+        grouping: bool = False,
+        grouping_function: Callable[..., Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        if grouping or grouping_function is not None:
+            raise ValueError(
+                "grouping is not supported: each task is a job of its own, and equal jobs go out in one command. "
+                "Leave grouping and grouping_function out."
+            )
         super().__init__(*args, **kwargs)
         _check_hash_function(hash_function)
         self.hashed = hashed

@@ -17,6 +17,7 @@ import pytest
 
 from b2luigi.batch.local import LocalQueue, processors
 from b2luigi.batch.model import Cause, JobSpec, JobStatus
+from b2luigi.batch.owner import last_word
 from b2luigi.batch.ticket import Ticket
 
 A_TOKEN = secrets.token_hex(8)
@@ -345,7 +346,10 @@ def test_nothing_to_choose(queue: LocalQueue) -> None:
 def left_behind(token: str, text: str) -> subprocess.Popen[bytes]:
     """A job that a run has started which is no more."""
     job = spec(token, text)
-    return subprocess.Popen([job.script, token], start_new_session=True)
+    process = subprocess.Popen([job.script, token], start_new_session=True)
+    while last_word(process.pid) != token:  # for a moment it has no arguments yet
+        time.sleep(0.001)
+    return process
 
 
 def attached(queue: LocalQueue, token: str, **facts: object) -> Ticket:

@@ -137,3 +137,11 @@ def test_a_parameter_class_of_the_user_works() -> None:
 def test_nothing_is_missing() -> None:
     """The module has the parameter classes of luigi and no others."""
     assert sorted(name for name in vars(parameter) if name.endswith("Parameter")) == NAMES
+
+
+@pytest.mark.parametrize("given", [{"grouping": True}, {"grouping_function": max}])
+def test_grouping_is_refused_in_words(given: dict[str, Any]) -> None:
+    """A script of the published package is told what to do; switched off it is fine."""
+    with pytest.raises(ValueError, match="grouping is not supported"):
+        b2luigi.IntParameter(**given)
+    b2luigi.IntParameter(grouping=False)
