@@ -428,6 +428,110 @@ def test_kill_job(run: Run, lsf: FakeLSF) -> None:
     assert record["EXIT_REASON"].startswith("TERM_MEMLIMIT: ")
 
 
+def test_large_arrays(run: Run, lsf: FakeLSF) -> None:
+    """A thousand elements are one line of bsub and a thousand records of bjobs; one more is too many."""
+    jobid = submitted(run("bsub", "-H", "-J", "many[1-1000]", "true"))
+    found = records(run, jobid, fields="jobid jobindex stat job_name")
+    assert [record["JOBINDEX"] for record in found] == [str(index) for index in range(1, 1001)]
+    assert {record["JOBID"] for record in found} == {jobid}
+    assert found[6]["JOB_NAME"] == "many[7]"
+    assert run("bkill", f"{jobid}[1-998,1000]").returncode == 0
+    assert lsf.live_jobs() == [f"{jobid}[999]"]
+    refused = run("bsub", "-J", "more[1-1001]", "true")
+    assert (refused.returncode, refused.stderr) == (255, "Job array index too large. Job not submitted.\n")
+
+
+def test_history(run: Run, lsf: FakeLSF) -> None:
+    """bhist knows what bjobs has cleaned: how it ended, and why."""
+    jobs = {
+        "Done successfully.": submitted(run("bsub", "true")),
+        "Exited with exit code 9.": submitted(run("bsub", "exit 9")),
+        "TERM_OWNER: job killed by owner.": submitted(run("bsub", "-H", "true")),
+    }
+    run("bkill", jobs["TERM_OWNER: job killed by owner."])
+    wait_for(ended(lsf))
+    lsf.set("clean_period_s", 0)
+    for words, jobid in jobs.items():
+        assert run("bjobs", jobid).stderr == f"Job <{jobid}> is not found\n"
+        told = run("bhist", "-l", jobid)
+        assert (told.returncode, words in told.stdout) == (0, True)
+        assert "PEND     PSUSP    RUN" in told.stdout
+    assert run("bhist", "-n", "0", "999").stdout == "No matching job found\n"
+    assert len(run("bhist", "-a").stdout.splitlines()) == 2 + len(jobs)
+
+
+def test_stopped_and_resumed(run: Run, lsf: FakeLSF) -> None:
+    """USUSP by the user, PSUSP while it waits, SSUSP by the system; all of them live."""
+    waiting = submitted(run("bsub", "-J", "a[1-2]%1", "sleep 1"))
+    running = submitted(run("bsub", "sleep 1"))
+    wait_for(lambda: stat(lsf, running) == "RUN")
+    assert run("bstop", running).stdout == f"Job <{running}> is being stopped\n"
+    wait_for(lambda: stat(lsf, running) == "USUSP")
+    run("bstop", f"{waiting}[2]")
+    assert {record["STAT"] for record in records(run, f"{waiting}[2]")} == {"PSUSP"}
+    run("bresume", running, f"{waiting}[2]")
+    wait_for(lambda: stat(lsf, running) == "RUN")
+    lsf.fault("preempt", ids=running)
+    assert stat(lsf, running) == "SSUSP"
+    run("bresume", running)
+    wait_for(ended(lsf))
+    assert {job["stat"] for job in lsf.jobs()} == {"DONE"}
+
+
+def test_preempted_and_queued_again(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
+    """The same id runs a second time."""
+    jobid = submitted(run("bsub", "echo x >> runs; sleep 1"))
+    wait_for(lambda: (tmp_path / "work" / "runs").exists())
+    lsf.fault("preempt", ids=jobid, requeue="1")
+    wait_for(ended(lsf))
+    assert (tmp_path / "work" / "runs").read_text() == "x\nx\n"
+    assert stat(lsf, jobid) == "DONE"
+
+
+def test_jobs_that_bjobs_loses(run: Run, lsf: FakeLSF) -> None:
+    """It is "not found" while it runs on; bhist may know better."""
+    first, second = submitted(run("bsub", "sleep 1")), submitted(run("bsub", "sleep 1"))
+    lsf.fault("lost_job", ids=first)
+    lsf.fault("lost_job", ids=second, bhist="0")
+    assert run("bjobs", first, second).stderr == f"Job <{first}> is not found\nJob <{second}> is not found\n"
+    assert run("bhist", first).returncode == 0
+    assert run("bhist", second).returncode == 255
+    assert lsf.live_jobs() == [first, second]
+
+
+def test_answers_from_a_snapshot(run: Run, lsf: FakeLSF) -> None:
+    """Some seconds old: a new job is not found, an ended one still runs."""
+    old = submitted(run("bsub", "sleep 0.6"))
+    wait_for(lambda: stat(lsf, old) == "RUN")
+    time.sleep(0.3)
+    new = submitted(run("bsub", "true"))
+    wait_for(ended(lsf))
+    age = time.time() - next(job["start_time"] for job in lsf.jobs() if str(job["jobid"]) == old) - 0.1
+    lsf.fault("stale", seconds=str(age), count=1)
+    assert [record.get("STAT", record.get("ERROR")) for record in records(run, old, new)] == [
+        "RUN",
+        f"Job <{new}> is not found",
+    ]
+    assert [record["STAT"] for record in records(run, old, new)] == ["DONE", "DONE"]
+
+
+def test_what_changes_under_ones_hands(run: Run, lsf: FakeLSF) -> None:
+    """Another queue, an id that is given a second time, ids that jump when mbatchd starts again, a host that flaps."""
+    ended_id = submitted(run("bsub", "true"))
+    wait_for(ended(lsf))
+    jobid = submitted(run("bsub", "sleep 1.5"))
+    lsf.fault("queue_move", ids=jobid, queue="l")
+    assert records(run, jobid, fields="jobid queue")[0]["QUEUE"] == "l"
+    lsf.fault("dup_id", id=ended_id)
+    assert submitted(run("bsub", "sleep 1")) == ended_id
+    wait_for(lambda: stat(lsf, jobid) == "RUN")
+    lsf.fault("flap")
+    lsf.fault("mbd_restart", for_s="0.3")
+    assert int(submitted(run("bsub", "true"))) > int(jobid) + 50
+    wait_for(ended(lsf))
+    assert {job["stat"] for job in lsf.jobs()} == {"DONE"}
+
+
 # ---------------------------------------------------------------------------------------------- supervisor
 
 

@@ -96,8 +96,21 @@ def shown_stat(row: Row, host_down: bool) -> str:
 def _remembered(call: Call, where: str = "1", values: tuple = ()) -> list[dict]:
     down = bool(state.counter(call.db, "host_down"))
     found = state.rows(call.db, call.conf, where, values)
-    host = call.conf["hosts"][0]
-    return [{**dict(row), "shown": shown_stat(row, down), "from_host": host} for row in found]
+    host, then = call.conf["hosts"][0], faults.snapshot_time(call)
+    known = [row for row in found if not state.lost(call.db, row)]
+    if then is not None:
+        known = [_as_of(then, row) for row in known if row["submit_time"] <= then]
+    return [{**dict(row), "shown": shown_stat(row, down), "from_host": host} for row in known]
+
+
+def _as_of(then: float, row: Row) -> dict:
+    """What was known of a job at a time."""
+    ended = row["finish_time"] is not None and row["finish_time"] > then
+    started = row["start_time"] is not None and row["start_time"] <= then
+    before = {"exit_code": None, "exit_reason": None, "finish_time": None}
+    if started:
+        return {**dict(row), **before, "stat": "RUN"} if ended else dict(row)
+    return {**dict(row), **before, "stat": "PEND", "host": None, "start_time": None}
 
 
 def _by_ids(call: Call, options: dict[str, str], ids: list[str]) -> tuple[list[dict], list[str]]:

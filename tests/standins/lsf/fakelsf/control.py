@@ -9,19 +9,11 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from . import faults, processes, runner, state
-from .bkill import update
+from . import accidents, faults, processes, state
 from .command import read_calls
 
-REASONS = {
-    "external": "TERM_EXTERNAL_SIGNAL: job killed by a signal external to LSF",
-    "memlimit": "TERM_MEMLIMIT: job killed after reaching LSF memory usage limit",
-    "runlimit": "TERM_RUNLIMIT: job killed after reaching LSF run time limit",
-    "admin": "TERM_ADMIN: job killed by root or LSF administrator",
-}
 USAGE = """usage: fakelsf start | stop | status | reset | jobs | calls [CMD] | set KEY VALUE
        fakelsf fault add KIND [key=value ...] | fault clear | fault list"""
 
@@ -80,18 +72,8 @@ def stop(where: Path) -> None:
             time.sleep(0.01)
         else:
             processes.signal_process(found, signal.SIGKILL)
-    kill_jobs(where)
+    accidents.kill_jobs(where)
     (where / "supervisor.pid").unlink(missing_ok=True)
-
-
-def kill_jobs(where: Path) -> None:
-    """Kill every job: its runner first (a dead runner reports nothing), then its group, then strays."""
-    for name, send in (("runner", processes.signal_process), ("pid", processes.signal_group)):
-        for path in sorted(where.glob(f"jobs/*/{name}")):
-            found = processes.read(path)
-            if found:
-                send(found, signal.SIGKILL)
-    processes.kill_marked(runner.marker(where).encode())
 
 
 def reset(where: Path) -> None:
@@ -122,8 +104,8 @@ def live_jobs(where: Path) -> list[str]:
 def fault(where: Path, kind: str, params: dict) -> None:
     """A fault: done at once if it happens to jobs or the host, else noted for the calls it will hit."""
     with contextlib.closing(state.connect(where)) as db:
-        if kind in AT_ONCE:
-            AT_ONCE[kind](where, db, params)
+        if kind in accidents.AT_ONCE:
+            accidents.AT_ONCE[kind](where, db, params)
         else:
             faults.add(db, kind, params)
 
@@ -133,39 +115,7 @@ def clear_faults(where: Path) -> None:
     with contextlib.closing(state.connect(where)) as db:
         with state.writing(db):
             db.execute("DELETE FROM fault")
-        _host_up(where, db, {})
-
-
-def _kill_job(where: Path, db, params: dict) -> None:
-    reason = REASONS[params.get("reason", "external")]
-    with state.writing(db):
-        for word in str(params["ids"]).split(","):
-            jobid, indices = state.parse_ids(word)
-            for row in db.execute(f"{state.ROWS} WHERE jobid = ?", (jobid,)).fetchall():
-                if (indices is None or row["idx"] in indices) and row["stat"] not in state.FINAL:
-                    update(db, row, ladder="KILL", ladder_next=0, kill_reason=reason)
-
-
-def _host_down(where: Path, db, params: dict) -> None:
-    with state.writing(db):
-        state.set_counter(db, "host_down", 1)
-        state.set_counter(db, "exit_unknown", params.get("finish") == "exit_unknown")
-    if params.get("kill") not in (None, "", "0", 0, False):
-        kill_jobs(where)
-
-
-def _host_up(where: Path, db, params: dict) -> None:
-    with state.writing(db):
-        if state.counter(db, "exit_unknown"):
-            # whoever ended while nobody looked: how is not known
-            for row in db.execute(f"{state.ROWS} WHERE stat = 'RUN'").fetchall():
-                if (state.job_folder(where, row["jobid"], row["idx"]) / "rc").exists():
-                    update(db, row, stat="EXIT", finish_time=time.time())
-        state.set_counter(db, "exit_unknown", 0)
-        state.set_counter(db, "host_down", 0)
-
-
-AT_ONCE: dict[str, Callable] = {"kill_job": _kill_job, "host_down": _host_down, "host_up": _host_up}
+        accidents.host_up(where, db, {})
 
 
 # ---------------------------------------------------------------------------------------------- command line

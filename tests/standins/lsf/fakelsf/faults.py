@@ -14,7 +14,7 @@ from . import state
 if TYPE_CHECKING:
     from .command import Answer, Call
 
-BATCH = ("bsub", "bjobs", "bkill")  # what talks to mbatchd; lsid asks the LIM
+BATCH = ("bsub", "bjobs", "bkill", "bhist")  # what talks to mbatchd; lsid asks the LIM
 RESET = "Failed in an LSF library call: Failed in sending/receiving a message: Connection reset by peer"
 DOWN = "LSF is down. Please wait ..."
 
@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "mbd_hang": BATCH,
     "garbage": ("bjobs",),
     "omit": ("bjobs",),
+    "stale": ("bjobs",),
     "lost_reply": ("bsub",),
     "reject": ("bsub",),
     "chatter": ("bsub",),
@@ -129,6 +130,12 @@ def omitted(call: Call) -> set[str]:
     fault = call.fault("omit") or {}
     ids = fault.get("ids", ())
     return set(ids.split(",")) if isinstance(ids, str) else {str(jobid) for jobid in ids}
+
+
+def snapshot_time(call: Call) -> float | None:
+    """When the snapshot was taken from which this answer comes; None if it is of now."""
+    fault = call.fault("stale")
+    return time.time() - float(fault.get("seconds", 5)) if fault else None
 
 
 def refused_connection(call: Call) -> str:

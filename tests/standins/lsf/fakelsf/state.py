@@ -156,6 +156,11 @@ def rows(db: sqlite3.Connection, conf: dict, where: str = "1", values: tuple = (
     ).fetchall()
 
 
+def lost(db: sqlite3.Connection, row: sqlite3.Row) -> float:
+    """Whether bjobs has lost a job (1), and bhist, too (2)."""
+    return counter(db, f"lost {row['jobid']} {row['idx']}")
+
+
 def job_name(row: sqlite3.Row) -> str:
     """A job's name as shown: an array element's carries its index."""
     return f"{row['name']}[{row['idx']}]" if row["idx"] else row["name"]

@@ -1,0 +1,16 @@
+"""`bresume`: bkill with the signal that lets jobs go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import bkill
+
+if TYPE_CHECKING:
+    from .command import Answer, Call
+
+
+def run(call: Call) -> Answer:
+    """Let jobs go on."""
+    call.argv[:0] = ["-s", "CONT"]
+    return bkill.run(call)
