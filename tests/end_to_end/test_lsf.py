@@ -1,0 +1,134 @@
+"""What LSF does to jobs, by its stand-in: unknown hosts, lost rows, preemption, ids given twice, old snapshots."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.project import Project, end_of, until
+from tests.standins.lsf import FakeLSF
+
+WORK = """
+    class Work(b2luigi.Task):
+        n = b2luigi.IntParameter()
+        def output(self):
+            yield self.add_to_output("out.txt")
+        def run(self):
+            with open("started.log", "a") as f:
+                f.write("x")
+            {work}
+            with open("ran.log", "a") as f:
+                f.write("x")
+            open(self.get_output_file_name("out.txt"), "w").close()
+
+    if __name__ == "__main__":
+        b2luigi.process([Work(n=n) for n in range({jobs})], batch=True)
+"""
+
+
+@pytest.fixture
+def lsf(tmp_path: Path) -> Iterator[FakeLSF]:
+    """A cluster of eight slots."""
+    with FakeLSF(tmp_path / "lsf", slots=8, job_terminate_interval_s=0.3) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def project(lsf: FakeLSF, tmp_path: Path) -> Project:
+    """A project on a machine that submits to it."""
+    return Project(tmp_path / "project", lsf.env)
+
+
+def begin(project: Project, jobs: int = 1, work: str = "time.sleep(6)"):
+    """Starts the script; its jobs run, and their ids are noted."""
+    project.write(WORK.format(jobs=jobs, work=work))
+    process = project.start()
+    log = project.folder / "started.log"
+    until(lambda: log.exists() and len(log.read_text()) == jobs, "the jobs run")
+    until(lambda: sum("job_id" in record for record in project.records()) == jobs, "their ids are noted")
+    return process
+
+
+def ids(project: Project) -> list[str]:
+    return [record["job_id"] for record in project.records()]
+
+
+def test_a_host_that_can_not_be_reached_fails_no_job(project: Project, lsf: FakeLSF) -> None:
+    """UNKWN is alive: the job is waited for, and is done when its host is back."""
+    process = begin(project, work="time.sleep(8)")
+    lsf.fault("host_down")
+    until(lambda: lsf.calls("bjobs"), "LSF was asked")
+    lsf.fault("host_up")
+    assert "* 1 ran successfully:" in end_of(process).text
+    assert project.read("ran.log") == "x"
+
+
+def test_a_job_that_bjobs_has_lost_is_done_all_the_same(project: Project, lsf: FakeLSF) -> None:
+    """Its node leaves an outcome, which counts more than a listing that lacks it; nothing is submitted twice."""
+    process = begin(project, jobs=2, work="time.sleep(3)")
+    lsf.fault("lost_job", ids=ids(project)[0])
+    assert "* 2 ran successfully:" in end_of(process).text
+    assert project.read("ran.log") == "xx"
+    assert len(lsf.calls("bsub")) == 1
+
+
+def test_a_preempted_job_runs_again_and_is_waited_for(project: Project, lsf: FakeLSF) -> None:
+    """Killed by LSF for another job and queued again under its id: one task, one success, one submission."""
+    process = begin(project, work='os.path.exists("again") or time.sleep(300)')
+    (project.folder / "again").touch()
+    lsf.fault("preempt", ids=ids(project)[0], requeue="1")
+    assert "* 1 ran successfully:" in end_of(process).text
+    assert (project.read("started.log"), project.read("ran.log")) == ("xx", "x")
+    assert len(lsf.calls("bsub")) == 1
+
+
+def test_a_suspended_job_is_waited_for(project: Project, lsf: FakeLSF) -> None:
+    """SSUSP is no failure; it goes on when LSF lets it."""
+    process = begin(project, work="time.sleep(2)")
+    lsf.fault("preempt", ids=ids(project)[0])
+    until(lambda: len(lsf.calls("bjobs")) >= 3, "LSF was asked")
+    assert process.poll() is None
+    _command(lsf, "bresume", ids(project)[0])
+    assert "* 1 ran successfully:" in end_of(process).text
+
+
+def test_an_id_that_was_given_to_another_job_is_not_taken_for_ours(project: Project, lsf: FakeLSF) -> None:
+    """Ids wrap: a stranger's DONE under the id of our job says nothing about it."""
+    process = begin(project, work='os.path.exists("again") or time.sleep(300)')
+    (job_id,) = ids(project)
+    (project.folder / "again").touch()
+    lsf.fault("kill_job", ids=job_id)
+    until(lambda: not lsf.live_jobs(), "our job is dead")
+    lsf.fault("dup_id", id=job_id)
+    _command(lsf, "bsub", "-J", "stranger", "true")
+    ended = end_of(process)
+    assert "* 1 ran successfully:" in ended.text, ended.text
+    assert "It is submitted again (1 of 2 times)." in ended.text
+    assert project.read("started.log") == "xx"
+
+
+def test_snapshots_that_are_seconds_old_make_no_job_disappear(project: Project, lsf: FakeLSF) -> None:
+    """LSB_QUERY_PORT: a job that was just submitted is "not found" for a while."""
+    lsf.fault("stale", seconds="6")
+    process = begin(project, jobs=3, work="time.sleep(9)")
+    ended = end_of(process)
+    assert "* 3 ran successfully:" in ended.text, ended.text
+    assert project.read("ran.log") == "xxx"
+    assert len(lsf.calls("bsub")) == 1
+
+
+def test_a_restart_of_mbatchd_is_survived(project: Project, lsf: FakeLSF) -> None:
+    """Connections are refused for a moment, while jobs run and while others are to be submitted."""
+    lsf.fault("mbd_restart", for_s="3")
+    process = begin(project, jobs=2, work="time.sleep(1)")
+    ended = end_of(process)
+    assert "* 2 ran successfully:" in ended.text, ended.text
+    assert project.read("ran.log") == "xx"
+
+
+def _command(lsf: FakeLSF, *words: str) -> None:
+    subprocess.run(words, env={**os.environ, **lsf.env}, check=True, capture_output=True)
