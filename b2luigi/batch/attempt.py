@@ -62,10 +62,13 @@ class Attempt:
     def last(cls, folder: Path) -> tuple[int, Attempt | None]:
         """The number of the last attempt in this folder (0: there was none), and the attempt if nobody has judged it.
 
-        Raises OSError for a record that can not be read: it may be that of a job that lives.
+        Raises OSError for a record that can not be read: it may be that of a job that lives; ValueError for one of
+        another user: whatever it says is none of our business.
         """
         number, path = max(records(folder), default=(0, None))
         facts = _read(path) if path is not None else {}
+        if path is not None:
+            _refuse_if_foreign(path, facts)
         is_whole = facts.get("format") == FORMAT and bool(_TOKEN.fullmatch(str(facts.get("token"))))
         return number, cls(path, facts) if path is not None and is_whole and not facts.get("ended") else None
 
@@ -128,6 +131,15 @@ def look_at_folders_of(targets: Iterable[Any]) -> None:
     paths = (getattr(target, "path", None) for target in targets)
     for folder in {os.path.dirname(path) for path in paths if isinstance(path, str) and os.path.isabs(path)}:
         look_again(Path(folder))
+
+
+def _refuse_if_foreign(path: Path, facts: Mapping[str, Any]) -> None:
+    owner = path.stat().st_uid
+    if owner != os.geteuid() and not facts.get("ended"):
+        raise ValueError(
+            f"another user (uid {owner}) has, or had, a job for the same outputs: {path} is theirs. Ask them, or "
+            "set result_dir, log_dir and task_file_dir to folders of your own."
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:

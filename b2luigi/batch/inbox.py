@@ -35,6 +35,7 @@ class Inbox:
         self._opened = False
         self._beat_at = 0.0
         self._touched: tuple[int, float] | None = None
+        self._abandoned: tuple[float, bool | None] = (float("-inf"), None)
         self._claims: tuple[int, set[Path]] = (0, set())
 
     @classmethod
@@ -74,6 +75,11 @@ class Inbox:
 
     def is_abandoned(self) -> bool | None:
         """Whether the run is over; None while that is not known (on another host: after some silence it is)."""
+        if self._clock() - self._abandoned[0] >= 1.0:  # asked for each job of it
+            self._abandoned = self._clock(), self._look_at_owner()
+        return self._abandoned[1]
+
+    def _look_at_owner(self) -> bool | None:
         try:
             owner, touched = json.loads((self.folder / OWNER).read_text()), os.stat(self.folder / OWNER).st_mtime_ns
         except FileNotFoundError:

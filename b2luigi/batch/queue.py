@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -57,8 +58,9 @@ class JobQueue:
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
         """Goes on with a job of another run, known by its id, or to be looked for by its mark."""
         ticket = Ticket(spec, mark=str(facts.get("mark") or ""))
-        if facts.get("job_id"):
-            self._accept(ticket, str(facts["job_id"]))
+        job_id = str(facts.get("job_id") or "")
+        if re.fullmatch(r"[0-9A-Za-z][\w.+\[\]-]*", job_id):  # it becomes a word of commands
+            self._accept(ticket, job_id)
             self._questions.hurry()
         else:
             ticket.doubt = "it was about to be submitted when its run ended"

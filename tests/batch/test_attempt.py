@@ -113,6 +113,17 @@ def test_records_of_ended_attempts_go(tmp_path: Path) -> None:
     assert left == {living.path.name, mine.path.name, "attempt-0.json", "attempt-99.json"}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of somebody else")
+def test_an_open_record_of_another_user_is_refused(tmp_path: Path) -> None:
+    """It may say anything, and its job is theirs; one that is closed is in nobody's way."""
+    attempt = Attempt.claim(tmp_path, {}, after=0)
+    os.chown(attempt.path, 12345, -1)
+    with pytest.raises(ValueError, match=r"another user .uid 12345. has, or had, a job for the same outputs"):
+        Attempt.last(tmp_path)
+    attempt.path.write_text(json.dumps({**attempt.facts, "ended": 1.0}))
+    assert Attempt.last(tmp_path) == (1, None)
+
+
 # -- outcomes
 
 

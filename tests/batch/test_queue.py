@@ -1026,3 +1026,12 @@ def test_the_user_may_be_in_a_hurry(queue: JobQueue, site: Site) -> None:
     site.hang.add("cancel")
     assert queue.close(60, lambda: site.now > 1003) == tickets
     assert site.now < 1010
+
+
+@pytest.mark.parametrize("job_id", ["-u root", "--user=root", "7 8", "", "a;b", "7\n8", None, ["7"]])
+def test_an_id_that_is_none_is_not_believed(queue: JobQueue, site: Site, job_id: object) -> None:
+    """It would become a word of a command that cancels jobs."""
+    ticket = queue.attach(a_job("a"), {"job_id": job_id})
+    queue.cancel([ticket])
+    run(queue, site, 40)
+    assert site.said("cancel") == []

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from b2luigi.batch.attempt import Attempt, ClaimedError
+from b2luigi.batch.attempt import Attempt, ClaimedError, read_outcome
 from b2luigi.batch.command import PASSING
 from b2luigi.batch.inbox import Inbox
 from b2luigi.batch.model import JobSpec, JobStatus
@@ -77,7 +77,9 @@ class AttemptProcess(BatchProcess):
             self.story = telling.of_timeout(self.task, self.queue.name, ticket, self.worker_timeout or 0.0)
             logger.error("%s", self.story)
         if not ticket.others:
-            self._set_aside()
+            outcome = read_outcome(ticket.spec.outcome)
+            if outcome is None or outcome.status != DONE:  # or else it has just done its work
+                self._set_aside()
             self._close("stopped")
 
     def leave(self) -> bool:

@@ -170,7 +170,7 @@ class ClusterProcess(AttemptProcess):
         """True while another run that lives looks after the job; what that makes of it is told as it is."""
         if not ticket.others or self.attempt is None or self.shared.clock() < self._glance_at:
             return ticket.others
-        self._glance_at = self.shared.clock() + GLANCE
+        self._glance_at = self.shared.clock() + GLANCE * (1 + len(self.shared.attached) / 100)
         self.attempt.reload()
         outcome = Outcome.from_record(self.attempt.facts.get("outcome"))
         if "ended" not in self.attempt.facts:
