@@ -154,7 +154,7 @@ def test_a_job_cancelled_by_hand_fails_its_task(system: System, project: Project
     system.cancel_by_hand(record["job_id"])
     ended = end_of(process)
     (story,) = ended.stories.values()
-    assert re.search("removed|TERM_OWNER|signal 15|signal 2|130|143", story)
+    assert re.search("removed|TERM_OWNER|CANCELLED|signal 15|signal 2|130|143", story)
     assert project.read("how=well/out.txt") == "whole"
 
 
