@@ -20,6 +20,7 @@ import luigi.rpc
 import luigi.worker
 
 from b2luigi.batch import command, systems
+from b2luigi.batch.central import PatientScheduler, worker_id
 from b2luigi.batch.inbox import Inbox
 from b2luigi.batch.interrupts import Interrupts, Terminated
 from b2luigi.batch.local import LocalQueue
@@ -127,7 +128,7 @@ class SendJobWorker(luigi.worker.Worker):
 
     @functools.cached_property
     def _shared(self) -> Run:
-        runs = Runs(Path(map_folder(get_setting("task_file_dir"))))
+        runs = Runs(_task_file_folder())
         worker = {name: getattr(self._config, name) for name in TOLD_TO_NODE}
         return Run(runs, worker, self._queue, fresh=self.fresh)
 
@@ -310,9 +311,19 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
     def __init__(self, fresh: bool = False) -> None:
         self._fresh = fresh
 
+    def create_remote_scheduler(self, url: str) -> PatientScheduler:
+        """Called by luigi."""
+        return PatientScheduler(url)
+
     def create_worker(self, scheduler: Any, worker_processes: int, assistant: bool = False) -> SendJobWorker:
         """Called by luigi."""
-        self.worker = SendJobWorker(scheduler=scheduler, worker_processes=worker_processes, assistant=assistant)
+        central = isinstance(scheduler, PatientScheduler)
+        self.worker = SendJobWorker(
+            scheduler=scheduler,
+            worker_id=worker_id(_task_file_folder()) if central else None,
+            worker_processes=worker_processes,
+            assistant=assistant,
+        )
         self.worker.fresh = self._fresh
         return self.worker
 
@@ -322,6 +333,10 @@ def check_batch_system(task: luigi.Task) -> None:
     name = str(get_setting("batch_system", task=task))
     if name not in ("auto", "local", "custom"):
         systems.load(name)
+
+
+def _task_file_folder() -> Path:
+    return Path(map_folder(get_setting("task_file_dir")))
 
 
 def _runs_nothing(task: luigi.Task) -> bool:

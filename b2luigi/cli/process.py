@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -41,6 +42,7 @@ def process(
     """
     tasks = [task_like_elements] if isinstance(task_like_elements, luigi.Task) else list(task_like_elements)
     flags = parse_arguments(ignore_others=ignore_additional_command_line_args)
+    kwargs = {**kwargs, **_central_scheduler(flags)}
     if flags.batch_runner:
         _run_one(tasks, flags.task_id)
     if show_output or flags.show_output:
@@ -90,6 +92,13 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> 
         told = summary(factory.worker.failures.values()) if factory.worker is not None else ""
         if told:
             print(told, file=sys.stderr)
+
+
+def _central_scheduler(flags: argparse.Namespace) -> dict[str, Any]:
+    if (flags.scheduler_host or flags.scheduler_port) and (flags.dry_run or flags.test):
+        raise AttributeError("--dry-run and --test ask no central scheduler: leave out --scheduler-host and -port.")
+    given = {"scheduler_host": flags.scheduler_host, "scheduler_port": flags.scheduler_port}
+    return {name: int(value) if name == "scheduler_port" else value for name, value in given.items() if value}
 
 
 def _luigi_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ FLAGS = (
     Flag("--fresh", "cancel jobs that an earlier run has left, instead of going on with them"),
     Flag("--show-output", "list the outputs of all tasks and whether they exist, and stop"),
     Flag("--dry-run", "list the tasks that would run, call their dry_run method if they have one, and stop"),
+    Flag("--scheduler-host", "luigi's central scheduler is to be asked, on this host", "HOST"),
+    Flag("--scheduler-port", "and at this port", "PORT"),
     Flag("--test", "run everything in this process, with all messages on the console"),
     Flag("--batch-runner", "expert: run one task, here and now; what a job script calls on the node"),
     Flag("--task-id", "expert: the task that --batch-runner is to run", "ID"),

@@ -1,0 +1,156 @@
+"""luigi's central scheduler, a real luigid: what it is told, and what happens when it goes away."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import local
+from tests.end_to_end.project import Project, end_of, until
+
+WORK = """
+    class Part(b2luigi.Task):
+        n = b2luigi.IntParameter()
+        def output(self):
+            yield self.add_to_output("part.txt")
+        def run(self):
+            with open("ran.log", "a") as f:
+                f.write(f"{{self.n}}\\n")
+            time.sleep({seconds})
+            if self.n == 7:
+                raise ValueError("seven is too much")
+            open(self.get_output_file_name("part.txt"), "w").close()
+
+    class Whole(b2luigi.Task):
+        def requires(self):
+            return [Part(n=n) for n in {numbers}]
+        def output(self):
+            yield self.add_to_output("whole.txt")
+        def run(self):
+            open(self.get_output_file_name("whole.txt"), "w").close()
+
+    if __name__ == "__main__":
+        b2luigi.set_setting("local_slots", 3)
+        b2luigi.process(Whole(), batch={batch})
+"""
+
+
+class Luigid:
+    """A luigid of one's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, with the state it has saved, and waits until it answers."""
+        words = ["--address", "127.0.0.1", "--port", str(self.port), "--state-path", str(self.folder / "state")]
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [Path(sys.executable).with_name("luigid"), *words], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        until(self.answers, "luigid answers")
+
+    def answers(self) -> bool:
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self) -> None:
+        """Ends it; it saves its state."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
+
+    def ask(self, method: str, **data: Any) -> Any:
+        """One call of its API."""
+        query = urllib.parse.urlencode({"data": json.dumps(data)})
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/{method}?{query}", timeout=10) as answer:
+            return json.load(answer)["response"]
+
+    def tasks(self, status: str) -> list[str]:
+        """Families of the tasks of a status."""
+        return sorted(
+            task["display_name"] for task in self.ask("task_list", status=status, upstream_status="").values()
+        )
+
+
+@pytest.fixture
+def luigid(tmp_path: Path) -> Iterator[Luigid]:
+    daemon = Luigid(tmp_path / "luigid")
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    with local(tmp_path) as system:
+        yield Project(tmp_path / "project", system.env)
+
+
+def flags(luigid: Luigid) -> list[str]:
+    return ["--scheduler-host", "127.0.0.1", "--scheduler-port", str(luigid.port)]
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_luigid_is_told_of_every_task(project: Project, luigid: Luigid, batch: bool) -> None:
+    """States, and the traceback of a failure that happened on a node."""
+    project.write(WORK.format(seconds=0, numbers=[1, 7], batch=batch))
+    project.run(*flags(luigid))
+    assert luigid.tasks("DONE") == ["Part(n=1)"]
+    assert luigid.tasks("FAILED") == ["Part(n=7)"]
+    (task_id,) = luigid.ask("task_list", status="FAILED", upstream_status="")
+    assert "seven is too much" in luigid.ask("fetch_error", task_id=task_id)["error"]
+
+
+def test_luigid_may_go_away_while_jobs_run(project: Project, luigid: Luigid) -> None:
+    """It is waited for, told once; no job is cancelled, and none runs twice."""
+    project.write(WORK.format(seconds=3, numbers=[1, 2, 3], batch=True))
+    process = project.start(*flags(luigid))
+    log = project.folder / "ran.log"
+    until(lambda: log.exists() and len(log.read_text().split()) == 3, "the jobs run")
+    luigid.stop()
+    time.sleep(8)
+    luigid.start()
+    ended = end_of(process)
+    assert "progress looks :)" in ended.text, ended.text
+    assert ended.text.count("does not answer; the jobs go on.") == 1
+    assert "luigi's scheduler answers again after" in ended.text
+    assert sorted(log.read_text().split()) == ["1", "2", "3"]
+
+
+def test_a_killed_run_gets_its_tasks_back_from_luigid(project: Project, luigid: Luigid) -> None:
+    """luigid thinks they run; a new run under the same name goes on with their jobs instead of doing nothing."""
+    project.write(WORK.format(seconds=5, numbers=[1, 2, 3], batch=True))
+    process = project.start(*flags(luigid))
+    log = project.folder / "ran.log"
+    until(lambda: log.exists() and len(log.read_text().split()) == 3, "the jobs run")
+    process.kill()
+    end_of(process)
+    ended = project.run(*flags(luigid))
+    assert (project.folder / "whole.txt").exists(), ended.text
+    assert sorted(log.read_text().split()) == ["1", "2", "3"]
+
+
+def test_a_luigid_that_was_never_there_is_told(project: Project, luigid: Luigid) -> None:
+    """A wrong port is an error soon, not a run that waits for ever."""
+    luigid.stop()
+    project.write(WORK.format(seconds=0, numbers=[1], batch=True))
+    (project.folder / "luigi.cfg").write_text("[core]\nrpc-retry-attempts = 2\nrpc-retry-wait = 1\n")
+    ended = project.run(*flags(luigid))
+    luigid.start()
+    assert ended.rc != 0
+    assert "Errors (2 attempts) when connecting to remote scheduler" in ended.text
