@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,14 @@ def _no_batch_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     os.environ["PATH"] = path_without(probes, tmp_path_factory.mktemp("machine") / "bin")
     yield
     os.environ.update({} if former is None else {"PATH": former})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals() -> None:
+    """Under nohup, or in the background of a shell, signals are ignored, and children would inherit that."""
+    for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
