@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from b2luigi.batch.judge import AGAIN
+from b2luigi.batch.model import Cause
 from b2luigi.core.flags import FLAGS
 from b2luigi.core.settings import with_new_settings
 
@@ -41,3 +43,12 @@ def test_python_snippets_can_be_defined(page: Path) -> None:
         names = {"__name__": f"snippet_of_{page.stem.replace('-', '_')}"}
         with with_new_settings():
             exec(compile("import b2luigi\n" + snippet, str(page), "exec"), names)
+
+
+def test_the_table_of_causes_is_that_of_the_judge() -> None:
+    """What is done about each cause of a death."""
+    text = (ROOT / "docs" / "explanation" / "how-it-works.md").read_text()
+    rows = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| ([^|]+) \|$", text, flags=re.MULTILINE))
+    assert {cause.value: AGAIN[cause] for cause in Cause} == {
+        key: rows[key] for key in rows if key != "cause" and "-" not in key
+    }

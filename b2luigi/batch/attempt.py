@@ -119,11 +119,20 @@ def read_outcome(path: Path) -> Outcome | None:
         return None
 
 
-def look_again(folder: Path) -> None:
-    """Makes a network file system look at the folder itself instead of at what it remembers of it."""
+def look_again(folder: Path) -> bool:
+    """Makes a network file system look at the folder itself instead of at what it remembers of it.
+
+    False if it can not be read for now.
+    """
     with contextlib.suppress(OSError):
         os.utime(folder)
+    try:
         os.listdir(folder)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def look_at_folders_of(targets: Iterable[Any]) -> None:

@@ -51,6 +51,16 @@ class Inbox:
             self._opened = True
         return self.folder
 
+    @property
+    def is_shut(self) -> bool:
+        """This run can not write into its own inbox any more: an expired token, a full disk."""
+        try:
+            if self._opened:
+                write_aside(self.folder / OWNER, json.dumps(this_process()), 0o600)
+        except OSError:
+            return True
+        return False
+
     def enter(self, folder: Path) -> None:
         """Writes down that this run has an attempt in a task file folder. Raises OSError."""
         with open(self.open() / CLAIMS, "a", encoding="utf-8", errors="surrogateescape") as file:

@@ -71,6 +71,19 @@ ADVICE = {
 }
 
 
+ALWAYS, CHANGED, NEVER = "submitted again", "submitted again if the next try asks for something else", "told"
+AGAIN = {
+    Cause.cancelled: NEVER,
+    Cause.vanished: NEVER,
+    Cause.infrastructure: ALWAYS,
+    Cause.memory: CHANGED,
+    Cause.time: CHANGED,
+    Cause.refused: NEVER,
+    Cause.ended: NEVER,
+}
+"""What is done about a death, at most `job_retries` times; docs/explanation/how-it-works.md has the same table."""
+
+
 @dataclass(frozen=True)
 class Outputs:
     """What can be asked of the task itself; each is called only where its answer decides."""

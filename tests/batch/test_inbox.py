@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,8 @@ def test_a_process_is_found_by_its_last_argument() -> None:
     """The token of a job, in this case; once it has ended it is not found."""
     process = subprocess.Popen([sys.executable, "-c", "input()", TOKEN], stdin=subprocess.PIPE, start_new_session=True)
     try:
+        while last_word(process.pid) != TOKEN:  # for a moment it has no arguments yet
+            time.sleep(0.001)
         assert processes()[TOKEN] == process.pid
         assert last_word(process.pid) == TOKEN
     finally:

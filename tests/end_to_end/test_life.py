@@ -292,6 +292,73 @@ def test_requirements_found_while_running_are_made(system: System, project: Proj
     assert len(list(project.folder.rglob("part.txt"))) == 3
 
 
+def test_requirements_found_while_running_may_be_of_any_shape(system: System, project: Project) -> None:
+    """Dictionaries, nested, complete already, found in several rounds; one that fails touches its own task only."""
+    project.write(
+        """
+        class Part(b2luigi.Task):
+            n = b2luigi.IntParameter()
+            def output(self):
+                yield self.add_to_output("part.txt")
+            def run(self):
+                if self.n == 13:
+                    raise ValueError("thirteen is unlucky")
+                with open(self.get_output_file_name("part.txt"), "w") as f:
+                    f.write(str(self.n))
+
+        class Whole(b2luigi.Task):
+            last = b2luigi.IntParameter()
+            def requires(self):
+                return Part(n=1)
+            def output(self):
+                yield self.add_to_output("whole.txt")
+            def run(self):
+                inputs = yield {"one": Part(n=1), "nested": {"two": [Part(n=2), Part(n=3)]}}
+                again = yield (Part(n=4), Part(n=2))
+                yield Part(n=self.last)
+                numbers = [open(t["part.txt"].path).read() for found in (inputs["nested"]["two"], again)
+                           for targets in found for t in targets]
+                with open(self.get_output_file_name("whole.txt"), "w") as f:
+                    f.write(" ".join(numbers))
+
+        if __name__ == "__main__":
+            b2luigi.process([Whole(last=5), Whole(last=13)], batch=True)
+        """
+    )
+    ended = project.run()
+    assert project.read("last=5/whole.txt") == "2 3 4 2", ended.text
+    assert not (project.folder / "last=13").exists() or not list((project.folder / "last=13").rglob("whole.txt"))
+    (story,) = ended.stories.values()
+    assert "thirteen is unlucky" in story
+    assert system.live_jobs() == []
+
+
+def test_jobs_that_all_die_of_one_mistake_are_stopped_by_the_brake(system: System, project: Project) -> None:
+    """Three jobs are enough to know; the others of their class are not submitted, those of another class are."""
+    project.write(
+        """
+        class Broken(b2luigi.Task):
+            n = b2luigi.IntParameter()
+            failure_brake = 3
+            def output(self):
+                yield self.add_to_output("out.txt")
+            def run(self):
+                import no_such_module
+
+        class Fine(Broken):
+            def run(self):
+                open(self.get_output_file_name("out.txt"), "w").close()
+
+        if __name__ == "__main__":
+            b2luigi.process([Broken(n=n) for n in range(12)] + [Fine(n=100)], batch=True, workers=3)
+        """
+    )
+    ended = project.run()
+    assert "* 1 ran successfully:" in ended.text, ended.text
+    assert "the first 3 jobs of Broken all failed, and for the same reason: ModuleNotFoundError" in ended.text
+    assert len([record for record in project.records() if record["class"].endswith("Broken")]) < 9
+
+
 def test_the_project_may_lie_anywhere(system: System, tmp_path: Path) -> None:
     """Folders with blanks, quotes and other signs; called from another folder; results below the script."""
     project = Project(tmp_path / "my 'own' project; & \"more\", it is $HOME `id` é", system.env)

@@ -105,7 +105,7 @@ class AttemptProcess(BatchProcess):
         except ClaimedError:
             self._put_off("another run is about to submit it", CLAIMED)
         except OSError as error:
-            if error.errno not in PASSING:
+            if error.errno not in PASSING and not self.shared.runs.own.is_shut:
                 raise
             self._put_off(f"no job can be submitted for now: {error}", PUT_OFF)
 

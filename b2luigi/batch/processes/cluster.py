@@ -12,7 +12,7 @@ from luigi.task_register import load_task
 
 from b2luigi.batch.attempt import look_again, look_at_folders_of, read_outcome
 from b2luigi.batch.interrupts import Terminated
-from b2luigi.batch.judge import Deliver, Fail, Outputs, Verdict, judge, wants_reason
+from b2luigi.batch.judge import AGAIN, ALWAYS, CHANGED, Deliver, Fail, Outputs, Verdict, judge, wants_reason
 from b2luigi.batch.model import Cause, JobStatus
 from b2luigi.batch.outcome import FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.processes import telling
@@ -43,6 +43,7 @@ class ClusterProcess(AttemptProcess):
     _retries = 0
     _glance_at = 0.0
     _told = ""
+    _is_shut = False
 
     def look(self, marker: Marker | None = None) -> None:
         """Weighs what is known, and ends the task if that is enough. Never raises.
@@ -88,7 +89,9 @@ class ClusterProcess(AttemptProcess):
         # Read after the batch system said its last word: what it tells is older than the outcome.
         outcome = read_outcome(ticket.spec.outcome)
         if outcome is None and ended:
-            look_again(ticket.spec.folder)
+            if not look_again(ticket.spec.folder):
+                self._tell_shut(ticket)
+                return
             outcome = read_outcome(ticket.spec.outcome)
         self._signs.see_outcome(outcome)
         if wants_reason(marker):
@@ -102,6 +105,12 @@ class ClusterProcess(AttemptProcess):
             self._obey(ticket, judge(evidence, self._outputs()))
         if self._done or self.ticket is not ticket:
             self._take_out(ticket, marker)
+
+    def _tell_shut(self, ticket: Ticket) -> None:
+        """An expired token, a file system that is away: what the node left can not be seen, so nothing is judged."""
+        if not self._is_shut:
+            logger.warning("%s waits: its folder can not be read for now: %s", self.task, ticket.spec.folder)
+        self._is_shut = True
 
     def _obey(self, ticket: Ticket, verdict: Verdict) -> None:
         if isinstance(verdict, Deliver):
@@ -243,10 +252,10 @@ class ClusterProcess(AttemptProcess):
     def _is_worth_another(self, ticket: Ticket, cause: Cause) -> bool:
         if self._retries >= int(get_setting("job_retries", task=self.task)):
             return False
-        if cause in (Cause.memory, Cause.time):  # the same again would end the same way
+        if AGAIN[cause] == CHANGED:  # the same again would end the same way
             options = options_of(self.task, self.queue, self.shared.tries[self.task.task_id] + 1)
             return dict(options) != dict(ticket.spec.options)
-        return cause is Cause.infrastructure
+        return AGAIN[cause] == ALWAYS
 
     def _try_again(self, ticket: Ticket, verdict: Fail) -> None:
         self._retries += 1

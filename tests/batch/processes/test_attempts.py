@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,41 @@ def test_a_full_disk_is_waited_for(job: Job, caplog: pytest.LogCaptureFixture) -
     job.now += 10
     job.process.look()
     assert len(begun(job)) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write and read everything")
+def test_an_expired_token_is_waited_for(job: Job) -> None:
+    """Permission denied, where the run could write before."""
+    job.runs.own.open()
+    job.runs.own.folder.chmod(0o500)
+    job.runs.own.folder.parent.chmod(0o500)
+    job.process.run()
+    assert (job.status, begun(job)) == (None, [])
+    job.runs.own.folder.parent.chmod(0o700)
+    job.runs.own.folder.chmod(0o700)
+    job.now += 10
+    job.process.look()
+    assert len(begun(job)) == 1
+
+
+def test_a_folder_that_can_not_be_read_judges_nobody(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    """The batch system says that the job is over; what its node left can not be seen for now."""
+    ticket = job.start()
+    folder, aside = ticket.spec.folder, ticket.spec.folder.with_name("aside")
+    folder.rename(aside)
+    folder.write_text("not a folder for now")
+    ticket.info = JobInfo(JobStatus.aborted, "exit 1", 1)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            job.now += 100
+            job.process.look()
+    assert job.status is None
+    assert caplog.text.count("its folder can not be read for now") == 1
+    folder.unlink()
+    aside.rename(folder)
+    ticket.spec.outcome.write_text(Outcome("DONE").to_json())
+    job.process.look()
+    assert job.status == "DONE"
 
 
 def test_the_brake_keeps_jobs_from_being_submitted(job: Job) -> None:
