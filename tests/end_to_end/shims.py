@@ -10,9 +10,9 @@ from pathlib import Path
 SHIM = """#!/bin/sh
 echo '{name}' "$@" >> '{folder}/calls.log'
 if [ -e '{folder}/{name}.fail' ]; then cat '{folder}/{name}.fail' >&2; exit 1; fi
-if [ -e '{folder}/{name}.hang' ]; then sleep 1000; fi
+if [ -e '{folder}/{name}.hang' ]; then exec sleep 100; fi
 if [ -e '{folder}/{name}.mute' ]; then exit 0; fi
-if mv '{folder}/{name}.lose' '{folder}/{name}.lost' 2>/dev/null; then '{real}' "$@" > /dev/null 2>&1; sleep 1000; fi
+if mv '{folder}/{name}.lose' '{folder}/{name}.lost' 2>/dev/null; then '{real}' "$@" > /dev/null 2>&1; exec sleep 100; fi
 exec '{real}' "$@"
 """
 
