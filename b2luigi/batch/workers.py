@@ -21,8 +21,8 @@ import luigi.worker
 
 from b2luigi.batch import command, systems
 from b2luigi.batch.central import PatientScheduler, worker_id
-from b2luigi.batch.inbox import Inbox
 from b2luigi.batch.interrupts import Interrupts, Terminated
+from b2luigi.batch.jobs import Jobs
 from b2luigi.batch.local import LocalQueue
 from b2luigi.batch.outcome import DONE, FAILED
 from b2luigi.batch.processes.base import BatchProcess
@@ -33,7 +33,7 @@ from b2luigi.batch.queue import JobQueue
 from b2luigi.batch.results import Results
 from b2luigi.batch.retries import Retries
 from b2luigi.batch.runs import Runs
-from b2luigi.batch.ticket import Queue, Ticket
+from b2luigi.batch.ticket import Queue
 from b2luigi.core.paths import get_filename, get_task_file_dir, map_folder
 from b2luigi.core.settings import get_seconds, get_setting
 
@@ -43,8 +43,6 @@ TOLD_TO_NODE = ("check_unfulfilled_deps", "check_complete_on_run", "task_process
 """Values of luigi's section [worker] that the process of a task looks at: on the node, that is."""
 AWAKE = 0.2
 """Seconds between two looks while luigi pauses."""
-PATIENCE = 60.0
-"""Seconds that the end of a run waits for submissions and cancellations under way, for each batch system."""
 
 
 class SendJobWorker(luigi.worker.Worker):
@@ -57,11 +55,7 @@ class SendJobWorker(luigi.worker.Worker):
         self.interrupts = Interrupts()
         self.failures: dict[str, str] = {}
         """By task id: what was told about the tasks that failed, and were not done since."""
-        self._queues: dict[str, Queue] = {}
-        self._by_token: dict[str, ClusterProcess] = {}
-        self._watched: dict[str, ClusterProcess] = {}
-        """By task id: those that have to be looked at without news."""
-        self._told_attached = 0
+        self._jobs = Jobs()
         self._retries = Retries()
         self._in_run = self._add_failed = self.fresh = False
 
@@ -115,9 +109,10 @@ class SendJobWorker(luigi.worker.Worker):
         return process
 
     def _queue(self, name: str) -> Queue:
-        if name not in self._queues:
-            self._queues[name] = self._local_queue() if name == "local" else self._job_queue(name)
-        return self._queues[name]
+        queues = self._jobs.queues
+        if name not in queues:
+            queues[name] = self._local_queue() if name == "local" else self._job_queue(name)
+        return queues[name]
 
     def _local_queue(self) -> Queue:
         return LocalQueue(folder=os.path.dirname(get_filename()), slots=get_setting("local_slots"))
@@ -182,7 +177,7 @@ class SendJobWorker(luigi.worker.Worker):
             super()._run_task(task_id)
             process = self._running_tasks.get(task_id)
             if isinstance(process, ClusterProcess):
-                self._register(process)
+                self._jobs.register(process)
         self.results.stir()
 
     def _add_task(self, *args: Any, **kwargs: Any) -> None:
@@ -221,85 +216,23 @@ class SendJobWorker(luigi.worker.Worker):
             super()._purge_children()
 
     def _look(self) -> None:
-        """Moves all queues a little and weighs the jobs of which there is news."""
         with self.interrupts.deferred():
-            news = {ticket.spec.token for queue in list(self._queues.values()) for ticket in queue.step()}
-            markers = dict(self._shared.runs.markers()) if self._by_token else {}
-            if news:
+            if self._jobs.look():
                 self.results.stir()
-            for process in list(self._watched.values()):
-                if process.token not in markers:
-                    self._weigh(process, None)
-            for token in news | markers.keys():
-                if token in self._by_token:
-                    self._weigh(self._by_token[token], markers.get(token))
-                elif token in markers and token in self._shared.judged:
-                    markers[token].remove(token)  # it ended once more
-            if self._by_token:
-                self._shared.runs.own.beat()
-            self._tell_attached()
             self._try_again()
-
-    def _weigh(self, process: ClusterProcess, inbox: Inbox | None) -> None:
-        token = process.token
-        process.look(inbox.read(token) if inbox is not None else None)
-        if process.token != token:
-            self._by_token.pop(token, None)
-        self._register(process)
-        if process.is_over:
-            self.results.stir()
-
-    def _register(self, process: ClusterProcess) -> None:
-        """Keeps a process where news of its job finds it."""
-        if process.token and not process.is_over:
-            self._by_token[process.token] = process
-        else:
-            self._by_token.pop(process.token, None)
-        if process.needs_looks:
-            self._watched[process.task.task_id] = process
-        else:
-            self._watched.pop(process.task.task_id, None)
-
-    def _tell_attached(self) -> None:
-        attached = len(self._shared.attached) if self._by_token else 0
-        if attached > self._told_attached:
-            logger.warning("Attached to %d jobs of an earlier run, which go on.", attached - self._told_attached)
-            self._told_attached = attached
 
     # -- the end
 
     def _stop_jobs(self, error: BaseException | None) -> None:
         processes = [process for process in self._running_tasks.values() if isinstance(process, BatchProcess)]
         jobs = [process for process in processes if isinstance(process, ClusterProcess)]
-        left = self._leave(jobs) if jobs and _leaves_jobs(error) else self._cancel(jobs)
+        leave = jobs and _leaves_jobs(error)
+        left = self._jobs.leave(jobs) if leave else self._jobs.cancel(jobs, lambda: self.interrupts.came_again)
         for process in processes:
             if process not in left:
                 process.terminate()
         if "_shared" in self.__dict__:
             self._shared.runs.close(left=bool(left))
-
-    def _cancel(self, jobs: list[ClusterProcess]) -> list[ClusterProcess]:
-        """Returns those that may be left; their records stay open, so that the next run looks after them."""
-        if jobs:
-            logger.warning("Cancelling %d jobs; please wait (Ctrl-C again: do not wait).", len(jobs))
-        queues = self._queues.values()
-        left = [(queue, ticket) for queue in queues for ticket in queue.close(PATIENCE, self._is_in_a_hurry)]
-        for queue, ticket in left:
-            _tell_left(queue.name, ticket)
-        if jobs and not left:
-            logger.warning("%d jobs were cancelled.", len(jobs))
-        tickets = {id(ticket) for _, ticket in left}
-        return [job for job in jobs if id(job.ticket) in tickets and job.leave()]
-
-    def _is_in_a_hurry(self) -> bool:
-        return self.interrupts.came_again
-
-    def _leave(self, jobs: list[ClusterProcess]) -> list[ClusterProcess]:
-        for queue in self._queues.values():
-            queue.leave(PATIENCE)
-        left = [job for job in jobs if job.leave()]
-        logger.warning("%d jobs are left where they are; run the script again to go on with them.", len(left))
-        return left
 
 
 class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
@@ -370,11 +303,6 @@ def _leaves_jobs(error: BaseException | None) -> bool:
     if isinstance(error, KeyboardInterrupt) or (isinstance(error, Terminated) and not error.is_hangup):
         return bool(get_setting("leave_jobs_on_exit"))
     return error is not None
-
-
-def _tell_left(name: str, ticket: Ticket) -> None:
-    what = f"{name} job {ticket.job_id}" if ticket.job_id else f"a job named {ticket.spec.name} in {name}"
-    logger.error("It is not sure that this job is gone; please look after it: %s", what)
 
 
 __all__ = ["SendJobWorker", "SendJobWorkerSchedulerFactory", "check_batch_system"]
