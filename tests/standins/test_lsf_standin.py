@@ -305,6 +305,7 @@ def test_kill_answers(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
     held = submitted(run("bsub", "-H", "true"))
     wait_for((tmp_path / "work" / "ready").exists)
     wait_for(lambda: stat(lsf, live) == "RUN")
+    lsf.set("job_terminate_interval_s", 30)  # it is to be alive still when bkill comes again
     answer = run("bkill", live, done, "999", held)
     assert answer.returncode == 255
     assert answer.stdout == f"Job <{live}> is being terminated\nJob <{held}> is being terminated\n"
@@ -312,6 +313,7 @@ def test_kill_answers(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
     # killed while it waited: no exit code
     assert records(run, held, fields="stat exit_code") == [{"STAT": "EXIT", "EXIT_CODE": ""}]
     assert run("bkill", live).stderr == f"Job <{live}>: Operation is in progress\n"
+    run("bkill", "-s", "KILL", live)
     wait_for(ended(lsf))
     assert run("bkill", "0").stderr == "No unfinished job found\n"
 
@@ -417,10 +419,10 @@ def test_host_down(run: Run, lsf: FakeLSF) -> None:
     assert [one["STAT"] for one in records(run, good, killed)] == ["DONE", "EXIT"]
 
 
-def test_kill_job(run: Run, lsf: FakeLSF) -> None:
+def test_kill_job(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
     """A job that the system kills for its memory: 137, with the reason."""
-    jobid = submitted(run("bsub", "sleep 30"))
-    wait_for(lambda: stat(lsf, jobid) == "RUN")
+    jobid = submitted(run("bsub", "touch begun; sleep 30"))
+    wait_for((tmp_path / "work" / "begun").exists)
     lsf.fault("kill_job", ids=jobid, reason="memlimit")
     wait_for(ended(lsf))
     (record,) = records(run, jobid)
