@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,3 +133,21 @@ def test_a_restart_of_mbatchd_is_survived(project: Project, lsf: FakeLSF) -> Non
 
 def _command(lsf: FakeLSF, *words: str) -> None:
     subprocess.run(words, env={**os.environ, **lsf.env}, check=True, capture_output=True)
+
+
+def test_a_second_ctrl_c_names_what_may_be_left(project: Project, lsf: FakeLSF) -> None:
+    """bkill hangs, and the user does not want to wait: the jobs are named, and the next run sees to them."""
+    process = begin(project, jobs=2, work='os.path.exists("again") or time.sleep(300)')
+    lsf.fault("slow", cmd="bkill", seconds=60)
+    process.send_signal(signal.SIGINT)
+    until(lambda: lsf.calls("bkill"), "the jobs are being cancelled")
+    process.send_signal(signal.SIGINT)
+    ended = end_of(process, timeout=20)
+    assert ended.rc == 130
+    for job_id in ids(project):
+        assert f"It is not sure that this job is gone; please look after it: lsf job {job_id}" in ended.text
+    lsf.clear_faults()
+    (project.folder / "again").touch()
+    _command(lsf, "bkill", "-s", "KILL", *ids(project))
+    again = project.run()
+    assert "* 2 ran successfully:" in again.text, again.text
