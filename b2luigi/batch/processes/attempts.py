@@ -26,6 +26,7 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 PUT_OFF, CLAIMED = 5.0, 1.0
 """Seconds until that is tried again which a full disk, or the claim of another run, did not allow for now."""
+CLAIMED_BY_ANOTHER = "another run is about to submit it"
 NO_JOB = "an earlier run was about to submit it, and there is no such job"
 
 
@@ -103,7 +104,7 @@ class AttemptProcess(BatchProcess):
             else:
                 self._submit(number)
         except ClaimedError:
-            self._put_off("another run is about to submit it", CLAIMED)
+            self._put_off(CLAIMED_BY_ANOTHER, CLAIMED)
         except OSError as error:
             if error.errno not in PASSING and not self.shared.runs.own.is_shut:
                 raise
@@ -124,8 +125,9 @@ class AttemptProcess(BatchProcess):
         inbox = self.shared.runs.inbox_of(found)
         ours = found.facts.get("inbox") == str(self.shared.runs.own.folder)
         is_abandoned = ours or inbox.is_abandoned()
-        if is_abandoned is None and "job_id" not in found.facts:
-            self._put_off("another run is about to submit it", CLAIMED)
+        if not is_abandoned and "job_id" not in found.facts:
+            # Looking for the job would find nothing now, and prove nothing for later.
+            self._put_off(CLAIMED_BY_ANOTHER, PUT_OFF)
             return
         self.queue = self.shared.queue_of(str(found.facts.get("batch_system")))
         ticket = self.queue.attach(spec_of(self.task, found), found.facts)
@@ -148,7 +150,8 @@ class AttemptProcess(BatchProcess):
 
     def _put_off(self, why: str, seconds: float) -> None:
         if why != self._put_off_for:
-            logger.warning("%s waits: %s", self.task, why)
+            level = logging.INFO if why == CLAIMED_BY_ANOTHER else logging.WARNING
+            logger.log(level, "%s waits: %s", self.task, why)
         self._put_off_for, self._due = why, self.shared.clock() + seconds
         self.attempt = self.ticket = None
 

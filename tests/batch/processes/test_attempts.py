@@ -15,6 +15,7 @@ from b2luigi.batch.attempt import Attempt
 from b2luigi.batch.inbox import Inbox
 from b2luigi.batch.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.outcome import Marker, Outcome
+from b2luigi.batch.owner import this_process
 from b2luigi.core.paths import get_task_file_dir
 from tests.batch.processes.hands import Job
 
@@ -82,16 +83,17 @@ def test_a_failure_that_nobody_watched_is_told_and_the_task_runs_anew(
     assert job.output.with_name("out.txt.failed-1").read_text() == "half"
 
 
-def test_a_claim_of_a_run_that_lives_is_waited_for(job: Job, tmp_path: Path) -> None:
+@pytest.mark.parametrize("owner", [{"host": "elsewhere"}, this_process()], ids=["elsewhere", "here"])
+def test_a_claim_of_a_run_that_lives_is_waited_for(job: Job, owner: dict[str, object]) -> None:
     """It is about to submit the job; as soon as it has, its job is ours, too, but for cancelling it."""
     inbox = Inbox.new(Path(get_task_file_dir(job.process.task)))
     inbox.open()
     former = a_former(job, inbox=str(inbox.folder))
-    (inbox.folder / "run.json").write_text(json.dumps({"host": "elsewhere"}))
+    (inbox.folder / "run.json").write_text(json.dumps(owner))
     job.process.run()
     assert (begun(job), job.queue.attached, job.process.token) == ([], [], "")
     former.note(job_id="17")
-    job.now += 2
+    job.now += 6
     job.process.look()
     assert job.process.token == former.token
     assert job.process.ticket.others
