@@ -2,7 +2,7 @@
 
     python examples/quick_start.py --batch
 
-On a cluster the tasks become jobs of LSF or HTCondor; elsewhere they run as jobs on this machine.
+On a cluster the tasks become jobs of LSF, HTCondor or Slurm; elsewhere they run as jobs on this machine.
 """
 
 import random
