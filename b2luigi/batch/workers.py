@@ -33,6 +33,7 @@ from b2luigi.batch.queue import JobQueue
 from b2luigi.batch.results import Results
 from b2luigi.batch.retries import Retries
 from b2luigi.batch.runs import Runs
+from b2luigi.batch.scheduler import IndexedScheduler
 from b2luigi.batch.ticket import Queue
 from b2luigi.core.paths import get_filename, get_task_file_dir, map_folder
 from b2luigi.core.settings import get_seconds, get_setting
@@ -243,6 +244,10 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
 
     def __init__(self, fresh: bool = False) -> None:
         self._fresh = fresh
+
+    def create_local_scheduler(self) -> IndexedScheduler:
+        """Called by luigi."""
+        return IndexedScheduler(prune_on_get_work=True, record_task_history=False)
 
     def create_remote_scheduler(self, url: str) -> PatientScheduler:
         """Called by luigi."""

@@ -39,7 +39,8 @@ def contents() -> Iterator[dict[str, Any]]:
 
 def _existing() -> Iterator[tuple[str, os.stat_result]]:
     named = os.environ.get(ONLY_FILE, "")
-    candidates = _candidates(os.environ.get(FIRST_FILES, ""), named, _current_folder(), _script_folder())
+    current = _current_folder()
+    candidates = _candidates(os.environ.get(FIRST_FILES, ""), named, current, _script_folder(current))
     for path, was_named in candidates:
         status = _status(path)
         if status is not None:
@@ -68,6 +69,11 @@ def _upwards(folder: str) -> Iterator[str]:
         folder = os.path.dirname(folder)
 
 
+@functools.lru_cache(maxsize=8)
+def _folder_of(script: str, current: str) -> str:
+    return os.path.dirname(os.path.normpath(os.path.join(current, script)))
+
+
 def _current_folder() -> str:
     try:
         return os.getcwd()
@@ -75,9 +81,9 @@ def _current_folder() -> str:
         return ""
 
 
-def _script_folder() -> str:
+def _script_folder(current: str) -> str:
     script = getattr(sys.modules.get("__main__"), "__file__", None)
-    return os.path.dirname(os.path.abspath(script)) if script else ""
+    return _folder_of(script, current) if script else ""
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 import luigi
 from luigi.task import flatten
@@ -38,6 +38,24 @@ class Task(luigi.Task):
     max_grouping_size = 1
     """Tasks that one job may run: groups are not supported, each task is a job."""
     _elsewhere: Elsewhere | None = None
+    _found_params: ClassVar[tuple[list[int], list[tuple[str, luigi.Parameter]]] | None] = None
+
+    @classmethod
+    def get_params(cls) -> list[tuple[str, luigi.Parameter]]:
+        """The parameters of the class by name, in the order of their definition, as luigi finds them.
+
+        luigi looks through all attributes of the class, ten and more times for each task. What it found is kept as
+        long as no class in the line of ancestors gains or loses an attribute, and each parameter is still there.
+        """
+        sizes = [len(ancestor.__dict__) for ancestor in cls.__mro__]
+        known = cls.__dict__.get("_found_params")
+        if known is not None and known[0] == sizes and all(getattr(cls, name) is found for name, found in known[1]):
+            return list(known[1])
+        found: list[tuple[str, luigi.Parameter]] = super().get_params()  # type: ignore[no-untyped-call]
+        if known is None:
+            sizes[0] += 1  # by what is kept here
+        cls._found_params = (sizes, found)
+        return list(found)
 
     if TYPE_CHECKING:  # luigi leaves these without types
 
