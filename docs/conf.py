@@ -20,7 +20,7 @@ python_use_unqualified_type_names = True
 default_role = "code"  # docstrings are written for people: `this` is code
 
 html_theme = "furo"
-html_title = "b2luigi"
+html_title = f"b2luigi {version}"
 html_static_path = ["_static"]
 html_css_files = ["own.css"]
 html_show_copyright = False
