@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from b2luigi.batch.judge import ADVICE, AGAIN
+from b2luigi.batch.judge import ADVICE, AGAIN, ALWAYS, CHANGED, NEVER
 from b2luigi.batch.model import Cause
 from b2luigi.batch.systems import htcondor, lsf, slurm
 from b2luigi.core.flags import FLAGS, Flag
@@ -33,6 +33,20 @@ WORDS: Mapping[str, tuple[str, Mapping[Any, Cause]]] = {
     "Slurm": ("state", slurm.CAUSES),
 }
 """The words of each batch system that tell a cause: what they are called, and what they mean."""
+HOLDS = {
+    6: "the job script",
+    12: "files to carry back",
+    13: "files to carry there",
+    34: "memory",
+    46: "duration",
+    47: "execution time",
+}
+"""What HTCondor's reasons for a hold are about."""
+DONE = {
+    ALWAYS: "it is submitted again, at most `job_retries` times in a run",
+    CHANGED: "it is submitted again if the next try asks for something else, at most `job_retries` times in a run",
+    NEVER: "the task fails, and you are told",
+}
 BY_OTHER_SIGNS = {
     Cause.cancelled: "HTCondor: removed from the queue. On this machine: stopped by SIGTERM, SIGINT or SIGHUP.",
     Cause.vanished: "Gone without a trace, and it had not started when it was last seen.",
@@ -75,7 +89,7 @@ def _row(flag: Flag) -> str:
 def _section(cause: Cause) -> Iterable[str]:
     yield f"## {cause.value[0].upper()}{cause.value[1:]}"
     yield ""
-    yield f"- **What is done:** {AGAIN[cause]}."
+    yield f"- **What is done:** {DONE[AGAIN[cause]]}."
     yield f"- **What you are told to do:** {ADVICE[cause]}"
     signs = [f"- **{system}** ({kind}): {words}" for system, kind, words in _words(cause)]
     yield from signs
@@ -85,9 +99,13 @@ def _section(cause: Cause) -> Iterable[str]:
 
 def _words(cause: Cause) -> Iterable[tuple[str, str, str]]:
     for system, (kind, words) in WORDS.items():
-        found = [f"`{word}`" for word, meant in words.items() if meant is cause]
+        found = [_word(word) for word, meant in words.items() if meant is cause]
         if found:
             yield system, kind, ", ".join(found)
+
+
+def _word(word: Any) -> str:
+    return f"`{word}` ({HOLDS[word]})" if word in HOLDS else f"`{word}`"
 
 
 if __name__ == "__main__":
