@@ -36,7 +36,8 @@ def _row(setting: Setting) -> str:
     default = "not set" if setting.default is None else f"`{json.dumps(setting.default)}`"
     unit = f" {setting.unit}" if setting.unit else ""
     old = f" Old name: `{'`, `'.join(setting.old_names)}`." if setting.old_names else ""
-    return f"| `{setting.name}` | {default}{unit} | {setting.description}{old} |\n"
+    description = setting.description.replace("<", r"\<")  # or it would be read as HTML
+    return f"| `{setting.name}` | {default}{unit} | {description}{old} |\n"
 
 
 if __name__ == "__main__":

@@ -2,53 +2,199 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+import subprocess
 from pathlib import Path
+from typing import Any
 
+import luigi
 import pytest
 
+import b2luigi
+from b2luigi.batch import systems
 from b2luigi.batch.judge import AGAIN
 from b2luigi.batch.model import Cause
 from b2luigi.core.flags import FLAGS
-from b2luigi.core.settings import with_new_settings
+from b2luigi.core.known_settings import KNOWN
+from b2luigi.core.settings import get_merged_setting, with_new_settings
+from tests.end_to_end.project import FAST, Project, end_of
+from tests.snippets import PAGES, ROOT, Snippet, anchors, prose, snippets
 
-ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = ROOT / "docs"
+PYTHON = snippets("python")
+NAMES = {*KNOWN, *(old for setting in KNOWN.values() for old in setting.old_names)}
+EXAMPLES = {int: 3, float: 0.5, list: [1, 2]}
+"""A value for each class of parameter in the snippets; a text where none stands here."""
 
 
 def test_the_page_of_settings_is_made_from_the_table() -> None:
     """`python docs/make_settings_page.py` was run after the last change of a setting."""
-    made = runpy.run_path(str(ROOT / "docs" / "make_settings_page.py"))
-    assert (ROOT / "docs" / "settings.md").read_text() == made["page"]()
+    made = runpy.run_path(str(DOCS / "make_settings_page.py"))
+    assert (DOCS / "settings.md").read_text() == made["page"]()
 
 
-def test_every_flag_is_in_the_quick_start() -> None:
-    """The table of flags is complete."""
-    text = (ROOT / "docs" / "quick-start.md").read_text()
-    assert [flag.name for flag in FLAGS if flag.name not in text] == []
+def test_the_reference_is_made_from_the_tables() -> None:
+    """`python docs/make_reference.py` was run after the last change of a flag, or of a word of a batch system."""
+    for path, text in runpy.run_path(str(DOCS / "make_reference.py"))["pages"]().items():
+        assert path.read_text() == text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Each relative link is a file."""
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    """Each relative link is a file, and a heading in it."""
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", prose(page)):
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_snippets_can_be_defined(page: Path) -> None:
-    """Each Python snippet runs, down to what it does as a script."""
-    for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL):
-        names = {"__name__": f"snippet_of_{page.stem.replace('-', '_')}"}
-        with with_new_settings():
-            exec(compile("import b2luigi\n" + snippet, str(page), "exec"), names)
+def test_flags_that_are_mentioned_exist(page: Path) -> None:
+    """No page tells of a flag of b2luigi that there is not."""
+    if not page.name.startswith("moving-"):  # that page tells of those that are no more
+        mentioned = set(re.findall(r"`(--[a-z][a-z-]+)", prose(page)))
+        assert mentioned <= {flag.name for flag in FLAGS}
+
+
+@pytest.mark.usefixtures("script_folder")
+@pytest.mark.parametrize("snippet", PYTHON, ids=str)
+def test_python_snippets_can_be_defined(snippet: Snippet) -> None:
+    """Each runs, down to what it does as a script; its settings are settings, with values that can work."""
+    assert [name for name in re.findall(r"set_setting\(\"(\w+)\"", snippet.text) if name not in NAMES] == []
+    names: dict[str, Any] = {"__name__": f"snippet_{snippet.page.stem.replace('-', '_')}_{snippet.line}"}
+    with with_new_settings():
+        exec(compile("import b2luigi\n" + snippet.text, str(snippet.page), "exec"), names)
+        defined = [cls for cls in names.values() if isinstance(cls, type) and issubclass(cls, luigi.Task)]
+        own = [cls for cls in defined if cls.__module__ == names["__name__"]]
+        assert [f"{cls.__name__}.{name}" for cls in own for name in _plain_attributes(cls) if name not in NAMES] == []
+        for task in [b2luigi.Task(), *map(_example_of, own)]:
+            for system in systems.OURS:
+                systems.load(system).options(lambda key, task=task: get_merged_setting(key, task))
+
+
+def test_scripts_run(tmp_path: Path) -> None:
+    """Each snippet that is a script runs as jobs of this machine, with few tasks: all become done."""
+    scripts = [snippet for snippet in PYTHON if snippet.is_script]
+    assert len(scripts) >= 6
+    projects = [_project(snippet, tmp_path / str(number)) for number, snippet in enumerate(scripts)]
+    started = [project.start("--batch", name="my_script.py") for project in projects]
+    ends = [end_of(process) for process in started]
+    for snippet, project, ended in zip(scripts, projects, ends, strict=True):
+        assert ended.rc == 0, f"{snippet}:\n{ended.text}"
+        assert {record["end"] for record in project.records()} == {"DONE"}, f"{snippet}:\n{ended.text}"
+
+
+def test_a_failure_is_told_as_the_quick_start_shows(tmp_path: Path) -> None:
+    """To the letter, but for folder, job, and the middle of the traceback; and its job script can be run by hand."""
+    page = DOCS / "quick-start.md"
+    first = next(snippet for snippet in PYTHON if snippet.page == page)
+    (shown,) = [snippet.text for snippet in snippets("text") if snippet.page == page]
+    project = _project(first, tmp_path)
+    script = tmp_path / "my_script.py"
+    sound = script.read_text()
+    script.write_text(
+        sound.replace("def run(self):", "def run(self):\n        raise ValueError('three is unlucky')").replace(
+            "for i in range(3)", "for i in [3]"
+        )
+    )
+    (story,) = project.run("--batch", name="my_script.py").stories.values()
+    told = story.strip().replace(str(tmp_path), "/home/me/project")
+    told = re.sub(r"local job \d+ on node \S+", "htcondor job 1.9 on node slot1@node17", told)
+    told = re.sub(r"(Traceback.*?\n).*(\n    \| ValueError)", r"\1    | ...\2", told, flags=re.DOTALL)
+    assert told == shown.strip()
+
+    script.write_text(sound)
+    subprocess.run([shown.splitlines()[-1].strip().replace("/home/me/project", str(tmp_path))], check=True)
+    assert project.read("some_parameter=3/output_file.txt") == "3\n"
+
+
+def test_who_can_read_what(tmp_path: Path) -> None:
+    """The modes on the page about security; and a secret stands in no file but the job script."""
+    page = (DOCS / "explanation" / "security.md").read_text()
+    (snippet,) = [snippet for snippet in PYTHON if snippet.page.name == "security.md"]
+    project = Project(tmp_path, {})
+    run = "    def run(self):\n        raise ValueError('no')\n"
+    process = "b2luigi.process(Download(url='here', password='open sesame'), batch=True)\n"
+    script = tmp_path / "my_script.py"
+    script.write_text(f"import b2luigi\n{FAST}{snippet.text}\n{run}\n\n{process}")
+    ended = project.run(name=script.name)
+    assert "Task Download failed: ValueError: no" in ended.text
+    assert "open sesame" not in ended.text
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path != script]
+    assert [path.name for path in files if "open sesame" in path.read_text()] == ["executable_wrapper.sh"]
+    modes = {path.name: f"{path.stat().st_mode & 0o777:04o}" for path in files}
+    assert f"(`executable_wrapper.sh`) | {modes['executable_wrapper.sh']}:" in page
+    assert f"(`attempt-<n>.json`), outcome | {modes['attempt-1.json']}:" in page
+
+
+@pytest.mark.parametrize("snippet", snippets("bash", "sh", "console"), ids=str)
+def test_commands_can_be_typed(snippet: Snippet) -> None:
+    """A shell can read them, and what they give to a script of b2luigi are flags of b2luigi."""
+    assert snippet.commands
+    subprocess.run(["bash", "-n"], input="\n".join(snippet.commands), text=True, check=True)
+    calls = [line for line in snippet.commands if "my_script.py" in line]
+    flags = {flag for line in calls for flag in re.findall(r"--[a-z][a-z-]+", line)}
+    assert flags <= {flag.name for flag in FLAGS}
+
+
+@pytest.mark.parametrize("snippet", snippets("json"), ids=str)
+def test_settings_files_hold_settings(snippet: Snippet) -> None:
+    """Each example of a settings.json can be read, and names settings."""
+    assert set(json.loads(snippet.text)) <= set(KNOWN)
+
+
+def test_the_entry_point_is_that_of_the_example() -> None:
+    """How to register a batch system, as the example does it."""
+    (snippet,) = snippets("toml")
+    assert snippet.text in (ROOT / "examples" / "own_batch_system" / "pyproject.toml").read_text()
+
+
+def test_messages_that_are_explained_are_said() -> None:
+    """What stands in the table of failures is somewhere in the code."""
+    code = "".join(path.read_text() for path in (ROOT / "b2luigi").rglob("*.py"))
+    page = prose(DOCS / "how-to" / "when-a-job-fails.md")
+    quoted = re.findall(r"^\| `([^`]+)` \| (?!what)", page.partition("## It failed")[2], flags=re.MULTILINE)
+    parts = [part.strip() for message in quoted for part in message.split("...") if part.strip()]
+    assert len(parts) >= 8
+    assert [part for part in parts if part not in code] == []
 
 
 def test_the_table_of_causes_is_that_of_the_judge() -> None:
     """What is done about each cause of a death."""
-    text = (ROOT / "docs" / "explanation" / "how-it-works.md").read_text()
+    text = (DOCS / "explanation" / "how-it-works.md").read_text()
     rows = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| ([^|]+) \|$", text, flags=re.MULTILINE))
     assert {cause.value: AGAIN[cause] for cause in Cause} == {
         key: rows[key] for key in rows if key != "cause" and "-" not in key
     }
+
+
+def _project(snippet: Snippet, folder: Path) -> Project:
+    project = Project(folder, {})
+    text = re.sub(r"range\(\d+\)", "range(3)", snippet.text)
+    beginning, main, end = text.partition('if __name__ == "__main__":\n')
+    (folder / "my_script.py").write_text(f"{beginning}{FAST}{main}{end}")
+    return project
+
+
+def _plain_attributes(cls: type) -> list[str]:
+    """What is neither a method, nor a parameter, nor luigi's: in our snippets, a setting."""
+    return [
+        name
+        for name, value in vars(cls).items()
+        if not name.startswith("_") and not callable(value) and not isinstance(value, luigi.Parameter)
+        if not hasattr(luigi.Task, name)
+    ]
+
+
+def _example_of(cls: type[luigi.Task]) -> luigi.Task:
+    needed = {
+        name: parameter for name, parameter in cls.get_params() if not parameter.has_task_value(cls.__name__, name)
+    }
+    return cls(**{name: _value_for(parameter) for name, parameter in needed.items()})
+
+
+def _value_for(parameter: luigi.Parameter) -> Any:
+    kinds = {luigi.IntParameter: int, luigi.FloatParameter: float, luigi.ListParameter: list}
+    return next((EXAMPLES[kind] for cls, kind in kinds.items() if isinstance(parameter, cls)), "text")

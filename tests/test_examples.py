@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -54,6 +55,19 @@ def test_the_quick_start(tmp_path: Path, flags: tuple[str, ...]) -> None:
     ended = example.run(*flags, name="quick_start.py")
     assert "* 11 ran successfully:" in ended.text, ended.text
     assert (example.folder / "results" / "average.txt").exists()
+
+
+def test_a_scan_of_parameters(tmp_path: Path) -> None:
+    """A measurement that is not precise enough gets the part it yields for, and all come together in one table."""
+    example = Example("parameter_scan.py", tmp_path / "project")
+    ended = example.run("--batch", name="parameter_scan.py")
+    assert "* 10 ran successfully:" in ended.text, ended.text
+    assert "lifetime 1.0, resolution 1.0: 1.01 +- 0.02 (4000 particles)" in ended.text
+    (found,) = (example.folder / "results").rglob("scan.json")
+    points = json.loads(found.read_text())
+    assert [point["particles"] for point in points] == [2000, 4000, 2000, 2000]
+    assert all(abs(point["mean"] - point["lifetime"]) < 3 * point["error"] for point in points)
+    assert all(point["error"] <= 0.028 * point["mean"] for point in points)
 
 
 def test_three_hooks(tmp_path: Path) -> None:
