@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from b2luigi.core import settings_file
@@ -49,10 +49,10 @@ def get_setting(
     Raises ValueError if the setting is found nowhere or a settings.json is not one, and whatever a property
     of the task raises.
     """
-    names = _names_of(key, deprecated_keys or ())
+    names = _names_of(key, tuple(deprecated_keys or ()))
     for place in _places(task):
         for name in names:
-            value = place(name)
+            value = place(name, _MISSING)
             if value is not _MISSING:
                 _warn_about_old_name(name if name != names[0] else key, names[0])
                 return copy_containers(value)
@@ -65,7 +65,7 @@ def get_merged_setting(key: str, task: Any = None) -> Any:
     For an entry that stands in several, the strongest place wins: the task before `set_setting`, and so on.
     """
     names = _names_of(key)
-    found = [value for place in _places(task) for name in names if (value := place(name)) is not _MISSING]
+    found = [value for place in _places(task) for name in names if (value := place(name, _MISSING)) is not _MISSING]
     if not found or not all(isinstance(value, Mapping) for value in found):
         return get_setting(key, task=task)
     return copy_containers({name: entry for value in reversed(found) for name, entry in value.items()})
@@ -106,34 +106,32 @@ def with_new_settings() -> Iterator[None]:
         _set_values.update(former)
 
 
-def _names_of(key: str, deprecated_keys: Iterable[str] = ()) -> tuple[str, ...]:
+@lru_cache(maxsize=256)
+def _names_of(key: str, deprecated_keys: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The current name of a setting, then the names it had before."""
     current = _CURRENT_NAME.get(key, key)
     former = KNOWN[current].old_names if current in KNOWN else ()
     return tuple(dict.fromkeys((current, *former, *deprecated_keys)))
 
 
-def _places(task: Any) -> Iterator[Callable[[str], Any]]:
-    """Where a value may stand, strongest first; files are looked at only if we get that far."""
+def _places(task: Any) -> Iterator[Callable[[str, Any], Any]]:
+    """Where a value may stand, strongest first; files are looked at only if we get that far.
+
+    Each is asked with a name, and with what to answer if it does not have it.
+    """
     if task is not None:
         yield partial(_task_attribute, task)
-    yield partial(_entry, _set_values)
+    yield _set_values.get
     for content in settings_file.contents():
-        yield partial(_entry, content)
+        yield content.get
 
 
-def _entry(values: dict[str, Any], name: str) -> Any:
-    return values.get(name, _MISSING)
-
-
-def _task_attribute(task: Any, name: str) -> Any:
-    try:
-        return getattr(task, name)
-    except AttributeError:
+def _task_attribute(task: Any, name: str, missing: Any) -> Any:
+    value = getattr(task, name, missing)
+    if value is missing and any(name in vars(cls) for cls in type(task).__mro__ if hasattr(type(task), name)):
         # The class has it, so its own code (a property) failed: that is the user's error to see.
-        if any(name in vars(cls) for cls in type(task).__mro__):
-            raise
-        return _MISSING
+        return getattr(task, name)
+    return value
 
 
 def _default_of(name: str, default: Any) -> Any:
