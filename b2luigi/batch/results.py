@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from b2luigi.batch.outcome import plain
 
-SHORTEST, LONGEST, GROWTH = 0.02, 1.0, 1.5
+SHORTEST, LONGEST, GROWTH = 0.02, 0.5, 1.5
 """Seconds between two looks: short after anything happened, then longer and longer."""
 
 

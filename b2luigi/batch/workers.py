@@ -171,6 +171,16 @@ class SendJobWorker(luigi.worker.Worker):
         except Exception:  # a parameter that can not be part of a path: told when the task is to run
             return False
 
+    def _get_work(self) -> Any:
+        """luigi's, which keeps every answer for its summary: what that needs are the tasks of other workers."""
+        response = super()._get_work()
+        history = self._get_work_response_history
+        others = [task for task in history[-1]["running_tasks"] if task["worker"] != self._id]
+        history[-1] = {"task_id": None, "running_tasks": others}
+        if not others or history[-2:-1] == history[-1:]:
+            history.pop()
+        return response
+
     def _run_task(self, task_id: str) -> None:
         # But for tasks in a child process, which would inherit the deafness.
         forks = _is_beside(self._scheduled_tasks[task_id])
