@@ -330,3 +330,34 @@ def test_not_completed_task_asks_others_as_they_are() -> None:
 
     assert Below().complete()
     assert not FarBelow().complete()
+
+
+def test_parameters_that_a_class_gets_or_loses_later_are_seen() -> None:
+    """What was found of a class is kept, and yet a change of it or of its ancestors counts at once."""
+
+    class Above(b2luigi.Task):
+        a = b2luigi.IntParameter(default=1)
+
+    class Below(Above):
+        pass
+
+    def names() -> list[str]:
+        return [name for name, _ in Below.get_params()]
+
+    assert names() == names() == ["a"]
+    Above.b = b2luigi.IntParameter(default=2)
+    assert names() == ["a", "b"]
+    Above.a = another = b2luigi.IntParameter(default=5)
+    assert Below.get_params()[1] == ("a", another)
+    del Above.b
+    assert names() == ["a"]
+
+
+def test_who_changes_the_list_of_parameters_changes_nobody_elses() -> None:
+    """It is a copy."""
+
+    class Several(b2luigi.Task):
+        a = b2luigi.IntParameter(default=1)
+
+    Several.get_params().clear()
+    assert [name for name, _ in Several.get_params()] == ["a"]
