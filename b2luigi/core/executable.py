@@ -115,17 +115,11 @@ def _on_node(path: str, task: luigi.Task, setting: str, of_run: bool = False) ->
 
 
 def _words(key: str, task: luigi.Task) -> list[str]:
-    value = get_setting(key, task=task) or []
-    if isinstance(value, str) or not isinstance(value, (list, tuple)):
-        raise ValueError(f'{key} has to be a list of words, as in ["python3"], but it is {value!r}.')
-    return [str(word) for word in value]
+    return [str(word) for word in get_setting(key, task=task) or []]
 
 
 def _text(key: str, task: luigi.Task) -> str:
-    value = get_setting(key, task=task) or ""
-    if not isinstance(value, (str, os.PathLike)):
-        raise ValueError(f"{key} has to be a path, but it is {value!r}.")
-    return str(os.fspath(value))
+    return str(os.fspath(get_setting(key, task=task) or ""))
 
 
 def _shell(task: luigi.Task) -> str:
@@ -137,8 +131,6 @@ def _shell(task: luigi.Task) -> str:
 
 def _env(task: luigi.Task) -> dict[str, str]:
     env = get_setting("env", task=task) or {}
-    if not isinstance(env, Mapping):
-        raise ValueError(f"env has to be a dictionary of variables, but it is {env!r}.")
     for name, value in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
             raise ValueError(f"env has the name {name!r}, which no environment variable can have.")
