@@ -15,6 +15,7 @@ from b2luigi.core.description import describe
 from b2luigi.core.files import write_aside
 from b2luigi.core.flags import others
 from b2luigi.core.job_script import JobScript, render
+from b2luigi.core.known_settings import DROPPED
 from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
 from b2luigi.core.settings import get_setting, settings_files
 
@@ -38,6 +39,7 @@ def create_executable_wrapper(
     `worker`: values of luigi's section [worker] for the node.
     Raises ValueError, naming the setting, for a value that can not work; OSError if the file can not be written.
     """
+    _refuse_container(task)
     script = _collect(task, inbox, carried, {**describe(task), "worker": dict(worker or {})})
     folder = Path(get_task_file_dir(task))
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,6 +76,12 @@ def create_cmd_from_task(task: luigi.Task) -> list[str]:
         *([script] if get_setting("add_filename_to_cmd", task=task) else []),
         *_arguments(["--batch-runner", "--task-id", task.task_id, *_words("task_cmd_additional_args", task)]),
     ]
+
+
+def _refuse_container(task: luigi.Task) -> None:
+    """A task that is to run in a container must not run without one."""
+    if get_setting("apptainer_image", default="", task=task):
+        raise ValueError(f"apptainer_image is not supported: {DROPPED['apptainer_image']}.")
 
 
 def _collect(

@@ -209,7 +209,6 @@ DROPPED: Mapping[str, str] = MappingProxyType(
         "apptainer_mount_defaults": "all mounts are those of executable_prefix",
         "apptainer_additional_params": "they stand in executable_prefix",
         "batch_status_cache_ttl": "how often the batch system is asked is poll_interval",
-        "max_event": "b2luigi itself has nothing of basf2; look a setting of your own up with get_setting",
     }
 )
 """Settings of b2luigi 1.x that have no effect, and what to do instead."""

@@ -520,6 +520,17 @@ def test_words_have_to_be_a_list(name: str, value: Any) -> None:
         create_executable_wrapper(setting(name, value))
 
 
+def test_a_container_that_would_not_be_there() -> None:
+    """A task that is to run in an image of apptainer does not run without it; an empty text is none."""
+
+    class InImage(luigi.Task):
+        apptainer_image = luigi.Parameter()
+
+    assert create_executable_wrapper(InImage(apptainer_image=""))
+    with pytest.raises(ValueError, match=r"apptainer_image is not supported: put the container into executable_prefix"):
+        create_executable_wrapper(InImage(apptainer_image="image.sif"))
+
+
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
