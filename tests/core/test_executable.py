@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import luigi
 import pytest
 
 import b2luigi
