@@ -15,7 +15,7 @@ import pytest
 import b2luigi
 from b2luigi.batch import systems
 from b2luigi.batch.workers import BatchSystems
-from b2luigi.core import utils
+from b2luigi.core import known_settings, utils
 from b2luigi.core.dropped import DROPPED
 from b2luigi.core.settings import with_new_settings
 
@@ -288,3 +288,10 @@ def test_batch_systems_as_an_enumeration() -> None:
     with with_new_settings():
         b2luigi.set_setting("batch_system", BatchSystems.slurm)
         assert str(b2luigi.get_setting("batch_system")) == "slurm"
+
+
+def test_the_page_for_those_who_move_is_complete() -> None:
+    """Each name and setting that was dropped, or has a new name, is told there."""
+    page = (Path(ROOT) / "docs" / "moving-from-1.x.md").read_text()
+    old = [name for setting in known_settings.KNOWN.values() for name in setting.old_names]
+    assert [name for name in (*DROPPED, *known_settings.DROPPED, *old) if f"`{name}`" not in page] == []

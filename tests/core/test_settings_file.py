@@ -144,8 +144,8 @@ def test_of_a_key_that_stands_twice_the_last_is_told(script_folder: Path) -> Non
 def test_a_name_near_a_known_one_is_told_once(script_folder: Path) -> None:
     """A misspelling has no effect, so it is told with file, line and the setting meant, each time the file changed."""
     path = script_folder / "settings.json"
-    path.write_text('{\n"shell": "sh",\n"qeue": "l"}')
-    with pytest.warns(UnknownSettingWarning, match=r"settings\.json, line 3: .* no setting qeue; did you mean queue\?"):
+    path.write_text('{\n"shell": "sh",\n"quue": "l"}')
+    with pytest.warns(UnknownSettingWarning, match=r"settings\.json, line 3: .* no setting quue; did you mean queue\?"):
         assert get_setting("queue") == "s"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
