@@ -39,7 +39,6 @@ def create_executable_wrapper(
     `worker`: values of luigi's section [worker] for the node.
     Raises ValueError, naming the setting, for a value that can not work; OSError if the file can not be written.
     """
-    _refuse_container(task)
     script = _collect(task, inbox, carried, {**describe(task), "worker": dict(worker or {})})
     folder = Path(get_task_file_dir(task))
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,6 +86,7 @@ def _refuse_container(task: luigi.Task) -> None:
 def _collect(
     task: luigi.Task, inbox: str | os.PathLike[str] | None, carried: bool, description: Mapping[str, Any]
 ) -> JobScript:
+    _refuse_container(task)
     working_dir = _text("working_dir", task)
     env_script = _text("env_script", task)
     return JobScript(
