@@ -195,6 +195,7 @@ def __getattr__(name: str) -> Any:
         if hasattr(home, name):
             value = globals()[name] = getattr(home, name)
             return value
+        importlib.import_module("b2luigi.core.dropped").dropped(__name__)(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}, and neither has luigi")
 
 

@@ -22,7 +22,10 @@ As a property a setting can depend on the parameters of a task. Dictionaries of 
 `lsf_settings`) are put together from all places, entry by entry. `b2luigi.get_setting("name", task=task)` looks a
 setting up; settings of your own may be kept in the same places.
 
-| setting | default | meaning |
+A value of another type is an error, which names the setting and where the value came from: the line of the
+`settings.json`, `set_setting`, or the task. A name that is almost one of these is warned about, once.
+
+| setting | type; default | meaning |
 |---|---|---|
 """
 
@@ -33,7 +36,8 @@ def page() -> str:
 
 
 def _row(setting: Setting) -> str:
-    default = "not set" if setting.default is None else f"`{json.dumps(setting.default)}`"
+    default = f"{setting.kind.words}; "
+    default += "not set" if setting.default is None else f"`{json.dumps(setting.default)}`"
     unit = f" {setting.unit}" if setting.unit else ""
     old = f" Old name: `{'`, `'.join(setting.old_names)}`." if setting.old_names else ""
     description = setting.description.replace("<", r"\<")  # or it would be read as HTML

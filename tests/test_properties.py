@@ -207,7 +207,7 @@ class Named(b2luigi.Task):
 def test_no_parameter_leads_out_of_its_folder(text: str, hashed: str) -> None:
     """A value is the name of one folder below the results, or is refused with the name of the parameter."""
     task = Named(text=text, hashed=hashed)
-    if os.path.basename(text) != text or len(os.fsencode(f"text={text}")) > 255:
+    if os.path.basename(text) != text or "\0" in text or len(os.fsencode(f"text={text}")) > 255:
         with pytest.raises(ValueError, match="the parameter 'text'"):
             create_output_file_name(task, "out.txt", result_dir="/results")
         return

@@ -80,7 +80,7 @@ def run_task_remote(task: luigi.Task) -> None:
 def _runs_here(task: luigi.Task) -> bool:
     ours = itertools.takewhile(lambda word: word != "--", sys.argv[1:])
     return any(word in _IN_PLACE for word in ours) or bool(
-        get_setting("_dispatch_local_execution", default=False, task=task)
+        get_setting("_dispatch_local_execution", default=False, task=task, deprecated_keys=["local_execution"])
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import functools
 import logging
 import os
@@ -44,6 +45,20 @@ TOLD_TO_NODE = ("check_unfulfilled_deps", "check_complete_on_run", "task_process
 """Values of luigi's section [worker] that the process of a task looks at: on the node, that is."""
 AWAKE = 0.2
 """Seconds between two looks while luigi pauses."""
+
+
+class BatchSystems(str, enum.Enum):
+    """The names that the setting `batch_system` can have here, for scripts that like them as an enumeration."""
+
+    auto = "auto"
+    lsf = "lsf"
+    htcondor = "htcondor"
+    slurm = "slurm"
+    local = "local"
+    custom = "custom"
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 class SendJobWorker(luigi.worker.Worker):
@@ -320,4 +335,4 @@ def _leaves_jobs(error: BaseException | None) -> bool:
     return error is not None
 
 
-__all__ = ["SendJobWorker", "SendJobWorkerSchedulerFactory", "check_batch_system"]
+__all__ = ["BatchSystems", "SendJobWorker", "SendJobWorkerSchedulerFactory", "check_batch_system"]

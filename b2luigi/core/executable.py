@@ -15,6 +15,7 @@ from b2luigi.core.description import describe
 from b2luigi.core.files import write_aside
 from b2luigi.core.flags import others
 from b2luigi.core.job_script import JobScript, render
+from b2luigi.core.known_settings import DROPPED
 from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
 from b2luigi.core.settings import get_setting, settings_files
 
@@ -76,9 +77,16 @@ def create_cmd_from_task(task: luigi.Task) -> list[str]:
     ]
 
 
+def _refuse_container(task: luigi.Task) -> None:
+    """A task that is to run in a container must not run without one."""
+    if get_setting("apptainer_image", default="", task=task):
+        raise ValueError(f"apptainer_image is not supported: {DROPPED['apptainer_image']}.")
+
+
 def _collect(
     task: luigi.Task, inbox: str | os.PathLike[str] | None, carried: bool, description: Mapping[str, Any]
 ) -> JobScript:
+    _refuse_container(task)
     working_dir = _text("working_dir", task)
     env_script = _text("env_script", task)
     return JobScript(
@@ -115,17 +123,11 @@ def _on_node(path: str, task: luigi.Task, setting: str, of_run: bool = False) ->
 
 
 def _words(key: str, task: luigi.Task) -> list[str]:
-    value = get_setting(key, task=task) or []
-    if isinstance(value, str) or not isinstance(value, (list, tuple)):
-        raise ValueError(f'{key} has to be a list of words, as in ["python3"], but it is {value!r}.')
-    return [str(word) for word in value]
+    return [str(word) for word in get_setting(key, task=task) or []]
 
 
 def _text(key: str, task: luigi.Task) -> str:
-    value = get_setting(key, task=task) or ""
-    if not isinstance(value, (str, os.PathLike)):
-        raise ValueError(f"{key} has to be a path, but it is {value!r}.")
-    return str(os.fspath(value))
+    return str(os.fspath(get_setting(key, task=task) or ""))
 
 
 def _shell(task: luigi.Task) -> str:
@@ -137,8 +139,6 @@ def _shell(task: luigi.Task) -> str:
 
 def _env(task: luigi.Task) -> dict[str, str]:
     env = get_setting("env", task=task) or {}
-    if not isinstance(env, Mapping):
-        raise ValueError(f"env has to be a dictionary of variables, but it is {env!r}.")
     for name, value in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
             raise ValueError(f"env has the name {name!r}, which no environment variable can have.")

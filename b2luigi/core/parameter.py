@@ -192,7 +192,8 @@ class OptionalChoiceParameter(ChoiceParameter, luigi.OptionalChoiceParameter[Any
     """A parameter that is one of given values, or None."""
 
 
-class OptionalNumericalParameter(NumericalParameter, luigi.OptionalNumericalParameter[Any]):
+# Three classes of luigi are generic from 3.8.1 on, and not in 3.8.0, so they stand here without [Any].
+class OptionalNumericalParameter(NumericalParameter, luigi.OptionalNumericalParameter):  # type: ignore[type-arg]
     """A parameter that is a number in a range, or None."""
 
 
@@ -200,9 +201,9 @@ class OptionalDictParameter(DictParameter, luigi.OptionalDictParameter):  # type
     """A parameter that is a dict, or None."""
 
 
-class OptionalListParameter(ListParameter, luigi.OptionalListParameter[Any]):  # type: ignore[misc]
+class OptionalListParameter(ListParameter, luigi.OptionalListParameter):  # type: ignore[misc]
     """A parameter that is a list, or None."""
 
 
-class OptionalTupleParameter(TupleParameter, luigi.OptionalTupleParameter[Any]):  # type: ignore[misc]
+class OptionalTupleParameter(TupleParameter, luigi.OptionalTupleParameter):  # type: ignore[misc]
     """A parameter that is a tuple, or None."""

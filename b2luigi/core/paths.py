@@ -19,6 +19,8 @@ from b2luigi.core.target import LONGEST_NAME
 
 # A limit of Linux, in bytes; a path of 4096 would have no room for its closing NUL.
 _LONGEST_PATH = 4095
+_LONGEST_OF_OURS = 64
+"""Room for the names of logs, records and outcomes in their folders, and for what is put before and behind them."""
 
 
 def get_filename() -> str:
@@ -141,14 +143,14 @@ def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
     with_name = get_setting("use_parameter_name_in_output", task=task)
     for name, value in get_serialized_parameters(task, need_hidden).items():
         folder = f"{name}{separator}{value}" if with_name else value
-        if value != os.path.basename(value) or value in (".", ".."):
+        if value != os.path.basename(value) or value in (".", "..") or "\0" in value:
             _refuse(task, name, f"has the value {value!r}, which can not be the name of a folder")
         if _size(folder) > LONGEST_NAME:
             _refuse(task, name, f"makes a folder name of {_size(folder)} bytes; {LONGEST_NAME} are possible")
         yield folder
 
 
-def _check_length(task: luigi.Task, path: str, need_hidden: bool) -> None:
+def _check_length(task: luigi.Task, path: str, need_hidden: bool, setting: str = "result_dir") -> None:
     name = os.path.basename(path)
     if _size(name) > LONGEST_NAME:
         raise ValueError(f"{task.get_task_family()}: the file name {name!r} is longer than {LONGEST_NAME} bytes.")
@@ -158,7 +160,7 @@ def _check_length(task: luigi.Task, path: str, need_hidden: bool) -> None:
         remedy = f", or define the parameter {longest!r} with hashed=True" if longest else ""
         raise ValueError(
             f"{task.get_task_family()}: a path of {_size(path)} bytes is over the limit of {_LONGEST_PATH}. "
-            f"Shorten result_dir{remedy}: {path[:200]}..."
+            f"Shorten {setting}{remedy}: {path[:200]}..."
         )
 
 
@@ -180,4 +182,6 @@ def _own_folder(task: luigi.Task, method: str) -> str:
 
 def _family_folder(task: luigi.Task, setting: str, need_hidden: bool) -> str:
     base = get_setting(setting, task=task)
-    return os.path.join(create_output_file_name(task, task.get_task_family(), base, need_hidden), "")
+    folder = create_output_file_name(task, task.get_task_family(), base, need_hidden)
+    _check_length(task, os.path.join(folder, "x" * _LONGEST_OF_OURS), need_hidden, setting)
+    return os.path.join(folder, "")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
 from b2luigi.core import settings_file
-from b2luigi.core.known_settings import KNOWN
+from b2luigi.core.known_settings import KNOWN, UnknownSettingWarning, doubt, known, nearest, wrong
 from b2luigi.core.settings_file import settings_files
 from b2luigi.core.structures import copy_containers
 
 __all__ = [
     "DeprecatedSettingsWarning",
+    "UnknownSettingWarning",
     "clear_setting",
     "get_merged_setting",
     "get_seconds",
@@ -26,7 +27,6 @@ __all__ = [
 ]
 
 _MISSING: Any = object()
-_CURRENT_NAME = {old: row.name for row in KNOWN.values() for old in row.old_names}
 _set_values: dict[str, Any] = {}
 
 
@@ -46,8 +46,8 @@ def get_setting(
 
     Names the setting had before, and `deprecated_keys`, are read in each place after `key`, with a
     `DeprecatedSettingsWarning`. Lists, dicts and sets are copies: changing them changes no setting.
-    Raises ValueError if the setting is found nowhere or a settings.json is not one, and whatever a property
-    of the task raises.
+    Raises ValueError if the setting is found nowhere, has a value of a wrong type, or a settings.json is not one,
+    and whatever a property of the task raises.
     """
     names = _names_of(key, tuple(deprecated_keys or ()))
     for place in _places(task):
@@ -83,7 +83,12 @@ def set_setting(key: str, value: Any) -> None:
     """Give the setting `key` a value for all tasks of this process; it wins over settings.json.
 
     Lists, dicts and sets are copied: changing them later does not change the setting.
+    Raises ValueError for a value of a wrong type; warns about a name that is almost that of a setting.
     """
+    problem = wrong(key, value)
+    if problem:
+        raise ValueError(f"{problem} (given to set_setting).")
+    _warn_about_doubtful_name(key)
     clear_setting(key)
     _set_values[key] = copy_containers(value)
 
@@ -109,9 +114,9 @@ def with_new_settings() -> Iterator[None]:
 @lru_cache(maxsize=256)
 def _names_of(key: str, deprecated_keys: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The current name of a setting, then the names it had before."""
-    current = _CURRENT_NAME.get(key, key)
-    former = KNOWN[current].old_names if current in KNOWN else ()
-    return tuple(dict.fromkeys((current, *former, *deprecated_keys)))
+    row = known(key)
+    names = (key,) if row is None else (row.name, *row.old_names)
+    return tuple(dict.fromkeys((*names, *deprecated_keys)))
 
 
 def _places(task: Any) -> Iterator[Callable[[str, Any], Any]]:
@@ -128,9 +133,14 @@ def _places(task: Any) -> Iterator[Callable[[str, Any], Any]]:
 
 def _task_attribute(task: Any, name: str, missing: Any) -> Any:
     value = getattr(task, name, missing)
-    if value is missing and any(name in vars(cls) for cls in type(task).__mro__ if hasattr(type(task), name)):
-        # The class has it, so its own code (a property) failed: that is the user's error to see.
-        return getattr(task, name)
+    if value is missing:
+        if hasattr(type(task), name) and any(name in vars(cls) for cls in type(task).__mro__):
+            # The class has it, so its own code (a property) failed: that is the user's error to see.
+            return getattr(task, name)
+        return missing
+    problem = wrong(name, value)
+    if problem:
+        raise ValueError(f"{problem} (attribute of the task {type(task).__name__}).")
     return value
 
 
@@ -144,12 +154,20 @@ def _default_of(name: str, default: Any) -> Any:
 
 def _not_found(name: str) -> str:
     files = ", ".join(map(str, settings_files())) or "no settings.json was found"
-    near = difflib.get_close_matches(name, [*KNOWN, *_set_values], n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    near = nearest(name, _set_values)
+    hint = f" Did you mean {near}?" if near else ""
     return (
         f"No settings found for {name}! It is no attribute of the task, was not given to set_setting, "
         f"and stands in no settings.json ({files}). Give it in one of these places.{hint}"
     )
+
+
+@functools.cache
+def _warn_about_doubtful_name(name: str) -> None:
+    """Warns once in the life of this process."""
+    doubtful = doubt(name)
+    if doubtful:
+        warnings.warn(UnknownSettingWarning(f"set_setting: {doubtful}"), stacklevel=3)
 
 
 def _warn_about_old_name(name: str, current: str) -> None:

@@ -7,9 +7,13 @@ import json
 import os
 import stat
 import sys
+import warnings
 from collections.abc import Iterator
+from json import JSONDecoder
 from pathlib import Path
 from typing import Any
+
+from b2luigi.core.known_settings import UnknownSettingWarning, doubt, wrong
 
 FILE_NAME = "settings.json"
 ONLY_FILE = "B2LUIGI_SETTINGS_JSON"
@@ -115,17 +119,56 @@ def _content(path: str, status: os.stat_result) -> dict[str, Any]:
 
 
 def _read(path: str) -> dict[str, Any]:
+    text = _text(path)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(text)
     except json.JSONDecodeError as error:
         raise _unreadable(path, error.lineno, error.colno, f"not valid JSON ({error.msg})") from error
+    if not isinstance(content, dict):
+        raise _unreadable(path, 1, 1, f"a JSON object {{...}} was expected, not a {type(content).__name__}")
+    _check(path, text, content)
+    return content
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         column = error.start - error.object.rfind(b"\n", 0, error.start)
         raise _unreadable(path, line, column, "not text in UTF-8") from error
-    if not isinstance(content, dict):
-        raise _unreadable(path, 1, 1, f"a JSON object {{...}} was expected, not a {type(content).__name__}")
-    return content
+
+
+def _check(path: str, text: str, content: dict[str, Any]) -> None:
+    """Refuses values of a wrong kind, and warns about names that are probably mistakes."""
+    for key, value in content.items():
+        problem, doubtful = wrong(key, value), doubt(key)
+        if problem:
+            raise ValueError(f"{path}, line {_line_of(key, text)}: {problem}. Please correct the file.")
+        if doubtful:
+            warnings.warn(UnknownSettingWarning(f"{path}, line {_line_of(key, text)}: {doubtful}"), stacklevel=2)
+
+
+def _line_of(key: str, text: str) -> int:
+    """The line on which the value of a key begins to be told: that of the key, the last one if there are several."""
+    return max(text.count("\n", 0, place) + 1 for name, place in _keys(text) if name == key)
+
+
+def _keys(text: str) -> Iterator[tuple[str, int]]:
+    """The keys of the outermost object of a valid JSON text, and where each begins."""
+    decode = JSONDecoder().raw_decode
+    place = text.index("{") + 1
+    while text[place := _skip(text, place)] != "}":
+        key, end = decode(text, place)
+        yield key, place
+        _, place = decode(text, _skip(text, end))
+
+
+def _skip(text: str, place: int) -> int:
+    """The place of what comes next: only blanks, a colon or a comma can stand before it."""
+    while text[place] in " \t\r\n:,":
+        place += 1
+    return place
 
 
 def _unreadable(path: str, line: int, column: int, what: str) -> ValueError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 import luigi
 from luigi.task import flatten
 
+from b2luigi.core.known_settings import UnknownSettingWarning, doubt
 from b2luigi.core.paths import create_output_dirs, create_output_file_name
 from b2luigi.core.settings import get_setting
 from b2luigi.core.target import LocalTarget, file_targets_by_name
@@ -22,6 +24,14 @@ class Elsewhere(Protocol):
 
     def input_paths(self, targets: Sequence[Any]) -> list[str]:
         """Where to read what is in these targets."""
+
+
+def _warn_about_doubtful_names(cls: type) -> None:
+    """Once, where the class is made: an attribute that is almost a setting, or was one of b2luigi 1.x."""
+    for name in (name for name, value in vars(cls).items() if not name.startswith("_") and not callable(value)):
+        doubtful = doubt(name)
+        if doubtful:
+            warnings.warn(UnknownSettingWarning(f"{cls.__module__}.{cls.__qualname__}: {doubtful}"), stacklevel=5)
 
 
 class Task(luigi.Task):
@@ -56,6 +66,10 @@ class Task(luigi.Task):
             sizes[0] += 1  # by what is kept here
         cls._found_params = (sizes, found)
         return list(found)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _warn_about_doubtful_names(cls)
 
     if TYPE_CHECKING:  # luigi leaves these without types
 

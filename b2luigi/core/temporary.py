@@ -158,7 +158,7 @@ def _copy_all(paths: Sequence[str], folder: str, task: luigi.Task) -> list[str]:
     threads = get_setting("n_download_threads", default=2, task=task)
     if threads is None:
         return list(map(copy, paths))
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+    if threads < 1:
         raise ValueError(f"n_download_threads has to be a whole number above 0, or None, but it is {threads!r}.")
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(copy, paths))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from b2luigi.core.dropped import dropped
 from b2luigi.core.executable import create_cmd_from_task
 from b2luigi.core.failure_text import add_on_failure_function, get_luigi_logger, on_failure
 from b2luigi.core.graph import get_all_output_files_in_tree, task_iterator
@@ -48,3 +49,5 @@ __all__ = [
     "product_dict",
     "task_iterator",
 ]
+
+__getattr__ = dropped(__name__)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import luigi
 import pytest
 
 import b2luigi
@@ -518,6 +519,17 @@ def test_words_have_to_be_a_list(name: str, value: Any) -> None:
     """A text where a list is wanted is an error that names the setting, not a list of letters."""
     with pytest.raises(ValueError, match=rf'^{name} has to be a list of words, as in \["python3"\], but it is '):
         create_executable_wrapper(setting(name, value))
+
+
+def test_a_container_that_would_not_be_there() -> None:
+    """A task that is to run in an image of apptainer does not run without it; an empty text is none."""
+
+    class InImage(luigi.Task):
+        apptainer_image = luigi.Parameter()
+
+    assert create_executable_wrapper(InImage(apptainer_image=""))
+    with pytest.raises(ValueError, match=r"apptainer_image is not supported: put the container into executable_prefix"):
+        create_executable_wrapper(InImage(apptainer_image="image.sif"))
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_plain_luigi_tasks_have_paths() -> None:
     assert create_output_file_name(PlainLuigi(number=1), "f", "/r", need_hidden=True) == "/r/number=1/f"
 
 
-@pytest.mark.parametrize("value", ["a/b", "/", "..", ".", "a/"])
+@pytest.mark.parametrize("value", ["a/b", "/", "..", ".", "a/", "a\0b"])
 def test_values_that_can_not_name_a_folder_are_refused(value: str) -> None:
     """The error names the task, the parameter and the remedy."""
     with pytest.raises(ValueError, match=r"OneText: the parameter 'text' .* hashed=True"):
@@ -159,6 +159,15 @@ def test_long_file_names_and_paths_are_refused() -> None:
         create_output_file_name(OneText(text="x" * 200), "f", "/" + "long/" * 780)
     with pytest.raises(ValueError, match=r"Shorten result_dir: /long"):
         create_output_file_name(OwnFolders(), "f", "/" + "long/" * 900)
+
+
+@pytest.mark.parametrize(("folder", "setting"), [(get_log_file_dir, "log_dir"), (get_task_file_dir, "task_file_dir")])
+def test_folders_leave_room_for_the_files_in_them(folder: Any, setting: str) -> None:
+    """A folder in which no log and no record could be made is refused, too, with the setting it comes from."""
+    b2luigi.set_setting(setting, "/" + "x/" * 2000)
+    assert folder(OneText(text="ä")).endswith("/text=ä/OneText/")
+    with pytest.raises(ValueError, match=f"Shorten {setting}, or define the parameter 'text' with hashed=True"):
+        folder(OneText(text="ä" * 20))
 
 
 def test_log_and_task_file_folders(script_folder: Path) -> None:

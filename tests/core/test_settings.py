@@ -9,7 +9,7 @@ import pytest
 
 import b2luigi
 from b2luigi.core.known_settings import KNOWN
-from b2luigi.core.settings import DeprecatedSettingsWarning, with_new_settings
+from b2luigi.core.settings import DeprecatedSettingsWarning, UnknownSettingWarning, with_new_settings
 
 
 class Plain(b2luigi.Task):
@@ -103,6 +103,33 @@ def test_an_unknown_setting_is_an_error_that_helps() -> None:
         b2luigi.get_setting("reslt_dir")
 
 
+def test_a_value_of_a_wrong_type_is_refused_where_it_is_given() -> None:
+    """set_setting refuses it at once, and the former value stays."""
+    b2luigi.set_setting("poll_interval", 7)
+    with pytest.raises(
+        ValueError, match=r"^poll_interval has to be a number of seconds, .* \(given to set_setting\)\.$"
+    ):
+        b2luigi.set_setting("poll_interval", "60")
+    assert b2luigi.get_setting("poll_interval") == 7
+
+
+def test_an_attribute_of_a_wrong_type_is_told_with_its_task() -> None:
+    """The attribute can come from a parameter or a property, so it is looked at when it is used."""
+    with pytest.raises(ValueError, match=r"^htcondor_settings has to be a dictionary, .* task Wrong\)\.$"):
+        b2luigi.get_setting("htcondor_settings", task=type("Wrong", (), {"htcondor_settings": "a=b"})())
+
+
+def test_a_misspelled_name_is_told_once() -> None:
+    """set_setting warns about a name that is almost that of a setting, once, and keeps the value."""
+    with pytest.warns(UnknownSettingWarning, match=r"no setting htcondor_setings; did you mean htcondor_setting"):
+        b2luigi.set_setting("htcondor_setings", {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        b2luigi.set_setting("htcondor_setings", {"a": "b"})
+        b2luigi.set_setting("my_own", 1)
+    assert b2luigi.get_setting("htcondor_setings") == {"a": "b"}
+
+
 def test_settings_are_copied_in() -> None:
     """Changing a value after set_setting does not change the setting."""
     given = {"a": [1]}
@@ -134,11 +161,12 @@ def test_settings_are_copied_out(script_folder: Path) -> None:
 )
 def test_old_names_are_read_with_a_warning(old: str, new: str) -> None:
     """A setting given under its old name is found under the new one, and asked for by the old one, too."""
-    b2luigi.set_setting(old, "value")
+    value = {"a": 1} if new.endswith("_settings") else ["word"] if new == "executable_prefix" else "value"
+    b2luigi.set_setting(old, value)
     with pytest.warns(DeprecatedSettingsWarning, match=f"{old} is now called {new}"):
-        assert b2luigi.get_setting(new) == "value"
+        assert b2luigi.get_setting(new) == value
     with pytest.warns(DeprecatedSettingsWarning, match=f"{old} is now called {new}"):
-        assert b2luigi.get_setting(old) == "value"
+        assert b2luigi.get_setting(old) == value
 
 
 def test_an_old_name_on_a_task_wins_over_a_new_name_elsewhere() -> None:

@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from b2luigi.core.settings import get_setting, settings_files
+from b2luigi.core.settings import UnknownSettingWarning, get_setting, settings_files
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
 
@@ -119,6 +120,46 @@ def test_a_list_is_no_settings_file(script_folder: Path) -> None:
     """The content has to be one JSON object."""
     (script_folder / "settings.json").write_text('["queue"]')
     with pytest.raises(ValueError, match=r"settings\.json, line 1, column 1: a JSON object .* not a list"):
+        get_setting("queue")
+
+
+@pytest.mark.parametrize("key", ["poll_interval", "poll_int\\u0065rval"])
+def test_a_value_of_a_wrong_type_is_told_with_its_line(script_folder: Path, key: str) -> None:
+    """Whichever setting is asked for, the error names file, line, setting, the kind wanted and the value."""
+    text = '\n{"env": {"poll_interval": "}"},\n "shell":"sh"\n ,"KEY"\n:\t"60" , "mine": [1, {}]}'
+    (script_folder / "settings.json").write_text(text.replace("KEY", key))
+    told = r"project/settings\.json, line 4: poll_interval has to be a number of seconds, but it is '60'\. Please"
+    for _ in "again":
+        with pytest.raises(ValueError, match=told):
+            get_setting("queue")
+
+
+def test_of_a_key_that_stands_twice_the_last_is_told(script_folder: Path) -> None:
+    """JSON lets the last one win, so that is the one to correct."""
+    (script_folder / "settings.json").write_text('{"job_retries": 1,\n"job_retries": "2"}')
+    with pytest.raises(ValueError, match=r"line 2: job_retries has to be a whole number"):
+        get_setting("queue")
+
+
+def test_a_name_near_a_known_one_is_told_once(script_folder: Path) -> None:
+    """A misspelling has no effect, so it is told with file, line and the setting meant, each time the file changed."""
+    path = script_folder / "settings.json"
+    path.write_text('{\n"shell": "sh",\n"quue": "l"}')
+    with pytest.warns(UnknownSettingWarning, match=r"settings\.json, line 3: .* no setting quue; did you mean queue\?"):
+        assert get_setting("queue") == "s"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert get_setting("queue") == "s"
+        path.write_text('{"my_own": 1, "energy": 2}')
+        assert get_setting("my_own") == 1
+
+
+def test_a_setting_that_was_dropped_is_told(script_folder: Path) -> None:
+    """What a settings.json of b2luigi 1.x holds in vain is told with what to do instead."""
+    write_settings(script_folder, batch_status_cache_ttl=5)
+    with pytest.warns(
+        UnknownSettingWarning, match="batch_status_cache_ttl of b2luigi 1.x has no effect.*poll_interval"
+    ):
         get_setting("queue")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import b2luigi
 from b2luigi.core.paths import create_output_dirs
+from b2luigi.core.settings import UnknownSettingWarning
 from b2luigi.core.task import NotCompletedTask
 
 
@@ -361,3 +362,30 @@ def test_who_changes_the_list_of_parameters_changes_nobody_elses() -> None:
 
     Several.get_params().clear()
     assert [name for name, _ in Several.get_params()] == ["a"]
+
+
+def test_an_attribute_near_a_setting_is_told() -> None:
+    """A misspelled setting of a task, or one of b2luigi 1.x, has no effect: told where the class is made."""
+    with pytest.warns(UnknownSettingWarning, match=r"Misspelled: there is no setting htcondor_settngs; did you mean"):
+
+        class Misspelled(b2luigi.Task):
+            htcondor_settngs = {"request_cpus": 1}
+
+    with pytest.warns(UnknownSettingWarning, match=r"Former: the setting gbasf2_release .* the Belle II grid"):
+
+        class Former(b2luigi.Task):
+            @property
+            def gbasf2_release(self) -> str:
+                return "light"
+
+
+def test_attributes_of_ones_own_are_fine() -> None:
+    """Parameters, methods and attributes with other names are nobody's business (warnings are errors here)."""
+
+    class Mine(b2luigi.Task):
+        energy = b2luigi.FloatParameter()
+        resources = {"tape": 1}
+        _quue = "x"
+
+        def envs(self) -> None:
+            """A method can not be a misspelled setting."""

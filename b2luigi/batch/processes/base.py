@@ -142,6 +142,10 @@ class BatchProcess(abc.ABC):
             self._done = True
             self.result_queue.put((self.task.task_id, status, explanation, missing or [], new_requirements or []))
 
+    def _put_to_result_queue(self, status: str, explanation: Any) -> None:
+        """The name `finish` had, for subclasses that call it."""
+        self.finish(status, explanation)
+
     def fail(
         self, story: str, *, explanation: Any = None, missing: list[str] | None = None, died: bool = False
     ) -> None:

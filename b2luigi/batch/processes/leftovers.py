@@ -12,10 +12,13 @@ from luigi.task import flatten
 
 from b2luigi.batch.attempt import Attempt
 from b2luigi.batch.model import JobSpec
+from b2luigi.core.target import LONGEST_NAME
 
 LOGS = ("stdout", "stderr")
 KEPT = 5
 """Earlier attempts whose logs are kept."""
+_PLUSES = 8
+"""Room for what tells files of one name apart that were set aside."""
 
 
 def put_logs_aside(attempt: Attempt, log_folder: Path) -> None:
@@ -66,7 +69,7 @@ def _files(task: luigi.Task) -> Iterator[str]:
 
 
 def _moved(path: str, number: int) -> str:
-    aside = f"{path.rstrip('/')}.failed-{number}"
+    aside = _with_mark(path.rstrip("/"), f".failed-{number}")
     while os.path.lexists(aside):
         aside += "+"
     try:
@@ -74,3 +77,11 @@ def _moved(path: str, number: int) -> str:
     except OSError:
         return ""
     return aside
+
+
+def _with_mark(path: str, mark: str) -> str:
+    """The path with a mark; a name that would get too long is cut, since a half-written file must not keep its own."""
+    folder, name = os.path.split(path)
+    room = LONGEST_NAME - len(mark) - _PLUSES
+    fits = len(os.fsencode(name)) <= room
+    return os.path.join(folder, (name if fits else os.fsencode(name)[:room].decode(errors="ignore")) + mark)

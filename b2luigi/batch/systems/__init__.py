@@ -19,6 +19,13 @@ OURS = {
 """Name to class, in the order of detection; a table, so that a checkout works without being installed."""
 
 
+FORMER = {
+    "test": ' What was "test" in b2luigi 1.x is "local".',
+    "gbasf2": " The Belle II grid is not supported.",
+}
+"""What to say of names that b2luigi 1.x knew."""
+
+
 def names() -> list[str]:
     """Names of all batch systems with a language, ours first, in the order in which they are looked for."""
     return list(dict.fromkeys([*OURS, *_others()]))
@@ -36,7 +43,7 @@ def load(name: str) -> BatchSystem:
     if name in others:
         return _made(others[name].load())
     known = ", ".join(["auto", *names(), "local", "custom"])
-    raise ValueError(f"batch_system is {name!r}, which is none of: {known}.")
+    raise ValueError(f"batch_system is {name!r}, which is none of: {known}.{FORMER.get(name, '')}")
 
 
 def detect(which: Callable[[str], str | None] = shutil.which) -> str | None:

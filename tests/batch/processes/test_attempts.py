@@ -6,7 +6,9 @@ import errno
 import json
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from b2luigi.batch.inbox import Inbox
 from b2luigi.batch.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.outcome import Marker, Outcome
 from b2luigi.batch.owner import this_process
+from b2luigi.batch.processes.leftovers import set_outputs_aside
 from b2luigi.core.paths import get_task_file_dir
 from tests.batch.processes.hands import Job
 
@@ -81,6 +84,24 @@ def test_a_failure_that_nobody_watched_is_told_and_the_task_runs_anew(
     assert len(begun(job)) == 1
     assert job.status is None
     assert job.output.with_name("out.txt.failed-1").read_text() == "half"
+
+
+def test_a_long_name_is_set_aside_too(tmp_path: Path) -> None:
+    """A mark that would make the name longer than 255 bytes takes the place of its end: nothing half is left."""
+
+    class LongName(b2luigi.Task):
+        result_dir = str(tmp_path)
+
+        def output(self) -> Iterator[Any]:
+            yield self.add_to_output("ä" * 127)
+
+    path = Path(LongName().get_output_file_name("ä" * 127))
+    path.write_text("half")
+    attempt = Attempt(tmp_path / "attempt-1.json", {"outputs": [], "attempt": 1})
+    (moved,) = set_outputs_aside(LongName(), attempt)
+    assert not path.exists()
+    assert Path(moved).read_text() == "half"
+    assert moved.endswith("ä.failed-1")
 
 
 @pytest.mark.parametrize("owner", [{"host": "elsewhere"}, this_process()], ids=["elsewhere", "here"])

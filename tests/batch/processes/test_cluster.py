@@ -54,7 +54,7 @@ def test_a_job_the_system_could_not_carry_is_not_handed_in(job: Job, tmp_path: P
 
 def test_a_grace_that_is_no_time_is_told_before_anything_is_submitted(job: Job) -> None:
     """The message names the setting."""
-    b2luigi.set_setting("result_grace", "long")
+    b2luigi.set_setting("result_grace", -1)
     job.process.run()
     assert (job.status, job.queue.tickets) == ("FAILED", [])
     assert "result_grace has to be a number of seconds" in job.process.story
