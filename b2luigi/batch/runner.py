@@ -30,12 +30,15 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 EXIT_CODES = {DONE: 0, PENDING: 0, FAILED: 1, INTERRUPTED: 130}
 
 
-def run_one(tasks: Sequence[luigi.Task], task_id: str) -> int:
+def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | None:
     """Runs the task with this id, here and now, and returns the exit code for the process: 0 if it went well.
 
     `tasks`: those given to `process`; the task is looked for in their graph if the job script can not tell all.
+    `call`: which call of `process` this is. None is returned, and nothing done, if the job script means a later one.
     Called from a job script with a token, it leaves the outcome in the file that the job script names.
     """
+    if call < _call_of(os.environ.get(SCRIPT_VARIABLE, ""), task_id):
+        return None
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     # Taken out of the environment: a script that the task itself starts is a run of its own.
@@ -68,6 +71,17 @@ def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, is_job: bool) -
     if is_job and worker.get("check_unfulfilled_deps", True):
         _wait_for_inputs(task, float(worker.get("result_grace", 0.0)))
     return _checked(task, _run_task(task, worker))
+
+
+def _call_of(script: str, task_id: str) -> int:
+    """Which call of `process` leads to the task of a job script."""
+    try:
+        call = int(_description(script, task_id).get("worker", {}).get("call", 1))
+    except (OSError, ValueError):  # told when the task is looked for
+        return 1
+    if call > 1:
+        _tell_at_exit(f"the script ended before call number {call} of process(), which leads to {task_id}")
+    return call
 
 
 def _description(script: str, task_id: str) -> Mapping[str, Any]:

@@ -58,6 +58,7 @@ class SendJobWorker(luigi.worker.Worker):
         self._jobs = Jobs()
         self._retries = Retries()
         self._in_run = self._add_failed = self.fresh = False
+        self.call = 1
 
     # -- which process for which task
 
@@ -124,7 +125,7 @@ class SendJobWorker(luigi.worker.Worker):
     @functools.cached_property
     def _shared(self) -> Run:
         runs = Runs(_task_file_folder())
-        worker = {name: getattr(self._config, name) for name in TOLD_TO_NODE}
+        worker = {**{name: getattr(self._config, name) for name in TOLD_TO_NODE}, "call": self.call}
         return Run(runs, worker, self._queue, fresh=self.fresh)
 
     # -- luigi's loop
@@ -240,9 +241,11 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
 
     worker: SendJobWorker | None = None
     """The worker that was made last."""
+    call = 1
+    """Which call of `process` in the script this is: the nodes have to get to the same one."""
 
     def __init__(self, fresh: bool = False) -> None:
-        self._fresh = fresh
+        self.fresh = fresh
 
     def create_remote_scheduler(self, url: str) -> PatientScheduler:
         """Called by luigi."""
@@ -257,7 +260,7 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
             worker_processes=worker_processes,
             assistant=assistant,
         )
-        self.worker.fresh = self._fresh
+        self.worker.fresh, self.worker.call = self.fresh, self.call
         return self.worker
 
 

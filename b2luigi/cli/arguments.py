@@ -17,8 +17,8 @@ def parse_arguments(arguments: Sequence[str] | None = None, ignore_others: bool 
     parser = argparse.ArgumentParser(add_help=not ignore_others, allow_abbrev=False)
     for flag in FLAGS:
         if flag.metavar:
-            parser.add_argument(flag.name, help=flag.help, metavar=flag.metavar)
+            parser.add_argument(*flag.names, help=flag.help, metavar=flag.metavar)
         else:
-            parser.add_argument(flag.name, help=flag.help, action="store_true")
+            parser.add_argument(*flag.names, help=flag.help, action="store_true")
     words = sys.argv[1:] if arguments is None else arguments
     return parser.parse_known_args(words)[0] if ignore_others else parser.parse_args(words)

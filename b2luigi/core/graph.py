@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import luigi
@@ -29,6 +29,22 @@ def nearest_task_ids(tasks: Iterable[luigi.Task], task_id: str, n: int = 3) -> l
     """At most `n` ids, of the tasks and all they require, that look most like `task_id`."""
     # Ids end in a hash, so that those of one family with other parameters have less than half in common.
     return difflib.get_close_matches(task_id, [task.task_id for task in _walk(tasks)], n, cutoff=0.2)
+
+
+def with_dependents(tasks: Iterable[luigi.Task], chosen: Callable[[luigi.Task], bool]) -> list[luigi.Task]:
+    """The chosen ones of the tasks and all they require, and every task of these that depends on a chosen one."""
+    walked = list(_walk(tasks))
+    needed_by: dict[luigi.Task, list[luigi.Task]] = {}
+    for task in walked:
+        for dependency in task.deps():
+            needed_by.setdefault(dependency, []).append(task)
+    found, waiting = set(), [task for task in walked if chosen(task)]
+    while waiting:
+        task = waiting.pop()
+        if task not in found:
+            found.add(task)
+            waiting.extend(needed_by.get(task, ()))
+    return [task for task in walked if task in found]
 
 
 def get_all_output_files_in_tree(root: luigi.Task, key: str | None = None) -> Any:
