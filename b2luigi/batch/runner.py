@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import platform
@@ -37,7 +38,10 @@ def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | N
     `call`: which call of `process` this is. None is returned, and nothing done, if the job script means a later one.
     Called from a job script with a token, it leaves the outcome in the file that the job script names.
     """
-    if call < _call_of(os.environ.get(SCRIPT_VARIABLE, ""), task_id):
+    atexit.unregister(_tell_of_later_call)
+    meant = _call_of(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
+    if call < meant:
+        atexit.register(_tell_of_later_call, meant, task_id)
         return None
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
@@ -76,12 +80,17 @@ def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, is_job: bool) -
 def _call_of(script: str, task_id: str) -> int:
     """Which call of `process` leads to the task of a job script."""
     try:
-        call = int(_description(script, task_id).get("worker", {}).get("call", 1))
+        return int(_description(script, task_id).get("worker", {}).get("call", 1))
     except (OSError, ValueError):  # told when the task is looked for
         return 1
-    if call > 1:
-        _tell_at_exit(f"the script ended before call number {call} of process(), which leads to {task_id}")
-    return call
+
+
+def _tell_of_later_call(call: int, task_id: str) -> None:
+    logger.error(
+        "b2luigi: the script ended on the node before its call number %d of process(), which leads to %s. All calls "
+        "have to be made there in the same order: earlier ones do nothing on a node, and return True.",
+        *(call, task_id),
+    )
 
 
 def _description(script: str, task_id: str) -> Mapping[str, Any]:

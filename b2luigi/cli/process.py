@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+import types
 from collections.abc import Iterable
 from typing import Any
 
 import luigi
 
 from b2luigi.cli.arguments import parse_arguments
-from b2luigi.core.settings import set_setting
+from b2luigi.core.settings import clear_setting, set_setting
 
 WORKERS = 1000
 """Jobs in flight at most, with batch, unless the user gives `workers`."""
@@ -46,14 +47,16 @@ def process(
 
     Returns what `luigi.build` returns, and exits instead where the section [retcode] of luigi's configuration gives a
     code for what happened. Ctrl-C cancels all jobs and exits with 130, SIGTERM with 143. Listing tasks to run and
-    removing outputs exit as well. Called by a job script on a node, it runs the one task and exits.
+    removing outputs exit as well. Called by a job script on a node, it runs the one task and exits; a script may call
+    it several times, and there the calls before the one that led to the task do nothing and return success.
+    Raises AttributeError or ValueError for what can not be asked for.
     """
     number = next(_numbers)
     tasks = [task_like_elements] if isinstance(task_like_elements, luigi.Task) else list(task_like_elements)
     flags = parse_arguments(ignore_others=ignore_additional_command_line_args)
-    kwargs = {**kwargs, **_central_scheduler(flags)}
+    kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
     if flags.batch_runner:
-        return _run_one(tasks, flags.task_id, number)
+        return _run_one(tasks, flags.task_id, number, kwargs)
     if show_output or flags.show_output:
         from b2luigi.cli.modes import show_outputs
 
@@ -64,8 +67,7 @@ def process(
         list_tasks_to_run(tasks)
         sys.exit(0)
     if test or flags.test:
-        set_setting("_dispatch_local_execution", True)
-        return _build(tasks, {**kwargs, "log_level": "DEBUG", "workers": 1})
+        return _run_test(tasks, kwargs)
     if flags.remove or remove or flags.remove_only or remove_only:
         _remove(
             *(tasks, flags.remove or remove, flags.remove_only or remove_only, flags.keep or keep_tasks),
@@ -76,15 +78,25 @@ def process(
     return _build(tasks, kwargs)
 
 
-def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int) -> bool:
+def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: dict[str, Any]) -> Any:
     if not task_id:
         raise AttributeError("--batch-runner needs --task-id: the id of the task to run.")
     from b2luigi.batch.runner import run_one
 
     code = run_one(tasks, task_id, number)
     if code is None:  # a later call is meant: this one had been done when that was made
-        return True
+        status = luigi.LuigiStatusCode.SUCCESS
+        done = types.SimpleNamespace(status=status, worker=None, scheduling_succeeded=True, summary_text="")
+        return done if kwargs.get("detailed_summary") else True
     sys.exit(code)
+
+
+def _run_test(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
+    set_setting("_dispatch_local_execution", True)
+    try:
+        return _build(tasks, {**kwargs, "log_level": "DEBUG", "workers": 1})
+    finally:
+        clear_setting("_dispatch_local_execution")
 
 
 def _remove(tasks: list[luigi.Task], names: Any, only: Any, keep: Any, confirmed: bool) -> None:
@@ -133,8 +145,10 @@ def _build(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
     return result if kwargs.get("detailed_summary") else result.scheduling_succeeded
 
 
-def _central_scheduler(flags: argparse.Namespace) -> dict[str, Any]:
-    if (flags.scheduler_host or flags.scheduler_port) and (flags.dry_run or flags.test):
-        raise AttributeError("--dry-run and --test ask no central scheduler: leave out --scheduler-host and -port.")
+def _central_scheduler(flags: argparse.Namespace, is_refused: bool) -> dict[str, Any]:
     given = {"scheduler_host": flags.scheduler_host, "scheduler_port": flags.scheduler_port}
+    if any(given.values()) and is_refused:
+        raise AttributeError("A dry run and a test ask no central scheduler: leave out --scheduler-host and -port.")
+    if not (flags.scheduler_port or "0").isdecimal():
+        raise ValueError(f"--scheduler-port has to be a number, but it is {flags.scheduler_port!r}.")
     return {name: int(value) if name == "scheduler_port" else value for name, value in given.items() if value}

@@ -32,7 +32,7 @@ class Choice:
 
 
 def class_names(given: str | Iterable[str | type] | None) -> list[str]:
-    """The names of classes in `A,B` of the command line, or in the list of names or classes that `process` was given."""
+    """The names of classes in `A,B` of the command line, or in the names or classes that `process` was given."""
     words = given.split(",") if isinstance(given, str) else given or []
     names = (word if isinstance(word, str) else word.__name__ for word in words)
     return [name.strip() for name in names if name.strip()]
@@ -43,7 +43,7 @@ def remove_outputs(tasks: Sequence[luigi.Task], choice: Choice, ask: Callable[[s
 
     Raises ValueError, and removes nothing, for a name no task of the graph has.
     """
-    graph = list({task: None for root in tasks for task in task_iterator(root)})
+    graph = list(dict.fromkeys(task for root in tasks for task in task_iterator(root)))
     _refuse_unknown([*choice.names, *choice.keep], graph)
     chosen = [task for task in _chosen(graph, choice) if not _is_called(task, choice.keep)]
     able = [task for task in chosen if callable(getattr(task, "remove_output", None))]
@@ -51,14 +51,22 @@ def remove_outputs(tasks: Sequence[luigi.Task], choice: Choice, ask: Callable[[s
     if not able:
         print("No outputs are to be removed.")
         return 0
-    busy = [task for task in able if _has_open_attempt(task)]
+    # Those that depend on what goes would lose their inputs.
+    busy = [task for task in with_dependents(graph, set(able).__contains__) if _has_open_attempt(task)]
     if busy:
         print(_of_jobs(busy), file=sys.stderr)
         return 1
-    if not choice.confirmed and not _is_confirmed(able, ask):
-        print("Nothing was removed.")
+    if choice.confirmed:
+        return _remove(able)
+    try:
+        is_confirmed = _is_confirmed(able, ask)
+    except EOFError:
+        print("\nNothing was removed: nobody is there to be asked; with -y nobody needs to be.", file=sys.stderr)
         return 1
-    return _remove(able)
+    if is_confirmed:
+        return _remove(able)
+    print("Nothing was removed.")
+    return 0
 
 
 def _chosen(graph: Sequence[luigi.Task], choice: Choice) -> list[luigi.Task]:
@@ -83,9 +91,13 @@ def _refuse_unknown(names: Iterable[str], graph: Iterable[luigi.Task]) -> None:
 
 def _has_open_attempt(task: luigi.Task) -> bool:
     try:
-        return Attempt.last(Path(get_task_file_dir(task)))[1] is not None
-    except ValueError:  # a parameter that can not be part of a path: it had no job either
+        folder = Path(get_task_file_dir(task))
+    except (ValueError, AttributeError):  # no such path, or no script: it had no job either
         return False
+    try:
+        return Attempt.last(folder)[1] is not None
+    except ValueError:  # it is another user's
+        return True
 
 
 def _of_jobs(tasks: Sequence[luigi.Task]) -> str:
@@ -99,26 +111,24 @@ def _of_jobs(tasks: Sequence[luigi.Task]) -> str:
 def _tell_unable(tasks: Sequence[luigi.Task]) -> None:
     families = sorted({task.get_task_family() for task in tasks})
     if families:
-        print(f"No method remove_output, so their outputs stay: {', '.join(families)}. To have them removed, define\n{EXAMPLE}")
+        print(f"No method remove_output, so their outputs stay: {', '.join(families)}. To have them removed, define")
+        print(EXAMPLE)
 
 
 def _is_confirmed(tasks: Sequence[luigi.Task], ask: Callable[[str], str]) -> bool:
     for family, count in sorted(Counter(task.get_task_family() for task in tasks).items()):
         print(f"  {family}: {count} task{'' if count == 1 else 's'}")
-    try:
-        return ask("Remove the outputs of these tasks? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        print("\nNobody is there to be asked; with -y nobody needs to be.", file=sys.stderr)
-        return False
+    return ask("Remove the outputs of these tasks? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _remove(tasks: Sequence[luigi.Task]) -> int:
     failed = 0
     for task in tasks:
         try:
-            task.remove_output()
+            getattr(task, "remove_output")()  # noqa: B009 - the user's own method
         except Exception:
             failed += 1
             print(f"The outputs of {task} could not be removed:\n{traceback.format_exc()}", file=sys.stderr)
-    print(f"remove_output was called for {len(tasks)} tasks" + (f"; for {failed} of them it failed." if failed else "."))
+    told = f"; for {failed} of them it failed." if failed else "."
+    print(f"remove_output was called for {len(tasks)} tasks{told}")
     return 1 if failed else 0
