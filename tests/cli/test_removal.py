@@ -154,7 +154,7 @@ def test_nothing_to_remove(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_name_nobody_has(choice: Choice) -> None:
     """A slip in a name, also in one to be kept, removes nothing, and the nearest name is told."""
     there = made(Top(), *ALL)
-    with pytest.raises(ValueError, match="called Botom; nothing was removed. Did you mean Bottom"):
+    with pytest.raises(ValueError, match=r"called Botom; nothing was removed\. Did you mean Bottom"):
         remove_outputs([Top()], choice, nobody)
     assert there() == ALL
 
