@@ -21,6 +21,7 @@ from luigi.worker import ContextManagedTaskProcess
 from b2luigi.batch.attempt import look_at_folders_of
 from b2luigi.batch.failure import headline
 from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome, plain
+from b2luigi.batch.reports import NodeReporter, report_beside
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_aside
 from b2luigi.core.graph import find_task, nearest_task_ids
@@ -48,7 +49,10 @@ def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | N
     # Taken out of the environment: a script that the task itself starts is a run of its own.
     told = {name: os.environ.pop(name, "") for name in (SCRIPT_VARIABLE, OUTCOME_VARIABLE)}
     is_job = bool(told[OUTCOME_VARIABLE])
-    outcome = replace(_run(tasks, task_id, told[SCRIPT_VARIABLE], is_job), task_id=task_id, node=platform.node())
+    reporter = NodeReporter(report_beside(Path(told[OUTCOME_VARIABLE])) if is_job else None)
+    outcome = _run(tasks, task_id, told[SCRIPT_VARIABLE], reporter, is_job)
+    reporter.close()
+    outcome = replace(outcome, task_id=task_id, node=platform.node(), told=reporter.told)
     if is_job and not _leave(outcome, Path(told[OUTCOME_VARIABLE])):
         return 1
     return EXIT_CODES[outcome.status]
@@ -63,7 +67,7 @@ def _leave(outcome: Outcome, path: Path) -> bool:
     return True
 
 
-def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, is_job: bool) -> Outcome:
+def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, reporter: NodeReporter, is_job: bool) -> Outcome:
     try:
         description = _description(script, task_id)
         task = _find(tasks, task_id, description)
@@ -74,7 +78,7 @@ def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, is_job: bool) -
     vars(task)["job_attempt"] = worker.get("job_attempt", 1)
     if is_job and worker.get("check_unfulfilled_deps", True):
         _wait_for_inputs(task, float(worker.get("result_grace", 0.0)))
-    return _checked(task, _run_task(task, worker))
+    return _checked(task, _run_task(task, worker, reporter))
 
 
 def _call_of(script: str, task_id: str) -> int:
@@ -137,14 +141,14 @@ def _wait_for_inputs(task: luigi.Task, grace: float) -> None:
         logger.exception("The requirements can not be looked at.")
 
 
-def _run_task(task: luigi.Task, worker: Mapping[str, Any]) -> Outcome:
+def _run_task(task: luigi.Task, worker: Mapping[str, Any], reporter: NodeReporter) -> Outcome:
     results = _Results()
     process = _TaskProcess(
         worker.get("task_process_context"),
         task,
         f"on node {platform.node()}",
         results,
-        _Reporter(),
+        reporter,
         check_unfulfilled_deps=worker.get("check_unfulfilled_deps", True),
         check_complete_on_run=worker.get("check_complete_on_run", False),
     )
@@ -210,24 +214,3 @@ class _Results(list[Any]):
     """What luigi's process puts its result into."""
 
     put = list.append
-
-
-class _Reporter:
-    """What a task can tell luigi's scheduler while it runs: on a node it is told to the log of the job."""
-
-    scheduler_messages = None
-
-    def update_tracking_url(self, tracking_url: str) -> None:
-        logger.info("tracking URL: %s", tracking_url)
-
-    def update_status_message(self, message: str) -> None:
-        logger.info("status: %s", message)
-
-    def update_progress_percentage(self, percentage: float) -> None:
-        logger.info("progress: %s %%", percentage)
-
-    def decrease_running_resources(self, decrease_resources: Mapping[str, int]) -> None:
-        logger.info("resources given back: %s", dict(decrease_resources))
-
-    def report_task_statistics(self, statistics: Mapping[str, Any]) -> None:
-        logger.info("statistics: %s", statistics)
