@@ -59,7 +59,6 @@ class SendJobWorker(luigi.worker.Worker):
         self._jobs = Jobs()
         self._retries = Retries()
         self._in_run = self._add_failed = self.fresh = False
-        self.call = 1
 
     # -- which process for which task
 
@@ -127,7 +126,7 @@ class SendJobWorker(luigi.worker.Worker):
     @functools.cached_property
     def _shared(self) -> Run:
         runs = Runs(_task_file_folder())
-        worker = {**{name: getattr(self._config, name) for name in TOLD_TO_NODE}, "call": self.call}
+        worker = {name: getattr(self._config, name) for name in TOLD_TO_NODE}
         return Run(runs, worker, self._queue, fresh=self.fresh)
 
     # -- luigi's loop
@@ -247,8 +246,6 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
 
     worker: SendJobWorker | None = None
     """The worker that was made last."""
-    call = 1
-    """Which call of `process` in the script this is: the nodes have to get to the same one."""
 
     def __init__(self, fresh: bool = False) -> None:
         self.fresh = fresh
@@ -266,7 +263,7 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
             worker_processes=worker_processes,
             assistant=assistant,
         )
-        self.worker.fresh, self.worker.call = self.fresh, self.call
+        self.worker.fresh = self.fresh
         return self.worker
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import luigi
 
 from b2luigi.cli.arguments import parse_arguments
+from b2luigi.core.executable import CALL
 from b2luigi.core.settings import clear_setting, set_setting
 
 WORKERS = 1000
@@ -57,6 +58,7 @@ def process(
     kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
     if flags.batch_runner:
         return _run_one(tasks, flags.task_id, number, kwargs)
+    set_setting(CALL, number)
     if show_output or flags.show_output:
         from b2luigi.cli.modes import show_outputs
 
@@ -74,7 +76,7 @@ def process(
             confirmed=flags.yes or auto_confirm,
         )
     if batch or flags.batch:
-        return _run_batch(tasks, kwargs, flags.fresh, number)
+        return _run_batch(tasks, kwargs, flags.fresh)
     return _build(tasks, kwargs)
 
 
@@ -107,7 +109,7 @@ def _remove(tasks: list[luigi.Task], names: Any, only: Any, keep: Any, confirmed
     sys.exit(remove_outputs(tasks, choice))
 
 
-def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool, number: int) -> Any:
+def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> Any:
     from b2luigi.batch.failure import summary
     from b2luigi.batch.workers import SendJobWorkerSchedulerFactory, check_batch_system
 
@@ -117,7 +119,7 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool, num
             "With batch, worker_scheduler_factory has to be a "
             f"b2luigi.batch.workers.SendJobWorkerSchedulerFactory, or left out, but it is {factory!r}."
         )
-    factory.fresh, factory.call = factory.fresh or fresh, number
+    factory.fresh = factory.fresh or fresh
     for task in tasks:
         check_batch_system(task)
     try:

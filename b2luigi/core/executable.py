@@ -19,6 +19,8 @@ from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
 from b2luigi.core.settings import get_setting, settings_files
 
 SCRIPT_NAME = "executable_wrapper.sh"
+CALL = "_call"
+"""The setting, of b2luigi itself, that says which call of `process` in the script this is: nodes get to the same."""
 
 
 def create_executable_wrapper(
@@ -38,7 +40,8 @@ def create_executable_wrapper(
     `worker`: values of luigi's section [worker] for the node.
     Raises ValueError, naming the setting, for a value that can not work; OSError if the file can not be written.
     """
-    script = _collect(task, inbox, carried, {**describe(task), "worker": dict(worker or {})})
+    told = {"call": get_setting(CALL, default=1), **(worker or {})}
+    script = _collect(task, inbox, carried, {**describe(task), "worker": told})
     folder = Path(get_task_file_dir(task))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SCRIPT_NAME

@@ -81,6 +81,24 @@ def test_a_call_that_a_node_does_not_make(project: Project) -> None:
     assert len(ended.stories) == 1
 
 
+def test_dispatch_in_a_later_call(project: Project) -> None:
+    """A task that is dispatched from the second call is found there by its own process."""
+    write(
+        project,
+        """
+        b2luigi.process(Part(n=1))
+        class Dispatched(b2luigi.DispatchableTask):
+            def output(self):
+                yield self.add_to_output("dispatched.txt")
+            def process(self):
+                open(self.get_output_file_name("dispatched.txt"), "w").close()
+        b2luigi.process(Dispatched())
+        """,
+    )
+    ended = project.run()
+    assert (project.folder / "dispatched.txt").exists(), ended.text
+
+
 PACKAGE = """
     from .tools import Part
     if __name__ == "__main__":
@@ -189,25 +207,39 @@ def test_removed_tasks_run_again(project: Project) -> None:
     assert project.read("n=1/part.txt") != before
 
 
-def test_remove_as_an_argument(project: Project) -> None:
-    """All flags of removing are arguments, too; nothing of the script comes after."""
+@pytest.mark.parametrize(
+    ("arguments", "flags", "left"),
+    [
+        ("remove=['Part']", ["-y"], []),
+        ("", ["--remove", "Part", "--yes"], []),
+        ("remove=['Part'], keep_tasks=['Top'], auto_confirm=True", [], ["n=2"]),
+        ("auto_confirm=True", ["--remove=Part,Top", "--keep=Top"], ["n=2"]),
+        ("remove_only=['Top'], auto_confirm=True", [], ["n=1"]),
+        ("", ["--remove-only", "Top", "-y"], ["n=1"]),
+        ("", ["--remove", "Part"], ["n=1", "n=2"]),
+    ],
+)
+def test_removing_by_flags_and_by_arguments(
+    project: Project, arguments: str, flags: list[str], left: list[str]
+) -> None:
+    """All flags of removing are arguments, too; nothing of the script comes after. Nobody is there to say yes."""
     write(
         project,
-        """
+        f"""
         class Top(Part):
             def requires(self):
                 return Part()
-        b2luigi.process(Top(n=2), remove=["Part"], keep_tasks=["Top"], auto_confirm=True)
+        b2luigi.process(Top(n=2), {arguments})
         print("not to be reached")
         """,
     )
     for n in (1, 2):
         (project.folder / f"n={n}").mkdir()
         (project.folder / f"n={n}" / "part.txt").touch()
-    ended = project.run()
-    assert ended.rc == 0
+    ended = project.run(*flags)
+    assert ended.rc == (1 if len(left) == 2 else 0), ended.text
     assert "not to be reached" not in ended.text
-    assert [path.parent.name for path in project.folder.glob("n=*/part.txt")] == ["n=2"]
+    assert sorted(path.parent.name for path in project.folder.glob("n=*/part.txt")) == left
 
 
 @pytest.mark.parametrize(
