@@ -9,23 +9,22 @@ from collections.abc import Iterable, Sequence
 import luigi
 from colorama import Fore, Style
 
-from b2luigi.core.graph import get_all_output_files_in_tree, task_iterator
+from b2luigi.core.graph import all_tasks, get_output_files
 
 
 def show_outputs(tasks: Iterable[luigi.Task]) -> None:
     """Lists all outputs of the graph by name: green is there, red is not; where there are no colours, in words."""
-    for task in tasks:
-        for key, files in get_all_output_files_in_tree(task).items():
-            print(key)
-            for file in files:
-                print(f"    {_coloured(file['file_name'], file['exists'])}")
+    for key, files in get_output_files(tasks).items():
+        print(key)
+        for file in files:
+            print(f"    {_coloured(file['file_name'], file['exists'])}")
 
 
 def dry_run(tasks: Sequence[luigi.Task]) -> None:
     """Lists the tasks that would run, and calls `dry_run` of those that have it."""
-    waiting = {task.task_id: task for root in tasks for task in task_iterator(root, only_non_complete=True)}
-    ours = [task for task in waiting.values() if not _is_external(task)]
-    for task in waiting.values():
+    waiting = list(all_tasks(tasks, only_non_complete=True))
+    ours = [task for task in waiting if not _is_external(task)]
+    for task in waiting:
         print("Missing, and made by no task:" if _is_external(task) else "Would run", task)
         own = getattr(task, "dry_run", None)
         if callable(own):

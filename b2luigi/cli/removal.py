@@ -13,7 +13,7 @@ from pathlib import Path
 import luigi
 
 from b2luigi.batch.attempt import Attempt
-from b2luigi.core.graph import task_iterator, with_dependents
+from b2luigi.core.graph import all_tasks, with_dependents
 from b2luigi.core.paths import get_task_file_dir
 
 EXAMPLE = "    def remove_output(self):\n        self._remove_output()"
@@ -43,11 +43,11 @@ def remove_outputs(tasks: Sequence[luigi.Task], choice: Choice, ask: Callable[[s
 
     Raises ValueError, and removes nothing, for a name no task of the graph has.
     """
-    graph = list(dict.fromkeys(task for root in tasks for task in task_iterator(root)))
+    graph = list(all_tasks(tasks))
     _refuse_unknown([*choice.names, *choice.keep], graph)
     chosen = [task for task in _chosen(graph, choice) if not _is_called(task, choice.keep)]
-    able = [task for task in chosen if callable(getattr(task, "remove_output", None))]
-    _tell_unable([task for task in chosen if task not in set(able)])
+    able = [task for task in chosen if _is_able(task)]
+    _tell_unable([task for task in chosen if not _is_able(task)])
     if not able:
         print("No outputs are to be removed.")
         return 0
@@ -78,6 +78,10 @@ def _chosen(graph: Sequence[luigi.Task], choice: Choice) -> list[luigi.Task]:
 
 def _is_called(task: luigi.Task, names: Iterable[str]) -> bool:
     return bool({type(task).__name__, task.get_task_family()} & set(names))
+
+
+def _is_able(task: luigi.Task) -> bool:
+    return callable(getattr(task, "remove_output", None))
 
 
 def _refuse_unknown(names: Iterable[str], graph: Iterable[luigi.Task]) -> None:

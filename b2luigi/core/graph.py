@@ -20,6 +20,11 @@ def task_iterator(task: luigi.Task, only_non_complete: bool = False) -> Iterator
     return _walk([task], only_non_complete)
 
 
+def all_tasks(roots: Iterable[luigi.Task], only_non_complete: bool = False) -> Iterator[luigi.Task]:
+    """The same for several tasks: what more than one of them requires comes once."""
+    return _walk(roots, only_non_complete)
+
+
 def find_task(tasks: Iterable[luigi.Task], task_id: str) -> luigi.Task | None:
     """The task with this luigi task id among the tasks and all they require; None if there is none."""
     return next((task for task in _walk(tasks) if task.task_id == task_id), None)
@@ -53,15 +58,21 @@ def get_all_output_files_in_tree(root: luigi.Task, key: str | None = None) -> An
     Each is a dict: `exists`, `parameters` (of its task, name to text) and `file_name` (its path).
     Raises KeyError if there is no output called `key`.
     """
-    files: dict[str, list[dict[str, Any]]] = {}
-    for task in task_iterator(root):
-        for name, targets in file_targets_by_name(task.output()).items():
-            files.setdefault(name, []).extend(_description(task, target) for target in targets)
+    files = get_output_files([root])
     if key is None:
         return files
     if key not in files:
         raise KeyError(f"No task of this graph has an output called {key!r}; there is {', '.join(files) or 'none'}")
     return files[key]
+
+
+def get_output_files(roots: Iterable[luigi.Task]) -> dict[str, list[dict[str, Any]]]:
+    """The output files of the tasks and of all they require, by their name: see `get_all_output_files_in_tree`."""
+    files: dict[str, list[dict[str, Any]]] = {}
+    for task in _walk(roots):
+        for name, targets in file_targets_by_name(task.output()).items():
+            files.setdefault(name, []).extend(_description(task, target) for target in targets)
+    return files
 
 
 def _walk(roots: Iterable[luigi.Task], only_non_complete: bool = False) -> Iterator[luigi.Task]:

@@ -104,6 +104,19 @@ def test_nothing_is_run_to_list_outputs(script_folder: Path, capsys: pytest.Capt
     assert list(script_folder.iterdir()) == []
 
 
+def test_shared_outputs_are_listed_once(script_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What several tasks of `process` require is one output, and all of a name stand together."""
+    show_outputs([Leaf(number=3), Top(), Leaf(number=2)])
+    assert capsys.readouterr().out.replace(f"    missing {script_folder}/", " ").splitlines() == [
+        "leaf.txt",
+        " number=3/leaf.txt",
+        " number=1/leaf.txt",
+        " number=2/leaf.txt",
+        "top.txt",
+        " top.txt",
+    ]
+
+
 def test_a_dry_run(capsys: pytest.CaptureFixture[str], script_folder: Path) -> None:
     """The tasks that would run are listed and counted, those of two roots once, and asked for their own words."""
     make(Leaf(number=1), "leaf.txt")
