@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from b2luigi.batch.inbox import Inbox
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.preparation import Run
+from b2luigi.batch.reports import Reports
 from b2luigi.batch.ticket import Queue
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -25,6 +26,7 @@ class Jobs:
         self._by_token: dict[str, ClusterProcess] = {}
         self._watched: dict[str, ClusterProcess] = {}
         """By task id: those that have to be looked at without news."""
+        self._reports = Reports()
         self._run: Run | None = None
         self._told_attached = 0
 
@@ -52,6 +54,10 @@ class Jobs:
             self._run.runs.own.beat()
         self._tell_attached(self._run)
         return bool(news) or any(ended)
+
+    def forward_reports(self) -> None:
+        """Tells luigi's scheduler what running tasks tell on their nodes. Called often, and does little then."""
+        self._reports.look(self._by_token.values())
 
     def cancel(self, jobs: list[ClusterProcess], enough: Callable[[], bool]) -> list[ClusterProcess]:
         """Cancels everything. Returns those that may be left: their records stay open, for the next run to see to."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 DONE, FAILED, PENDING, INTERRUPTED = "DONE", "FAILED", "PENDING", "interrupted"
@@ -31,6 +32,8 @@ class Outcome:
     """The exception that ended `run`, whatever `on_failure` made of it."""
     headline: str = ""
     """The same in one line."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What the task told luigi's scheduler last: status message, progress, tracking URL."""
 
     def to_json(self) -> str:
         """The text of an outcome file."""
@@ -59,6 +62,7 @@ class Outcome:
                 task_id=str(found["task_id"]),
                 traceback=str(found["traceback"]),
                 headline=str(found["headline"]),
+                told=dict(found.get("told", {})),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None

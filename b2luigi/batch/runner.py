@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import platform
@@ -20,6 +21,7 @@ from luigi.worker import ContextManagedTaskProcess
 from b2luigi.batch.attempt import look_at_folders_of
 from b2luigi.batch.failure import headline
 from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome, plain
+from b2luigi.batch.reports import NodeReporter, report_beside
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_aside
 from b2luigi.core.graph import find_task, nearest_task_ids
@@ -30,18 +32,27 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 EXIT_CODES = {DONE: 0, PENDING: 0, FAILED: 1, INTERRUPTED: 130}
 
 
-def run_one(tasks: Sequence[luigi.Task], task_id: str) -> int:
+def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | None:
     """Runs the task with this id, here and now, and returns the exit code for the process: 0 if it went well.
 
     `tasks`: those given to `process`; the task is looked for in their graph if the job script can not tell all.
+    `call`: which call of `process` this is. None is returned, and nothing done, if the job script means a later one.
     Called from a job script with a token, it leaves the outcome in the file that the job script names.
     """
+    atexit.unregister(_tell_of_later_call)
+    meant = _call_of(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
+    if call < meant:
+        atexit.register(_tell_of_later_call, meant, task_id)
+        return None
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     # Taken out of the environment: a script that the task itself starts is a run of its own.
     told = {name: os.environ.pop(name, "") for name in (SCRIPT_VARIABLE, OUTCOME_VARIABLE)}
     is_job = bool(told[OUTCOME_VARIABLE])
-    outcome = replace(_run(tasks, task_id, told[SCRIPT_VARIABLE], is_job), task_id=task_id, node=platform.node())
+    reporter = NodeReporter(report_beside(Path(told[OUTCOME_VARIABLE])) if is_job else None)
+    outcome = _run(tasks, task_id, told[SCRIPT_VARIABLE], reporter, is_job)
+    reporter.close()
+    outcome = replace(outcome, task_id=task_id, node=platform.node(), told=reporter.told)
     if is_job and not _leave(outcome, Path(told[OUTCOME_VARIABLE])):
         return 1
     return EXIT_CODES[outcome.status]
@@ -56,7 +67,7 @@ def _leave(outcome: Outcome, path: Path) -> bool:
     return True
 
 
-def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, is_job: bool) -> Outcome:
+def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, reporter: NodeReporter, is_job: bool) -> Outcome:
     try:
         description = _description(script, task_id)
         task = _find(tasks, task_id, description)
@@ -67,7 +78,23 @@ def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, is_job: bool) -
     vars(task)["job_attempt"] = worker.get("job_attempt", 1)
     if is_job and worker.get("check_unfulfilled_deps", True):
         _wait_for_inputs(task, float(worker.get("result_grace", 0.0)))
-    return _checked(task, _run_task(task, worker))
+    return _checked(task, _run_task(task, worker, reporter))
+
+
+def _call_of(script: str, task_id: str) -> int:
+    """Which call of `process` leads to the task of a job script."""
+    try:
+        return int(_description(script, task_id).get("worker", {}).get("call", 1))
+    except (OSError, ValueError):  # told when the task is looked for
+        return 1
+
+
+def _tell_of_later_call(call: int, task_id: str) -> None:
+    logger.error(
+        "b2luigi: the script ended on the node before its call number %d of process(), which leads to %s. All calls "
+        "have to be made there in the same order: earlier ones do nothing on a node, and return True.",
+        *(call, task_id),
+    )
 
 
 def _description(script: str, task_id: str) -> Mapping[str, Any]:
@@ -114,14 +141,14 @@ def _wait_for_inputs(task: luigi.Task, grace: float) -> None:
         logger.exception("The requirements can not be looked at.")
 
 
-def _run_task(task: luigi.Task, worker: Mapping[str, Any]) -> Outcome:
+def _run_task(task: luigi.Task, worker: Mapping[str, Any], reporter: NodeReporter) -> Outcome:
     results = _Results()
     process = _TaskProcess(
         worker.get("task_process_context"),
         task,
         f"on node {platform.node()}",
         results,
-        _Reporter(),
+        reporter,
         check_unfulfilled_deps=worker.get("check_unfulfilled_deps", True),
         check_complete_on_run=worker.get("check_complete_on_run", False),
     )
@@ -187,24 +214,3 @@ class _Results(list[Any]):
     """What luigi's process puts its result into."""
 
     put = list.append
-
-
-class _Reporter:
-    """What a task can tell luigi's scheduler while it runs: on a node it is told to the log of the job."""
-
-    scheduler_messages = None
-
-    def update_tracking_url(self, tracking_url: str) -> None:
-        logger.info("tracking URL: %s", tracking_url)
-
-    def update_status_message(self, message: str) -> None:
-        logger.info("status: %s", message)
-
-    def update_progress_percentage(self, percentage: float) -> None:
-        logger.info("progress: %s %%", percentage)
-
-    def decrease_running_resources(self, decrease_resources: Mapping[str, int]) -> None:
-        logger.info("resources given back: %s", dict(decrease_resources))
-
-    def report_task_statistics(self, statistics: Mapping[str, Any]) -> None:
-        logger.info("statistics: %s", statistics)

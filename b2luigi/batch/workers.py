@@ -19,6 +19,7 @@ import luigi
 import luigi.interface
 import luigi.rpc
 import luigi.worker
+from luigi.worker import TaskStatusReporter
 
 from b2luigi.batch import command, systems
 from b2luigi.batch.central import PatientScheduler, worker_id
@@ -119,6 +120,7 @@ class SendJobWorker(luigi.worker.Worker):
         name = self.detect_batch_system(task)
         cls = _process_class(task) if name == "custom" else ClusterProcess
         process = cls(task, self._scheduler, self.results, self._config.timeout)
+        process.status_reporter = TaskStatusReporter(self._scheduler, task.task_id, self._id, None)
         if isinstance(process, ClusterProcess):
             shared = self._shared  # first: without an inbox there must be no queue either
             process.connect(self._queue(_name_for(process, name)), shared)
@@ -213,6 +215,8 @@ class SendJobWorker(luigi.worker.Worker):
         elif kwargs["status"] == FAILED and isinstance(process, BatchProcess):
             self.failures[task_id] = process.story or f"Task {process.task} failed: {kwargs.get('expl')}"
             self._retries.failed(process.task)
+        if isinstance(process, ClusterProcess):
+            process.forward_report()
         super()._add_task(*args, **kwargs)
 
     def _keep_alive(self, get_work_response: Any) -> bool:
@@ -246,6 +250,8 @@ class SendJobWorker(luigi.worker.Worker):
             if self._jobs.look():
                 self.results.stir()
             self._try_again()
+        if isinstance(self._scheduler, PatientScheduler):  # a page to see it on; interrupts may end a wait for it
+            self._jobs.forward_reports()
 
     # -- the end
 
@@ -268,7 +274,7 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
     """The worker that was made last."""
 
     def __init__(self, fresh: bool = False) -> None:
-        self._fresh = fresh
+        self.fresh = fresh
 
     def create_local_scheduler(self) -> IndexedScheduler:
         """Called by luigi."""
@@ -287,7 +293,7 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
             worker_processes=worker_processes,
             assistant=assistant,
         )
-        self.worker.fresh = self._fresh
+        self.worker.fresh = self.fresh
         return self.worker
 
 

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 
 import luigi
 from colorama import Fore, Style
 
-from b2luigi.core.graph import get_all_output_files_in_tree, task_iterator
+from b2luigi.core.graph import all_tasks, get_output_files
 
 
 def show_outputs(tasks: Iterable[luigi.Task]) -> None:
-    """Lists all outputs of the graph by name: green is there, red is not."""
-    for task in tasks:
-        for key, files in get_all_output_files_in_tree(task).items():
-            print(key)
-            for file in files:
-                colour = Fore.GREEN if file["exists"] else Fore.RED
-                print(f"    {colour}{file['file_name']}{Style.RESET_ALL}")
+    """Lists all outputs of the graph by name: green is there, red is not; where there are no colours, in words."""
+    for key, files in get_output_files(tasks).items():
+        print(key)
+        for file in files:
+            print(f"    {_coloured(file['file_name'], file['exists'])}")
 
 
 def dry_run(tasks: Sequence[luigi.Task]) -> None:
     """Lists the tasks that would run, and calls `dry_run` of those that have it."""
-    waiting = {task.task_id: task for root in tasks for task in task_iterator(root, only_non_complete=True)}
-    for task in waiting.values():
-        print("Would run", task)
+    waiting = list(all_tasks(tasks, only_non_complete=True))
+    ours = [task for task in waiting if not _is_external(task)]
+    for task in waiting:
+        print("Missing, and made by no task:" if _is_external(task) else "Would run", task)
         own = getattr(task, "dry_run", None)
         if callable(own):
             own()
-    count = "1 task" if len(waiting) == 1 else f"{len(waiting)} tasks"
+    count = "1 task" if len(ours) == 1 else f"{len(ours)} tasks"
     print(f"{count} to run." if waiting else "All tasks are complete.")
+
+
+def _is_external(task: luigi.Task) -> bool:
+    return getattr(task, "run", None) in (None, NotImplemented)
+
+
+def _coloured(path: str, exists: bool) -> str:
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return f"{'exists ' if exists else 'missing'} {path}"
+    return f"{Fore.GREEN if exists else Fore.RED}{path}{Style.RESET_ALL}"

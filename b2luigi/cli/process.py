@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
+import types
 from collections.abc import Iterable
 from typing import Any
 
 import luigi
 
 from b2luigi.cli.arguments import parse_arguments
-from b2luigi.core.settings import set_setting
+from b2luigi.core.executable import CALL
+from b2luigi.core.settings import clear_setting, set_setting
 
 WORKERS = 1000
 """Jobs in flight at most, with batch, unless the user gives `workers`."""
 INTERRUPTED = 130
 """Exit code of a script that was ended by Ctrl-C, as a shell would tell it."""
+_numbers = itertools.count(1)
+"""Of the calls of `process` in this script: on a node it has to be the same call that leads to the task."""
 
 
 def process(
@@ -24,7 +29,10 @@ def process(
     dry_run: bool = False,
     test: bool = False,
     batch: bool = False,
-    *,
+    remove: Iterable[str] = (),
+    remove_only: Iterable[str] = (),
+    auto_confirm: bool = False,
+    keep_tasks: Iterable[str] | None = None,
     ignore_additional_command_line_args: bool = False,
     **kwargs: Any,
 ) -> Any:
@@ -32,19 +40,25 @@ def process(
 
     `task_like_elements`: a task or several. `batch` (or the flag `--batch`): each task runs as a job of the batch
     system its setting `batch_system` names; on a machine without one, as a job on this machine.
-    `show_output`, `dry_run`, `test`: like the flags of these names.
+    `show_output`, `dry_run`, `test`, `remove`, `remove_only`: like the flags of these names; `auto_confirm` is `--yes`
+    and `keep_tasks` is `--keep`. Classes of tasks are given by their names.
     `ignore_additional_command_line_args`: leave flags that are not b2luigi's to a parser of your own.
     `kwargs` go to `luigi.build`: `workers` (with batch: jobs in flight, 1000 if not given), `log_level`
     ("INFO" if not given), `scheduler_host`, `detailed_summary`, ...
 
-    Returns what `luigi.build` returns. Ctrl-C cancels all jobs and exits with 130, SIGTERM with 143.
-    Called by a job script on a node, it runs the one task and exits.
+    Returns what `luigi.build` returns, and exits instead where the section [retcode] of luigi's configuration gives a
+    code for what happened. Ctrl-C cancels all jobs and exits with 130, SIGTERM with 143. Listing tasks to run and
+    removing outputs exit as well. Called by a job script on a node, it runs the one task and exits; a script may call
+    it several times, and there the calls before the one that led to the task do nothing and return success.
+    Raises AttributeError or ValueError for what can not be asked for.
     """
+    number = next(_numbers)
     tasks = [task_like_elements] if isinstance(task_like_elements, luigi.Task) else list(task_like_elements)
     flags = parse_arguments(ignore_others=ignore_additional_command_line_args)
-    kwargs = {**kwargs, **_central_scheduler(flags)}
+    kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
     if flags.batch_runner:
-        _run_one(tasks, flags.task_id)
+        return _run_one(tasks, flags.task_id, number, kwargs)
+    set_setting(CALL, number)
     if show_output or flags.show_output:
         from b2luigi.cli.modes import show_outputs
 
@@ -55,36 +69,61 @@ def process(
         list_tasks_to_run(tasks)
         sys.exit(0)
     if test or flags.test:
-        set_setting("_dispatch_local_execution", True)
-        return luigi.build(tasks, **{**_luigi_arguments(kwargs), "log_level": "DEBUG", "workers": 1})
+        return _run_test(tasks, kwargs)
+    if flags.remove or remove or flags.remove_only or remove_only:
+        _remove(
+            *(tasks, flags.remove or remove, flags.remove_only or remove_only, flags.keep or keep_tasks),
+            confirmed=flags.yes or auto_confirm,
+        )
     if batch or flags.batch:
         return _run_batch(tasks, kwargs, flags.fresh)
-    return luigi.build(tasks, **_luigi_arguments(kwargs))
+    return _build(tasks, kwargs)
 
 
-def _run_one(tasks: list[luigi.Task], task_id: str | None) -> None:
+def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: dict[str, Any]) -> Any:
     if not task_id:
         raise AttributeError("--batch-runner needs --task-id: the id of the task to run.")
     from b2luigi.batch.runner import run_one
 
-    sys.exit(run_one(tasks, task_id))
+    code = run_one(tasks, task_id, number)
+    if code is None:  # a later call is meant: this one had been done when that was made
+        status = luigi.LuigiStatusCode.SUCCESS
+        done = types.SimpleNamespace(status=status, worker=None, scheduling_succeeded=True, summary_text="")
+        return done if kwargs.get("detailed_summary") else True
+    sys.exit(code)
+
+
+def _run_test(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
+    set_setting("_dispatch_local_execution", True)
+    try:
+        return _build(tasks, {**kwargs, "log_level": "DEBUG", "workers": 1})
+    finally:
+        clear_setting("_dispatch_local_execution")
+
+
+def _remove(tasks: list[luigi.Task], names: Any, only: Any, keep: Any, confirmed: bool) -> None:
+    from b2luigi.cli.removal import Choice, class_names, remove_outputs
+
+    alone = not names
+    choice = Choice(class_names(only if alone else names), class_names(keep), not alone, confirmed)
+    sys.exit(remove_outputs(tasks, choice))
 
 
 def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> Any:
     from b2luigi.batch.failure import summary
     from b2luigi.batch.workers import SendJobWorkerSchedulerFactory, check_batch_system
 
-    factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory(fresh=fresh)
+    factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory()
     if not isinstance(factory, SendJobWorkerSchedulerFactory):
         raise ValueError(
             "With batch, worker_scheduler_factory has to be a "
             f"b2luigi.batch.workers.SendJobWorkerSchedulerFactory, or left out, but it is {factory!r}."
         )
+    factory.fresh = factory.fresh or fresh
     for task in tasks:
         check_batch_system(task)
-    arguments = {"workers": WORKERS, **_luigi_arguments(kwargs), "worker_scheduler_factory": factory}
     try:
-        return luigi.build(tasks, **arguments)
+        return _build(tasks, {"workers": WORKERS, **kwargs, "worker_scheduler_factory": factory})
     except KeyboardInterrupt:
         print("Interrupted. Run the script again to go on: complete tasks are not repeated.", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -94,13 +133,24 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> 
             print(told, file=sys.stderr)
 
 
-def _central_scheduler(flags: argparse.Namespace) -> dict[str, Any]:
-    if (flags.scheduler_host or flags.scheduler_port) and (flags.dry_run or flags.test):
-        raise AttributeError("--dry-run and --test ask no central scheduler: leave out --scheduler-host and -port.")
-    given = {"scheduler_host": flags.scheduler_host, "scheduler_port": flags.scheduler_port}
-    return {name: int(value) if name == "scheduler_port" else value for name, value in given.items() if value}
+def _build(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
+    """`luigi.build`, with an exit code where luigi's configuration wants one."""
+    from b2luigi.cli.summary import exit_code, without_recursion
 
-
-def _luigi_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
     central = any(kwargs.get(name) for name in ("scheduler_host", "scheduler_url", "scheduler_port"))
-    return {"log_level": "INFO", "local_scheduler": not central, **kwargs}
+    arguments = {"log_level": "INFO", "local_scheduler": not central, **kwargs}
+    with without_recursion():
+        result = luigi.build(tasks, **{**arguments, "detailed_summary": True})
+        code = exit_code(result.worker)
+    if code:
+        sys.exit(code)
+    return result if kwargs.get("detailed_summary") else result.scheduling_succeeded
+
+
+def _central_scheduler(flags: argparse.Namespace, is_refused: bool) -> dict[str, Any]:
+    given = {"scheduler_host": flags.scheduler_host, "scheduler_port": flags.scheduler_port}
+    if any(given.values()) and is_refused:
+        raise AttributeError("A dry run and a test ask no central scheduler: leave out --scheduler-host and -port.")
+    if not (flags.scheduler_port or "0").isdecimal():
+        raise ValueError(f"--scheduler-port has to be a number, but it is {flags.scheduler_port!r}.")
+    return {name: int(value) if name == "scheduler_port" else value for name, value in given.items() if value}

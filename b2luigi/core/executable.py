@@ -20,6 +20,8 @@ from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
 from b2luigi.core.settings import get_setting, settings_files
 
 SCRIPT_NAME = "executable_wrapper.sh"
+CALL = "_call"
+"""The setting, of b2luigi itself, that says which call of `process` in the script this is: nodes get to the same."""
 
 
 def create_executable_wrapper(
@@ -39,7 +41,8 @@ def create_executable_wrapper(
     `worker`: values of luigi's section [worker] for the node.
     Raises ValueError, naming the setting, for a value that can not work; OSError if the file can not be written.
     """
-    script = _collect(task, inbox, carried, {**describe(task), "worker": dict(worker or {})})
+    told = {"call": get_setting(CALL, default=1), **(worker or {})}
+    script = _collect(task, inbox, carried, {**describe(task), "worker": told})
     folder = Path(get_task_file_dir(task))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SCRIPT_NAME
@@ -65,14 +68,13 @@ def inputs_of(task: luigi.Task) -> tuple[Path, ...]:
 def create_cmd_from_task(task: luigi.Task) -> list[str]:
     """The words that run this one task: prefix, executable, script, `--batch-runner --task-id ID`, arguments.
 
-    Arguments of the script's own come before ours, so that it finds them where it looks for them.
+    Arguments of the script's own come before ours, so that it finds them where it looks for them. A script that was
+    started as a module of a package, `python -m package.script`, is started as such there as well.
     """
-    folder = get_setting("working_dir", task=task)
-    script = os.path.basename(get_filename()) if folder else get_filename()
     return [
         *_words("executable_prefix", task),
         *(_words("executable", task) or [sys.executable]),
-        *([script] if get_setting("add_filename_to_cmd", task=task) else []),
+        *(_script(task) if get_setting("add_filename_to_cmd", task=task) else []),
         *_arguments(["--batch-runner", "--task-id", task.task_id, *_words("task_cmd_additional_args", task)]),
     ]
 
@@ -103,6 +105,22 @@ def _collect(
         own_env=_own_env(),
         umask=_umask(),
     )
+
+
+def _script(task: luigi.Task) -> list[str]:
+    folder = get_setting("working_dir", task=task)
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    # A script that is carried to the node comes without its package.
+    if spec is not None and spec.parent and spec.origin == get_filename() and folder != ".":
+        return ["-c", _as_module(spec.name)]
+    return [os.path.basename(get_filename()) if folder else get_filename()]
+
+
+def _as_module(name: str) -> str:
+    """`python -m name`, wherever it is started: the folder of the package takes the place of the current one."""
+    above = str(Path(get_filename()).parents[name.count(".")])
+    run = f"runpy.run_module({name!r}, run_name='__main__', alter_sys=True)"
+    return f"import runpy, sys; sys.path[0] = {above!r}; {run}"
 
 
 def _arguments(ours: list[str]) -> list[str]:

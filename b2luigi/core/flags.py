@@ -14,6 +14,13 @@ class Flag:
     help: str
     metavar: str = ""
     """Name of its value; empty for a flag without one."""
+    short: str = ""
+    """The one-letter form, if it has one."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How it may be given."""
+        return (self.short, self.name) if self.short else (self.name,)
 
 
 FLAGS = (
@@ -21,6 +28,10 @@ FLAGS = (
     Flag("--fresh", "cancel jobs that an earlier run has left, instead of going on with them"),
     Flag("--show-output", "list the outputs of all tasks and whether they exist, and stop"),
     Flag("--dry-run", "list the tasks that would run, call their dry_run method if they have one, and stop"),
+    Flag("--remove", "remove the outputs of these task classes, and of all tasks that depend on them, and stop", "A,B"),
+    Flag("--remove-only", "remove the outputs of these task classes only, and stop", "A,B"),
+    Flag("--keep", "with --remove: leave the outputs of these task classes", "A,B"),
+    Flag("--yes", "with --remove: do not ask before", short="-y"),
     Flag("--scheduler-host", "luigi's central scheduler is to be asked, on this host", "HOST"),
     Flag("--scheduler-port", "and at this port", "PORT"),
     Flag("--test", "run everything in this process, with all messages on the console"),
@@ -35,7 +46,7 @@ def others(arguments: Sequence[str]) -> list[str]:
 
 
 def _others(arguments: Iterator[str]) -> Iterator[str]:
-    ours = {flag.name: flag for flag in FLAGS}
+    ours = {name: flag for flag in FLAGS for name in flag.names}
     for word in arguments:
         if word == "--":  # all that follows is the script's own, whatever it is called
             yield word

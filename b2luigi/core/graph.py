@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import luigi
@@ -20,6 +20,11 @@ def task_iterator(task: luigi.Task, only_non_complete: bool = False) -> Iterator
     return _walk([task], only_non_complete)
 
 
+def all_tasks(roots: Iterable[luigi.Task], only_non_complete: bool = False) -> Iterator[luigi.Task]:
+    """The same for several tasks: what more than one of them requires comes once."""
+    return _walk(roots, only_non_complete)
+
+
 def find_task(tasks: Iterable[luigi.Task], task_id: str) -> luigi.Task | None:
     """The task with this luigi task id among the tasks and all they require; None if there is none."""
     return next((task for task in _walk(tasks) if task.task_id == task_id), None)
@@ -31,21 +36,43 @@ def nearest_task_ids(tasks: Iterable[luigi.Task], task_id: str, n: int = 3) -> l
     return difflib.get_close_matches(task_id, [task.task_id for task in _walk(tasks)], n, cutoff=0.2)
 
 
+def with_dependents(tasks: Iterable[luigi.Task], chosen: Callable[[luigi.Task], bool]) -> list[luigi.Task]:
+    """The chosen ones of the tasks and all they require, and every task of these that depends on a chosen one."""
+    walked = list(_walk(tasks))
+    needed_by: dict[luigi.Task, list[luigi.Task]] = {}
+    for task in walked:
+        for dependency in task.deps():
+            needed_by.setdefault(dependency, []).append(task)
+    found, waiting = set(), [task for task in walked if chosen(task)]
+    while waiting:
+        task = waiting.pop()
+        if task not in found:
+            found.add(task)
+            waiting.extend(needed_by.get(task, ()))
+    return [task for task in walked if task in found]
+
+
 def get_all_output_files_in_tree(root: luigi.Task, key: str | None = None) -> Any:
     """The output files of the task and of all it requires, by their name, or only those called `key`.
 
     Each is a dict: `exists`, `parameters` (of its task, name to text) and `file_name` (its path).
     Raises KeyError if there is no output called `key`.
     """
-    files: dict[str, list[dict[str, Any]]] = {}
-    for task in task_iterator(root):
-        for name, targets in file_targets_by_name(task.output()).items():
-            files.setdefault(name, []).extend(_description(task, target) for target in targets)
+    files = get_output_files([root])
     if key is None:
         return files
     if key not in files:
         raise KeyError(f"No task of this graph has an output called {key!r}; there is {', '.join(files) or 'none'}")
     return files[key]
+
+
+def get_output_files(roots: Iterable[luigi.Task]) -> dict[str, list[dict[str, Any]]]:
+    """The output files of the tasks and of all they require, by their name: see `get_all_output_files_in_tree`."""
+    files: dict[str, list[dict[str, Any]]] = {}
+    for task in _walk(roots):
+        for name, targets in file_targets_by_name(task.output()).items():
+            files.setdefault(name, []).extend(_description(task, target) for target in targets)
+    return files
 
 
 def _walk(roots: Iterable[luigi.Task], only_non_complete: bool = False) -> Iterator[luigi.Task]:

@@ -29,7 +29,7 @@ def get_filename() -> str:
     Raises AttributeError in an interactive session or a notebook, which has none.
     """
     script: str | None = getattr(sys.modules["__main__"], "__file__", None)
-    if script is None:
+    if script is None or script == "<stdin>":
         raise AttributeError(
             "There is no script: relative folders and batch jobs need the path of the running script, and an "
             "interactive session or a notebook has none. Put the code into a file and run that, or give "

@@ -384,9 +384,12 @@ class Reports(b2luigi.Task):
 
 
 def test_what_a_task_tells_while_it_runs(caplog: pytest.LogCaptureFixture) -> None:
-    """Messages for luigi's scheduler go to the log of the job."""
+    """Messages for luigi's scheduler go to the log of the job, and what was told last into the outcome."""
     caplog.set_level(logging.INFO, "luigi-interface")
-    assert run(Reports())[1].status == DONE
+    outcome = run(Reports())[1]
+    assert outcome.status == DONE
+    assert outcome.told == {"tracking_url": "http://there", "status_message": "half way", "progress_percentage": 50}
+    assert [path.name for path in Path().glob("*.progress")] == []
     for words in ("http://there", "half way", "progress: 50 %", "{'slots': 1}"):
         assert words in caplog.text
 

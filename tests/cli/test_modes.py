@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,11 @@ class Top(b2luigi.Task):
         yield self.add_to_output("top.txt")
 
 
+class Given(b2luigi.ExternalTask):
+    def output(self) -> Any:
+        return luigi.LocalTarget("given")
+
+
 class Link(luigi.Task):
     """A plain luigi task in a chain; its attribute `dry_run` is no method."""
 
@@ -51,10 +58,31 @@ def make(task: b2luigi.Task, name: str) -> str:
 
 
 def test_outputs_are_listed(capsys: pytest.CaptureFixture[str], script_folder: Path) -> None:
-    """All outputs come by their name, in green those that are there, in red those that are not."""
+    """All outputs come by their name; where there is no terminal, words say whether they are there."""
     there = make(Leaf(number=1), "leaf.txt")
     show_outputs([Top()])
     assert capsys.readouterr().out.splitlines() == [
+        "top.txt",
+        f"    missing {script_folder}/top.txt",
+        "leaf.txt",
+        f"    exists  {there}",
+        f"    missing {script_folder}/number=2/leaf.txt",
+    ]
+
+
+def at_a_terminal(roots: list[luigi.Task]) -> list[str]:
+    """What `show_outputs` prints there."""
+    screen, keyboard = os.openpty()
+    with open(keyboard, "w") as terminal, contextlib.redirect_stdout(terminal):
+        show_outputs(roots)
+    with open(screen, "rb", buffering=0) as file:
+        return file.read(65536).decode().splitlines()
+
+
+def test_colours_at_a_terminal(script_folder: Path) -> None:
+    """At a terminal outputs that are there are green, and red those that are not."""
+    there = make(Leaf(number=1), "leaf.txt")
+    assert at_a_terminal([Top()]) == [
         "top.txt",
         f"    {Fore.RED}{script_folder}/top.txt{Style.RESET_ALL}",
         "leaf.txt",
@@ -63,11 +91,30 @@ def test_outputs_are_listed(capsys: pytest.CaptureFixture[str], script_folder: P
     ]
 
 
+def test_no_colours_for_those_who_want_none(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable NO_COLOR, https://no-color.org, is heeded."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert at_a_terminal([Top()])[1] == f"    missing {script_folder}/top.txt"
+
+
 def test_nothing_is_run_to_list_outputs(script_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Looking makes no folders."""
     show_outputs([Top(), Leaf(number=7)])
     assert "number=7/leaf.txt" in capsys.readouterr().out
     assert list(script_folder.iterdir()) == []
+
+
+def test_shared_outputs_are_listed_once(script_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What several tasks of `process` require is one output, and all of a name stand together."""
+    show_outputs([Leaf(number=3), Top(), Leaf(number=2)])
+    assert capsys.readouterr().out.replace(f"    missing {script_folder}/", " ").splitlines() == [
+        "leaf.txt",
+        " number=3/leaf.txt",
+        " number=1/leaf.txt",
+        " number=2/leaf.txt",
+        "top.txt",
+        " top.txt",
+    ]
 
 
 def test_a_dry_run(capsys: pytest.CaptureFixture[str], script_folder: Path) -> None:
@@ -86,6 +133,12 @@ def test_one_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     """A single task is told in the singular, and an attribute that is no method is not called."""
     dry_run([Link(number=0)])
     assert capsys.readouterr().out.splitlines() == ["Would run Link(number=0)", "1 task to run."]
+
+
+def test_what_no_task_makes(capsys: pytest.CaptureFixture[str]) -> None:
+    """External tasks do not run: one that is missing is told as such, and not counted."""
+    dry_run([Given()])
+    assert capsys.readouterr().out.splitlines() == ["Missing, and made by no task: Given()", "0 tasks to run."]
 
 
 def test_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:

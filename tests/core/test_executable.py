@@ -654,7 +654,7 @@ def test_a_description_needs_no_utf8_around_it(tmp_path: Path) -> None:
 def test_every_job_script_describes_its_task() -> None:
     """Also one made by a batch system of the user's own: no node has to walk the graph."""
     found = read_description(Path(create_executable_wrapper(Number())))
-    assert found == {**describe(Number()), "worker": {}}
+    assert found == {**describe(Number()), "worker": {"call": 1}}
 
 
 @pytest.mark.parametrize(

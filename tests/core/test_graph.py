@@ -8,7 +8,14 @@ import luigi
 import pytest
 
 import b2luigi
-from b2luigi.core.graph import find_task, get_all_output_files_in_tree, nearest_task_ids, task_iterator
+from b2luigi.core.graph import (
+    all_tasks,
+    find_task,
+    get_all_output_files_in_tree,
+    nearest_task_ids,
+    task_iterator,
+    with_dependents,
+)
 
 EDGES = {"top": "left right", "left": "bottom", "right": "bottom extra", "bottom": "", "extra": ""}
 
@@ -105,3 +112,35 @@ def test_all_output_files(script_folder: Path) -> None:
     assert get_all_output_files_in_tree(Root(), "node.txt") == [node]
     with pytest.raises(KeyError, match=r"called 'x'; there is root.txt, node.txt, plain.txt"):
         get_all_output_files_in_tree(Root(), "x")
+
+
+def named(*names: str) -> list[Node]:
+    return [Node(name=name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found"),
+    [
+        ("bottom", ["top", "left", "bottom", "right"]),
+        ("extra", ["top", "right", "extra"]),
+        ("left extra", ["top", "left", "right", "extra"]),
+        ("top", ["top"]),
+        ("", []),
+    ],
+)
+def test_dependents(chosen: str, found: list[str]) -> None:
+    """A task, all that requires it at whatever distance, and nothing else, in the order of the walk."""
+    wanted = set(named(*chosen.split()))
+    assert with_dependents(named("top"), wanted.__contains__) == named(*found)
+
+
+def test_dependents_in_a_deep_graph() -> None:
+    """A chain that is longer than Python's stack is as good as any."""
+    assert len(with_dependents([Link(number=3000)], lambda task: task.number == 1000)) == 2001
+
+
+def test_several_roots() -> None:
+    """What several tasks require comes once, and is asked once whether it is complete."""
+    assert list(all_tasks(named("left", "top", "left"))) == named("left", "bottom", "top", "right", "extra")
+    chain = [Link(number=number) for number in range(5, 2000)]
+    assert len(list(all_tasks(chain, only_non_complete=True))) == 1995

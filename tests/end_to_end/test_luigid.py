@@ -154,3 +154,50 @@ def test_a_luigid_that_was_never_there_is_told(project: Project, luigid: Luigid)
     luigid.start()
     assert ended.rc != 0
     assert "Errors (2 attempts) when connecting to remote scheduler" in ended.text
+
+
+TELLS = """
+    class Tells(b2luigi.Task):
+        def output(self):
+            yield self.add_to_output("done.txt")
+        def run(self):
+            self.set_tracking_url("http://first.example/job")
+            self.set_status_message("half of it")
+            self.set_progress_percentage(50)
+            while not os.path.exists("go on"):
+                time.sleep(0.1)
+            self.set_status_message("all of it")
+            self.set_progress_percentage(100)
+            {end}
+
+    if __name__ == "__main__":
+        b2luigi.process(Tells(), batch={batch})
+"""
+
+
+def told(luigid: Luigid, status: str) -> dict[str, Any]:
+    """What luigid shows of the one task of a status."""
+    tasks = luigid.ask("task_list", status=status, upstream_status="")
+    for task_id in tasks:
+        return {
+            "url": tasks[task_id]["tracking_url"],
+            "message": luigid.ask("get_task_status_message", task_id=task_id)["statusMessage"],
+            "progress": luigid.ask("get_task_progress_percentage", task_id=task_id)["progressPercentage"],
+        }
+    return {}
+
+
+@pytest.mark.parametrize("batch", [True, False])
+@pytest.mark.parametrize("status", ["DONE", "FAILED"])
+def test_luigid_shows_what_a_task_tells_on_its_node(project: Project, luigid: Luigid, batch: bool, status: str) -> None:
+    """Tracking URL, status message and progress, while the task runs and after; nothing is left on disk."""
+    end = 'open(self.get_output_file_name("done.txt"), "w").close()' if status == "DONE" else "raise ValueError"
+    project.write(TELLS.format(end=end, batch=batch))
+    process = project.start(*flags(luigid))
+    first = {"url": "http://first.example/job", "message": "half of it", "progress": 50}
+    until(lambda: told(luigid, "RUNNING") == first, "luigid shows the first words")
+    (project.folder / "go on").touch()
+    end_of(process)
+    assert told(luigid, status) == {**first, "message": "all of it", "progress": 100}
+    assert list(project.folder.rglob("*.progress")) == []
+    assert len(luigid.ask("worker_list")) <= 1

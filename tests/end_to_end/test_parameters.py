@@ -58,7 +58,7 @@ EVERY = '''
         "TupleParameter": ((1, (2, 3)),),
         "YearParameter": DAY.replace(month=1),
     }
-    ODD = {"number": 3, "real": 2.0, "none": None, "day": DAY, "colour": Colour.red,
+    ODD = {"number": 3, "real": 2.0, "none": None, "table": {"a": 1}, "day": DAY, "colour": Colour.red,
            "path": Path("x"), "task": Inner(n=1), "yes": True, "words": ("a", 1)}
 
     def given(name):

@@ -18,6 +18,7 @@ from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.leftovers import collect_logs, set_outputs_aside
 from b2luigi.batch.processes.preparation import NOT_SUBMITTED, Run, prepare, spec_of
 from b2luigi.batch.processes.signs import Signs
+from b2luigi.batch.reports import report_beside
 from b2luigi.batch.ticket import Queue, Ticket
 from b2luigi.core.paths import get_task_file_dir
 from b2luigi.core.settings import get_seconds, get_setting
@@ -231,5 +232,6 @@ def _clean_up(spec: JobSpec, end: str) -> None:
     collect_logs(spec)
     with contextlib.suppress(OSError):
         spec.outcome.unlink(missing_ok=True)
+        report_beside(spec.outcome).unlink(missing_ok=True)
         if end == DONE:
             spec.report.unlink(missing_ok=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from luigi.task import flatten
 from luigi.task_register import load_task
@@ -19,6 +20,7 @@ from b2luigi.batch.processes import telling
 from b2luigi.batch.processes.attempts import NO_JOB, AttemptProcess
 from b2luigi.batch.processes.leftovers import collect_logs
 from b2luigi.batch.processes.preparation import NOT_SUBMITTED, options_of
+from b2luigi.batch.reports import Forwarder, report_beside
 from b2luigi.batch.ticket import Ticket
 from b2luigi.core.settings import get_setting
 
@@ -44,6 +46,23 @@ class ClusterProcess(AttemptProcess):
     _glance_at = 0.0
     _told = ""
     _is_shut = False
+    _last_report: Mapping[str, Any] | None = None
+
+    @functools.cached_property
+    def _forwarder(self) -> Forwarder:
+        return Forwarder(self.status_reporter)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its batch system says that it runs."""
+        return not self._done and self.get_job_status() is JobStatus.running
+
+    def forward_report(self) -> None:
+        """Tells luigi's scheduler what the task has told since the last time: on its node, or in its outcome."""
+        if self._last_report is not None:
+            self._forwarder.forward(self._last_report)
+        elif self.ticket is not None:
+            self._forwarder.read(report_beside(self.ticket.spec.outcome))
 
     def look(self, marker: Marker | None = None) -> None:
         """Weighs what is known, and ends the task if that is enough. Never raises.
@@ -198,6 +217,7 @@ class ClusterProcess(AttemptProcess):
     # -- verdicts
 
     def _deliver(self, ticket: Ticket, outcome: Outcome) -> None:
+        self._last_report = outcome.told
         problem = self._problem_of_requirements(outcome) if outcome.status == PENDING else ""
         if outcome.status == FAILED and self._came_too_late and not ticket.others:
             self._start_anew(f"its job in an earlier run failed: {outcome.headline or outcome.explanation}")

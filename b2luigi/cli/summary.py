@@ -1,0 +1,95 @@
+"""What luigi makes of a run that is over: its summary, for graphs of any depth, and its exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import luigi.execution_summary
+from luigi.retcodes import retcode
+
+CODES = (
+    ("missing_data", "still_pending_ext"),
+    ("task_failed", "failed"),
+    ("already_running", "run_by_other_worker"),
+    ("scheduling_error", "scheduling_error"),
+    ("not_run", "not_run"),
+)
+"""Names in luigi's section [retcode], and what has to be in its summary for them. (luigi's documentation.)"""
+UPSTREAM = (
+    ("upstream_failure", ("ever_failed", "upstream_failure")),
+    ("upstream_missing_dependency", ("still_pending_ext", "upstream_missing_dependency")),
+    ("upstream_run_by_other_worker", ("run_by_other_worker", "upstream_run_by_other_worker")),
+    ("upstream_scheduling_error", ("scheduling_error",)),
+)
+"""Why a task was left pending, and of which kinds one of its requirements is then."""
+
+
+def exit_code(worker: Any) -> int:
+    """The code that luigi's section [retcode] gives for what became of the tasks of a worker; 0 if it gives none."""
+    codes = retcode()
+    wanted = {name: getattr(codes, name) for name, _ in CODES}
+    if not any(wanted.values()) or not worker._add_task_history:
+        return 0
+    found = luigi.execution_summary._summary_dict(worker)
+    code = max(wanted[name] if found[kind] else 0 for name, kind in CODES)
+    root = luigi.execution_summary._root_task(worker)
+    if not code and root not in found["completed"] and root not in found["already_done"]:
+        return int(wanted["not_run"])
+    return int(code)
+
+
+@contextlib.contextmanager
+def without_recursion() -> Iterator[None]:
+    """luigi's own search for the reasons of pending tasks calls itself for each level of the graph.
+
+    At a thousand levels that ends in a RecursionError, after all the work is done. (luigi 3.8.1)
+    """
+    module: Any = luigi.execution_summary
+    former = module._depth_first_search, module._get_str
+    module._depth_first_search, module._get_str = explain_pending, functools.partial(_told, module._get_str)
+    try:
+        yield
+    finally:
+        module._depth_first_search, module._get_str = former
+
+
+def _told(told: Callable[[Any, bool], str], tasks: Mapping[str, Any], is_indented: bool) -> str:
+    """luigi's lines on tasks by family; shorter ones where a value without a hash (a dict in a Parameter) stops it."""
+    try:
+        return told(tasks, is_indented)
+    except TypeError:
+        begin = "    " * (2 if is_indented else 1)
+        return "\n".join(f"{begin}- {len(tasks[family])} {family}(...)" for family in sorted(tasks))
+
+
+def explain_pending(kinds: Mapping[str, set[Any]], task: Any, visited: set[Any]) -> None:
+    """Puts a pending task, and all that it waits for, into the kinds that say why. Same as luigi's."""
+    visited.add(task)
+    waiting = [(task, iter(_requirements(kinds, task)))]
+    while waiting:
+        task, left = waiting[-1]
+        new = next((one for one in left if one not in visited), None)
+        if new is not None:
+            visited.add(new)
+            waiting.append((new, iter(_requirements(kinds, new))))
+        else:
+            waiting.pop()
+            _explain(kinds, task)
+
+
+def _requirements(kinds: Mapping[str, set[Any]], task: Any) -> Any:
+    return task._requires() if task in kinds["still_pending_not_ext"] else ()
+
+
+def _explain(kinds: Mapping[str, set[Any]], task: Any) -> None:
+    if task not in kinds["still_pending_not_ext"]:
+        return
+    needed = task._requires()
+    reasons = [why for why, causes in UPSTREAM if any(one in kinds[cause] for one in needed for cause in causes)]
+    for why in reasons:
+        kinds[why].add(task)
+    if not reasons and task not in kinds["run_by_other_worker"]:
+        kinds["not_run"].add(task)

@@ -1,0 +1,67 @@
+"""Our search for the reasons of pending tasks is luigi's, and knows no depth; exit codes are those of luigi."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import luigi.execution_summary
+import pytest
+
+from b2luigi.cli.summary import explain_pending, without_recursion
+
+KINDS = {*luigi.execution_summary._ORDERED_STATUSES, "ever_failed", "still_pending_not_ext"}
+
+
+class Known:
+    """A task as the summary sees it."""
+
+    def __init__(self, requirements: list[Known]) -> None:
+        self.requirements = requirements
+
+    def _requires(self) -> list[Known]:
+        return self.requirements
+
+
+def random_run(seed: int) -> tuple[list[Known], dict[str, set[Any]]]:
+    """A graph whose tasks ended in random ways, by kind."""
+    chance = random.Random(seed)
+    tasks: list[Known] = []
+    for _ in range(30):
+        tasks.append(Known(chance.sample(tasks, min(len(tasks), chance.randrange(4)))))
+    kinds: dict[str, set[Any]] = {kind: set() for kind in KINDS}
+    first = ["completed", "ever_failed", "still_pending_ext", "run_by_other_worker", "scheduling_error"]
+    for task in tasks:
+        kinds["still_pending_not_ext" if chance.random() < 0.7 else chance.choice(first)].add(task)
+    kinds["run_by_other_worker"] |= {task for task in kinds["still_pending_not_ext"] if chance.random() < 0.1}
+    return tasks, kinds
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_same_as_luigi(seed: int) -> None:
+    """On any graph the kinds get the very tasks that luigi's own search gives them."""
+    tasks, ours = random_run(seed)
+    luigis = {kind: set(found) for kind, found in ours.items()}
+    explain_pending(ours, tasks[-1], set())
+    luigi.execution_summary._depth_first_search(luigis, tasks[-1], set())
+    assert ours == luigis
+
+
+def test_deep() -> None:
+    """10,000 tasks wait for one that failed: all of them are told so."""
+    tasks = [Known([])]
+    for _ in range(10_000):
+        tasks.append(Known([tasks[-1]]))
+    kinds: dict[str, set[Any]] = {kind: set() for kind in KINDS}
+    kinds["ever_failed"], kinds["still_pending_not_ext"] = {tasks[0]}, set(tasks[1:])
+    explain_pending(kinds, tasks[-1], set())
+    assert kinds["upstream_failure"] == set(tasks[1:])
+    assert kinds["not_run"] == set()
+
+
+def test_luigi_is_left_as_it_was() -> None:
+    """Other runs of luigi in this process get its own search back."""
+    before = luigi.execution_summary._depth_first_search
+    with without_recursion():
+        assert luigi.execution_summary._depth_first_search is explain_pending
+    assert luigi.execution_summary._depth_first_search is before

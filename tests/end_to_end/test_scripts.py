@@ -1,0 +1,319 @@
+"""The ways in which users start scripts, and what scripts do besides one call of `process`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import local
+from tests.end_to_end.project import FAST, Project, end_of
+
+PART = """
+    class Part(b2luigi.Task):
+        n = b2luigi.IntParameter(default=1)
+        bad = b2luigi.BoolParameter(default=False, significant=False)
+        def output(self):
+            yield self.add_to_output("part.txt")
+        def run(self):
+            if self.bad:
+                raise ValueError("it is bad")
+            with open(self.get_output_file_name("part.txt"), "w") as f:
+                f.write(f"{os.getpid()} {sys.argv[1:]}")
+        def remove_output(self):
+            self._remove_output()
+"""
+RETCODES = "[retcode]\ntask_failed = 30\nmissing_data = 20\nscheduling_error = 35\nnot_run = 25\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    with local(tmp_path) as system:
+        yield Project(tmp_path / "a project", system.env)
+
+
+def write(project: Project, text: str, name: str = "analysis.py") -> None:
+    project.write(textwrap.dedent(PART) + textwrap.dedent(text), name)
+
+
+TWICE = """
+    if not b2luigi.process(Part(n=1), batch=True):
+        sys.exit("the first call failed")
+    first = open(Part(n=1).get_output_file_name("part.txt")).read()
+    class Later(Part):
+        first = b2luigi.Parameter(significant=False)
+    found = b2luigi.process(Later(n=2, first=first), batch=True, detailed_summary=True)
+    assert found.status == b2luigi.LuigiStatusCode.SUCCESS
+    b2luigi.process([Part(n=1), Part(n=3)], batch=True)
+    print("three calls")
+"""
+
+
+def test_several_calls(project: Project) -> None:
+    """Each call of process runs its own tasks, with what the calls before have made; nodes get to the same call."""
+    write(project, TWICE)
+    ended = project.run()
+    assert ended.rc == 0, ended.text
+    assert ended.text.count("three calls") == 1
+    made = {path.parent.name for path in project.folder.glob("n=*/part.txt")}
+    assert made == {"n=1", "n=2", "n=3"}
+    assert len(project.records()) == 3
+    assert project.inboxes() == []
+
+
+def test_a_call_that_a_node_does_not_make(project: Project) -> None:
+    """Where the script takes another way on the node, the task fails and its log says what is missing."""
+    write(
+        project,
+        """
+        b2luigi.process(Part(n=1), batch=True)
+        if "--batch-runner" not in sys.argv:
+            b2luigi.process(Part(n=2), batch=True)
+        """,
+    )
+    ended = project.run()
+    assert "ended on the node before its call number 2 of process()" in ended.text
+    assert list(ended.stories) == [task_id for task_id in ended.stories if task_id.startswith("Part_2")]
+    assert len(ended.stories) == 1
+
+
+def test_dispatch_in_a_later_call(project: Project) -> None:
+    """A task that is dispatched from the second call is found there by its own process."""
+    write(
+        project,
+        """
+        b2luigi.process(Part(n=1))
+        class Dispatched(b2luigi.DispatchableTask):
+            def output(self):
+                yield self.add_to_output("dispatched.txt")
+            def process(self):
+                open(self.get_output_file_name("dispatched.txt"), "w").close()
+        b2luigi.process(Dispatched())
+        """,
+    )
+    ended = project.run()
+    assert (project.folder / "dispatched.txt").exists(), ended.text
+
+
+PACKAGE = """
+    from .tools import Part
+    if __name__ == "__main__":
+        b2luigi.process(Part(), batch=True)
+"""
+
+
+@pytest.mark.parametrize("module", ["package.analysis", "package", "package.inner.deep"])
+def test_a_module_of_a_package(project: Project, module: str) -> None:
+    """`python -m package.script` with relative imports: jobs run the same module, wherever they start."""
+    inner = project.folder / "package" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "__init__.py").touch()
+    (inner.parent / "__init__.py").touch()
+    write(project, "", "package/tools.py")
+    name = {"package": "package/__main__.py"}.get(module, module.replace(".", "/") + ".py")
+    project.write(PACKAGE.replace(".tools", "..tools") if "inner" in module else PACKAGE, name)
+    words = [sys.executable, "-m", module]
+    ended = end_of(
+        subprocess.Popen(
+            words, cwd=project.folder, env=project.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+    )
+    assert ended.rc == 0, ended.text
+    (made,) = project.folder.rglob("part.txt")
+    assert "--batch-runner" in made.read_text()
+
+
+def test_a_parser_of_ones_own(project: Project) -> None:
+    """The arguments of the script reach it on the node, before b2luigi's; `process` may be told of its own flags."""
+    write(
+        project,
+        """
+        import argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument("words", nargs="*")
+        parser.add_argument("--number", type=int)
+        found = parser.parse_known_args()[0]
+        assert found.words == ["two words"]
+        b2luigi.process(Part(n=found.number), ignore_additional_command_line_args=True)
+        """,
+    )
+    ended = project.run("two words", "--number", "7", "--batch")
+    assert ended.rc == 0, ended.text
+    assert "['two words', '--number', '7', '--batch-runner', " in project.read("n=7/part.txt")
+
+
+def test_an_unknown_flag_runs_nothing(project: Project) -> None:
+    """A slip in a flag ends the script with code 2 and names it."""
+    write(project, "b2luigi.process(Part())")
+    ended = project.run("--bach")
+    assert ended.rc == 2
+    assert "unrecognized arguments: --bach" in ended.text
+    assert list(project.folder.iterdir()) == [project.folder / "analysis.py"]
+
+
+@pytest.mark.parametrize("batch", [[], ["--batch"]])
+@pytest.mark.parametrize(
+    ("root", "config", "code"),
+    [
+        ("Part(bad=True)", "", 0),
+        ("Part(bad=True)", RETCODES, 30),
+        ("Missing()", RETCODES, 20),
+        ("Broken()", RETCODES, 35),
+        ("Part()", RETCODES, 0),
+    ],
+)
+def test_the_exit_code_is_luigis(project: Project, batch: list[str], root: str, config: str, code: int) -> None:
+    """Without a section [retcode] it is 0 whatever happened; with one it is what that says."""
+    write(
+        project,
+        f"""
+        class Missing(b2luigi.ExternalTask):
+            def output(self):
+                return luigi.LocalTarget("nowhere.txt")
+        class Broken(Part):
+            def complete(self):
+                raise OSError("no such disk")
+        print("returned", b2luigi.process({root}))
+        """,
+    )
+    (project.folder / "luigi.cfg").write_text(config)
+    ended = project.run(*batch)
+    assert ended.rc == code, ended.text
+    assert ("returned" in ended.text) is (code == 0)
+
+
+@pytest.mark.parametrize(("root", "returned"), [("Part()", "True"), ("Part(bad=True)", "False")])
+@pytest.mark.parametrize("batch", [True, False])
+def test_what_process_returns(project: Project, root: str, returned: str, batch: bool) -> None:
+    """What luigi.build returns: whether all went well."""
+    write(project, f"print('returned', b2luigi.process({root}, batch={batch}))")
+    assert f"returned {returned}\n" in project.run().text
+
+
+def test_removed_tasks_run_again(project: Project) -> None:
+    """After --remove the next run has a new job for them, and --dry-run lists them meanwhile; both end with 0."""
+    write(project, "b2luigi.process([Part(n=1), Part(n=2)])")
+    project.run("--batch")
+    before = project.read("n=1/part.txt")
+    removed = project.run("--remove", "Part", "-y")
+    assert (removed.rc, list(project.folder.glob("n=*/part.txt"))) == (0, [])
+    listed = project.run("--dry-run")
+    assert (listed.rc, listed.text.splitlines()[-1]) == (0, "2 tasks to run.")
+    assert "progress looks :)" in project.run("--batch").text
+    assert project.read("n=1/part.txt") != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags", "left"),
+    [
+        ("remove=['Part']", ["-y"], []),
+        ("", ["--remove", "Part", "--yes"], []),
+        ("remove=['Part'], keep_tasks=['Top'], auto_confirm=True", [], ["n=2"]),
+        ("auto_confirm=True", ["--remove=Part,Top", "--keep=Top"], ["n=2"]),
+        ("remove_only=['Top'], auto_confirm=True", [], ["n=1"]),
+        ("", ["--remove-only", "Top", "-y"], ["n=1"]),
+        ("", ["--remove", "Part"], ["n=1", "n=2"]),
+    ],
+)
+def test_removing_by_flags_and_by_arguments(
+    project: Project, arguments: str, flags: list[str], left: list[str]
+) -> None:
+    """All flags of removing are arguments, too; nothing of the script comes after. Nobody is there to say yes."""
+    write(
+        project,
+        f"""
+        class Top(Part):
+            def requires(self):
+                return Part()
+        b2luigi.process(Top(n=2), {arguments})
+        print("not to be reached")
+        """,
+    )
+    for n in (1, 2):
+        (project.folder / f"n={n}").mkdir()
+        (project.folder / f"n={n}" / "part.txt").touch()
+    ended = project.run(*flags)
+    assert ended.rc == (1 if len(left) == 2 else 0), ended.text
+    assert "not to be reached" not in ended.text
+    assert sorted(path.parent.name for path in project.folder.glob("n=*/part.txt")) == left
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--test", "--scheduler-host", "h"], "AttributeError: A dry run and a test ask no central scheduler"),
+        (["--dry-run", "--scheduler-port", "1"], "AttributeError: A dry run and a test ask no central scheduler"),
+        (["--batch-runner"], "AttributeError: --batch-runner needs --task-id"),
+        (["--scheduler-port", "x"], "ValueError: --scheduler-port has to be a number, but it is 'x'."),
+        (["--batch-runner", "--task-id", "Part_2_x"], "The nearest are: Part_1_"),
+        (["--remove", "Pat"], "No task of this graph is called Pat; nothing was removed. Did you mean Part?"),
+    ],
+    ids=" ".join,
+)
+def test_what_can_not_be_asked_for(project: Project, flags: list[str], told: str) -> None:
+    """It is told in words, nothing runs, and the script fails."""
+    write(project, "b2luigi.process(Part())")
+    ended = project.run(*flags)
+    assert ended.rc == 1
+    assert told in ended.text
+    assert list(project.folder.glob("n=*")) == []
+
+
+NOTEBOOK = f"""
+import os, sys, time
+sys.argv = ["ipykernel_launcher.py", "-f", "kernel.json"]
+import b2luigi, luigi
+{FAST}
+b2luigi.set_setting("result_dir", os.getcwd())
+"""
+
+
+def without_script(project: Project, text: str, *words: str) -> str:
+    """What is printed where there is no file that Python runs."""
+    text = NOTEBOOK + textwrap.dedent(PART) + text
+    words = tuple(text if word == "TEXT" else word for word in words)
+    stdin = text if words == ("-",) else ""
+    ended = subprocess.run(
+        [sys.executable, *words], input=stdin, cwd=project.folder, env=project.env, capture_output=True, text=True
+    )
+    return ended.stdout + ended.stderr
+
+
+def test_a_notebook(project: Project) -> None:
+    """A session without a script runs tasks here, whatever the arguments are that it was itself started with."""
+    told = without_script(project, "print('returned', b2luigi.process(Part()))", "-c", "TEXT")
+    assert "returned True" in told, told
+    assert (project.folder / "n=1" / "part.txt").exists()
+
+
+@pytest.mark.parametrize("words", [["-c", "TEXT"], ["-"]], ids=" ".join)
+def test_no_batch_in_a_notebook(project: Project, words: list[str]) -> None:
+    """Nodes could not run what is in no file: batch is refused in words that say what to do."""
+    text = "sys.argv[1:] = []\nb2luigi.process(Part(), batch=True)"
+    told = without_script(project, text, *words)
+    assert "There is no script: relative folders and batch jobs need the path" in told, told
+    assert list(project.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_a_deep_graph_that_fails_at_its_bottom(project: Project, batch: bool) -> None:
+    """10,000 tasks in a chain wait for the one that failed: luigi's summary counts them all."""
+    write(
+        project,
+        f"""
+        class Link(Part):
+            def requires(self):
+                return type(self)(n=self.n - 1) if self.n else Part(n=-1, bad=True)
+        b2luigi.process(Link(n=9998), batch={batch})
+        """,
+    )
+    ended = project.run()
+    assert ended.rc == 0
+    assert "RecursionError" not in ended.text
+    summary = ended.text.partition("===== Luigi Execution Summary =====")[2]
+    assert "Scheduled 10000 tasks of which:\n* 1 failed:\n    - 1 Part(n=-1" in summary, summary
+    assert "* 9999 had failed dependencies:\n        - 9999 Link(" in summary
