@@ -23,7 +23,7 @@ def main() -> None:
         rows = measured(name, full=not given.quick)
         print(markdown(rows), flush=True)
         if not given.quick:
-            write(DOCS, rows, machine)
+            write(DOCS, rows, machine, list(ROWS))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,17 +42,24 @@ def read(path: Path) -> list[Row]:
     return [Row(**row) for row in json.loads(path.read_text())] if path.exists() else []
 
 
-def write(folder: Path, new: list[Row], machine: str) -> None:
-    """Put new rows in the place of those of the same measurements, into `results.json` and the page."""
+def write(folder: Path, new: list[Row], machine: str, order: Sequence[str] = ()) -> None:
+    """Put new rows in the place of those of the same measurements, into `results.json` and the page.
+
+    `order`: names of measurements, as they shall follow each other.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     groups = {row.group for row in new}
     rows = [row for row in read(folder / "results.json") if row.group not in groups] + new
+    rows.sort(key=lambda row: order.index(row.group) if row.group in order else len(order))
     (folder / "results.json").write_text(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False) + "\n")
     text = f"""# Performance
 
-Measured against the published b2luigi 1.3.0, installed as pip resolves it, on {machine}.
-The ratio is its value over ours. `python -m benchmarks` measures all of it again and writes this page;
-`python -m benchmarks --quick` takes minutes and writes nothing.
+Measured against the published b2luigi 1.3.0, installed as pip resolves it (with luigi 3.7.3), on {machine},
+shared with other work. The ratio is its value over ours; `-` was not measured. The scripts are in
+`benchmarks/scripts`: jobs are simulated, or run on a stand-in for LSF on the same machine. No row is of a real cluster.
+
+`python -m benchmarks` measures all of it again and writes this page; `python -m benchmarks --quick` takes minutes and
+writes nothing.
 
 {markdown(rows)}"""
     pictures = [name for name in ("cost.png", "latency.png") if (folder / name).exists()]
