@@ -117,9 +117,9 @@ def rss():
 
 
 def tell(**more):
-    files = sum(len(names) for _, _, names in os.walk(folder))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     took = {"cpu": time.process_time() - cpu, "wall": time.time() - wall}
+    files = sum(len(names) for _, _, names in os.walk(folder))
     print("\n" + json.dumps({**took, "rss": peak, "files": files, **more}), flush=True)
 
 
