@@ -34,9 +34,8 @@ def ours() -> str:
 
 
 def start(python: str, kind: str, n: int, *flags: str, **env: str) -> subprocess.Popen[str]:
-    """The workload as a child, in a folder of its own unless FOLDER is given; it is a group of its own."""
+    """The workload as a child, in the folder FOLDER; it is a group of its own."""
     settings = {"KIND": kind, "N": str(n), **env}
-    settings.setdefault("FOLDER", tempfile.mkdtemp(prefix="b2luigi-benchmark-"))
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     words = [python, str(SCRIPT), *flags]
     return subprocess.Popen(
@@ -52,6 +51,9 @@ def start(python: str, kind: str, n: int, *flags: str, **env: str) -> subprocess
 
 def run(python: str, kind: str, n: int, *flags: str, timeout: float = 120, **env: str) -> Mapping[str, Any]:
     """What the workload says of itself. Raises RuntimeError or TimeoutExpired if it does not."""
+    if "FOLDER" not in env:
+        with tempfile.TemporaryDirectory(prefix="b2luigi-benchmark-") as folder:
+            return run(python, kind, n, *flags, timeout=timeout, FOLDER=folder, **env)
     process = start(python, kind, n, *flags, **env)
     try:
         told, _ = process.communicate(timeout=timeout)
