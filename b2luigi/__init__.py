@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "2.0.0.dev0"
@@ -184,6 +185,12 @@ _HOMES = {
     "luigi.util": ["copies"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+if os.environ.get("B2LUIGI_JOB_SCRIPT"):  # this is the node: only what a task needs
+    from b2luigi.core.late_rpc import import_luigi
+
+    import_luigi()
 
 
 def __getattr__(name: str) -> Any:

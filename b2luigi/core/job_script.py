@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 SCRIPT_VARIABLE, OUTCOME_VARIABLE = "B2LUIGI_JOB_SCRIPT", "B2LUIGI_OUTCOME"
-"""How the job script tells the node where its description is, and where the outcome goes."""
+"""How the job script tells the node where its description is (and `b2luigi` that this is one), and where the outcome
+goes."""
 SIGNALS = "HUP INT TERM USR1 USR2 XCPU"
 """With these batch systems ask a job to end."""
 DESCRIPTION = "#b2luigi-task "
@@ -111,7 +112,7 @@ def _environment(script: JobScript) -> Iterator[str]:
     yield "b2luigi_folder=$PWD"
     for name in ("b2luigi_home", "b2luigi_inbox"):
         yield f'case "${name}" in /*) ;; *) {name}=$PWD/${name} ;; esac'
-    yield 'if [ -n "$b2luigi_token" ]; then mkdir -p -- "$b2luigi_home"; fi'
+    yield 'if [ -n "$b2luigi_token" ] && [ ! -d "$b2luigi_home" ]; then mkdir -p -- "$b2luigi_home"; fi'
     yield from _not_again()
     if script.logs is None:
         # An empty file counts as none; but the batch system may insist on files to carry home.
@@ -135,10 +136,17 @@ def _not_again() -> Iterator[str]:
     """
     yield 'if [ -n "$b2luigi_token" ]; then'
     yield '    [ ! -e "$b2luigi_home/$b2luigi_token.void" ] || b2luigi_over=1'
+    # Read by the shell itself: to start a grep for it costs more than all else here.
     yield '    for b2luigi_record in "$b2luigi_home"/attempt-*.json; do'
-    yield '        if grep -qs "^ \\"token\\": \\"$b2luigi_token\\"" "$b2luigi_record"; then'
-    yield '            ! grep -qs \'^ "ended": \' "$b2luigi_record" || b2luigi_over=1'
-    yield "        fi"
+    yield '        [ -r "$b2luigi_record" ] || continue'
+    yield "        b2luigi_mine= b2luigi_ended="
+    yield '        while IFS= read -r b2luigi_line || [ -n "$b2luigi_line" ]; do'
+    yield '            case "$b2luigi_line" in'
+    yield """            ' "token": "'"$b2luigi_token"'"'*) b2luigi_mine=1 ;;"""
+    yield """            ' "ended": '*) b2luigi_ended=1 ;;"""
+    yield "            esac"
+    yield '        done < "$b2luigi_record"'
+    yield '        [ -z "$b2luigi_mine" ] || [ -z "$b2luigi_ended" ] || b2luigi_over=1'
     yield "    done"
     yield '    if [ -n "${b2luigi_over-}" ]; then b2luigi_token= b2luigi_step=; exit 0; fi'
     yield "fi"
@@ -147,7 +155,7 @@ def _not_again() -> Iterator[str]:
 def _log_files(logs: str) -> Iterator[str]:
     yield 'if [ -n "$b2luigi_token" ]; then'
     yield "    " + _step(f"opening the log files in {logs}")
-    yield f"    mkdir -p -- {_quote(logs)} || exit 1"
+    yield f"    [ -d {_quote(logs)} ] || mkdir -p -- {_quote(logs)} || exit 1"
     folder = _quote(logs if logs.endswith("/") else logs + "/")
     yield f"    {{ : > {folder}stdout && : > {folder}stderr; }} || exit 1"
     yield f"    exec > {folder}stdout 2> {folder}stderr"

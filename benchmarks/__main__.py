@@ -1,0 +1,31 @@
+"""`python -m benchmarks [--quick] [--only NAME]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+
+import luigi
+
+from benchmarks.rows import DOCS, ROWS, measured
+from benchmarks.table import markdown, write
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small graphs; print, and write nothing")
+    parser.add_argument("--only", choices=list(ROWS), action="append", help="this measurement (may be repeated)")
+    given = parser.parse_args()
+    machine = f"{os.cpu_count()} processors, Python {platform.python_version()}, luigi {luigi.__version__}"
+    if not given.quick:
+        DOCS.mkdir(exist_ok=True)
+    for name in given.only or ROWS:
+        rows = measured(name, full=not given.quick)
+        print(markdown(rows), flush=True)
+        if not given.quick:
+            write(DOCS, rows, machine, list(ROWS))
+
+
+if __name__ == "__main__":
+    main()

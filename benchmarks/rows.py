@@ -1,0 +1,185 @@
+"""The measurements: each gives the rows it measured, in a small form (`full` is False) or a large one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import SCRIPT, cpu_of, ours, peer, run, start
+from benchmarks.table import Row, plot_cost, plot_latency
+from tests.standins.lsf import FakeLSF
+
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance"
+LIMITS = {1000: "ratio 8", 10_000: "ratio 60", 100_000: "0.4 ms per task"}
+
+
+def cost(full: bool) -> Iterator[Row]:
+    """CPU of the scheduling process, fan-out and merge, simulated jobs, 200 at once."""
+    found: dict[str, dict[int, float]] = {"ours": {}, "peer": {}}
+    for n in (100, 1000, *((3000, 10_000, 100_000) if full else ())):
+        samples: dict[str, list[Any]] = {"ours": [], "peer": []}
+        for _ in range(3 if n <= 1000 else 1):  # one after the other, so that the machine's moods hit both
+            samples["ours"].append(run(ours(), "fan", n, timeout=300))
+            if n < 100_000:
+                samples["peer"].append(run(peer(), "fan", n, timeout=900))
+        for side, some in samples.items():
+            if some:
+                found[side][n] = statistics.median(one["cpu"] for one in some)
+        note = f"{1000 * found['ours'][n] / n:.2f} ms per task, {samples['ours'][0]['rss']:.0f} MB"
+        yield Row(f"CPU to schedule {n} tasks", found["ours"][n], found["peer"].get(n), "s", LIMITS.get(n, ""), note)
+    if full:
+        plot_cost(DOCS / "cost.png", found["ours"], found["peer"])
+
+
+def queue(full: bool) -> Iterator[Row]:
+    """The same with job scripts, records and outcomes, on a batch system that is done at once."""
+    for n in (1000, *((10_000,) if full else ())):
+        told = run(ours(), "fan", n, SYSTEM="instant", timeout=300)
+        took = 1000 * told["cpu"] / n
+        yield Row(f"CPU per job, {n} jobs with job script, record and outcome", took, None, "ms", "3")
+        yield Row(f"files per finished job ({n} jobs)", told["files"] / (n + 1), None, "", "4")
+
+
+def node(full: bool) -> Iterator[Row]:
+    """CPU of one leaf on the node: the job script with all it starts."""
+    sizes = (10, 1000, *((10_000,) if full else ()))
+    found: dict[int, list[tuple[float, float]]] = {n: [] for n in sizes}
+    with tempfile.TemporaryDirectory() as folder:
+        env = {"KIND": "fan", "FOLDER": folder, "SYSTEM": "lsf"}
+        script = _job_script(folder, {**env, "N": "10"})
+        theirs = [peer(), str(SCRIPT), "--batch-runner", "--task-id", _leaf(script)]
+        for _ in range(9):  # one after the other, so that the machine's moods hit all
+            for n in sizes:
+                sides = [cpu_of(words, {**env, "N": str(n)}) for words in ([script, "token"], theirs)]
+                found[n].append((1000 * sides[0], 1000 * sides[1]))
+    for n, pairs in found.items():
+        mine, of_peer = (statistics.median(side) for side in zip(*pairs, strict=True))
+        yield Row(f"CPU of a leaf's job, graph of {n}", mine, of_peer, "ms", "ratio 2")
+
+
+def _job_script(folder: str, env: dict[str, str]) -> str:
+    """Has the job script of a leaf written, as a run would write it."""
+    code = (
+        f"import sys, runpy; sys.argv = [{str(SCRIPT)!r}]; import __main__; __main__.__file__ = sys.argv[0]\n"
+        "sys.path.insert(0, sys.argv[0].rpartition('/')[0])\n"
+        "import b2luigi, workload\n"
+        f"for name in ('task_file_dir', 'log_dir', 'result_dir'): b2luigi.set_setting(name, {folder!r} + '/' + name)\n"
+        "workload.Leaf.__module__ = '__main__'; __main__.Leaf = workload.Leaf\n"
+        "from b2luigi.core.executable import create_executable_wrapper\n"
+        f"print(create_executable_wrapper(workload.Leaf(i=3), inbox={folder!r}))"
+    )
+    words = [ours(), "-W", "ignore", "-c", code]
+    return subprocess.run(words, env={**os.environ, **env}, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _leaf(script: str) -> str:
+    return Path(script).read_text().rpartition("--task-id ")[2].split()[0]
+
+
+def idle(full: bool) -> Iterator[Row]:
+    """A thousand running jobs, and nothing to do for twenty seconds."""
+    env = {"WORKERS": "2000", "LOG": "WARNING"}
+    mine, theirs = (run(python, "idle", 1000, timeout=180, **env) for python in (ours(), peer()))
+    yield Row("CPU while 1000 simulated jobs run", 100 * mine["share"], 100 * theirs["share"], "%", "0.5")
+    yield Row("memory while 1000 simulated jobs run", mine["growth"], theirs["growth"], "MB/s", "0")
+    told = run(ours(), "idle_queue", 1000, SYSTEM="instant", IDLE="1", timeout=180, **env)
+    yield Row("CPU while 1000 jobs of a batch system run", 100 * told["share"], None, "%", "0.5")
+
+
+def latency(full: bool) -> Iterator[Row]:
+    """On a stand-in for LSF: from the end of a job to the submission of the task that waited for it."""
+    n, seconds = (60, "30") if full else (15, "8")
+    waits, asked = _pairs(ours(), n, seconds)
+    theirs = _pairs(peer(), n, seconds) if full else ([], 0)
+    if full:
+        plot_latency(DOCS / "latency.png", waits)
+    for name, percent, limit in (("median", 50, "0.5"), ("95 %", 95, "1.5")):
+        of_peer = _percentile(theirs[0], percent) if theirs[0] else None
+        note = f"{n} pairs, jobs of 0 to {seconds} s"
+        yield Row(f"job end to next submission, {name}", _percentile(waits, percent), of_peer, "s", limit, note)
+    yield Row(f"calls of bjobs ({n} pairs)", asked, theirs[1] or None, "")
+
+
+def _percentile(some: list[float], percent: int) -> float:
+    return sorted(some)[min(len(some) - 1, len(some) * percent // 100)]
+
+
+def _pairs(python: str, n: int, seconds: str) -> tuple[list[float], int]:
+    with tempfile.TemporaryDirectory() as folder, FakeLSF(Path(folder) / "lsf", slots=300) as lsf:
+        run(python, "pairs", n, SYSTEM="lsf", SECONDS=seconds, FOLDER=folder, timeout=420, **lsf.env)
+        jobs = {(int(job["jobid"]), int(job["idx"])): job for job in lsf.jobs()}
+        tasks = {
+            kind: [jobs[_identity(Path(folder) / "result_dir" / f"i={i}" / "x.txt", kind)] for i in range(n)]
+            for kind in ("First", "Second")
+        }
+        pairs = zip(tasks["First"], tasks["Second"], strict=True)
+        return [second["submit_time"] - first["finish_time"] for first, second in pairs], len(lsf.calls("bjobs"))
+
+
+def _identity(path: Path, kind: str) -> tuple[int, int]:
+    number, index = (path.parent / f"{kind}.txt").read_text().split()
+    return int(number), int(index)
+
+
+def ctrl_c(full: bool) -> Iterator[Row]:
+    """Ctrl-C with 200 running jobs and a bkill that takes 0.2 s."""
+    found = [_interrupt(python) for python in ((ours(), peer()) if full else (ours(),))]
+    note = f"submitted with {found[0][1]} calls of bsub, cancelled with {found[0][2]} of bkill"
+    yield Row("Ctrl-C with 200 running jobs", found[0][0], found[1][0] if full else None, "s", "2", note)
+
+
+def _interrupt(python: str) -> tuple[float, int, int]:
+    with tempfile.TemporaryDirectory() as folder, FakeLSF(Path(folder) / "lsf", slots=2, bkill_latency_s=0.2) as lsf:
+        child = start(python, "sleep", 200, SYSTEM="lsf", FOLDER=folder, **lsf.env)
+        end = time.time() + 120
+        while len(lsf.live_jobs()) < 200 and time.time() < end:
+            time.sleep(0.5)
+        time.sleep(2)
+        began = time.time()
+        child.send_signal(signal.SIGINT)
+        try:
+            child.communicate(timeout=120)
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+        return time.time() - began, len(lsf.calls("bsub")), len(lsf.calls("bkill"))
+
+
+def shapes(full: bool) -> Iterator[Row]:
+    """Deep and dense graphs. The peer ends both with an error, or not within ten minutes."""
+    n, layers = (10_000, 20) if full else (2000, 5)
+    for name, kind, size in ((f"chain of {n}", "chain", n), (f"grid {layers} x 100 x 100", "grid", layers)):
+        yield Row(f"CPU of a {name}", run(ours(), kind, size, LOG="WARNING", timeout=300)["cpu"], None, "s")
+
+
+def listing(full: bool) -> Iterator[Row]:
+    """The modes that only look."""
+    n = 10_000 if full else 1000
+    for flag in ("--dry-run", "--show-output"):
+        mine, theirs = (run(python, "fan", n, flag, timeout=300)["cpu"] for python in (ours(), peer()))
+        yield Row(f"CPU of {flag}, {n} tasks", mine, theirs, "s", "3" if full else "")
+
+
+ROWS: dict[str, Callable[[bool], Iterator[Row]]] = {
+    measure.__name__: measure for measure in (cost, queue, node, idle, latency, ctrl_c, shapes, listing)
+}
+
+
+def measured(name: str, full: bool) -> list[Row]:
+    """The rows of one measurement. What fails is a row of its own and ends nothing else."""
+    rows: list[Row] = []
+    try:
+        for row in ROWS[name](full):
+            rows.append(Row(**{**vars(row), "group": name}))
+    except (OSError, RuntimeError, ValueError, LookupError, ImportError, subprocess.SubprocessError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        rows.append(Row(name, None, None, "", note=f"failed: {str(error)[:200]}", group=name))
+    return rows

@@ -1,0 +1,54 @@
+"""A batch system whose jobs are over when they are submitted, or (IDLE=1) never: what is left is b2luigi's own time."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from b2luigi.batch.model import Accepted, Answer, Command, JobInfo, JobSpec, JobStatus
+from b2luigi.batch.system import BatchSystem, Setting
+
+NODE = """
+import os, sys
+done = '{"format":1,"status":"DONE","explanation":"","missing":[],"new_requirements":[],"node":"n","task_id":"",' \\
+    '"traceback":"","headline":""}'
+for line in () if os.environ.get("IDLE") else sys.stdin:
+    folder, inbox, token = line.rstrip("\\n").split("|")
+    for path, text in ((f"{folder}/{token}.outcome", done), (f"{inbox}/.{token}", "0 outcome")):
+        with open(path, "w") as file:
+            file.write(text)
+    os.rename(f"{inbox}/.{token}", f"{inbox}/{token}")
+"""
+
+
+class Instant(BatchSystem):
+    """Leaves what the job script would leave, for many jobs in one command."""
+
+    name: ClassVar[str] = "instant"
+    probe: ClassVar[str] = "true"
+    bulk: ClassVar[int] = 1000
+
+    def options(self, setting: Setting) -> Mapping[str, Any]:
+        return {}
+
+    def submit(self, jobs: Sequence[JobSpec]) -> Command:
+        lines = "".join(f"{job.folder}|{job.inbox}|{job.token}\n" for job in jobs)
+        return Command((sys.executable, "-S", "-E", "-c", NODE), stdin=lines)
+
+    def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Accepted]:
+        return [Accepted(job.token) for job in jobs]
+
+    def query(self, job_ids: Sequence[str]) -> Command:
+        self.asked = job_ids
+        return Command(("true",))
+
+    def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
+        return {token: JobInfo(JobStatus.running, "R", token=token) for token in self.asked}
+
+    def cancel(self, job_ids: Sequence[str]) -> Command:
+        return Command(("true",))
+
+    def parse_cancel(self, answer: Answer) -> str:
+        return ""
+
+    def find(self, jobs: Sequence[JobSpec]) -> Command:
+        return Command(("true",))

@@ -1,0 +1,91 @@
+"""A row of the table, and how the table is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement. `ours` and `peer` are in `unit`; None: not measured."""
+
+    name: str
+    ours: float | None
+    peer: float | None
+    unit: str
+    target: str = ""
+    note: str = ""
+    group: str = ""
+    """The measurement that it comes from: what `--only` names."""
+
+
+def markdown(rows: Iterable[Row]) -> str:
+    """The table; the ratio is the peer's value over ours."""
+    head = "| measured | b2luigi | 1.3.0 | unit | ratio | to reach | |\n|---|--:|--:|---|--:|---|---|\n"
+    return head + "".join(f"| {' | '.join(_cells(row))} |\n" for row in rows)
+
+
+def _cells(row: Row) -> list[str]:
+    ratio = f"{row.peer / row.ours:.1f}" if row.ours and row.peer else ""
+    return [row.name, _number(row.ours), _number(row.peer), row.unit, ratio, row.target, row.note.replace("|", "/")]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of an earlier run."""
+    return [Row(**row) for row in json.loads(path.read_text())] if path.exists() else []
+
+
+def write(folder: Path, new: list[Row], machine: str, order: Sequence[str] = ()) -> None:
+    """Put new rows in the place of those of the same measurements, into `results.json` and the page.
+
+    `order`: names of measurements, as they shall follow each other.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    groups = {row.group for row in new}
+    rows = [row for row in read(folder / "results.json") if row.group not in groups] + new
+    rows.sort(key=lambda row: order.index(row.group) if row.group in order else len(order))
+    (folder / "results.json").write_text(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False) + "\n")
+    text = f"""# Performance
+
+Measured against the published b2luigi 1.3.0, installed as pip resolves it (with luigi 3.7.3), on {machine},
+shared with other work. The ratio is its value over ours; `-` was not measured. The scripts are in
+`benchmarks/scripts`: jobs are simulated, or run on a stand-in for LSF on the same machine. No row is of a real cluster.
+
+`python -m benchmarks` measures all of it again and writes this page; `python -m benchmarks --quick` takes minutes and
+writes nothing.
+
+{markdown(rows)}"""
+    pictures = [name for name in ("cost.png", "latency.png") if (folder / name).exists()]
+    text += "".join(f"\n![{name.removesuffix('.png')}]({name})\n" for name in pictures)
+    (folder / "index.md").write_text(text)
+
+
+def plot_cost(path: Path, ours: dict[int, float], peer: dict[int, float]) -> None:
+    """CPU per task over the number of tasks, both on logarithmic axes. Needs matplotlib (the extra `bench`)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4))
+    axes = figure.add_subplot()
+    for label, found in (("b2luigi", ours), ("1.3.0", peer)):
+        axes.loglog(list(found), [1000 * cpu / n for n, cpu in found.items()], "o-", label=label)
+    axes.set(xlabel="tasks", ylabel="CPU of the scheduling process per task (ms)")
+    axes.legend()
+    figure.savefig(path, dpi=100, bbox_inches="tight")
+
+
+def plot_latency(path: Path, seconds: list[float]) -> None:
+    """How long a task that waits for a job waits after its end. Needs matplotlib."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4))
+    axes = figure.add_subplot()
+    axes.hist(seconds, bins=30)
+    axes.set(xlabel="end of a job to submission of the next (s)", ylabel="jobs")
+    figure.savefig(path, dpi=100, bbox_inches="tight")

@@ -1,0 +1,46 @@
+"""The benchmarks run, and their table says what they measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.rows import ROWS, measured
+from benchmarks.table import Row, markdown, read, write
+
+
+def test_the_table() -> None:
+    """A row shows both sides and their ratio; what was not measured is a dash."""
+    rows = [Row("fast", 2.0, 9.0, "s", "ratio 4"), Row("alone", 0.5, None, "ms", note="a|b")]
+    assert markdown(rows).splitlines()[2:] == [
+        "| fast | 2 | 9 | s | 4.5 | ratio 4 |  |",
+        "| alone | 0.5 | - | ms |  |  | a/b |",
+    ]
+
+
+def test_a_measurement_replaces_its_own_rows(tmp_path: Path) -> None:
+    """Measured again, a measurement takes the place of its former rows and leaves the others."""
+    write(tmp_path, [Row("a", 1.0, None, "s", group="one"), Row("b", 2.0, None, "s", group="two")], "a machine")
+    write(tmp_path, [Row("a", 3.0, None, "s", group="one")], "a machine")
+    assert {row.name: row.ours for row in read(tmp_path / "results.json")} == {"a": 3.0, "b": 2.0}
+    assert (tmp_path / "index.md").read_text().startswith("# Performance\n")
+
+
+def test_a_quick_row() -> None:
+    """A small measurement that needs no peer gives its rows, none of them failed."""
+    rows = measured("queue", full=False)
+    assert [row.group for row in rows] == ["queue", "queue"]
+    assert all(row.ours is not None and row.ours > 0 for row in rows), rows
+
+
+def test_a_failure_is_a_row() -> None:
+    """What fails is told in the table and ends nothing else."""
+
+    def broken(full: bool) -> object:
+        raise RuntimeError("no such machine")
+
+    ROWS["broken"] = broken  # type: ignore[assignment]
+    try:
+        (row,) = measured("broken", full=False)
+    finally:
+        del ROWS["broken"]
+    assert (row.ours, row.note) == (None, "failed: no such machine")
