@@ -5,6 +5,7 @@ Some rounds of it here; more by `B2LUIGI_CHAOS_ROUNDS=50 python -m pytest -m "cl
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -103,13 +104,12 @@ def _shoot(project: Project, dice: random.Random, shot: Counter[int]) -> None:
     over = {int(path.name) for path in (project.folder / "ended").iterdir()}
     for n in dice.sample(sorted(set(begun) - over), k=min(2, len(set(begun) - over))):
         pid = int(begun[n][-1])
-        try:
+        with contextlib.suppress(OSError):
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-            for victim in (pid, *map(int, children)):
-                os.kill(victim, signal.SIGKILL)
-        except (OSError, ValueError):
-            continue
-        shot[n] += 1
+            os.kill(pid, signal.SIGKILL)
+            shot[n] += 1  # also if its Python has just ended by itself
+            for child in children:
+                os.kill(int(child), signal.SIGKILL)
 
 
 def _short(ended: Ended) -> str:

@@ -14,7 +14,7 @@ from luigi.task_register import load_task
 from b2luigi.batch.attempt import look_again, look_at_folders_of, read_outcome
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.judge import AGAIN, ALWAYS, CHANGED, Deliver, Fail, Outputs, Verdict, judge, wants_reason
-from b2luigi.batch.model import Cause, JobStatus
+from b2luigi.batch.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.outcome import FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.processes import telling
 from b2luigi.batch.processes.attempts import NO_JOB, AttemptProcess
@@ -100,6 +100,8 @@ class ClusterProcess(AttemptProcess):
             self._weigh(self.ticket, marker)
 
     def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
+        if ticket.refused and self._was_there(ticket):
+            ticket.info, ticket.refused = JobInfo(JobStatus.aborted, "not found"), ""
         if ticket.refused:
             self._refused(ticket)
             return
@@ -124,6 +126,10 @@ class ClusterProcess(AttemptProcess):
             self._obey(ticket, judge(evidence, self._outputs()))
         if self._done or self.ticket is not ticket:
             self._take_out(ticket, marker)
+
+    def _was_there(self, ticket: Ticket) -> bool:
+        """A job of an earlier run that nobody finds any more has ended, if it left an outcome."""
+        return self._earlier and read_outcome(ticket.spec.outcome) is not None
 
     def _tell_shut(self, ticket: Ticket) -> None:
         """An expired token, a file system that is away: what the node left can not be seen, so nothing is judged."""

@@ -68,6 +68,19 @@ def test_a_job_that_was_about_to_be_submitted_and_is_nowhere_is_submitted(job: J
     assert former.path.with_name(f"{former.token}.void").exists()
 
 
+def test_a_job_that_is_nowhere_and_has_done_its_work_does_not_do_it_again(job: Job) -> None:
+    """Its run was killed before its id was known; it was not found, but its outcome is there."""
+    former = a_former(job)
+    job.process.run()
+    job.output.parent.mkdir(parents=True)
+    job.output.touch()
+    former.path.with_name(f"{former.token}.outcome").write_text(Outcome("DONE").to_json())
+    job.process.ticket.refused = "not found"
+    job.process.look()
+    assert (begun(job), job.status) == ([], "DONE")
+    assert job.output.exists()
+
+
 def test_a_failure_that_nobody_watched_is_told_and_the_task_runs_anew(
     job: Job, caplog: pytest.LogCaptureFixture
 ) -> None:
