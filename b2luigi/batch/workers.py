@@ -39,6 +39,7 @@ from b2luigi.batch.scheduler import IndexedScheduler
 from b2luigi.batch.ticket import Queue
 from b2luigi.core.paths import get_filename, get_task_file_dir, map_folder
 from b2luigi.core.settings import get_seconds, get_setting
+from b2luigi.core.settings_file import Glances
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -74,6 +75,7 @@ class SendJobWorker(luigi.worker.Worker):
         """By task id: what was told about the tasks that failed, and were not done since."""
         self._jobs = Jobs()
         self._retries = Retries()
+        self._glances = Glances()
         self._in_run = self._add_failed = self.fresh = False
 
     # -- which process for which task
@@ -149,6 +151,7 @@ class SendJobWorker(luigi.worker.Worker):
 
     def __enter__(self) -> SendJobWorker:
         self.interrupts.__enter__()
+        self._glances.__enter__()
         super().__enter__()
         return self
 
@@ -157,6 +160,7 @@ class SendJobWorker(luigi.worker.Worker):
     ) -> None:
         with contextlib.ExitStack() as cleaning:
             cleaning.callback(self.interrupts.__exit__, kind, error, trace)
+            cleaning.callback(self._glances.__exit__)
             cleaning.enter_context(self.interrupts.ignored())
             cleaning.callback(super().__exit__, kind, error, trace)
             self._stop_jobs(error)

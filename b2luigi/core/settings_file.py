@@ -7,8 +7,9 @@ import json
 import os
 import stat
 import sys
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from json import JSONDecoder
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,40 @@ ONLY_FILE = "B2LUIGI_SETTINGS_JSON"
 FIRST_FILES = "B2LUIGI_SETTINGS_FILES"
 """Environment variable of a job: the files of the submit host in order, joined by `os.pathsep`."""
 
+FRESH = 0.5
+"""Seconds for which a run of jobs believes what it has read."""
+
 _Signature = tuple[int, int, int]
 _read_files: dict[str, tuple[_Signature, dict[str, Any]]] = {}
+
+
+class Glances:
+    """While it is entered, the files are looked for twice a second at most, not at each question for a setting.
+
+    A run of ten thousand tasks asks some hundred thousand times. `clock` gives seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until = float("-inf")
+        self._found: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Glances:
+        _glances.append(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _glances.remove(self)
+
+    def contents(self) -> list[dict[str, Any]]:
+        """Like the function of this name."""
+        if self._clock() >= self._until:
+            self._found = list(_contents())
+            self._until = self._clock() + FRESH
+        return self._found
+
+
+_glances: list[Glances] = []
 
 
 def settings_files() -> list[Path]:
@@ -35,8 +68,12 @@ def settings_files() -> list[Path]:
     return [Path(path) for path, _ in _existing()]
 
 
-def contents() -> Iterator[dict[str, Any]]:
+def contents() -> Iterable[dict[str, Any]]:
     """What each of the `settings_files` says, in their order; a file is read again only when it changed."""
+    return _glances[-1].contents() if _glances else _contents()
+
+
+def _contents() -> Iterator[dict[str, Any]]:
     for path, status in _existing():
         yield _content(path, status)
 

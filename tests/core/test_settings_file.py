@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from b2luigi.core.settings import UnknownSettingWarning, get_setting, settings_files
+from b2luigi.core.settings_file import Glances
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
 
@@ -212,3 +213,21 @@ def test_a_strangers_file_can_be_named(script_folder: Path, monkeypatch: pytest.
     script_folder.chmod(0o777)
     monkeypatch.setenv("B2LUIGI_SETTINGS_JSON", str(path))
     assert get_setting("queue") == "l"
+
+
+def test_a_run_looks_at_the_files_twice_a_second(script_folder: Path) -> None:
+    """Not at each question; what changes meanwhile counts half a second later, and at once when the run is over."""
+    now = [100.0]
+
+    def write(value: str) -> None:
+        (script_folder / "settings.json").write_text(json.dumps({"queue": value}))
+
+    write("short")
+    with Glances(clock=lambda: now[0]):
+        assert get_setting("queue") == "short"
+        write("long queue")
+        assert get_setting("queue") == "short"
+        now[0] += 0.6
+        assert get_setting("queue") == "long queue"
+        write("another")
+    assert get_setting("queue") == "another"
