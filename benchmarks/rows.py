@@ -154,7 +154,7 @@ def _interrupt(python: str) -> tuple[float, int, int]:
 
 
 def shapes(full: bool) -> Iterator[Row]:
-    """Deep and dense graphs. The peer ends both with an error, or not within ten minutes."""
+    """Deep and dense graphs; ours only."""
     n, layers = (10_000, 20) if full else (2000, 5)
     for name, kind, size in ((f"chain of {n}", "chain", n), (f"grid {layers} x 100 x 100", "grid", layers)):
         yield Row(f"CPU of a {name}", run(ours(), kind, size, LOG="WARNING", timeout=300)["cpu"], None, "s")
