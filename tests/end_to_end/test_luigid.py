@@ -195,9 +195,11 @@ def test_luigid_shows_what_a_task_tells_on_its_node(project: Project, luigid: Lu
     project.write(TELLS.format(end=end, batch=batch))
     process = project.start(*flags(luigid))
     first = {"url": "http://first.example/job", "message": "half of it", "progress": 50}
-    until(lambda: told(luigid, "RUNNING") == first, "luigid shows the first words")
-    (project.folder / "go on").touch()
-    end_of(process)
+    try:
+        until(lambda: told(luigid, "RUNNING") == first, "luigid shows the first words")
+    finally:  # or the script would wait, for the task and then for luigid, for ever
+        (project.folder / "go on").touch()
+        end_of(process)
     assert told(luigid, status) == {**first, "message": "all of it", "progress": 100}
     assert list(project.folder.rglob("*.progress")) == []
     assert len(luigid.ask("worker_list")) <= 1
