@@ -14,19 +14,20 @@ from hypothesis import strategies as st
 from b2luigi.batch.scheduler import IndexedScheduler
 
 WORKER = "worker"
-PROCESSES = 5
 
 
 class Both:
     """luigi's scheduler and ours, told the same; they have to answer the same."""
 
-    def __init__(self, resources: dict[str, int], **config: Any) -> None:
-        config = {"prune_on_get_work": True, "record_task_history": False, **config}
+    def __init__(self, resources: dict[str, int], processes: int = 5, **config: Any) -> None:
+        always = {"prune_on_get_work": True, "record_task_history": False, "stable_done_cooldown_secs": 0}
+        config = {**always, **config}
+        self.processes = processes
         self.schedulers = [
             cls(resources=dict(resources), **config) for cls in (luigi.scheduler.Scheduler, IndexedScheduler)
         ]
         for scheduler in self.schedulers:
-            scheduler.add_worker(WORKER, {"workers": PROCESSES})
+            scheduler.add_worker(WORKER, {"workers": processes})
         self.running: list[str] = []
         self.order: list[str] = []
 
@@ -65,7 +66,7 @@ def random_graph(choice: random.Random) -> dict[str, dict[str, Any]]:
         name: {
             "deps": choice.sample(names[:number], choice.randint(0, min(number, 4))),
             "priority": choice.choice([0, 0, 0, 1, 5, -2, 2.5]),
-            "resources": choice.choice([{}, {}, {"a": 1}, {"a": 2, "b": 1}, {"b": 1}, {"unknown": 1}]),
+            "resources": choice.choice([{}, {"a": 1}, {"a": 2, "b": 1}, {"a": 4}, {"b": 1}, {"b": 3}, {"unknown": 1}]),
             "runnable": choice.random() > 0.05,
             "retry_policy_dict": {
                 "retry_count": choice.choice([1, 2, 5]),
@@ -85,15 +86,18 @@ def run(both: Both, graph: dict[str, dict[str, Any]], choice: random.Random) -> 
         both.add(name, status="PENDING", **graph[name])
     extra = 0
     for _ in range(40 * len(graph)):
-        if len(both.running) < PROCESSES and choice.random() < 0.7 and both.start():
+        if len(both.running) < both.processes and choice.random() < 0.7 and both.start():
             continue
         if not both.running:
             if both.work() is None:
                 return
             continue
         task_id, how = choice.choice(both.running), choice.random()
-        if how < 0.7:
+        if how < 0.65:
             both.end(task_id, "DONE")
+        elif how < 0.7:
+            both.end(task_id, "DONE")
+            both.add(task_id, status="PENDING")  # its output is gone again
         elif how < 0.85:
             both.end(task_id, "FAILED")
         elif how < 0.95:
@@ -105,12 +109,13 @@ def run(both: Both, graph: dict[str, dict[str, Any]], choice: random.Random) -> 
             both.running.remove(task_id)  # the worker knows nothing of it any more: handed out again
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(seed=st.integers(0, 2**32), delay=st.sampled_from([0, 900]))
 def test_tasks_start_in_the_order_of_luigi(seed: int, delay: int) -> None:
     """Priorities, resources, failures, retries, dynamic requirements: every answer is that of luigi."""
     choice = random.Random(seed)
-    run(Both({"a": 3, "b": 2}, retry_delay=delay), random_graph(choice), choice)
+    limits = {"a": choice.randint(1, 6), "b": choice.randint(1, 6)}
+    run(Both(limits, choice.randint(1, 5), retry_delay=delay), random_graph(choice), choice)
 
 
 def test_a_failed_task_is_tried_again_when_its_time_has_come_and_not_before() -> None:
