@@ -81,8 +81,7 @@ class ClusterProcess(AttemptProcess):
             self._weigh(self.ticket, marker)
 
     def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
-        if ticket.refused:
-            self._refused(ticket)
+        if ticket.refused and self._is_nowhere(ticket, marker):
             return
         self._note_job_id(ticket)
         ended = self._signs.see(ticket, marker)
@@ -105,6 +104,17 @@ class ClusterProcess(AttemptProcess):
             self._obey(ticket, judge(evidence, self._outputs()))
         if self._done or self.ticket is not ticket:
             self._take_out(ticket, marker)
+
+    def _is_nowhere(self, ticket: Ticket, marker: Marker | None) -> bool:
+        """False for a job that was looked for in vain, because it is over: there is something to weigh."""
+        if self._earlier or ticket.doubt:
+            if not look_again(ticket.spec.folder):
+                self._tell_shut(ticket)
+                return True
+            if self._came_and_went(ticket, marker):
+                return False
+        self._refused(ticket)
+        return True
 
     def _tell_shut(self, ticket: Ticket) -> None:
         """An expired token, a file system that is away: what the node left can not be seen, so nothing is judged."""
