@@ -112,7 +112,7 @@ def test_a_run_that_was_killed_between_acceptance_and_record_doubles_nothing(
 
 
 def test_jobs_that_ended_before_their_ids_were_noted_are_done(system: System, project: Project) -> None:
-    """kill -9 right after the jobs started, and a restart when they are over: nobody finds them, nor does them again."""
+    """kill -9 right after the jobs started, and a restart when they are over: nobody does them again."""
     project.write(parts(3, work="time.sleep(3)"))
     first = project.start()
     until(lambda: len(ran(project)) == 3, "jobs run")
