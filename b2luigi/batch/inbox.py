@@ -112,6 +112,10 @@ class Inbox:
         except OSError:
             return []
 
+    def has(self, token: str) -> bool:
+        """Whether an attempt ended and said so."""
+        return (self.folder / token).exists()
+
     def read(self, token: str) -> Marker:
         """What the job script left."""
         try:

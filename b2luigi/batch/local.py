@@ -54,12 +54,12 @@ class _Adopted:
 
     @property
     def lives(self) -> bool:
-        return self.ticket.job_id is not None and last_word(int(self.ticket.job_id)) == self.ticket.spec.token
+        return last_word(int(str(self.ticket.job_id))) == self.ticket.spec.token
 
     def signal(self, number: signal.Signals) -> None:
         """Never to a stranger that has its process id by now."""
-        if self.ticket.job_id is not None and self.lives:
-            _signal(int(self.ticket.job_id), number)
+        if self.lives:
+            _signal(int(str(self.ticket.job_id)), number)
 
 
 class LocalQueue:
@@ -113,14 +113,13 @@ class LocalQueue:
                 "there. Run the script there, or with --fresh to start anew here."
             )
         pid = self._process_with(spec.token)
-        job_id = facts.get("job_id") if pid is None else pid
-        if job_id is None and not spec.report.exists():  # it is made when a job is started
+        if pid is None and facts.get("job_id") is None:
             ticket.refused = "no process of this machine has its token"
-            return ticket
-        ticket.job_id = None if job_id is None else str(job_id)
-        if pid is not None:
-            ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=host)
-        self._adopted[spec.token] = _Adopted(ticket)
+        else:
+            ticket.job_id = str(facts.get("job_id") if pid is None else pid)
+            if pid is not None:
+                ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=host)
+            self._adopted[spec.token] = _Adopted(ticket)
         return ticket
 
     def _process_with(self, token: str) -> int | None:

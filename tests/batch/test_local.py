@@ -388,16 +388,6 @@ def test_a_job_that_was_never_started_is_refused(queue: LocalQueue) -> None:
     assert attached(queue, "ac").refused
 
 
-def test_a_job_that_was_started_and_is_over_is_no_job_that_never_was(queue: LocalQueue) -> None:
-    """Its run was killed before it could note the process id, and the job has ended since: what it left is to count."""
-    (Path.cwd() / "batch.log").touch()  # opened when a job is started
-    ticket = attached(queue, "ac")
-    assert not ticket.refused
-    assert queue.step() == [ticket]
-    assert (ticket.info.status, ticket.info.native) == (JobStatus.aborted, "ended")
-    queue.cancel([ticket])
-
-
 def test_a_stranger_with_the_process_id_of_a_job_is_never_signalled(queue: LocalQueue) -> None:
     """The job has ended, and its id was given away: it counts as ended, and nobody else is touched."""
     stranger = subprocess.Popen(["sleep", "100"], start_new_session=True)

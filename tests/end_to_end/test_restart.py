@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 
@@ -108,6 +109,24 @@ def test_a_run_that_was_killed_between_acceptance_and_record_doubles_nothing(
     assert "* 4 ran successfully:" in ended.text, ended.text
     assert ran(cluster_project) == ["0", "1", "2"]
     assert len(cluster.calls("submit")) == 2
+
+
+def test_jobs_that_ended_before_their_ids_were_noted_are_done(system: System, project: Project) -> None:
+    """kill -9 right after the jobs started, and a restart when they are over: nobody does them again."""
+    project.write(parts(3, work="time.sleep(3)"))
+    first = project.start()
+    until(lambda: len(ran(project)) == 3, "jobs run")
+    first.kill()
+    end_of(first)
+    for path in project.folder.rglob("attempt-*.json"):  # as the run would have left it a moment earlier
+        facts = json.loads(path.read_text())
+        path.write_text(json.dumps({key: facts[key] for key in facts if key not in ("job_id", "submitted")}, indent=1))
+    until(lambda: len(list(project.folder.rglob("*.outcome"))) == 3 and not system.live_jobs(), "the jobs are over")
+    time.sleep(1)
+    ended = project.run()
+    assert "* 4 ran successfully:" in ended.text, ended.text
+    assert ran(project) == ["0", "1", "2"]
+    assert is_whole(project, 3)
 
 
 def test_two_runs_of_one_graph_share_their_jobs(system: System, project: Project) -> None:

@@ -12,14 +12,14 @@ from b2luigi.batch.attempt import Attempt, ClaimedError, read_outcome
 from b2luigi.batch.command import PASSING
 from b2luigi.batch.inbox import Inbox
 from b2luigi.batch.model import JobSpec, JobStatus
-from b2luigi.batch.outcome import DONE, Outcome
+from b2luigi.batch.outcome import DONE, Marker, Outcome
 from b2luigi.batch.processes import telling
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.leftovers import collect_logs, set_outputs_aside
 from b2luigi.batch.processes.preparation import NOT_SUBMITTED, Run, prepare, spec_of
 from b2luigi.batch.processes.signs import Signs
 from b2luigi.batch.reports import report_beside
-from b2luigi.batch.ticket import Queue, Ticket
+from b2luigi.batch.ticket import ABSENCES, Queue, Ticket
 from b2luigi.core.paths import get_task_file_dir
 from b2luigi.core.settings import get_seconds, get_setting
 
@@ -135,13 +135,21 @@ class AttemptProcess(BatchProcess):
         ticket.others = not is_abandoned
         self._earlier = True
         self._follow(found, ticket, inbox)
-        if ticket.refused:
+        if ticket.refused and not self._came_and_went(ticket):
             self._start_anew(NO_JOB)
         elif self.shared.fresh and not ticket.others:
             self.queue.cancel([ticket])
             self._start_anew(f"--fresh: {self.queue.name} job {ticket.job_id} of an earlier run is cancelled")
         else:
             self.shared.attached.append(self.task.task_id)
+
+    def _came_and_went(self, ticket: Ticket, marker: Marker | None = None) -> bool:
+        """A job that is nowhere to be found was there all the same if it left something: it is over, not refused."""
+        left = marker is not None or self._inbox.has(self.token) or read_outcome(ticket.spec.outcome) is not None
+        if left:
+            ticket.refused, ticket.absent = "", ABSENCES
+            self._signs.see(ticket, marker)
+        return left
 
     def _follow(self, attempt: Attempt, ticket: Ticket, inbox: Inbox) -> None:
         self.attempt, self.ticket, self._inbox = attempt, ticket, inbox
@@ -180,9 +188,12 @@ class AttemptProcess(BatchProcess):
 
     @property
     def needs_looks(self) -> bool:
-        """To be looked at without news: there was a sign of the end, it is to begin, or another run may judge it."""
-        others = self.ticket is not None and self.ticket.others
-        return not self._done and (self._signs.is_ending or self._due is not None or others)
+        """To be looked at without news.
+
+        There was a sign of the end, it is to begin, another run may judge it, or its folder can not be read.
+        """
+        unsettled = self.ticket is not None and bool(self.ticket.others or self.ticket.refused)
+        return not self._done and (self._signs.is_ending or self._due is not None or unsettled)
 
     @property
     def is_over(self) -> bool:

@@ -14,7 +14,7 @@ from luigi.task_register import load_task
 from b2luigi.batch.attempt import look_again, look_at_folders_of, read_outcome
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.judge import AGAIN, ALWAYS, CHANGED, Deliver, Fail, Outputs, Verdict, judge, wants_reason
-from b2luigi.batch.model import Cause, JobInfo, JobStatus
+from b2luigi.batch.model import Cause, JobStatus
 from b2luigi.batch.outcome import FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.processes import telling
 from b2luigi.batch.processes.attempts import NO_JOB, AttemptProcess
@@ -100,10 +100,7 @@ class ClusterProcess(AttemptProcess):
             self._weigh(self.ticket, marker)
 
     def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
-        if ticket.refused and self._was_there(ticket):
-            ticket.info, ticket.refused = JobInfo(JobStatus.aborted, "not found"), ""
-        if ticket.refused:
-            self._refused(ticket)
+        if ticket.refused and self._is_nowhere(ticket, marker):
             return
         self._note_job_id(ticket)
         ended = self._signs.see(ticket, marker)
@@ -127,9 +124,16 @@ class ClusterProcess(AttemptProcess):
         if self._done or self.ticket is not ticket:
             self._take_out(ticket, marker)
 
-    def _was_there(self, ticket: Ticket) -> bool:
-        """A job of an earlier run that nobody finds any more has ended, if it left an outcome."""
-        return self._earlier and read_outcome(ticket.spec.outcome) is not None
+    def _is_nowhere(self, ticket: Ticket, marker: Marker | None) -> bool:
+        """False for a job that was looked for in vain, because it is over: there is something to weigh."""
+        if self._earlier or ticket.doubt:
+            if not look_again(ticket.spec.folder):
+                self._tell_shut(ticket)
+                return True
+            if self._came_and_went(ticket, marker):
+                return False
+        self._refused(ticket)
+        return True
 
     def _tell_shut(self, ticket: Ticket) -> None:
         """An expired token, a file system that is away: what the node left can not be seen, so nothing is judged."""

@@ -37,6 +37,8 @@ class HandQueue:
         self.hurried = 0
         self.attached: list[dict[str, Any]] = []
         self.problem = ""
+        self.nowhere = ""
+        """Why a job of an earlier run is not found at once."""
 
     def options(self, setting: Any) -> Mapping[str, Any]:
         return {"queue": setting("queue")}
@@ -51,7 +53,7 @@ class HandQueue:
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
         self.attached.append(dict(facts))
-        return Ticket(spec, job_id=facts.get("job_id"))
+        return Ticket(spec, job_id=facts.get("job_id"), refused=self.nowhere)
 
     def leave(self, patience: float) -> None:
         pass

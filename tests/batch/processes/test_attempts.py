@@ -68,17 +68,50 @@ def test_a_job_that_was_about_to_be_submitted_and_is_nowhere_is_submitted(job: J
     assert former.path.with_name(f"{former.token}.void").exists()
 
 
-def test_a_job_that_is_nowhere_and_has_done_its_work_does_not_do_it_again(job: Job) -> None:
-    """Its run was killed before its id was known; it was not found, but its outcome is there."""
+@pytest.mark.parametrize("at_once", [True, False], ids=["not found at once", "looked for in vain"])
+@pytest.mark.parametrize("marker", [Marker(0, True), None], ids=["marker", "outcome only"])
+def test_a_job_that_came_and_went_before_its_id_was_noted_is_done(
+    job: Job, at_once: bool, marker: Marker | None
+) -> None:
+    """Its run was killed after it had started the job; nobody finds the job, but its work is done: not again."""
     former = a_former(job)
+    job.output.parent.mkdir(parents=True)
+    job.output.write_text("whole")
+    former.path.with_name(f"{former.token}.outcome").write_text(Outcome("DONE").to_json())
+    if at_once:
+        job.queue.nowhere = "no process of this machine has its token"
     job.process.run()
+    job.process.ticket.refused = job.queue.nowhere or "not found"
+    assert job.process.needs_looks
+    job.process.look(marker)
+    assert (job.status, begun(job), job.output.read_text()) == ("DONE", [], "whole")
+    assert job.record["end"] == "DONE"
+
+
+def test_a_marker_whose_outcome_is_late_is_no_reason_to_begin_anew(job: Job) -> None:
+    """The job is nowhere, but its script said that it left an outcome: on a shared file system that may be late."""
+    former = a_former(job)
+    inbox = Path(str(former.facts["inbox"]))
+    inbox.mkdir(parents=True)
+    (inbox / former.token).write_text("0 outcome")
+    job.queue.nowhere = "not found"
+    job.process.run()
+    job.process.look(Marker(0, True))
+    assert (job.status, begun(job)) == (None, [])
     job.output.parent.mkdir(parents=True)
     job.output.touch()
     former.path.with_name(f"{former.token}.outcome").write_text(Outcome("DONE").to_json())
-    job.process.ticket.refused = "not found"
+    job.process.look(Marker(0, True))
+    assert (job.status, begun(job)) == ("DONE", [])
+
+
+def test_a_job_in_doubt_that_left_its_outcome_is_done(job: Job) -> None:
+    """It was taken, and was over before it could be found; its script was shot before it could leave a marker."""
+    ticket = job.start(None)
+    ticket.spec.outcome.write_text(Outcome("DONE").to_json())
+    ticket.doubt, ticket.refused = "no answer within 60 s", "no answer within 60 s (not found)"
     job.process.look()
-    assert (begun(job), job.status) == ([], "DONE")
-    assert job.output.exists()
+    assert (job.status, len(begun(job))) == ("DONE", 1)
 
 
 def test_a_failure_that_nobody_watched_is_told_and_the_task_runs_anew(
