@@ -83,8 +83,14 @@ class Attempt:
             (self.path.parent / f"{self.token}.void").touch()
 
     def reload(self) -> None:
-        """Reads what another run has noted meanwhile."""
-        self.facts.update(_facts(self.path))
+        """Reads what another run has noted meanwhile; if that has gone on to another attempt, how that one ended."""
+        facts = _facts(self.path)
+        if not facts and not self.path.exists():
+            _, latest = max(records(self.path.parent), default=(0, None))
+            later = _facts(latest) if latest is not None else {}
+            ended = {name: later.get(name) for name in ("ended", "end", "outcome")}
+            facts = ended if later.get("ended") else {"ended": time.time(), "end": "given up", "outcome": None}
+        self.facts.update(facts)
 
     def note(self, **facts: Any) -> None:
         """Adds facts to the record. Raises OSError."""

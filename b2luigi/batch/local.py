@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import platform
+import re
 import signal
 import subprocess
 import time
@@ -113,10 +114,11 @@ class LocalQueue:
                 "there. Run the script there, or with --fresh to start anew here."
             )
         pid = self._process_with(spec.token)
-        if pid is None and facts.get("job_id") is None:
+        noted = str(facts.get("job_id"))
+        if pid is None and not re.fullmatch(r"[1-9][0-9]{0,9}", noted):  # it becomes the aim of signals
             ticket.refused = "no process of this machine has its token"
         else:
-            ticket.job_id = str(facts.get("job_id") if pid is None else pid)
+            ticket.job_id = noted if pid is None else str(pid)
             if pid is not None:
                 ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=host)
             self._adopted[spec.token] = _Adopted(ticket)

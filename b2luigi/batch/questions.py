@@ -180,13 +180,19 @@ class Questions:
     def _told(self, ticket: Ticket, known: Known) -> bool:
         info = _of(ticket, known)
         if info is None:
-            ticket.absent += 1
-            if ticket.absent == 1:
-                self._left.append(ticket)
-            return ticket.gone
+            return self._missed(ticket)
         changed, ticket.info, ticket.absent = info != ticket.info, info, 0
         ticket.answers += 1
         return changed
+
+    def _missed(self, ticket: Ticket) -> bool:
+        """An answer lacks a job: it counts if it can not be from the snapshot of the last one that did."""
+        now = self._clock()
+        if not ticket.absent or now >= ticket.absent_at + min(SECOND_LOOK, self._most):
+            ticket.absent, ticket.absent_at = ticket.absent + 1, now
+            if ticket.absent == 1:
+                self._left.append(ticket)
+        return ticket.gone
 
     def _remembered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
         news = []

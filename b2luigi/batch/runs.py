@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +18,21 @@ class Runs:
         self._base, self._clock = base, clock
         self.own = Inbox.new(base)
         self._watched: dict[Path, Inbox] = {}
+        self._others: dict[Path, Inbox] = {}
+        self._scan_at, self._scanned = float("-inf"), -1
 
-    @functools.cached_property
+    @property
     def others(self) -> dict[Path, Inbox]:
-        """The inboxes that were there when this run first looked."""
-        found = (folder for folder in inboxes_below(self._base) if folder != self.own.folder)
-        return {folder: Inbox(folder, self._clock) for folder in found}
+        """The inboxes of other runs, also of those that began after this one; looked for once in a second at most."""
+        if self._clock() >= self._scan_at:
+            self._scan_at = self._clock() + 1.0
+            changed = _changed(self._base)
+            if changed != self._scanned:
+                self._scanned = changed
+                for folder in inboxes_below(self._base):
+                    if folder != self.own.folder and folder not in self._others:
+                        self._others[folder] = Inbox(folder, self._clock)
+        return self._others
 
     def unfinished(self, folder: Callable[[], Path]) -> bool:
         """Whether another run has an attempt in a task file folder that nobody has judged yet.
@@ -57,14 +66,24 @@ class Runs:
         """
         if not left:
             self.own.close()
-        for inbox in self.others.values():
+        for inbox in list(self.others.values()):
             if inbox.is_abandoned() and not _has_open_claims(inbox):
                 inbox.discard()
 
 
 def _has_open_claims(inbox: Inbox) -> bool:
-    attempts = map(_unfinished, inbox.claims())
-    return any(attempt is not None and attempt.facts.get("inbox") == str(inbox.folder) for attempt in attempts)
+    try:
+        attempts = [attempt for attempt in map(_unfinished, inbox.claims()) if attempt is not None]
+    except (OSError, ValueError):  # unreadable for now, or somebody else's: it may be that of a job that lives
+        return True
+    return any(attempt.facts.get("inbox") == str(inbox.folder) for attempt in attempts)
+
+
+def _changed(folder: Path) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _unfinished(folder: Path) -> Attempt | None:

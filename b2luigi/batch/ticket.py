@@ -30,7 +30,9 @@ class Ticket:
     info: JobInfo | None = None
     """The last word of the batch system."""
     absent: int = 0
-    """Answers in a row that lacked the job."""
+    """Answers in a row that lacked the job; those that may be from one snapshot count as one."""
+    absent_at: float = 0.0
+    """When the last of them came."""
     answers: int = 0
     """Answers so far that told about the job."""
     about_to_send: Callable[[], None] | None = None

@@ -189,6 +189,8 @@ class SendJobWorker(luigi.worker.Worker):
     def _has_open_attempt(self, task: luigi.Task) -> bool:
         try:
             return self._shared.runs.unfinished(lambda: Path(get_task_file_dir(task)))
+        except OSError:  # unreadable for now: it may be that of a job that lives
+            return True
         except Exception:  # a parameter that can not be part of a path: told when the task is to run
             return False
 

@@ -167,6 +167,26 @@ def test_outputs_of_an_attempt_that_nobody_judged_do_not_count(tmp_path: Path) -
     assert not runs.unfinished(lambda: folder)
 
 
+def test_runs_that_begin_later_are_seen_too(tmp_path: Path) -> None:
+    """A task that is yielded late may be one that a run under way since then works on: half an output counts not."""
+    folder, now = tmp_path / "task", [100.0]
+    runs = Runs(tmp_path, clock=lambda: now[0])
+    assert not runs.unfinished(lambda: folder)
+    inbox(tmp_path, this_process(), folder)
+    Attempt.claim(folder, {}, after=0)
+    now[0] += 2
+    assert runs.unfinished(lambda: folder)
+
+
+def test_a_record_that_can_not_be_read_keeps_the_inbox_and_the_end_of_the_run(tmp_path: Path) -> None:
+    """A file system that is away, or a record of somebody else: it may be that of a job that lives."""
+    found = inbox(tmp_path, dead_owner(), tmp_path / "task")
+    (tmp_path / "task").write_text("not a folder for now")
+    runs = Runs(tmp_path)
+    runs.close(left=False)
+    assert found.folder.exists()
+
+
 def test_inboxes_of_dead_runs_go_when_all_their_attempts_were_judged(tmp_path: Path) -> None:
     """One that lives is left alone, and so is one with a job that somebody may still go on with."""
     open_claim, judged, living = (

@@ -399,6 +399,13 @@ def test_a_stranger_with_the_process_id_of_a_job_is_never_signalled(queue: Local
     stranger.wait()
 
 
+@pytest.mark.parametrize("job_id", ["seven", "-1", "0", 1.5, "\u0661"])
+def test_a_process_id_that_is_none_is_not_believed(queue: LocalQueue, job_id: object) -> None:
+    """It would be signalled."""
+    assert attached(queue, "af", job_id=job_id).refused
+    queue.step()
+
+
 def test_jobs_of_another_machine_are_not_guessed_about(queue: LocalQueue) -> None:
     """Whether they live can not be seen from here; the message says where, and what can be done."""
     with pytest.raises(ValueError, match=r"was started on elsewhere by another run.*--fresh"):

@@ -461,6 +461,20 @@ def test_two_answers_from_one_snapshot_are_one(queue: JobQueue, site: Site) -> N
     assert second - first > 5
 
 
+def test_haste_makes_no_two_answers_of_one_snapshot(queue: JobQueue, site: Site) -> None:
+    """Another job looks as if it had ended, and is asked for at once: what is absent twice within seconds lives."""
+    first, other = submitted(queue, "a", "b")
+    site.jobs.pop(first.job_id)
+    run(queue, site, FIRST + 1)
+    assert first.absent == 1
+    queue.hurry(other)
+    run(queue, site, 2)
+    assert len(site.times("query")) == 2
+    assert not first.gone
+    run(queue, site, SECOND_LOOK + 5)
+    assert first.gone
+
+
 def test_a_job_may_come_back(queue: JobQueue, site: Site) -> None:
     """A job that was gone and is shown again lives."""
     (ticket,) = submitted(queue, "a")

@@ -100,7 +100,7 @@ class ClusterProcess(AttemptProcess):
             self._weigh(self.ticket, marker)
 
     def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
-        if ticket.refused and self._is_nowhere(ticket, marker):
+        if self._is_judged_already(ticket) or (ticket.refused and self._is_nowhere(ticket, marker)):
             return
         self._note_job_id(ticket)
         ended = self._signs.see(ticket, marker)
@@ -218,6 +218,16 @@ class ClusterProcess(AttemptProcess):
         else:
             self._start_anew(f"another run has given its job up ({self.attempt.facts.get('end')})")
         return True
+
+    def _is_judged_already(self, ticket: Ticket) -> bool:
+        """Two runs may go on with the job of a dead one: the slower one has nothing to judge, and to set aside."""
+        if not self._earlier or self.attempt is None:
+            return False
+        self.attempt.reload()
+        if "ended" not in self.attempt.facts:
+            return False
+        ticket.others, self._glance_at = True, 0.0
+        return self._judged_by_others(ticket)
 
     @property
     def _came_too_late(self) -> bool:

@@ -182,6 +182,43 @@ def test_what_another_run_makes_of_its_job_is_told_as_it_is(job: Job) -> None:
     assert job.results[0][1:3] == ("DONE", "by another")
 
 
+def test_what_another_run_made_of_it_in_two_tries_is_told_as_it_is(job: Job) -> None:
+    """The other run gave the attempt up, did the work in the next one, and removed the record of the first."""
+    inbox = Inbox.new(Path(get_task_file_dir(job.process.task)))
+    inbox.open()
+    former = a_former(job, inbox=str(inbox.folder), job_id="17")
+    job.process.run()
+    job.process.look()
+    job.output.parent.mkdir(parents=True)
+    job.output.write_text("whole")
+    second = Attempt.claim(former.path.parent, {"inbox": str(inbox.folder), "batch_system": "hand"}, after=1)
+    former.path.unlink()
+    second.note(ended=1.0, end="DONE", outcome=vars(Outcome("DONE", "by another")))
+    job.now += 2
+    job.process.look()
+    assert (job.status, begun(job), job.output.read_text()) == ("DONE", [], "whole")
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["looked for in vain", "lost"])
+def test_two_runs_that_go_on_with_one_job_judge_it_once(job: Job, refused: bool) -> None:
+    """Both found the job of a dead run gone; the other one was faster, and its job writes the output just now."""
+    former = a_former(job, **({} if refused else {"job_id": "17"}))
+    job.process.run()
+    other = Attempt(former.path, former.facts)
+    other.note(ended=1.0, end="given up", outcome=None)
+    second = Attempt.claim(former.path.parent, {**former.facts, "token": "f" * 16, "attempt": 2, "job_id": "18"}, 1)
+    job.output.parent.mkdir(parents=True)
+    job.output.write_text("half")
+    if refused:
+        job.process.ticket.refused = "not found"
+    else:
+        job.process.ticket.info = LOST
+    job.process.look()
+    job.now += 1
+    job.process.look()
+    assert (begun(job), job.process.token, job.output.read_text()) == ([], second.token, "half")
+
+
 # -- trying again
 
 
