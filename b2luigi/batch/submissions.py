@@ -38,6 +38,7 @@ class Submissions:
         self._most = system.bulk
         self._under_way: list[_UnderWay] = []
         self._later, self._not_before, self._grow_at = LATER_FIRST, 0.0, 0.0
+        self._busy_since: float | None = None
 
     def add(self, ticket: Ticket) -> None:
         """Hands a job in; those that may go together wait in one lane."""
@@ -127,6 +128,7 @@ class Submissions:
             self._postpone(list(later), next(iter(later.values())))
         else:
             self._later, self._not_before = LATER_FIRST, 0.0
+            self._tell_over()
             self._grow()
         yield from (pair for pair in zip(tickets, results, strict=True) if pair[0] not in later)
 
@@ -145,10 +147,21 @@ class Submissions:
             self._most = min(self._most, jobs // 2)
         now = self._clock()
         self._grow_at = now + GROW_AFTER
+        if self._busy_since is None:
+            self._busy_since = now
+            logger.warning(
+                "%s takes no jobs now; trying again, in %.0f s at first. It said: %s",
+                self._system.name,
+                self._later,
+                text,
+            )
         if now >= self._not_before:
-            name, wait = self._system.name, self._later
-            logger.warning("%s takes no jobs now; trying again in %.0f s. It said: %s", name, wait, text)
-            self._not_before, self._later = now + wait, min(2 * wait, LATER_MOST)
+            self._not_before, self._later = now + self._later, min(2 * self._later, LATER_MOST)
+
+    def _tell_over(self) -> None:
+        if self._busy_since is not None:
+            logger.warning("%s takes jobs again after %.0f s.", self._system.name, self._clock() - self._busy_since)
+        self._busy_since = None
 
     def _add_behind(self, ticket: Ticket) -> None:
         """Behind all others, whom the limit may not concern."""

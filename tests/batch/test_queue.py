@@ -153,6 +153,24 @@ def test_try_later_backs_off(queue: JobQueue, site: Site, caplog: pytest.LogCapt
     assert "full" in warnings(caplog)[0]
 
 
+def test_ten_minutes_without_submissions_are_told_once(
+    queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The job waits, however long it takes; one line at the beginning, one when it is over, and it goes once."""
+    site.replies["submit"] = [[("later", "too many jobs")]] * 1000
+    tickets = submit(queue, "a")
+    run(queue, site, 600, every=1)
+    assert not any(ticket.job_id or ticket.refused or ticket.doubt for ticket in tickets)
+    site.replies["submit"] = []
+    run(queue, site, 100, every=1)
+    assert all(ticket.job_id for ticket in tickets)
+    assert sorted(site.jobs) == ["#a"]
+    first, last = warnings(caplog)
+    assert "takes no jobs now" in first
+    assert "too many jobs" in first
+    assert "takes jobs again after" in last
+
+
 def test_a_submit_command_that_this_machine_could_not_start_is_sent_again(queue: JobQueue, site: Site) -> None:
     """No memory, no process, no file left: that is no word of the batch system."""
     site.replies["submit"] = [Answer(126, "", "bsub: Too many open files", started=False)]
