@@ -149,12 +149,8 @@ class Submissions:
         self._grow_at = now + GROW_AFTER
         if self._busy_since is None:
             self._busy_since = now
-            logger.warning(
-                "%s takes no jobs now; trying again, in %.0f s at first. It said: %s",
-                self._system.name,
-                self._later,
-                text,
-            )
+            name, wait = self._system.name, self._later
+            logger.warning("%s takes no jobs now; trying again in %.0f s. It said: %s", name, wait, text)
         if now >= self._not_before:
             self._not_before, self._later = now + self._later, min(2 * self._later, LATER_MOST)
 
