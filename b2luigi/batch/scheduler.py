@@ -18,72 +18,12 @@ from luigi import scheduler
 from luigi.scheduler import RetryPolicy
 from luigi.task_status import DISABLED, DONE, FAILED, PENDING, RUNNING
 
-Signature = tuple[tuple[str, int], ...]
-"""The resources a task asks for, in a form that can be compared."""
-Rank = tuple[float, float, int]
-"""Smaller is earlier: minus the priority, the time the task was first heard of, a number."""
+from b2luigi.batch.ready import Rank, ReadyTasks, Signature
 
 PRUNE_EVERY, PRUNE_SHARE = 5.0, 20
 """Seconds between two looks at all tasks, at least, and so many times as long as the look itself takes."""
 RUNNING_FIRST = 0
 """Place of the running tasks among the sources of ranked tasks."""
-
-
-class ReadyTasks:
-    """The tasks that may run at once, ranked, in one heap for each combination of resources.
-
-    Entries that are no longer true stay in a heap until they come up.
-    """
-
-    def __init__(self) -> None:
-        self._heaps: dict[Signature, list[tuple[Rank, Any]]] = {}
-        self._entered: dict[str, tuple[Rank, Signature]] = {}
-        self._count = 0
-
-    def enter(self, task: Any) -> None:
-        """Takes in a task, or its new place if priority or resources changed."""
-        known, signature = self._entered.get(task.id), signature_of(task)
-        if known is not None and known[1] == signature and known[0][:2] == (-task.priority, task.time):
-            return
-        self._count += 1
-        rank = (-task.priority, task.time, self._count)
-        self._entered[task.id] = rank, signature
-        heapq.heappush(self._heaps.setdefault(signature, []), (rank, task))
-
-    def drop(self, task: Any) -> None:
-        """Forgets a task."""
-        self._entered.pop(task.id, None)
-
-    def take(self, task: Any, signature: Signature) -> None:
-        """Takes out the task at the head of a heap."""
-        heapq.heappop(self._heaps[signature])
-        self.drop(task)
-
-    def heads(self) -> dict[Signature, tuple[Rank, Any]]:
-        """The first of each heap."""
-        for signature in list(self._heaps):
-            heap = self._heaps[signature]
-            while heap and not self.holds(*heap[0], signature):
-                heapq.heappop(heap)
-            if not heap:
-                del self._heaps[signature]
-        return {signature: heap[0] for signature, heap in self._heaps.items()}
-
-    def ranked(self, signature: Signature) -> Iterator[tuple[Rank, Any]]:
-        """One heap in order, read as far as it is iterated: children of an entry come after it."""
-        heap = self._heaps[signature]
-        front = [(heap[0][0], 0)]
-        while front:
-            rank, index = heapq.heappop(front)
-            if self.holds(rank, heap[index][1], signature):
-                yield heap[index]
-            for child in (2 * index + 1, 2 * index + 2):
-                if child < len(heap):
-                    heapq.heappush(front, (heap[child][0], child))
-
-    def holds(self, rank: Rank, task: Any, signature: Signature) -> bool:
-        """Whether an entry is still true."""
-        return self._entered.get(task.id) == (rank, signature)
 
 
 class IndexedState(scheduler.SimpleTaskState):
@@ -338,11 +278,6 @@ class IndexedScheduler(scheduler.Scheduler):
         if key not in self._policies:
             self._policies[key] = super()._generate_retry_policy(task_retry_policy_dict)
         return self._policies[key]
-
-
-def signature_of(task: Any) -> Signature:
-    """The resources a task asks for."""
-    return tuple(sorted(task.resources.items())) if task.resources else ()
 
 
 def _has_new_requirements(kwargs: Mapping[str, Any]) -> bool:
