@@ -58,8 +58,8 @@ class _Adopted:
         return last_word(int(str(self.ticket.job_id))) == self.ticket.spec.token
 
     def signal(self, number: signal.Signals) -> None:
-        """Never to a stranger that has its process id by now."""
-        if self.lives:
+        """To the job script and all it started, also when that alone was shot; never to a stranger with its number."""
+        if self.lives or _works_on(int(str(self.ticket.job_id)), self.ticket.spec.token):
             _signal(int(str(self.ticket.job_id)), number)
 
 
@@ -269,6 +269,23 @@ def _has_members(group: int) -> bool:
     except OSError:
         return True
     return any(_group_of_living(pid) == group for pid in pids)
+
+
+def _works_on(group: int, token: str) -> bool:
+    """Whether a member of a process group was started by the job script of an attempt, which exports its token."""
+    try:
+        pids = [name for name in os.listdir("/proc") if name.isdecimal()]
+    except OSError:
+        return False
+    return any(_group_of_living(pid) == group and _is_told_of(pid, token) for pid in pids)
+
+
+def _is_told_of(pid: str, token: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return token.encode() in file.read()
+    except OSError:
+        return False
 
 
 def _group_of_living(pid: str) -> int | None:

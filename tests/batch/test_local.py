@@ -352,6 +352,12 @@ def left_behind(token: str, text: str) -> subprocess.Popen[bytes]:
     return process
 
 
+def until_there(path: Path) -> None:
+    """Waits for a file that is not empty."""
+    while not (path.exists() and path.read_text()):
+        time.sleep(0.001)
+
+
 def attached(queue: LocalQueue, token: str, **facts: object) -> Ticket:
     here = Path.cwd()
     job = JobSpec(token, token, here / f"{token}.sh", here, here, here)
@@ -404,6 +410,19 @@ def test_a_process_id_that_is_none_is_not_believed(queue: LocalQueue, job_id: ob
     """It would be signalled."""
     assert attached(queue, "af", job_id=job_id).refused
     queue.step()
+
+
+def test_what_a_shot_job_of_an_earlier_run_had_started_does_not_work_on(queue: LocalQueue) -> None:
+    """Its script was shot, the task itself was not: it would still write while the next attempt does."""
+    job = f"B2LUIGI_OUTCOME=/x/{A_TOKEN}.outcome bash -c 'echo $$ > child; sleep 100; true'; true"
+    process = left_behind(A_TOKEN, job)
+    until_there(Path("child"))
+    child = int(Path("child").read_text())
+    process.kill()
+    process.wait()
+    ticket = attached(queue, A_TOKEN, job_id=str(process.pid))
+    step_until(queue, lambda: is_final(ticket))
+    step_until(queue, lambda: not lives(child))
 
 
 def test_jobs_of_another_machine_are_not_guessed_about(queue: LocalQueue) -> None:
