@@ -25,6 +25,8 @@ SIGNALLED = 128
 """Exit codes above tell a signal."""
 ASKED_TO_GO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals by which a person stops a job; those that the system sends are others."""
+MISSED = 0.1
+"""Seconds after which a job that was not among the processes of this machine is looked for again."""
 PATIENCE = 5.0
 """Seconds from the request to stop (SIGTERM) to the end (SIGKILL)."""
 
@@ -125,7 +127,8 @@ class LocalQueue:
         return ticket
 
     def _process_with(self, token: str) -> int | None:
-        if self._clock() - self._seen[0] > 1.0:
+        age = self._clock() - self._seen[0]
+        if age > 1.0 or (token not in self._seen[1] and age > MISSED):  # it may have been started since
             self._seen = self._clock(), processes()
         return self._seen[1].get(token)
 

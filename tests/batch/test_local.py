@@ -425,6 +425,18 @@ def test_what_a_shot_job_of_an_earlier_run_had_started_does_not_work_on(queue: L
     step_until(queue, lambda: not lives(child))
 
 
+def test_a_job_that_began_after_another_was_looked_for_is_found(script_folder: Path) -> None:
+    """Its run was shot a moment later: what was seen of this machine before says nothing about it."""
+    now = [100.0]
+    queue = LocalQueue(folder=script_folder, clock=lambda: now[0])
+    assert attached(queue, "ag").refused
+    process = left_behind(A_TOKEN, "sleep 100")
+    now[0] += 0.2
+    assert attached(queue, A_TOKEN).job_id == str(process.pid)
+    process.kill()
+    process.wait()
+
+
 def test_jobs_of_another_machine_are_not_guessed_about(queue: LocalQueue) -> None:
     """Whether they live can not be seen from here; the message says where, and what can be done."""
     with pytest.raises(ValueError, match=r"was started on elsewhere by another run.*--fresh"):
