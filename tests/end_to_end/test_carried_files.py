@@ -99,7 +99,7 @@ def test_failures_are_told_as_with_a_shared_folder(project: Project) -> None:
 def test_what_can_not_be_carried_is_refused_before_submission(
     project: Project, system: System, line: str, words: str
 ) -> None:
-    """Rules of transfer_files: told with the setting, and nothing is submitted. A wrong type ends the script at once."""
+    """Rules of transfer_files: told with the setting, and nothing is submitted (a wrong type ends the script)."""
     main = 'if __name__ == "__main__":'
     project.write(CARRIED.format(parts=1).replace(main, f"{main}\n        {line}"))
     ended = project.run()
