@@ -198,6 +198,8 @@ class SendJobWorker(luigi.worker.Worker):
         """luigi's, which keeps every answer for its summary: what that needs are the tasks of other workers."""
         response = super()._get_work()
         history = self._get_work_response_history
+        if not history:  # it takes no more work (luigi's SIGUSR1), and has asked nobody
+            return response
         others = [task for task in history[-1]["running_tasks"] if task["worker"] != self._id]
         history[-1] = {"task_id": None, "running_tasks": others}
         if not others or history[-2:-1] == history[-1:]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,14 @@ def test_an_hour_of_waiting_leaves_nothing_behind(script_folder: Path) -> None:
         for _ in range(3600):
             assert worker._get_work().task_id is None
         assert worker._get_work_response_history == []
+
+
+def test_a_worker_that_is_to_take_no_more_work_says_so(script_folder: Path) -> None:
+    """luigi's SIGUSR1: it asks nobody, and so there is no answer to keep."""
+    scheduler = SendJobWorkerSchedulerFactory().create_local_scheduler()
+    with SendJobWorkerSchedulerFactory().create_worker(scheduler, worker_processes=1) as worker:
+        worker.handle_interrupt(signal.SIGUSR1, None)
+        assert worker._get_work().task_id is None
 
 
 def test_tasks_of_other_workers_are_remembered_for_the_summary(script_folder: Path) -> None:
