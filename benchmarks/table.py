@@ -56,7 +56,8 @@ def write(folder: Path, new: list[Row], machine: str, order: Sequence[str] = ())
 
 Measured against the published b2luigi 1.3.0, installed as pip resolves it (with luigi 3.7.3), on {machine},
 shared with other work. The ratio is its value over ours; `-` was not measured. The scripts are in
-`benchmarks/scripts`: jobs are simulated, or run on a stand-in for LSF on the same machine. No row is of a real cluster.
+`benchmarks/scripts`: jobs are simulated, or run on a stand-in for LSF on the same machine; where HTCondor or Slurm is
+named, they run on a real one, all of it on this machine.
 
 `python -m benchmarks` measures all of it again and writes this page; `python -m benchmarks --quick` takes minutes and
 writes nothing.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.rows import ROWS, measured
 from benchmarks.table import Row, markdown, read, write
 
@@ -30,6 +32,15 @@ def test_a_quick_row() -> None:
     rows = measured("queue", full=False)
     assert [row.group for row in rows] == ["queue", "queue"]
     assert all(row.ours is not None and row.ours > 0 for row in rows), rows
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(180)
+def test_rows_of_real_clusters() -> None:
+    """A whole run on a real HTCondor and a real Slurm is measured beside the same job scripts, submitted by hand."""
+    rows = measured("cluster_run", full=False)
+    assert [row.name.split(",")[0] for row in rows] == ["whole run on HTCondor", "whole run on Slurm"]
+    assert all(row.ours and row.note.startswith("by hand ") for row in rows), rows
 
 
 def test_a_failure_is_a_row() -> None:

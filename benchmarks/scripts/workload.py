@@ -23,6 +23,7 @@ class Base(b2luigi.Task):
     batch_system = os.environ.get("SYSTEM", "custom")
     if batch_system == "custom":
         from simulated import Simulated as process_class
+    htcondor_settings = {"getenv": "true"}  # this script reads its orders from there
 
     def output(self):
         if batch_writes:
