@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import statistics
@@ -36,8 +37,17 @@ def cost(full: bool) -> Iterator[Row]:
                 found[side][n] = statistics.median(one["cpu"] for one in some)
         note = f"{1000 * found['ours'][n] / n:.2f} ms per task, {samples['ours'][0]['rss']:.0f} MB"
         yield Row(f"CPU to schedule {n} tasks", found["ours"][n], found["peer"].get(n), "s", LIMITS.get(n, ""), note)
+    words = [ours(), str(SCRIPT.parent / "floor.py"), "10000"]
+    yield Row(
+        "floor of 10000 tasks: instances, output looked for and made", _floor(words), None, "s", note="luigi alone"
+    )
     if full:
         plot_cost(DOCS / "cost.png", found["ours"], found["peer"])
+
+
+def _floor(words: list[str]) -> float:
+    told = (subprocess.run(words, capture_output=True, text=True, check=True).stdout for _ in range(3))
+    return statistics.median(float(json.loads(one)["cpu"]) for one in told)
 
 
 def queue(full: bool) -> Iterator[Row]:
@@ -61,9 +71,11 @@ def node(full: bool) -> Iterator[Row]:
             for n in sizes:
                 sides = [cpu_of(words, {**env, "N": str(n)}) for words in ([script, "token"], theirs)]
                 found[n].append((1000 * sides[0], 1000 * sides[1]))
+        floors = [cpu_of([ours(), "-c", "import luigi"], env) for _ in range(9)]
     for n, pairs in found.items():
         mine, of_peer = (statistics.median(side) for side in zip(*pairs, strict=True))
         yield Row(f"CPU of a leaf's job, graph of {n}", mine, of_peer, "ms", "ratio 2")
+    yield Row("floor of a job: import luigi", 1000 * statistics.median(floors), None, "ms", note="all of luigi")
 
 
 def _job_script(folder: str, env: dict[str, str]) -> str:
@@ -164,10 +176,23 @@ def _interrupt(python: str) -> tuple[float, int, int]:
 
 
 def shapes(full: bool) -> Iterator[Row]:
-    """Deep and dense graphs; ours only."""
-    n, layers = (10_000, 20) if full else (2000, 5)
-    for name, kind, size in ((f"chain of {n}", "chain", n), (f"grid {layers} x 100 x 100", "grid", layers)):
-        yield Row(f"CPU of a {name}", run(ours(), kind, size, LOG="WARNING", timeout=300)["cpu"], None, "s")
+    """Deep and dense graphs."""
+    shapes = (("chain", 2000), ("chain", 10_000), ("grid", 20)) if full else (("chain", 2000), ("grid", 5))
+    for kind, n in shapes:
+        name = f"chain of {n}" if kind == "chain" else f"grid {n} x 100 x 100"
+        mine = run(ours(), kind, n, LOG="WARNING", timeout=300)["cpu"]
+        theirs, note = _shape_of_peer(kind, n) if full else (None, "")
+        yield Row(f"CPU of a {name}", mine, theirs, "s", note=note)
+
+
+def _shape_of_peer(kind: str, n: int) -> tuple[float | None, str]:
+    limit = 420
+    try:
+        return run(peer(), kind, n, LOG="WARNING", timeout=limit)["cpu"], ""
+    except subprocess.TimeoutExpired:
+        return None, f"1.3.0 was stopped after {limit} s"
+    except RuntimeError as error:
+        return None, f"1.3.0: {error}"
 
 
 def listing(full: bool) -> Iterator[Row]:

@@ -59,8 +59,9 @@ shared with other work. The ratio is its value over ours; `-` was not measured. 
 `benchmarks/scripts`: jobs are simulated, or run on a stand-in for LSF on the same machine; where HTCondor or Slurm is
 named, they run on a real one, all of it on this machine.
 
-`python -m benchmarks` measures all of it again and writes this page; `python -m benchmarks --quick` takes minutes and
-writes nothing.
+`python -m benchmarks` measures all of it again and writes this page (the better part of an hour; as root on Debian it
+installs HTCondor and Slurm, which are left out elsewhere); `python -m benchmarks --quick` takes three minutes and
+writes nothing. [Where the rest goes](limits.md) explains what is left.
 
 {markdown(rows)}"""
     pictures = [name for name in ("cost.png", "latency.png") if (folder / name).exists()]

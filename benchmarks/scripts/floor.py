@@ -1,0 +1,25 @@
+"""What cannot be spared: N tasks made by luigi, their outputs looked for and written. No scheduler, no worker."""
+
+import json
+import os
+import sys
+import tempfile
+import time
+
+import luigi
+
+
+class Leaf(luigi.Task):
+    i = luigi.IntParameter()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.process_time()
+        for i in range(int(sys.argv[1])):
+            task = Leaf(i=i)
+            path = os.path.join(folder, task.task_id)
+            if not os.path.exists(path):
+                with open(path, "w"):
+                    pass
+        print(json.dumps({"cpu": time.process_time() - began}))
