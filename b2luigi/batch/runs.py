@@ -64,7 +64,9 @@ class Runs:
 
         `left`: jobs of this run are left in the batch system, for a later run to look after.
         """
-        if not left:
+        if left:
+            self.own.leave()
+        else:
             self.own.close()
         for inbox in list(self.others.values()):
             if inbox.is_abandoned() and not _has_open_claims(inbox):

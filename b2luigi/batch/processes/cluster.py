@@ -220,8 +220,11 @@ class ClusterProcess(AttemptProcess):
         return True
 
     def _is_judged_already(self, ticket: Ticket) -> bool:
-        """Two runs may go on with the job of a dead one: the slower one has nothing to judge, and to set aside."""
-        if not self._earlier or self.attempt is None:
+        """Two runs may go on with the job of a dead one, or of one that was silent like a dead one.
+
+        The slower one has nothing to judge, and to set aside.
+        """
+        if self.attempt is None or not (self._earlier or self.shared.runs.own.was_silent):
             return False
         self.attempt.reload()
         if "ended" not in self.attempt.facts:

@@ -219,6 +219,27 @@ def test_two_runs_that_go_on_with_one_job_judge_it_once(job: Job, refused: bool)
     assert (begun(job), job.process.token, job.output.read_text()) == ([], second.token, "half")
 
 
+class SilentInbox(Inbox):
+    """Of a run that was stopped for some minutes."""
+
+    was_silent = True
+
+
+def test_a_run_that_was_taken_for_dead_is_told_what_became_of_its_job(job: Job) -> None:
+    """A run on another host has judged it meanwhile, and has the task done once more: not a third time."""
+    job.shared.runs.own = SilentInbox(job.runs.own.folder)
+    ticket = job.start()
+    assert job.process.attempt is not None
+    Attempt(job.process.attempt.path, job.process.attempt.facts).note(ended=1.0, end="given up", outcome=None)
+    second = Attempt.claim(ticket.spec.folder, {"inbox": "/elsewhere", "batch_system": "hand", "job_id": "8"}, after=1)
+    job.output.write_text("half")
+    ticket.info = LOST
+    job.process.look()
+    job.now += 1
+    job.process.look()
+    assert (len(begun(job)), job.process.token, job.output.read_text()) == (1, second.token, "half")
+
+
 # -- trying again
 
 
