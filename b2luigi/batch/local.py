@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from b2luigi.batch.groups import end_of, has_members, signal_group, works_on
 from b2luigi.batch.model import Cause, JobInfo, JobSpec, JobStatus
 from b2luigi.batch.owner import last_word, processes
 from b2luigi.batch.system import Setting
@@ -45,7 +46,7 @@ class _Child:
 
     def signal(self, number: signal.Signals) -> None:
         """To the job script and all it started. Until it is reaped nobody else can have its process id."""
-        _signal(self.process.pid, number)
+        signal_group(self.process.pid, number)
 
 
 @dataclass
@@ -61,8 +62,8 @@ class _Adopted:
 
     def signal(self, number: signal.Signals) -> None:
         """To the job script and all it started, also when that alone was shot; never to a stranger with its number."""
-        if self.lives or _works_on(int(str(self.ticket.job_id)), self.ticket.spec.token):
-            _signal(int(str(self.ticket.job_id)), number)
+        if self.lives or works_on(int(str(self.ticket.job_id)), self.ticket.spec.token):
+            signal_group(int(str(self.ticket.job_id)), number)
 
 
 class LocalQueue:
@@ -202,13 +203,13 @@ class LocalQueue:
 
     def _ended(self, child: _Child) -> bool:
         """True when the job is over; then, and only then, its process id is given back to the system."""
-        end = _end_of(child.process.pid)
+        end = end_of(child.process.pid)
         if child.kill_at is None:
             if end == os.CLD_KILLED:
                 child.signal(signal.SIGKILL)  # what the job script had started must not work on alone
             if end is None:
                 return False
-        elif self._clock() >= child.kill_at or (end is not None and not _has_members(child.process.pid)):
+        elif self._clock() >= child.kill_at or (end is not None and not has_members(child.process.pid)):
             child.signal(signal.SIGKILL)
         else:
             return False
@@ -247,55 +248,3 @@ def _info(rc: int, child: _Child) -> JobInfo:
         return JobInfo(JobStatus.aborted, f"killed by signal {-rc}", code, Cause.infrastructure, token, node)
     status = JobStatus.successful if rc == 0 else JobStatus.aborted
     return JobInfo(status, f"exit code {rc}", code, None, token, node)
-
-
-def _end_of(pid: int) -> int | None:
-    """How a child ended, if it did, without reaping it: until then nobody else can get its process id."""
-    try:
-        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:  # we were started with SIGCHLD ignored: the system reaps, and how it ended is lost
-        return os.CLD_EXITED
-    if found is None:
-        return None
-    return os.CLD_EXITED if found.si_code == os.CLD_EXITED else os.CLD_KILLED
-
-
-def _signal(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-
-
-def _has_members(group: int) -> bool:
-    """Whether a process group still has living members; True where the machine does not tell."""
-    try:
-        pids = [name for name in os.listdir("/proc") if name.isdecimal()]
-    except OSError:
-        return True
-    return any(_group_of_living(pid) == group for pid in pids)
-
-
-def _works_on(group: int, token: str) -> bool:
-    """Whether a member of a process group was started by the job script of an attempt, which exports its token."""
-    try:
-        pids = [name for name in os.listdir("/proc") if name.isdecimal()]
-    except OSError:
-        return False
-    return any(_group_of_living(pid) == group and _is_told_of(pid, token) for pid in pids)
-
-
-def _is_told_of(pid: str, token: str) -> bool:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return token.encode() in file.read()
-    except OSError:
-        return False
-
-
-def _group_of_living(pid: str) -> int | None:
-    """Process group of a process, None for one that ended (proc(5): state and pgrp follow the name)."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            state, _, group = file.read().rpartition(b")")[2].split()[:3]
-    except (OSError, ValueError):
-        return None
-    return int(group) if state not in (b"Z", b"X") else None
