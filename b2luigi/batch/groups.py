@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
+
+from b2luigi.core.job_script import OUTCOME_VARIABLE
+
+_TOLD = re.compile(rb"(?:^|\0)" + OUTCOME_VARIABLE.encode() + rb"=[^\0]*/([0-9a-f]{16})\.outcome(?=\0|$)")
 
 
 def end_of(pid: int) -> int | None:
@@ -26,28 +31,35 @@ def signal_group(group: int, number: signal.Signals) -> None:
 
 def has_members(group: int) -> bool:
     """Whether a process group still has living members; True where the machine does not tell."""
-    try:
-        pids = [name for name in os.listdir("/proc") if name.isdecimal()]
-    except OSError:
-        return True
-    return any(_group_of_living(pid) == group for pid in pids)
+    pids = _pids()
+    return not pids or any(_group_of_living(pid) == group for pid in pids)
+
+
+def groups_by_token() -> dict[str, int]:
+    """Process groups in which the task of an attempt works, by its token, which the job script exports."""
+    found = {_token_of(pid): _group_of_living(pid) for pid in _pids()}
+    return {token: group for token, group in found.items() if token and group is not None}
 
 
 def works_on(group: int, token: str) -> bool:
-    """Whether a member of a process group was started by the job script of an attempt, which exports its token."""
+    """Whether a member of a process group was started by the job script of an attempt."""
+    return any(_group_of_living(pid) == group and _token_of(pid) == token for pid in _pids())
+
+
+def _pids() -> list[str]:
     try:
-        pids = [name for name in os.listdir("/proc") if name.isdecimal()]
+        return [name for name in os.listdir("/proc") if name.isdecimal()]
     except OSError:
-        return False
-    return any(_group_of_living(pid) == group and _is_told_of(pid, token) for pid in pids)
+        return []
 
 
-def _is_told_of(pid: str, token: str) -> bool:
+def _token_of(pid: str) -> str:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return token.encode() in file.read()
-    except OSError:
-        return False
+            found = _TOLD.search(file.read())
+    except OSError:  # somebody else's, or over
+        return ""
+    return found[1].decode() if found else ""
 
 
 def _group_of_living(pid: str) -> int | None:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from b2luigi.batch.groups import end_of, has_members, signal_group, works_on
+from b2luigi.batch.groups import end_of, groups_by_token, has_members, signal_group, works_on
 from b2luigi.batch.model import Cause, JobInfo, JobSpec, JobStatus
+from b2luigi.batch.outcome import Marker
 from b2luigi.batch.owner import last_word, processes
 from b2luigi.batch.system import Setting
 from b2luigi.batch.ticket import Ticket, never
@@ -90,7 +91,8 @@ class LocalQueue:
         self._waiting: list[Ticket] = []
         self._children: dict[str, _Child] = {}
         self._adopted: dict[str, _Adopted] = {}
-        self._seen: tuple[float, dict[str, int]] = (float("-inf"), {})
+        self._seen: tuple[float, dict[str, int], dict[str, int]] = (float("-inf"), {}, {})
+        """When, and which job scripts and tasks of them are among the processes of this machine, by token."""
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         """Nothing to choose."""
@@ -116,22 +118,29 @@ class LocalQueue:
                 f"its job (process {facts.get('job_id')}) was started on {host} by another run, and may still run "
                 "there. Run the script there, or with --fresh to start anew here."
             )
-        pid = self._process_with(spec.token)
+        script, task = self._look_for(spec.token)
         noted = str(facts.get("job_id"))
-        if pid is None and not re.fullmatch(r"[1-9][0-9]{0,9}", noted):  # it becomes the aim of signals
-            ticket.refused = "no process of this machine has its token"
+        if script is not None:
+            ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=host)
+            ticket.job_id = str(script)
+        elif re.fullmatch(r"[1-9][0-9]{0,9}", noted):  # it becomes the aim of signals
+            ticket.job_id = noted
+        elif task is not None and not _ended_by_itself(spec):
+            ticket.job_id = str(task)  # the script was shot, and its task works on
         else:
-            ticket.job_id = noted if pid is None else str(pid)
-            if pid is not None:
-                ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=host)
+            ticket.refused = "no process of this machine has its token"
+        if ticket.job_id is not None:
             self._adopted[spec.token] = _Adopted(ticket)
         return ticket
 
-    def _process_with(self, token: str) -> int | None:
-        age = self._clock() - self._seen[0]
-        if age > 1.0 or (token not in self._seen[1] and age > MISSED):  # it may have been started since
-            self._seen = self._clock(), processes()
-        return self._seen[1].get(token)
+    def _look_for(self, token: str) -> tuple[int | None, int | None]:
+        """Process ids of a job script, and of the group in which its task works."""
+        at, scripts, tasks = self._seen
+        age = self._clock() - at
+        if age > 1.0 or (token not in scripts and age > MISSED):  # it may have been started since
+            scripts, tasks = processes(), groups_by_token()
+            self._seen = self._clock(), scripts, tasks
+        return scripts.get(token), tasks.get(token)
 
     def step(self) -> list[Ticket]:
         """Notices what ended, starts what waits; returns the tickets with news."""
@@ -220,12 +229,21 @@ class LocalQueue:
     def _is_over(self, job: _Adopted) -> bool:
         if job.lives and (job.kill_at is None or self._clock() < job.kill_at):
             return False
-        job.signal(signal.SIGKILL)
+        if job.kill_at is not None or not _ended_by_itself(job.ticket.spec):
+            job.signal(signal.SIGKILL)
         cause = Cause.cancelled if job.kill_at is not None else None
         native = "stopped" if cause else "ended"
         job.ticket.info = JobInfo(JobStatus.aborted, native, None, cause, job.ticket.spec.token, platform.node())
         del self._adopted[job.ticket.spec.token]
         return True
+
+
+def _ended_by_itself(spec: JobSpec) -> bool:
+    """Its job script has told an exit code that is no signal: what it started and left was left on purpose."""
+    with contextlib.suppress(OSError):
+        code = Marker.from_text((spec.inbox / spec.token).read_text(errors="replace")[:100]).exit_code
+        return code is not None and code <= SIGNALLED
+    return False
 
 
 def _why_not(spec: JobSpec, error: OSError) -> str:

@@ -412,17 +412,35 @@ def test_a_process_id_that_is_none_is_not_believed(queue: LocalQueue, job_id: ob
     queue.step()
 
 
-def test_what_a_shot_job_of_an_earlier_run_had_started_does_not_work_on(queue: LocalQueue) -> None:
+WORKING = "B2LUIGI_OUTCOME=/x/{}.outcome bash -c 'echo $$ > child; sleep 100; true'; true"
+"""What a job script does, as far as others see it: it starts its task, and waits for it."""
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["id noted", "id not noted"])
+def test_what_a_shot_job_of_an_earlier_run_had_started_does_not_work_on(queue: LocalQueue, noted: bool) -> None:
     """Its script was shot, the task itself was not: it would still write while the next attempt does."""
-    job = f"B2LUIGI_OUTCOME=/x/{A_TOKEN}.outcome bash -c 'echo $$ > child; sleep 100; true'; true"
-    process = left_behind(A_TOKEN, job)
+    process = left_behind(A_TOKEN, WORKING.format(A_TOKEN))
     until_there(Path("child"))
-    child = int(Path("child").read_text())
+    child = number_in("child")
     process.kill()
     process.wait()
-    ticket = attached(queue, A_TOKEN, job_id=str(process.pid))
+    ticket = attached(queue, A_TOKEN, **({"job_id": str(process.pid)} if noted else {}))
+    assert (ticket.job_id, ticket.refused) == (str(process.pid), "")
     step_until(queue, lambda: is_final(ticket))
     step_until(queue, lambda: not lives(child))
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["id noted", "id not noted"])
+def test_what_a_finished_job_of_an_earlier_run_left_is_left(queue: LocalQueue, noted: bool) -> None:
+    """Its script ended by itself, and has told so: what goes on was started on purpose."""
+    process = left_behind(A_TOKEN, f"( {WORKING.format(A_TOKEN)} ) & while [ ! -s child ]; do sleep 0.01; done")
+    process.wait()
+    child = number_in("child")
+    Path(A_TOKEN).write_text("0 outcome")  # its inbox is the current folder
+    ticket = attached(queue, A_TOKEN, **({"job_id": str(process.pid)} if noted else {}))
+    step_until(queue, lambda: bool(ticket.refused) or is_final(ticket))
+    assert lives(child)
+    os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_job_that_began_after_another_was_looked_for_is_found(script_folder: Path) -> None:
