@@ -78,8 +78,8 @@ class Attempt:
         return int(self.facts["attempt"])
 
     def void(self) -> None:
-        """Sees to it that its job does nothing if it starts after all. A disk that is full is no reason to stop."""
-        with contextlib.suppress(OSError):
+        """Sees to it that its job does nothing if it starts after all. Raises OSError: then it is not seen to."""
+        with contextlib.suppress(FileNotFoundError):  # its job script is gone, too
             (self.path.parent / f"{self.token}.void").touch()
 
     def reload(self) -> None:

@@ -120,8 +120,12 @@ class Inbox:
             return []
 
     def has(self, token: str) -> bool:
-        """Whether an attempt ended and said so."""
-        return (self.folder / token).exists()
+        """Whether an attempt ended and said so. Raises OSError where that can not be seen for now."""
+        try:
+            os.stat(self.folder / token)
+        except FileNotFoundError:
+            return False
+        return True
 
     def read(self, token: str) -> Marker:
         """What the job script left."""

@@ -28,7 +28,13 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 PUT_OFF, CLAIMED = 5.0, 1.0
 """Seconds until that is tried again which a full disk, or the claim of another run, did not allow for now."""
 CLAIMED_BY_ANOTHER = "another run is about to submit it"
+SUBMITTED, GIVEN_UP = "Jobs can be submitted", "Jobs can be given up"
+"""What tasks wait for while the disk is full."""
 NO_JOB = "an earlier run was about to submit it, and there is no such job"
+
+
+class LaterError(Exception):
+    """What a verdict rests on can not be known, or written, for now; it may be another time."""
 
 
 class AttemptProcess(BatchProcess):
@@ -109,7 +115,8 @@ class AttemptProcess(BatchProcess):
         except OSError as error:
             if error.errno not in PASSING and not self.shared.runs.own.is_shut:
                 raise
-            self._put_off(f"no job can be submitted for now: {error}", PUT_OFF)
+            self._waits(SUBMITTED, f"no job can be submitted for now: {error}")
+            self._postpone(PUT_OFF)
 
     def _submit(self, after: int) -> None:
         most = get_setting("failure_brake", task=self.task)
@@ -135,16 +142,17 @@ class AttemptProcess(BatchProcess):
         ticket.others = not is_abandoned
         self._earlier = True
         self._follow(found, ticket, inbox)
-        if ticket.refused and not self._came_and_went(ticket):
-            self._start_anew(NO_JOB)
-        elif self.shared.fresh and not ticket.others:
+        if self.shared.fresh and not ticket.others and not ticket.refused:
             self.queue.cancel([ticket])
             self._start_anew(f"--fresh: {self.queue.name} job {ticket.job_id} of an earlier run is cancelled")
-        else:
+        elif not ticket.refused:  # or else what it may have left is looked for first
             self.shared.attached.append(self.task.task_id)
 
     def _came_and_went(self, ticket: Ticket, marker: Marker | None = None) -> bool:
-        """A job that is nowhere to be found was there all the same if it left something: it is over, not refused."""
+        """A job that is nowhere to be found was there all the same if it left something: it is over, not refused.
+
+        Raises OSError where that can not be seen for now.
+        """
         left = marker is not None or self._inbox.has(self.token) or read_outcome(ticket.spec.outcome) is not None
         if left:
             ticket.refused, ticket.absent = "", ABSENCES
@@ -156,28 +164,47 @@ class AttemptProcess(BatchProcess):
         self._signs, self._noted, self._due = Signs(self.shared.clock), False, None
         self._put_off_for = ""
         self.timeout_time = None
+        self._waits_no_more(SUBMITTED)
 
     def _put_off(self, why: str, seconds: float) -> None:
         if why != self._put_off_for:
             level = logging.INFO if why == CLAIMED_BY_ANOTHER else logging.WARNING
             logger.log(level, "%s waits: %s", self.task, why)
-        self._put_off_for, self._due = why, self.shared.clock() + seconds
+        self._put_off_for = why
+        self._postpone(seconds)
+
+    def _postpone(self, seconds: float) -> None:
+        self._due = self.shared.clock() + seconds
         self.attempt = self.ticket = None
 
     def _start_anew(self, why: str) -> None:
         """The job of an earlier run counts for nothing: one of ours takes its place."""
-        logger.warning("%s: %s; it is submitted anew.", self.task, why)
         self._give_up("given up")
+        logger.warning("%s: %s; it is submitted anew.", self.task, why)
         self._due = self.shared.clock()
 
     def _give_up(self, end: str) -> None:
-        """Another attempt is to take the place of this one."""
-        self._set_aside()
+        """Another attempt is to take the place of this one. Raises LaterError if its job could come after all."""
         if self.attempt is not None and not (self.ticket is not None and self.ticket.others):
-            self.attempt.void()
+            self._void(self.attempt)
+        self._set_aside()
         self._close(end)
         self._earlier = False
         self.attempt = self.ticket = None
+
+    def _void(self, attempt: Attempt) -> None:
+        try:
+            attempt.void()
+        except OSError as error:
+            self._waits(GIVEN_UP, f"its job can not be given up for now: {error}")
+            raise LaterError from error
+        self._waits_no_more(GIVEN_UP)
+
+    def _waits(self, able: str, why: str) -> None:
+        self.shared.outages.wait(str(self.task), able, why)
+
+    def _waits_no_more(self, able: str) -> None:
+        self.shared.outages.go_on(str(self.task), able)
 
     # -- the life of the job
 
@@ -230,13 +257,18 @@ class AttemptProcess(BatchProcess):
         self.shared.judged.add(self.token)
         if not others:
             self._inbox.remove(self.token)
-            with contextlib.suppress(OSError):
-                self.attempt.note(ended=time.time(), end=end, outcome=vars(outcome) if outcome is not None else None)
-                self.attempt.drop_predecessors()
+        noted = not others and self._note_end(self.attempt, end, outcome)
         if self.ticket is not None:
             self.queue.release(self.ticket)
-            if not others:
+            if noted:  # or else a later run needs what is there
                 _clean_up(self.ticket.spec, end)
+
+    def _note_end(self, attempt: Attempt, end: str, outcome: Outcome | None) -> bool:
+        with contextlib.suppress(OSError):
+            attempt.note(ended=time.time(), end=end, outcome=vars(outcome) if outcome is not None else None)
+            attempt.drop_predecessors()
+            return True
+        return False
 
 
 def _clean_up(spec: JobSpec, end: str) -> None:

@@ -6,6 +6,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from luigi.task import flatten
@@ -17,7 +18,7 @@ from b2luigi.batch.judge import AGAIN, ALWAYS, CHANGED, Deliver, Fail, Outputs, 
 from b2luigi.batch.model import Cause, JobStatus
 from b2luigi.batch.outcome import FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.processes import telling
-from b2luigi.batch.processes.attempts import NO_JOB, AttemptProcess
+from b2luigi.batch.processes.attempts import NO_JOB, AttemptProcess, LaterError
 from b2luigi.batch.processes.leftovers import collect_logs
 from b2luigi.batch.processes.preparation import NOT_SUBMITTED, options_of
 from b2luigi.batch.reports import Forwarder, report_beside
@@ -35,17 +36,12 @@ GLANCE = 1.0
 _T = TypeVar("_T")
 
 
-class _LaterError(Exception):
-    """The task could not be asked about its outputs; it may be another time."""
-
-
 class ClusterProcess(AttemptProcess):
     """A task as a job of a batch system; luigi polls it in place of a process."""
 
     _retries = 0
     _glance_at = 0.0
     _told = ""
-    _is_shut = False
     _last_report: Mapping[str, Any] | None = None
 
     @functools.cached_property
@@ -73,7 +69,7 @@ class ClusterProcess(AttemptProcess):
             return
         try:
             self._look_at_job(marker)
-        except _LaterError:
+        except LaterError:
             return
         except Terminated:
             raise
@@ -107,8 +103,7 @@ class ClusterProcess(AttemptProcess):
         # Read after the batch system said its last word: what it tells is older than the outcome.
         outcome = read_outcome(ticket.spec.outcome)
         if outcome is None and ended:
-            if not look_again(ticket.spec.folder):
-                self._tell_shut(ticket)
+            if not self._can_see_what_it_left(ticket):
                 return
             outcome = read_outcome(ticket.spec.outcome)
         self._signs.see_outcome(outcome)
@@ -127,19 +122,32 @@ class ClusterProcess(AttemptProcess):
     def _is_nowhere(self, ticket: Ticket, marker: Marker | None) -> bool:
         """False for a job that was looked for in vain, because it is over: there is something to weigh."""
         if self._earlier or ticket.doubt:
-            if not look_again(ticket.spec.folder):
-                self._tell_shut(ticket)
+            if not self._can_see_what_it_left(ticket):
                 return True
-            if self._came_and_went(ticket, marker):
-                return False
+            try:
+                if self._came_and_went(ticket, marker):
+                    return False
+            except OSError:
+                self._waits_for_folder(self._inbox.folder)
+                return True
         self._refused(ticket)
         return True
 
-    def _tell_shut(self, ticket: Ticket) -> None:
-        """An expired token, a file system that is away: what the node left can not be seen, so nothing is judged."""
-        if not self._is_shut:
-            logger.warning("%s waits: its folder can not be read for now: %s", self.task, ticket.spec.folder)
-        self._is_shut = True
+    def _can_see_what_it_left(self, ticket: Ticket) -> bool:
+        """False if a token expired, or a file system is away: then nothing is judged."""
+        readable = look_again(ticket.spec.folder)
+        if readable:
+            self._waits_no_more(self._readable)
+        else:
+            self._waits_for_folder(ticket.spec.folder)
+        return readable
+
+    def _waits_for_folder(self, folder: Path) -> None:
+        self._waits(self._readable, f"its folder can not be read for now: {folder}")
+
+    @property
+    def _readable(self) -> str:
+        return f"Folders of {self.queue.name} jobs can be read"
 
     def _obey(self, ticket: Ticket, verdict: Verdict) -> None:
         if isinstance(verdict, Deliver):
@@ -167,7 +175,7 @@ class ClusterProcess(AttemptProcess):
                 return question()
             except Exception as error:
                 if self._signs.waited < self._grace:
-                    raise _LaterError from error
+                    raise LaterError from error
                 raise
 
         return ask
@@ -301,13 +309,13 @@ class ClusterProcess(AttemptProcess):
         return AGAIN[cause] == ALWAYS
 
     def _try_again(self, ticket: Ticket, verdict: Fail) -> None:
+        self._give_up(verdict.cause.name)
         self._retries += 1
         logger.warning(
             "%s: %s job %s is over: %s. It is submitted again (%d of %d times).",
             *(self.task, self.queue.name, ticket.job_id, verdict.what),
             *(self._retries, int(get_setting("job_retries", task=self.task))),
         )
-        self._give_up(verdict.cause.name)
         self._due = self.shared.clock()
         self._begin()
 

@@ -18,9 +18,10 @@ from b2luigi.batch.inbox import Inbox
 from b2luigi.batch.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.outcome import Marker, Outcome
 from b2luigi.batch.owner import this_process
+from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.leftovers import set_outputs_aside
 from b2luigi.core.paths import get_task_file_dir
-from tests.batch.processes.hands import Job
+from tests.batch.processes.hands import Job, Work
 
 RUNNING = JobInfo(JobStatus.running, "run")
 LOST = JobInfo(JobStatus.aborted, "node lost", cause=Cause.infrastructure)
@@ -328,12 +329,13 @@ def test_a_full_disk_is_waited_for(job: Job, caplog: pytest.LogCaptureFixture) -
         for _ in range(5):
             job.now += 10
             job.process.look()
-    assert (job.status, begun(job)) == (None, [])
-    assert caplog.text.count("No space left on device") == 1
-    inbox.full = False
-    job.now += 10
-    job.process.look()
+        assert (job.status, begun(job)) == (None, [])
+        assert caplog.text.count("No space left on device") == 1
+        inbox.full = False
+        job.now += 10
+        job.process.look()
     assert len(begun(job)) == 1
+    assert "Jobs can be submitted again, after 60 s." in caplog.text
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write and read everything")
@@ -369,6 +371,90 @@ def test_a_folder_that_can_not_be_read_judges_nobody(job: Job, caplog: pytest.Lo
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
     job.process.look()
     assert job.status == "DONE"
+
+
+def another(job: Job, n: int) -> ClusterProcess:
+    """A second task of the same run."""
+    process = ClusterProcess(Work(n=n), None, job, 0)
+    process.connect(job.queue, job.shared)
+    process.run()
+    return process
+
+
+def test_folders_that_can_not_be_read_are_told_once_and_once_when_that_is_over(
+    job: Job, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file system that is away is one outage, however many tasks wait for it."""
+    processes = [another(job, n) for n in (1, 2, 3)]
+    folders = [ticket.spec.folder for ticket in job.queue.tickets]
+    for folder, ticket in zip(folders, job.queue.tickets, strict=True):
+        folder.rename(folder.with_name(f"{folder.name}-aside"))
+        folder.write_text("not a folder for now")
+        ticket.info = JobInfo(JobStatus.aborted, "exit 1", 1)
+    with caplog.at_level(logging.WARNING):
+        for process in processes * 2:
+            job.now += 50
+            process.look()
+        for folder, process in zip(folders, processes, strict=True):
+            assert "again" not in caplog.text
+            folder.unlink()
+            folder.with_name(f"{folder.name}-aside").rename(folder)
+            process.look()
+    assert caplog.text.count("can not be read for now") == 1
+    assert caplog.text.count("Folders of hand jobs can be read again, after 250 s.") == 1
+
+
+def test_an_inbox_that_can_not_be_read_is_no_reason_to_begin_anew(job: Job) -> None:
+    """The job of an earlier run is nowhere, but what it left can not be seen for now."""
+    former = a_former(job)
+    inbox = Path(str(former.facts["inbox"]))
+    job.process.run()
+    job.process.ticket.refused = "not found"
+    inbox.write_text("not a folder for now")
+    for _ in range(3):
+        job.process.look()
+    assert (job.status, begun(job)) == (None, [])
+    inbox.unlink()
+    inbox.mkdir()
+    (inbox / former.token).write_text("0 outcome")
+    for _ in range(3):
+        job.process.look(Marker(0, True))
+    assert (job.status, begun(job)) == (None, [])
+
+
+def test_a_mark_that_can_not_be_written_is_waited_for(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    """Without it the old job could come after all, and run beside the new one."""
+    job.process.run()
+    first = job.queue.tickets[0]
+    first.info = LOST
+    mark = first.spec.folder / f"{first.spec.token}.void"
+    mark.symlink_to(mark)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            job.now += 10
+            job.process.look()
+            assert (job.status, begun(job), job.process.needs_looks) == (None, [first.spec.token], True)
+        assert caplog.text.count("can not be given up for now") == 1
+        mark.unlink()
+        job.process.look()
+    assert mark.exists()
+    assert len(begun(job)) == 2
+    assert caplog.text.count("submitted again (1 of 2 times)") == 1
+    assert "again, after 20 s." in caplog.text
+
+
+def test_an_end_that_can_not_be_noted_leaves_its_outcome(job: Job) -> None:
+    """The disk was full at that moment: a later run finds the record open, and would do the work again."""
+    ticket = job.start()
+    ticket.spec.outcome.write_text(Outcome("DONE").to_json())
+    assert job.process.attempt is not None
+    record = job.process.attempt.path
+    record.unlink()
+    record.mkdir()  # nothing can be renamed to it
+    (record / "in the way").touch()
+    job.process.look(Marker(0, True))
+    assert job.status == "DONE"
+    assert ticket.spec.outcome.exists()
 
 
 def test_the_brake_keeps_jobs_from_being_submitted(job: Job) -> None:
