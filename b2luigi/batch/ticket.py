@@ -35,6 +35,8 @@ class Ticket:
     """When the last of them came."""
     answers: int = 0
     """Answers so far that told about the job."""
+    shot: bool = False
+    """Its job script told that a signal ended it, unless the batch system runs it once more."""
     about_to_send: Callable[[], None] | None = None
     """Called right before the job is sent; an OSError keeps it from being sent now."""
     sent: bool = False
