@@ -28,7 +28,7 @@ class Heart:
 
     def start(self) -> None:
         """Begins to beat."""
-        threading.Thread(target=self._go_on, name="b2luigi-heart", daemon=True).start()
+        threading.Thread(target=self._go_on, name=f"b2luigi-heart {self._path}", daemon=True).start()
 
     def stop(self) -> None:
         """There is nothing to speak for any more."""

@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -147,11 +147,20 @@ class LocalQueue:
         news = [child.ticket for child in list(self._children.values()) if self._ended(child)]
         news += [adopted.ticket for adopted in list(self._adopted.values()) if self._is_over(adopted)]
         self._waiting = [ticket for ticket in self._waiting if not ticket.cancelled]
-        while self._waiting and len(self._children) + len(self._adopted) < self._slots:
-            ticket = self._waiting.pop(0)
+        for ticket in self._next():
+            self._waiting.remove(ticket)
             self._begin(ticket)
             news.append(ticket)
         return news
+
+    def _next(self) -> Iterator[Ticket]:
+        """Those that can start, in their order; a new attempt waits until the job of the one before has ended."""
+        for ticket in list(self._waiting):
+            there = self._tickets()
+            if len(there) >= self._slots:
+                return
+            if all(ticket.spec.script != other.spec.script for other in there):
+                yield ticket
 
     def hurry(self, ticket: Ticket) -> None:
         """Nothing to ask: the end of a child is seen at once."""
@@ -224,6 +233,7 @@ class LocalQueue:
             return False
         child.ticket.info = _info(child.process.wait(), child)
         del self._children[child.ticket.spec.token]
+        child.ticket.leaves()
         return True
 
     def _is_over(self, job: _Adopted) -> bool:
@@ -235,6 +245,7 @@ class LocalQueue:
         native = "stopped" if cause else "ended"
         job.ticket.info = JobInfo(JobStatus.aborted, native, None, cause, job.ticket.spec.token, platform.node())
         del self._adopted[job.ticket.spec.token]
+        job.ticket.leaves()
         return True
 
 

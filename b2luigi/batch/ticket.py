@@ -44,11 +44,22 @@ class Ticket:
     others: bool = False
     """Another run that lives has submitted it, and looks after it."""
     cancelled: bool = False
+    left: bool = False
+    """The batch system has taken its cancellation, or it ended as a job of ours."""
+    when_left: Callable[[], None] | None = None
+    """Called as soon as that is so."""
     released: bool = False
     """It was judged: nobody waits for news of it."""
 
     def __post_init__(self) -> None:
         self.mark = self.mark or self.spec.token
+
+    def leaves(self) -> None:
+        """Called by the queue, when the batch system has let the job go."""
+        self.left = True
+        if self.when_left is not None:
+            self.when_left()
+            self.when_left = None
 
     @property
     def gone(self) -> bool:

@@ -110,9 +110,9 @@ def test_a_run_on_another_host_is_abandoned_after_a_silence(tmp_path: Path) -> N
     assert other.is_abandoned() is True
 
 
-def hearts() -> int:
-    """How many of them beat in this process."""
-    return sum(thread.name == "b2luigi-heart" for thread in threading.enumerate())
+def hearts(folder: Path) -> int:
+    """How many of them beat in this process, for inboxes below a folder."""
+    return sum(thread.name.startswith(f"b2luigi-heart {folder}") for thread in threading.enumerate())
 
 
 def until_touched(path: Path) -> None:
@@ -124,14 +124,13 @@ def until_touched(path: Path) -> None:
 
 def test_a_run_says_that_it_lives(tmp_path: Path) -> None:
     """By touching its owner file, now and then, whatever its loop does meanwhile; a run without jobs has none."""
-    before = hearts()
     mine = Inbox(tmp_path / "inbox-1", beat=0.001)
-    assert (mine.folder.exists(), hearts()) == (False, before)
+    assert (mine.folder.exists(), hearts(tmp_path)) == (False, 0)
     mine.open()
     until_touched(mine.folder / OWNER)
     until_touched(mine.folder / OWNER)
     mine.close()
-    while hearts() != before:
+    while hearts(tmp_path):
         time.sleep(0.001)
 
 
@@ -139,7 +138,8 @@ def test_a_child_of_a_run_does_not_speak_for_it(tmp_path: Path) -> None:
     """luigi forks for tasks of its own; what such a child leaves running says nothing of the run."""
     mine = Inbox(tmp_path / "inbox-1", beat=0.001)
     mine.open()
-    child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(hearts()))
+    child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(hearts(tmp_path)))
+    assert hearts(tmp_path) == 1
     child.start()
     child.join()
     assert child.exitcode == 0

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -239,6 +240,23 @@ def test_a_stubborn_child_is_killed(queue: LocalQueue, clock: Clock) -> None:
     clock.now = 5.0
     assert queue.step() == [ticket]
     step_until(queue, lambda: not lives(number_in("child")))
+
+
+def test_a_new_attempt_waits_until_the_old_one_has_ended(queue: LocalQueue, clock: Clock) -> None:
+    """Asked to stop, it may work on for some seconds, on the same outputs."""
+    (old,) = submit(queue, STUBBORN)
+    step_until(queue, Path("ready").exists)
+    heard: list[float] = []
+    old.when_left = lambda: heard.append(clock.now)
+    queue.cancel([old])
+    new, other = queue.submit(replace(old.spec, token="01")), queue.submit(spec("02", "true"))
+    clock.now = 4.9
+    step_until(queue, lambda: is_final(other))
+    assert (new.job_id, heard) == (None, [])
+    clock.now = 5.0
+    step_until(queue, lambda: is_final(old))
+    assert heard == [5.0]
+    step_until(queue, lambda: new.job_id is not None)
 
 
 def test_a_job_that_waits_never_starts(queue: LocalQueue) -> None:

@@ -692,6 +692,19 @@ def test_one_command_for_many(queue: JobQueue, site: Site) -> None:
     assert site.said("cancel") == [("#a", "#b", "#c")]
 
 
+def test_whoever_waits_for_the_end_of_a_job_hears_that_the_cancellation_was_taken(queue: JobQueue, site: Site) -> None:
+    """Not while it is under way, and not if it was turned down."""
+    site.replies["cancel"] = [Answer(1, "", "the daemon is down")]
+    (ticket,) = submitted(queue, "a")
+    heard: list[float] = []
+    ticket.when_left = lambda: heard.append(site.now)
+    queue.cancel([ticket])
+    run(queue, site, 3)
+    assert (heard, ticket.left) == ([], False)
+    run(queue, site, 30)
+    assert (len(heard), ticket.left) == (1, True)
+
+
 def test_cancelled_twice_is_cancelled_once(queue: JobQueue, site: Site) -> None:
     """A second wish changes nothing."""
     tickets = submitted(queue, "a")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import ClassVar
 from b2luigi.batch.attempt import Attempt, ClaimedError, read_outcome
 from b2luigi.batch.command import PASSING
 from b2luigi.batch.inbox import Inbox
-from b2luigi.batch.model import JobSpec, JobStatus
-from b2luigi.batch.outcome import DONE, Marker, Outcome
-from b2luigi.batch.processes import telling
+from b2luigi.batch.model import JobStatus
+from b2luigi.batch.outcome import Marker, Outcome
+from b2luigi.batch.processes import closing, telling
 from b2luigi.batch.processes.base import BatchProcess
-from b2luigi.batch.processes.leftovers import collect_logs, set_outputs_aside
+from b2luigi.batch.processes.leftovers import set_outputs_aside
 from b2luigi.batch.processes.preparation import NOT_SUBMITTED, Run, prepare, spec_of
 from b2luigi.batch.processes.signs import Signs
-from b2luigi.batch.reports import report_beside
 from b2luigi.batch.ticket import ABSENCES, Queue, Ticket
 from b2luigi.core.paths import get_task_file_dir
 from b2luigi.core.settings import get_seconds, get_setting
@@ -28,8 +26,9 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 PUT_OFF, CLAIMED = 5.0, 1.0
 """Seconds until that is tried again which a full disk, or the claim of another run, did not allow for now."""
 CLAIMED_BY_ANOTHER = "another run is about to submit it"
-SUBMITTED, GIVEN_UP = "Jobs can be submitted", "Jobs can be given up"
+CAN_SUBMIT, CAN_GIVE_UP = "Jobs can be submitted", "Jobs can be given up"
 """What tasks wait for while the disk is full."""
+GIVEN_UP = "given up"
 NO_JOB = "an earlier run was about to submit it, and there is no such job"
 
 
@@ -78,16 +77,14 @@ class AttemptProcess(BatchProcess):
     def kill_job(self) -> None:
         """Takes the job out of its batch system, with the next command that does so."""
         ticket = self.ticket
-        if ticket is None:
+        if ticket is None or self.attempt is None:
             return
         self.queue.cancel([ticket])
         if self.timeout_time is not None and time.time() > self.timeout_time:
             self.story = telling.of_timeout(self.task, self.queue.name, ticket, self.worker_timeout or 0.0)
             logger.error("%s", self.story)
         if not ticket.others:
-            outcome = read_outcome(ticket.spec.outcome)
-            if outcome is None or outcome.status != DONE:  # or else it has just done its work
-                self._set_aside()
+            closing.set_aside(self.task, self.attempt, ticket.spec)
             self._close("stopped")
 
     def leave(self) -> bool:
@@ -105,18 +102,48 @@ class AttemptProcess(BatchProcess):
 
     def _begin(self) -> None:
         try:
-            number, found = Attempt.last(Path(get_task_file_dir(self.task)))
+            folder = Path(get_task_file_dir(self.task))
+            self._see_off_former(folder)
+            number, found = Attempt.last(folder)
             if found is not None and found.token not in self.shared.judged:
                 self._go_on_with(found)
             else:
                 self._submit(number)
         except ClaimedError:
             self._put_off(CLAIMED_BY_ANOTHER, CLAIMED)
+        except LaterError:
+            return  # told, and looked at again
         except OSError as error:
             if error.errno not in PASSING and not self.shared.runs.own.is_shut:
                 raise
-            self._waits(SUBMITTED, f"no job can be submitted for now: {error}")
+            self._waits(CAN_SUBMIT, f"no job can be submitted for now: {error}")
             self._postpone(PUT_OFF)
+
+    def _see_off_former(self, folder: Path) -> None:
+        """A run that was killed may have given a job up, and not have had it cancelled.
+
+        Raises ClaimedError if that run may live.
+        """
+        for former in Attempt.given_up(folder):
+            if former.token not in self.shared.judged:
+                if self.shared.runs.may_live(str(former.facts.get("by"))):
+                    raise ClaimedError(str(former.path))
+                queue, ticket = self._attach(former)
+                end = str(former.facts.get("given_up", GIVEN_UP))
+                if ticket is not None:
+                    closing.see_off(self.task, former, ticket, queue, self.shared, end)
+                else:
+                    closing.close(former, None, end)
+
+    def _attach(self, former: Attempt) -> tuple[Queue, Ticket | None]:
+        """None for a job of which nothing can be known here, and nothing needs to (--fresh). Raises ValueError."""
+        queue = self.shared.queue_of(str(former.facts.get("batch_system")))
+        try:
+            return queue, queue.attach(spec_of(self.task, former), former.facts)
+        except ValueError:
+            if not self.shared.fresh:
+                raise
+            return queue, None
 
     def _submit(self, after: int) -> None:
         most = get_setting("failure_brake", task=self.task)
@@ -137,16 +164,25 @@ class AttemptProcess(BatchProcess):
             # Looking for the job would find nothing now, and prove nothing for later.
             self._put_off(CLAIMED_BY_ANOTHER, PUT_OFF)
             return
-        self.queue = self.shared.queue_of(str(found.facts.get("batch_system")))
-        ticket = self.queue.attach(spec_of(self.task, found), found.facts)
+        self.queue, ticket = self._attach(found)
+        if ticket is None:
+            self.attempt = found
+            self._start_anew("--fresh: its job is one of another machine, and is left to itself")
+            return
         ticket.others = not is_abandoned
         self._earlier = True
         self._follow(found, ticket, inbox)
-        if self.shared.fresh and not ticket.others and not ticket.refused:
-            self.queue.cancel([ticket])
-            self._start_anew(f"--fresh: {self.queue.name} job {ticket.job_id} of an earlier run is cancelled")
-        elif not ticket.refused:  # or else what it may have left is looked for first
+        if not self._is_unwanted(ticket) and not ticket.refused:  # or else what it may have left is looked for first
             self.shared.attached.append(self.task.task_id)
+
+    def _is_unwanted(self, ticket: Ticket) -> bool:
+        """--fresh: what an earlier run has left is taken out, as soon as it is known what that is."""
+        unwanted = self.shared.fresh and self._earlier and not ticket.others
+        if unwanted and ticket.job_id is not None:
+            self._start_anew(f"--fresh: {self.queue.name} job {ticket.job_id} of an earlier run is cancelled")
+        elif unwanted and ticket.refused:
+            self._start_anew(NO_JOB)
+        return unwanted
 
     def _came_and_went(self, ticket: Ticket, marker: Marker | None = None) -> bool:
         """A job that is nowhere to be found was there all the same if it left something: it is over, not refused.
@@ -164,7 +200,7 @@ class AttemptProcess(BatchProcess):
         self._signs, self._noted, self._due = Signs(self.shared.clock), False, None
         self._put_off_for = ""
         self.timeout_time = None
-        self._waits_no_more(SUBMITTED)
+        self._waits_no_more(CAN_SUBMIT)
 
     def _put_off(self, why: str, seconds: float) -> None:
         if why != self._put_off_for:
@@ -175,11 +211,12 @@ class AttemptProcess(BatchProcess):
 
     def _postpone(self, seconds: float) -> None:
         self._due = self.shared.clock() + seconds
+        self._earlier = False
         self.attempt = self.ticket = None
 
     def _start_anew(self, why: str) -> None:
         """The job of an earlier run counts for nothing: one of ours takes its place."""
-        self._give_up("given up")
+        self._give_up(GIVEN_UP)
         logger.warning("%s: %s; it is submitted anew.", self.task, why)
         self._due = self.shared.clock()
 
@@ -196,9 +233,9 @@ class AttemptProcess(BatchProcess):
         try:
             attempt.void()
         except OSError as error:
-            self._waits(GIVEN_UP, f"its job can not be given up for now: {error}")
+            self._waits(CAN_GIVE_UP, f"its job can not be given up for now: {error}")
             raise LaterError from error
-        self._waits_no_more(GIVEN_UP)
+        self._waits_no_more(CAN_GIVE_UP)
 
     def _waits(self, able: str, why: str) -> None:
         self.shared.outages.wait(str(self.task), able, why)
@@ -219,7 +256,8 @@ class AttemptProcess(BatchProcess):
 
         There was a sign of the end, it is to begin, another run may judge it, or its folder can not be read.
         """
-        unsettled = self.ticket is not None and bool(self.ticket.others or self.ticket.refused)
+        unwanted = self._earlier and self.shared.fresh
+        unsettled = self.ticket is not None and bool(self.ticket.others or self.ticket.refused or unwanted)
         return not self._done and (self._signs.is_ending or self._due is not None or unsettled)
 
     @property
@@ -251,30 +289,22 @@ class AttemptProcess(BatchProcess):
         return set_outputs_aside(self.task, self.attempt) if self.attempt is not None and not others else []
 
     def _close(self, end: str, outcome: Outcome | None = None) -> None:
-        if self.attempt is None:
+        attempt, ticket = self.attempt, self.ticket
+        if attempt is None:
             return
-        others = self.ticket is not None and self.ticket.others
         self.shared.judged.add(self.token)
-        if not others:
-            self._inbox.remove(self.token)
-        noted = not others and self._note_end(self.attempt, end, outcome)
-        if self.ticket is not None:
-            self.queue.release(self.ticket)
-            if noted:  # or else a later run needs what is there
-                _clean_up(self.ticket.spec, end)
+        if ticket is not None and ticket.others:
+            self.queue.release(ticket)
+            return
+        self._inbox.remove(self.token)
+        if ticket is not None and self._may_be_at_work(ticket):
+            closing.see_off(self.task, attempt, ticket, self.queue, self.shared, end, soon=not self._done)
+            return
+        closing.close(attempt, ticket.spec if ticket is not None else None, end, outcome)
+        if ticket is not None:
+            self.queue.release(ticket)
 
-    def _note_end(self, attempt: Attempt, end: str, outcome: Outcome | None) -> bool:
-        with contextlib.suppress(OSError):
-            attempt.note(ended=time.time(), end=end, outcome=vars(outcome) if outcome is not None else None)
-            attempt.drop_predecessors()
-            return True
-        return False
-
-
-def _clean_up(spec: JobSpec, end: str) -> None:
-    collect_logs(spec)
-    with contextlib.suppress(OSError):
-        spec.outcome.unlink(missing_ok=True)
-        report_beside(spec.outcome).unlink(missing_ok=True)
-        if end == DONE:
-            spec.report.unlink(missing_ok=True)
+    def _may_be_at_work(self, ticket: Ticket) -> bool:
+        """Nobody has said that the job ended, but that it is nowhere to be seen, or takes too long."""
+        final = ticket.info is not None and ticket.info.status.is_final
+        return ticket.job_id is not None and not (ticket.left or final or self._signs.is_told)

@@ -18,7 +18,7 @@ from b2luigi.batch.judge import AGAIN, ALWAYS, CHANGED, Deliver, Fail, Outputs, 
 from b2luigi.batch.model import Cause, JobStatus
 from b2luigi.batch.outcome import FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.processes import telling
-from b2luigi.batch.processes.attempts import NO_JOB, AttemptProcess, LaterError
+from b2luigi.batch.processes.attempts import CLAIMED, CLAIMED_BY_ANOTHER, NO_JOB, AttemptProcess, LaterError
 from b2luigi.batch.processes.leftovers import collect_logs
 from b2luigi.batch.processes.preparation import NOT_SUBMITTED, options_of
 from b2luigi.batch.reports import Forwarder, report_beside
@@ -96,7 +96,9 @@ class ClusterProcess(AttemptProcess):
             self._weigh(self.ticket, marker)
 
     def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
-        if self._is_judged_already(ticket) or (ticket.refused and self._is_nowhere(ticket, marker)):
+        if self._is_judged_already(ticket) or self._is_unwanted(ticket):
+            return
+        if ticket.refused and self._is_nowhere(ticket, marker):
             return
         self._note_job_id(ticket)
         ended = self._signs.see(ticket, marker)
@@ -219,7 +221,10 @@ class ClusterProcess(AttemptProcess):
         self._glance_at = self.shared.clock() + GLANCE * (1 + len(self.shared.attached) / 100)
         self.attempt.reload()
         outcome = Outcome.from_record(self.attempt.facts.get("outcome"))
-        if "ended" not in self.attempt.facts:
+        if "ended" not in self.attempt.facts and "given_up" in self.attempt.facts:
+            self.queue.release(ticket)
+            self._put_off(CLAIMED_BY_ANOTHER, CLAIMED)
+        elif "ended" not in self.attempt.facts:
             ticket.others = not self._inbox.is_abandoned()
         elif outcome is not None and self.attempt.facts.get("end") == outcome.status:
             self._deliver(ticket, outcome)
@@ -235,7 +240,7 @@ class ClusterProcess(AttemptProcess):
         if self.attempt is None or not (self._earlier or self.shared.runs.own.was_silent):
             return False
         self.attempt.reload()
-        if "ended" not in self.attempt.facts:
+        if not {"ended", "given_up"} & self.attempt.facts.keys():
             return False
         ticket.others, self._glance_at = True, 0.0
         return self._judged_by_others(ticket)

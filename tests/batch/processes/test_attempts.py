@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ def a_former(job: Job, **facts: object) -> Attempt:
 def begun(job: Job) -> list[str]:
     """The tokens of the jobs that were handed in."""
     return [ticket.spec.token for ticket in job.queue.tickets]
+
+
+def another(job: Job, n: int) -> ClusterProcess:
+    """A second task of the same run."""
+    process = ClusterProcess(Work(n=n), None, job, 0)
+    process.connect(job.queue, job.shared)
+    process.run()
+    return process
 
 
 # -- jobs of earlier runs
@@ -241,6 +250,146 @@ def test_a_run_that_was_taken_for_dead_is_told_what_became_of_its_job(job: Job) 
     assert (len(begun(job)), job.process.token, job.output.read_text()) == (1, second.token, "half")
 
 
+# -- jobs on their way out
+
+
+def the_next_run(job: Job, folder: Path) -> Job:
+    """A run that comes after that of a job, which was killed."""
+    job.runs.own.leave()
+    return Job(folder)
+
+
+def test_a_job_that_was_stopped_by_a_run_that_was_killed_is_stopped(job: Job, tmp_path: Path) -> None:
+    """The run had no time to tell the batch system; the task is submitted anew, behind that cancellation."""
+    job.start()
+    job.process.terminate()
+    again = the_next_run(job, tmp_path)
+    again.process.run()
+    assert [ticket.job_id for ticket in again.queue.cancelled] == ["7"]
+    assert (len(begun(again)), again.record["attempt"]) == (1, 2)
+    former = json.loads(Path(again.process.attempt.path).with_name("attempt-1.json").read_text())
+    assert "ended" not in former
+    again.queue.cancelled[0].leaves()
+    former = json.loads(Path(again.process.attempt.path).with_name("attempt-1.json").read_text())
+    assert (former["end"], "ended" in former) == ("stopped", True)
+
+
+def test_a_job_that_was_stopped_is_not_forgotten_behind_its_successor(job: Job, tmp_path: Path) -> None:
+    """The run was killed when it had claimed the next attempt already, which waits for the end of this one."""
+    job.start()
+    job.process.terminate()
+    second = another(job, 1)
+    assert second.attempt is not None
+    assert second.attempt.number == 2
+    again = the_next_run(job, tmp_path)
+    again.process.run()
+    assert [ticket.job_id for ticket in again.queue.cancelled] == ["7"]
+    assert (begun(again), again.process.token) == ([], second.token)
+
+
+def test_a_job_that_a_living_run_is_stopping_is_waited_for(job: Job, tmp_path: Path) -> None:
+    """That run sees to it; the task is submitted when the job is gone."""
+    ticket = job.start()
+    job.process.terminate()
+    other = Job(tmp_path)
+    other.process.run()
+    assert (begun(other), other.queue.attached, other.queue.cancelled) == ([], [], [])
+    ticket.leaves()
+    other.now += 6
+    other.process.look()
+    assert len(begun(other)) == 1
+
+
+def test_a_shared_job_that_another_run_is_stopping_is_waited_for(job: Job, tmp_path: Path) -> None:
+    """Both went on with the job of a dead run; one gave it up, and was killed before it could tell the batch system."""
+    former = a_former(job, job_id="17")
+    job.process.run()
+    other = Job(tmp_path)
+    other.process.run()
+    other.process.ticket.absent = 2
+    other.process.look()
+    other.now += 61
+    other.process.look()
+    assert "given_up" in json.loads(former.path.read_text())
+    for _ in range(3):
+        job.now += 2
+        job.process.look()
+        assert (begun(job), job.queue.cancelled) == ([], [])
+    other.runs.own.leave()
+    for _ in range(3):
+        job.now += 6
+        job.process.look()
+    assert [ticket.job_id for ticket in job.queue.cancelled] == ["17"]
+
+
+def test_a_run_that_did_not_see_a_job_go_keeps_its_claims(job: Job) -> None:
+    """Half an output is not to count as whole for the next run."""
+    ticket = job.start()
+    job.process.terminate()
+    job.runs.close(left=False)
+    assert job.runs.own.claims() == {ticket.spec.folder}
+    ticket.leaves()
+    job.runs.close(left=False)
+    assert not job.runs.own.folder.exists()
+
+
+def test_a_fresh_run_begins_when_it_is_written_that_the_old_job_is_to_go(job: Job) -> None:
+    """Killed at any moment, the run leaves a record that tells the next one to cancel the job, or the job as it was."""
+    former = a_former(job, job_id="17")
+    job.shared = replace(job.shared, fresh=True)
+    job.process.connect(job.queue, job.shared)
+    job.process.run()
+    (ticket,) = job.queue.cancelled
+    record = json.loads(former.path.read_text())
+    assert (ticket.job_id, "given_up" in record, "ended" in record) == ("17", True, False)
+    job.process.look()
+    assert len(begun(job)) == 1
+    ticket.leaves()
+    assert "ended" in json.loads(former.path.read_text())
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_fresh_run_looks_for_a_job_before_it_takes_its_place(job: Job, found: bool) -> None:
+    """It may run: only when it was found and cancelled, or is nowhere, the task is submitted."""
+    a_former(job)
+    job.shared = replace(job.shared, fresh=True)
+    job.process.connect(job.queue, job.shared)
+    job.process.run()
+    for _ in range(3):
+        job.process.look()
+    assert (begun(job), job.queue.cancelled) == ([], [])
+    if found:
+        job.process.ticket.job_id = "17"
+    else:
+        job.process.ticket.refused = "not found"
+    job.process.look()
+    job.process.look()
+    assert (len(begun(job)), len(job.queue.cancelled)) == (1, int(found))
+
+
+def test_a_job_that_is_void_is_not_gone_on_with(job: Job, tmp_path: Path) -> None:
+    """The run was killed right after it had written that; when the job starts it will do nothing."""
+    former = a_former(job, job_id="17")
+    former.void()
+    job.process.run()
+    assert ([ticket.job_id for ticket in job.queue.cancelled], len(begun(job))) == (["17"], 1)
+
+
+@pytest.mark.parametrize("given_up", [True, False])
+def test_a_job_of_another_machine_stops_no_fresh_run(job: Job, given_up: bool) -> None:
+    """Nobody here can say what became of it: --fresh leaves it to itself; without it the task fails, and says so."""
+    former = a_former(job, job_id="17", **({"given_up": "stopped", "by": "/nowhere"} if given_up else {}))
+    job.queue.stranger = "it was started elsewhere; run the script there, or with --fresh"
+    job.process.run()
+    assert (job.status, begun(job)) == ("FAILED", [])
+    again = ClusterProcess(job.process.task, None, job, 0)
+    again.connect(job.queue, replace(job.shared, fresh=True))
+    again.run()
+    again.look()
+    assert len(begun(job)) == 1
+    assert "ended" in json.loads(former.path.read_text())
+
+
 # -- trying again
 
 
@@ -371,14 +520,6 @@ def test_a_folder_that_can_not_be_read_judges_nobody(job: Job, caplog: pytest.Lo
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
     job.process.look()
     assert job.status == "DONE"
-
-
-def another(job: Job, n: int) -> ClusterProcess:
-    """A second task of the same run."""
-    process = ClusterProcess(Work(n=n), None, job, 0)
-    process.connect(job.queue, job.shared)
-    process.run()
-    return process
 
 
 def test_folders_that_can_not_be_read_are_told_once_and_once_when_that_is_over(
