@@ -111,8 +111,9 @@ class AttemptProcess(BatchProcess):
                 self._submit(number)
         except ClaimedError:
             self._put_off(CLAIMED_BY_ANOTHER, CLAIMED)
-        except LaterError:
-            return  # told, and looked at again
+        except LaterError:  # told
+            if self.ticket is None:  # or else that is looked at again
+                self._postpone(PUT_OFF)
         except OSError as error:
             if error.errno not in PASSING and not self.shared.runs.own.is_shut:
                 raise

@@ -375,6 +375,22 @@ def test_a_job_that_is_void_is_not_gone_on_with(job: Job, tmp_path: Path) -> Non
     assert ([ticket.job_id for ticket in job.queue.cancelled], len(begun(job))) == (["17"], 1)
 
 
+def test_a_mark_for_a_job_of_another_machine_is_waited_for_too(job: Job) -> None:
+    """There is no job that could give news of itself."""
+    former = a_former(job, job_id="17")
+    mark = former.path.with_name(f"{former.token}.void")
+    mark.symlink_to(mark)
+    job.queue.stranger = "it was started elsewhere"
+    job.process.connect(job.queue, replace(job.shared, fresh=True))
+    job.process.run()
+    assert (job.status, begun(job), job.process.needs_looks) == (None, [], True)
+    mark.unlink()
+    job.now += 6
+    job.process.look()
+    job.process.look()
+    assert len(begun(job)) == 1
+
+
 @pytest.mark.parametrize("given_up", [True, False])
 def test_a_job_of_another_machine_stops_no_fresh_run(job: Job, given_up: bool) -> None:
     """Nobody here can say what became of it: --fresh leaves it to itself; without it the task fails, and says so."""
