@@ -72,15 +72,29 @@ class Attempt:
         is_whole = facts.get("format") == FORMAT and bool(_TOKEN.fullmatch(str(facts.get("token"))))
         return number, cls(path, facts) if path is not None and is_whole and not facts.get("ended") else None
 
+    @classmethod
+    def given_up(cls, folder: Path) -> list[Attempt]:
+        """The attempts that a run has given up, and whose jobs may be at work all the same. Raises OSError."""
+        found = [cls(path, _read(path)) for _, path in records(folder)]
+        return [attempt for attempt in found if "ended" not in attempt.facts and attempt._is_given_up]
+
+    @property
+    def _is_given_up(self) -> bool:
+        return "given_up" in self.facts or ("job_id" in self.facts and self._void.exists())
+
     @property
     def number(self) -> int:
         """The first attempt of a task is number 1."""
         return int(self.facts["attempt"])
 
     def void(self) -> None:
-        """Sees to it that its job does nothing if it starts after all. A disk that is full is no reason to stop."""
-        with contextlib.suppress(OSError):
-            (self.path.parent / f"{self.token}.void").touch()
+        """Sees to it that its job does nothing if it starts after all. Raises OSError: then it is not seen to."""
+        with contextlib.suppress(FileNotFoundError):  # its job script is gone, too
+            self._void.touch()
+
+    @property
+    def _void(self) -> Path:
+        return self.path.parent / f"{self.token}.void"
 
     def reload(self) -> None:
         """Reads what another run has noted meanwhile; if that has gone on to another attempt, how that one ended."""

@@ -88,3 +88,6 @@ class Cancellations:
             name, left = self._system.name, " ".join(ids(one.tickets))
             logger.error("%s did not cancel these jobs, please do: %s. It said: %s", name, left, words)
             self.given_up += one.tickets
+        else:
+            for ticket in one.tickets:
+                ticket.leaves()

@@ -7,11 +7,13 @@ import json
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from b2luigi.batch.heart import BEAT, SILENCE, Heart
 from b2luigi.batch.outcome import Marker
 from b2luigi.batch.owner import has_ended, this_process
 from b2luigi.core.files import write_aside
@@ -19,21 +21,17 @@ from b2luigi.core.files import write_aside
 OWNER, CLAIMS = "run.json", "claims"
 """Files of an inbox: the process of the run, touched while it lives; the task file folders in which it claimed."""
 PREFIX = "inbox-"
-BEAT = 15.0
-"""Seconds between two touches of the owner file."""
-SILENCE = 60.0
-"""Seconds, of our own clock, without a touch after which a run on another host counts as dead."""
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
 class Inbox:
     """The inbox of one run: this one, an earlier one, or another one that is under way."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic, beat: float = BEAT) -> None:
         self.folder = folder
         self._clock = clock
-        self._opened = False
-        self._beat_at = 0.0
+        self._beat = beat
+        self._heart: Heart | None = None
         self._touched: tuple[int, float] | None = None
         self._abandoned: tuple[float, bool | None] = (float("-inf"), None)
         self._claims: tuple[int, set[Path]] = (0, set())
@@ -44,18 +42,34 @@ class Inbox:
         return cls(base / f"{PREFIX}{secrets.token_hex(6)}")
 
     def open(self) -> Path:
-        """Makes the folder if it is not there yet. Raises OSError."""
-        if not self._opened:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_aside(self.folder / OWNER, json.dumps(this_process()), 0o600)
-            self._opened = True
+        """Makes the folder if it is not there, with its owner file in it from the first moment. Raises OSError."""
+        if self._heart is None or not self.folder.is_dir():  # not any more: somebody took this run for dead
+            aside = self.folder.with_name(f".{self.folder.name}")
+            try:
+                self._make(aside)
+                os.rename(aside, self.folder)
+            except OSError:
+                shutil.rmtree(aside, ignore_errors=True)
+                raise
+        if self._heart is None:
+            self._heart = Heart(self.folder / OWNER, self._beat)
+            self._heart.start()
         return self.folder
+
+    def _make(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_aside(folder / OWNER, json.dumps(this_process()), 0o600)
+
+    @property
+    def was_silent(self) -> bool:
+        """Runs on other hosts may have taken this one for dead."""
+        return self._heart is not None and self._heart.was_silent
 
     @property
     def is_shut(self) -> bool:
         """This run can not write into its own inbox any more: an expired token, a full disk."""
         try:
-            if self._opened:
+            if self._heart is not None:
                 write_aside(self.folder / OWNER, json.dumps(this_process()), 0o600)
         except OSError:
             return True
@@ -75,13 +89,6 @@ class Inbox:
                 found = map(_word, path.read_text(encoding="utf-8", errors="replace").splitlines())
                 self._claims = size, {Path(name) for name in found if isinstance(name, str)}
         return self._claims[1]
-
-    def beat(self) -> None:
-        """Says, to runs on other hosts, that this one lives."""
-        if self._opened and self._clock() >= self._beat_at:
-            self._beat_at = self._clock() + BEAT
-            with contextlib.suppress(OSError):
-                os.utime(self.folder / OWNER)
 
     def is_abandoned(self) -> bool | None:
         """Whether the run is over; None while that is not known (on another host: after some silence it is)."""
@@ -113,8 +120,12 @@ class Inbox:
             return []
 
     def has(self, token: str) -> bool:
-        """Whether an attempt ended and said so."""
-        return (self.folder / token).exists()
+        """Whether an attempt ended and said so. Raises OSError where that can not be seen for now."""
+        try:
+            os.stat(self.folder / token)
+        except FileNotFoundError:
+            return False
+        return True
 
     def read(self, token: str) -> Marker:
         """What the job script left."""
@@ -128,10 +139,18 @@ class Inbox:
         with contextlib.suppress(OSError):
             (self.folder / token).unlink(missing_ok=True)
 
+    def leave(self) -> None:
+        """The run is over, and says so: whatever its jobs leave here is for another one to look after."""
+        if self._heart is not None:
+            self._heart.stop()
+        with contextlib.suppress(OSError):
+            (self.folder / OWNER).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Removes the folder unless late jobs still have something to say."""
+        self.leave()
         with contextlib.suppress(OSError):
-            for path in [*self.folder.glob("*.part"), self.folder / OWNER, self.folder / CLAIMS]:
+            for path in [*self.folder.glob("*.part"), self.folder / CLAIMS]:
                 path.unlink(missing_ok=True)  # *.part: markers that could not be written
             self.folder.rmdir()
 

@@ -50,8 +50,6 @@ class Jobs:
         markers = dict(self._run.runs.markers()) if self._by_token else {}
         ended = [self._weigh(process, None) for process in self._without(markers)]
         ended += [self._hear(token, markers.get(token), self._run) for token in news | markers.keys()]
-        if self._by_token:
-            self._run.runs.own.beat()
         self._tell_attached(self._run)
         return bool(news) or any(ended)
 

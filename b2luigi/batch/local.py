@@ -10,11 +10,13 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from b2luigi.batch.groups import end_of, groups_by_token, has_members, signal_group, works_on
 from b2luigi.batch.model import Cause, JobInfo, JobSpec, JobStatus
+from b2luigi.batch.outcome import Marker
 from b2luigi.batch.owner import last_word, processes
 from b2luigi.batch.system import Setting
 from b2luigi.batch.ticket import Ticket, never
@@ -45,7 +47,7 @@ class _Child:
 
     def signal(self, number: signal.Signals) -> None:
         """To the job script and all it started. Until it is reaped nobody else can have its process id."""
-        _signal(self.process.pid, number)
+        signal_group(self.process.pid, number)
 
 
 @dataclass
@@ -61,8 +63,8 @@ class _Adopted:
 
     def signal(self, number: signal.Signals) -> None:
         """To the job script and all it started, also when that alone was shot; never to a stranger with its number."""
-        if self.lives or _works_on(int(str(self.ticket.job_id)), self.ticket.spec.token):
-            _signal(int(str(self.ticket.job_id)), number)
+        if self.lives or works_on(int(str(self.ticket.job_id)), self.ticket.spec.token):
+            signal_group(int(str(self.ticket.job_id)), number)
 
 
 class LocalQueue:
@@ -89,7 +91,8 @@ class LocalQueue:
         self._waiting: list[Ticket] = []
         self._children: dict[str, _Child] = {}
         self._adopted: dict[str, _Adopted] = {}
-        self._seen: tuple[float, dict[str, int]] = (float("-inf"), {})
+        self._seen: tuple[float, dict[str, int], dict[str, int]] = (float("-inf"), {}, {})
+        """When, and which job scripts and tasks of them are among the processes of this machine, by token."""
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         """Nothing to choose."""
@@ -115,33 +118,49 @@ class LocalQueue:
                 f"its job (process {facts.get('job_id')}) was started on {host} by another run, and may still run "
                 "there. Run the script there, or with --fresh to start anew here."
             )
-        pid = self._process_with(spec.token)
+        script, task = self._look_for(spec.token)
         noted = str(facts.get("job_id"))
-        if pid is None and not re.fullmatch(r"[1-9][0-9]{0,9}", noted):  # it becomes the aim of signals
-            ticket.refused = "no process of this machine has its token"
+        if script is not None:
+            ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=host)
+            ticket.job_id = str(script)
+        elif re.fullmatch(r"[1-9][0-9]{0,9}", noted):  # it becomes the aim of signals
+            ticket.job_id = noted
+        elif task is not None and not _ended_by_itself(spec):
+            ticket.job_id = str(task)  # the script was shot, and its task works on
         else:
-            ticket.job_id = noted if pid is None else str(pid)
-            if pid is not None:
-                ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=host)
+            ticket.refused = "no process of this machine has its token"
+        if ticket.job_id is not None:
             self._adopted[spec.token] = _Adopted(ticket)
         return ticket
 
-    def _process_with(self, token: str) -> int | None:
-        age = self._clock() - self._seen[0]
-        if age > 1.0 or (token not in self._seen[1] and age > MISSED):  # it may have been started since
-            self._seen = self._clock(), processes()
-        return self._seen[1].get(token)
+    def _look_for(self, token: str) -> tuple[int | None, int | None]:
+        """Process ids of a job script, and of the group in which its task works."""
+        at, scripts, tasks = self._seen
+        age = self._clock() - at
+        if age > 1.0 or (token not in scripts and age > MISSED):  # it may have been started since
+            scripts, tasks = processes(), groups_by_token()
+            self._seen = self._clock(), scripts, tasks
+        return scripts.get(token), tasks.get(token)
 
     def step(self) -> list[Ticket]:
         """Notices what ended, starts what waits; returns the tickets with news."""
         news = [child.ticket for child in list(self._children.values()) if self._ended(child)]
         news += [adopted.ticket for adopted in list(self._adopted.values()) if self._is_over(adopted)]
         self._waiting = [ticket for ticket in self._waiting if not ticket.cancelled]
-        while self._waiting and len(self._children) + len(self._adopted) < self._slots:
-            ticket = self._waiting.pop(0)
+        for ticket in self._next():
+            self._waiting.remove(ticket)
             self._begin(ticket)
             news.append(ticket)
         return news
+
+    def _next(self) -> Iterator[Ticket]:
+        """Those that can start, in their order; a new attempt waits until the job of the one before has ended."""
+        for ticket in list(self._waiting):
+            there = self._tickets()
+            if len(there) >= self._slots:
+                return
+            if all(ticket.spec.script != other.spec.script for other in there):
+                yield ticket
 
     def hurry(self, ticket: Ticket) -> None:
         """Nothing to ask: the end of a child is seen at once."""
@@ -202,29 +221,40 @@ class LocalQueue:
 
     def _ended(self, child: _Child) -> bool:
         """True when the job is over; then, and only then, its process id is given back to the system."""
-        end = _end_of(child.process.pid)
+        end = end_of(child.process.pid)
         if child.kill_at is None:
             if end == os.CLD_KILLED:
                 child.signal(signal.SIGKILL)  # what the job script had started must not work on alone
             if end is None:
                 return False
-        elif self._clock() >= child.kill_at or (end is not None and not _has_members(child.process.pid)):
+        elif self._clock() >= child.kill_at or (end is not None and not has_members(child.process.pid)):
             child.signal(signal.SIGKILL)
         else:
             return False
         child.ticket.info = _info(child.process.wait(), child)
         del self._children[child.ticket.spec.token]
+        child.ticket.leaves()
         return True
 
     def _is_over(self, job: _Adopted) -> bool:
         if job.lives and (job.kill_at is None or self._clock() < job.kill_at):
             return False
-        job.signal(signal.SIGKILL)
+        if job.kill_at is not None or not _ended_by_itself(job.ticket.spec):
+            job.signal(signal.SIGKILL)
         cause = Cause.cancelled if job.kill_at is not None else None
         native = "stopped" if cause else "ended"
         job.ticket.info = JobInfo(JobStatus.aborted, native, None, cause, job.ticket.spec.token, platform.node())
         del self._adopted[job.ticket.spec.token]
+        job.ticket.leaves()
         return True
+
+
+def _ended_by_itself(spec: JobSpec) -> bool:
+    """Its job script has told an exit code that is no signal: what it started and left was left on purpose."""
+    with contextlib.suppress(OSError):
+        code = Marker.from_text((spec.inbox / spec.token).read_text(errors="replace")[:100]).exit_code
+        return code is not None and code <= SIGNALLED
+    return False
 
 
 def _why_not(spec: JobSpec, error: OSError) -> str:
@@ -247,55 +277,3 @@ def _info(rc: int, child: _Child) -> JobInfo:
         return JobInfo(JobStatus.aborted, f"killed by signal {-rc}", code, Cause.infrastructure, token, node)
     status = JobStatus.successful if rc == 0 else JobStatus.aborted
     return JobInfo(status, f"exit code {rc}", code, None, token, node)
-
-
-def _end_of(pid: int) -> int | None:
-    """How a child ended, if it did, without reaping it: until then nobody else can get its process id."""
-    try:
-        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:  # we were started with SIGCHLD ignored: the system reaps, and how it ended is lost
-        return os.CLD_EXITED
-    if found is None:
-        return None
-    return os.CLD_EXITED if found.si_code == os.CLD_EXITED else os.CLD_KILLED
-
-
-def _signal(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-
-
-def _has_members(group: int) -> bool:
-    """Whether a process group still has living members; True where the machine does not tell."""
-    try:
-        pids = [name for name in os.listdir("/proc") if name.isdecimal()]
-    except OSError:
-        return True
-    return any(_group_of_living(pid) == group for pid in pids)
-
-
-def _works_on(group: int, token: str) -> bool:
-    """Whether a member of a process group was started by the job script of an attempt, which exports its token."""
-    try:
-        pids = [name for name in os.listdir("/proc") if name.isdecimal()]
-    except OSError:
-        return False
-    return any(_group_of_living(pid) == group and _is_told_of(pid, token) for pid in pids)
-
-
-def _is_told_of(pid: str, token: str) -> bool:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return token.encode() in file.read()
-    except OSError:
-        return False
-
-
-def _group_of_living(pid: str) -> int | None:
-    """Process group of a process, None for one that ended (proc(5): state and pgrp follow the name)."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            state, _, group = file.read().rpartition(b")")[2].split()[:3]
-    except (OSError, ValueError):
-        return None
-    return int(group) if state not in (b"Z", b"X") else None

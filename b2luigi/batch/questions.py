@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from b2luigi.batch.command import Running
+from b2luigi.batch.emptiness import Emptiness
 from b2luigi.batch.model import Answer, AnswerError, Command, JobInfo
 from b2luigi.batch.system import BatchSystem
 from b2luigi.batch.ticket import Ticket, ids
@@ -52,6 +53,7 @@ class Questions:
     ) -> None:
         self._system, self._start, self._clock, self._most = system, start, clock, poll_interval
         self._accept = accept
+        self._emptiness = Emptiness(system.name, clock)
         self._gap = min(FIRST, poll_interval)
         self._search_gap = SEARCH_WAIT
         self._next_poll, self._next_search = 0.0, 0.0
@@ -171,8 +173,11 @@ class Questions:
     # -- what the answers mean
 
     def _answered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
-        news = [ticket for ticket in tickets if ticket.spec.token in self.live and self._told(ticket, known)]
-        suspicious = any(ticket.absent and not ticket.gone for ticket in tickets)
+        live = [ticket for ticket in tickets if ticket.spec.token in self.live]
+        doubtful = self._emptiness.is_doubtful(live, any(_of(ticket, known) for ticket in live))
+        counts = [ticket for ticket in live if not doubtful or ticket.shot or not ticket.absent]
+        news = [ticket for ticket in counts if self._told(ticket, known)]
+        suspicious = not doubtful and any(ticket.absent and not ticket.gone for ticket in tickets)
         self._gap = min(self._most, self._gap * GROWTH)
         self._next_poll = self._clock() + (min(SECOND_LOOK, self._gap) if suspicious else self._gap)
         return news

@@ -80,6 +80,7 @@ class JobQueue:
 
     def hurry(self, ticket: Ticket) -> None:
         """Asks for this job soon: it looks as if it had ended."""
+        ticket.shot = True
         self._questions.hurry()
 
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:

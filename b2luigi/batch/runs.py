@@ -17,6 +17,8 @@ class Runs:
     def __init__(self, base: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._base, self._clock = base, clock
         self.own = Inbox.new(base)
+        self.going: set[str] = set()
+        """Attempts that this run has given up, and whose jobs may be at work still, by token."""
         self._watched: dict[Path, Inbox] = {}
         self._others: dict[Path, Inbox] = {}
         self._scan_at, self._scanned = float("-inf"), -1
@@ -53,6 +55,12 @@ class Runs:
         inbox = self.others.get(folder) or Inbox(folder, self._clock)
         return self._watched.setdefault(folder, inbox)
 
+    def may_live(self, folder: str) -> bool:
+        """Whether the run of an inbox may live; it is not this one."""
+        if folder == str(self.own.folder):
+            return False
+        return not self.others.setdefault(Path(folder), Inbox(Path(folder), self._clock)).is_abandoned()
+
     def markers(self) -> Iterator[tuple[str, Inbox]]:
         """The attempts that ended, by token, and where their markers lie."""
         for inbox in (self.own, *self._watched.values()):
@@ -64,7 +72,9 @@ class Runs:
 
         `left`: jobs of this run are left in the batch system, for a later run to look after.
         """
-        if not left:
+        if left or self.going:
+            self.own.leave()
+        else:
             self.own.close()
         for inbox in list(self.others.values()):
             if inbox.is_abandoned() and not _has_open_claims(inbox):

@@ -35,6 +35,8 @@ class Ticket:
     """When the last of them came."""
     answers: int = 0
     """Answers so far that told about the job."""
+    shot: bool = False
+    """Its job script told that a signal ended it, unless the batch system runs it once more."""
     about_to_send: Callable[[], None] | None = None
     """Called right before the job is sent; an OSError keeps it from being sent now."""
     sent: bool = False
@@ -42,11 +44,22 @@ class Ticket:
     others: bool = False
     """Another run that lives has submitted it, and looks after it."""
     cancelled: bool = False
+    left: bool = False
+    """The batch system has taken its cancellation, or it ended as a job of ours."""
+    when_left: Callable[[], None] | None = None
+    """Called as soon as that is so."""
     released: bool = False
     """It was judged: nobody waits for news of it."""
 
     def __post_init__(self) -> None:
         self.mark = self.mark or self.spec.token
+
+    def leaves(self) -> None:
+        """Called by the queue, when the batch system has let the job go."""
+        self.left = True
+        if self.when_left is not None:
+            self.when_left()
+            self.when_left = None
 
     @property
     def gone(self) -> bool:

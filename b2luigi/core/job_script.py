@@ -143,7 +143,7 @@ def _not_again() -> Iterator[str]:
     yield '        while IFS= read -r b2luigi_line || [ -n "$b2luigi_line" ]; do'
     yield '            case "$b2luigi_line" in'
     yield """            ' "token": "'"$b2luigi_token"'"'*) b2luigi_mine=1 ;;"""
-    yield """            ' "ended": '*) b2luigi_ended=1 ;;"""
+    yield """            ' "ended": '*|' "given_up": '*) b2luigi_ended=1 ;;"""
     yield "            esac"
     yield '        done < "$b2luigi_record"'
     yield '        [ -z "$b2luigi_mine" ] || [ -z "$b2luigi_ended" ] || b2luigi_over=1'

@@ -189,8 +189,9 @@ def test_what_an_answer_says(answer: Answer, words: str) -> None:
 def test_a_machine_without_a_free_file_is_no_answer_of_the_program() -> None:
     """The answer says that the program was not started for a reason that may pass; a missing program is another."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = max(int(name) for name in os.listdir("/proc/self/fd"))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
     try:
         answer = start(shell("true")).poll()
     finally:

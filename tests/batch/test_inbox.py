@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from b2luigi.batch.attempt import Attempt
-from b2luigi.batch.inbox import OWNER, SILENCE, Inbox
+from b2luigi.batch.heart import SILENCE, Heart
+from b2luigi.batch.inbox import OWNER, Inbox, inboxes_below
 from b2luigi.batch.owner import has_ended, last_word, processes, this_process
 from b2luigi.batch.runs import Runs
 
@@ -106,19 +110,110 @@ def test_a_run_on_another_host_is_abandoned_after_a_silence(tmp_path: Path) -> N
     assert other.is_abandoned() is True
 
 
+def hearts(folder: Path) -> int:
+    """How many of them beat in this process, for inboxes below a folder."""
+    return sum(thread.name.startswith(f"b2luigi-heart {folder}") for thread in threading.enumerate())
+
+
+def until_touched(path: Path) -> None:
+    """Waits until somebody touches a file."""
+    os.utime(path, (1, 1))
+    while path.stat().st_mtime < 2:
+        time.sleep(0.001)
+
+
 def test_a_run_says_that_it_lives(tmp_path: Path) -> None:
-    """By touching its owner file, now and then; a run without jobs has none."""
-    clock = Clock()
-    mine = Inbox(tmp_path / "inbox-1", clock)
-    mine.beat()
-    assert not mine.folder.exists()
+    """By touching its owner file, now and then, whatever its loop does meanwhile; a run without jobs has none."""
+    mine = Inbox(tmp_path / "inbox-1", beat=0.001)
+    assert (mine.folder.exists(), hearts(tmp_path)) == (False, 0)
     mine.open()
-    path = mine.folder / OWNER
-    for seconds, touched in ((0, True), (1, False), (20, True)):
-        os.utime(path, (1, 1))
-        clock.now += seconds
-        mine.beat()
-        assert (path.stat().st_mtime > 2) is touched
+    until_touched(mine.folder / OWNER)
+    until_touched(mine.folder / OWNER)
+    mine.close()
+    while hearts(tmp_path):
+        time.sleep(0.001)
+
+
+def test_a_child_of_a_run_does_not_speak_for_it(tmp_path: Path) -> None:
+    """luigi forks for tasks of its own; what such a child leaves running says nothing of the run."""
+    mine = Inbox(tmp_path / "inbox-1", beat=0.001)
+    mine.open()
+    child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(hearts(tmp_path)))
+    assert hearts(tmp_path) == 1
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    mine.close()
+
+
+def test_a_run_knows_that_it_was_silent(tmp_path: Path) -> None:
+    """It was stopped for a while, or could not write: another host may have taken it for dead."""
+    clock = Clock()
+    heart = Heart(tmp_path / OWNER, clock=clock)
+    assert not heart.was_silent
+    clock.now += SILENCE - 1
+    (tmp_path / OWNER).touch()
+    heart.beat()
+    clock.now += SILENCE - 1
+    (tmp_path / OWNER).unlink()
+    heart.beat()
+    assert not heart.was_silent
+    clock.now += 1
+    assert heart.was_silent
+    (tmp_path / OWNER).touch()
+    heart.beat()
+    assert heart.was_silent
+
+
+def test_an_inbox_is_never_seen_without_its_owner(tmp_path: Path) -> None:
+    """Another run that looks at that moment would take it for an orphan, and remove it."""
+    seen: list[list[str]] = []
+
+    class Watched(Inbox):
+        def _make(self, folder: Path) -> None:
+            super()._make(folder)
+            seen.append([path.name for path in inboxes_below(tmp_path)])
+
+    mine = Watched(tmp_path / "inbox-1")
+    mine.open()
+    assert seen == [[]]
+    assert [path.name for path in inboxes_below(tmp_path)] == ["inbox-1"]
+    assert Inbox(mine.folder).is_abandoned() is False
+    assert list(tmp_path.glob(".*")) == []
+    mine.close()
+
+
+def test_an_inbox_that_another_run_removed_is_made_again(tmp_path: Path) -> None:
+    """It took this run for dead, since that was stopped for a while; jobs to come need an inbox all the same."""
+    mine = Inbox(tmp_path / "inbox-1")
+    mine.enter(tmp_path / "a")
+    Inbox(mine.folder).discard()
+    assert not mine.folder.exists()
+    mine.enter(tmp_path / "b")
+    assert Inbox(mine.folder).is_abandoned() is False
+    assert Inbox(mine.folder).claims() == {tmp_path / "b"}
+    mine.close()
+
+
+def test_an_inbox_that_can_not_be_made_leaves_nothing(tmp_path: Path) -> None:
+    """A full disk: the next time is as the first."""
+
+    class Full(Inbox):
+        full = True
+
+        def _make(self, folder: Path) -> None:
+            super()._make(folder)
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    mine = Full(tmp_path / "inbox-1")
+    with pytest.raises(OSError, match="No space left"):
+        mine.open()
+    assert [*tmp_path.glob("inbox-*"), *tmp_path.glob(".*")] == []
+    mine.full = False
+    mine.open()
+    assert (mine.folder / OWNER).exists()
+    mine.close()
 
 
 def test_claims_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -126,9 +221,8 @@ def test_claims_are_read_as_they_were_written(tmp_path: Path) -> None:
     names = [Path("/a b/c\nd"), Path("/ü"), Path(os.fsdecode(b"/\xff"))]
     found = inbox(tmp_path, this_process(), *names)
     assert found.claims() == set(names)
-    found.enter(Path("/e"))
     with open(found.folder / "claims", "a") as file:
-        file.write('"/cut sho')
+        file.write('"/e"\n"/cut sho')
     assert found.claims() == {*names, Path("/e")}
 
 
@@ -209,6 +303,17 @@ def test_a_run_that_leaves_jobs_keeps_its_inbox(tmp_path: Path) -> None:
     runs.own.enter(tmp_path / "task")
     runs.close(left=True)
     assert runs.own.claims() == {tmp_path / "task"}
+
+
+def test_a_run_that_left_jobs_owns_them_no_more(tmp_path: Path) -> None:
+    """Its process may live on (a notebook): the next run there is to go on with them, and not to wait for it."""
+    runs = Runs(tmp_path)
+    runs.own.enter(tmp_path / "task")
+    Attempt.claim(tmp_path / "task", {"inbox": str(runs.own.folder)}, after=0)
+    runs.close(left=True)
+    (left,) = Runs(tmp_path).others.values()
+    assert left.is_abandoned() is True
+    assert left.claims() == {tmp_path / "task"}
 
 
 def test_markers_of_adopted_jobs_are_seen_too(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,23 @@ def test_a_stubborn_child_is_killed(queue: LocalQueue, clock: Clock) -> None:
     step_until(queue, lambda: not lives(number_in("child")))
 
 
+def test_a_new_attempt_waits_until_the_old_one_has_ended(queue: LocalQueue, clock: Clock) -> None:
+    """Asked to stop, it may work on for some seconds, on the same outputs."""
+    (old,) = submit(queue, STUBBORN)
+    step_until(queue, Path("ready").exists)
+    heard: list[float] = []
+    old.when_left = lambda: heard.append(clock.now)
+    queue.cancel([old])
+    new, other = queue.submit(replace(old.spec, token="01")), queue.submit(spec("02", "true"))
+    clock.now = 4.9
+    step_until(queue, lambda: is_final(other))
+    assert (new.job_id, heard) == (None, [])
+    clock.now = 5.0
+    step_until(queue, lambda: is_final(old))
+    assert heard == [5.0]
+    step_until(queue, lambda: new.job_id is not None)
+
+
 def test_a_job_that_waits_never_starts(queue: LocalQueue) -> None:
     """Cancelling a job that has no slot yet takes it out of the queue."""
     tickets = submit(queue, "sleep 0.05", "sleep 0.05", "touch started")
@@ -412,17 +430,35 @@ def test_a_process_id_that_is_none_is_not_believed(queue: LocalQueue, job_id: ob
     queue.step()
 
 
-def test_what_a_shot_job_of_an_earlier_run_had_started_does_not_work_on(queue: LocalQueue) -> None:
+WORKING = "B2LUIGI_OUTCOME=/x/{}.outcome bash -c 'echo $$ > child; sleep 100; true'; true"
+"""What a job script does, as far as others see it: it starts its task, and waits for it."""
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["id noted", "id not noted"])
+def test_what_a_shot_job_of_an_earlier_run_had_started_does_not_work_on(queue: LocalQueue, noted: bool) -> None:
     """Its script was shot, the task itself was not: it would still write while the next attempt does."""
-    job = f"B2LUIGI_OUTCOME=/x/{A_TOKEN}.outcome bash -c 'echo $$ > child; sleep 100; true'; true"
-    process = left_behind(A_TOKEN, job)
+    process = left_behind(A_TOKEN, WORKING.format(A_TOKEN))
     until_there(Path("child"))
-    child = int(Path("child").read_text())
+    child = number_in("child")
     process.kill()
     process.wait()
-    ticket = attached(queue, A_TOKEN, job_id=str(process.pid))
+    ticket = attached(queue, A_TOKEN, **({"job_id": str(process.pid)} if noted else {}))
+    assert (ticket.job_id, ticket.refused) == (str(process.pid), "")
     step_until(queue, lambda: is_final(ticket))
     step_until(queue, lambda: not lives(child))
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["id noted", "id not noted"])
+def test_what_a_finished_job_of_an_earlier_run_left_is_left(queue: LocalQueue, noted: bool) -> None:
+    """Its script ended by itself, and has told so: what goes on was started on purpose."""
+    process = left_behind(A_TOKEN, f"( {WORKING.format(A_TOKEN)} ) & while [ ! -s child ]; do sleep 0.01; done")
+    process.wait()
+    child = number_in("child")
+    Path(A_TOKEN).write_text("0 outcome")  # its inbox is the current folder
+    ticket = attached(queue, A_TOKEN, **({"job_id": str(process.pid)} if noted else {}))
+    step_until(queue, lambda: bool(ticket.refused) or is_final(ticket))
+    assert lives(child)
+    os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_job_that_began_after_another_was_looked_for_is_found(script_folder: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from b2luigi.batch.cancellations import TRIES
+from b2luigi.batch.emptiness import DOUBT
 from b2luigi.batch.model import Answer, JobStatus
 from b2luigi.batch.questions import FIRST, SEARCHES, SECOND_LOOK
 from b2luigi.batch.queue import JobQueue
@@ -470,6 +471,72 @@ def test_absent_twice_is_gone(queue: JobQueue, site: Site) -> None:
     assert news == [ticket]
 
 
+def seen(queue: JobQueue, site: Site, *tokens: str) -> list[Ticket]:
+    """Jobs that the batch system has shown."""
+    tickets = submitted(queue, *tokens)
+    run(queue, site, FIRST + 1)
+    assert all(ticket.answers for ticket in tickets)
+    return tickets
+
+
+def test_all_jobs_gone_at_once_is_not_believed_for_a_while(
+    queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A daemon under load, or just restarted, that says "no jobs" while they live: nothing is judged; told once."""
+    tickets = seen(queue, site, *"abc")
+    kept, asked = dict(site.jobs), len(site.said("query"))
+    site.jobs.clear()
+    run(queue, site, DOUBT - POLL, every=1)
+    assert [ticket.gone for ticket in tickets] == [False] * 3
+    assert len(site.said("query")) - asked < DOUBT / POLL * 2
+    site.jobs.update(kept)
+    run(queue, site, POLL + 1)
+    assert [ticket.absent for ticket in tickets] == [0] * 3
+    first, last = warnings(caplog)
+    assert "fake knows none of 3 jobs any more" in first
+    assert "fake knows jobs again" in last
+
+
+def test_all_jobs_gone_at_once_is_believed_in_the_end(queue: JobQueue, site: Site) -> None:
+    """Somebody may have cancelled them all while they waited, without a trace."""
+    tickets = seen(queue, site, *"ab")
+    site.jobs.clear()
+    news = run(queue, site, DOUBT + 2 * POLL + SECOND_LOOK, every=1)
+    assert [ticket.gone for ticket in tickets] == [True] * 2
+    assert set(news) == set(tickets)
+
+
+def test_jobs_gone_one_after_the_other_are_believed(queue: JobQueue, site: Site) -> None:
+    """The last of them is no other case than the first."""
+    first, second = seen(queue, site, *"ab")
+    site.jobs.pop(first.job_id)
+    run(queue, site, 2 * POLL)
+    assert (first.gone, second.gone) == (True, False)
+    site.jobs.clear()
+    run(queue, site, 2 * POLL)
+    assert second.gone
+
+
+def test_others_that_are_shown_prove_that_jobs_are_gone(queue: JobQueue, site: Site) -> None:
+    """The batch system knows a job that came later, so its answers are whole."""
+    tickets = seen(queue, site, *"ab")
+    site.jobs.clear()
+    run(queue, site, POLL)
+    seen(queue, site, "c")
+    run(queue, site, 2 * POLL)
+    assert [ticket.gone for ticket in tickets] == [True] * 2
+
+
+def test_jobs_that_said_that_they_were_shot_are_believed_to_be_gone(queue: JobQueue, site: Site) -> None:
+    """Their scripts left a marker: all of them cancelled by hand, say."""
+    tickets = seen(queue, site, *"ab")
+    site.jobs.clear()
+    for ticket in tickets:
+        queue.hurry(ticket)
+    run(queue, site, FIRST + SECOND_LOOK)
+    assert [ticket.gone for ticket in tickets] == [True] * 2
+
+
 def test_two_answers_from_one_snapshot_are_one(queue: JobQueue, site: Site) -> None:
     """Batch systems answer from snapshots (LSF: 5 s old), so the second look comes later than that."""
     submitted(queue, "a")
@@ -623,6 +690,19 @@ def test_one_command_for_many(queue: JobQueue, site: Site) -> None:
     queue.cancel(submitted(queue, *"abc"))
     queue.step()
     assert site.said("cancel") == [("#a", "#b", "#c")]
+
+
+def test_whoever_waits_for_the_end_of_a_job_hears_that_the_cancellation_was_taken(queue: JobQueue, site: Site) -> None:
+    """Not while it is under way, and not if it was turned down."""
+    site.replies["cancel"] = [Answer(1, "", "the daemon is down")]
+    (ticket,) = submitted(queue, "a")
+    heard: list[float] = []
+    ticket.when_left = lambda: heard.append(site.now)
+    queue.cancel([ticket])
+    run(queue, site, 3)
+    assert (heard, ticket.left) == ([], False)
+    run(queue, site, 30)
+    assert (len(heard), ticket.left) == (1, True)
 
 
 def test_cancelled_twice_is_cancelled_once(queue: JobQueue, site: Site) -> None:

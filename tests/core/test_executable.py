@@ -212,6 +212,7 @@ def test_the_marker_tells_exit_code_and_outcome(node: Node, command: str, marker
         (None, False, True),
         ({"token": TOKEN}, False, True),
         ({"token": TOKEN, "ended": 1.0}, False, False),
+        ({"token": TOKEN, "given_up": "stopped"}, False, False),
         ({"token": "another", "ended": 1.0}, False, True),
         ({"token": TOKEN, "explanation": '"\n "ended": 1'}, False, True),
         (None, True, False),

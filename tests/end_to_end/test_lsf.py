@@ -151,3 +151,28 @@ def test_a_second_ctrl_c_names_what_may_be_left(project: Project, lsf: FakeLSF) 
     _command(lsf, "bkill", "-s", "KILL", *ids(project))
     again = project.run()
     assert "* 2 ran successfully:" in again.text, again.text
+
+
+@pytest.mark.parametrize("how", ["--fresh", "worker_timeout"])
+def test_a_run_that_is_killed_before_its_cancellation_was_taken_leaves_no_job(
+    project: Project, lsf: FakeLSF, how: str
+) -> None:
+    """bkill fails at that moment: the old job goes on, and nobody may forget it and do its work beside it."""
+    process = begin(project, work='os.path.exists("again") or time.sleep(300)')
+    (old,) = ids(project)
+    process.kill()
+    end_of(process)
+    lsf.fault("fail", cmd="bkill")
+    if how == "worker_timeout":
+        project.write(project.read("analysis.py").replace("n = b2luigi", "worker_timeout = 2; n = b2luigi"))
+    process = project.start(*([how] if how == "--fresh" else []))
+    until(lambda: lsf.calls("bkill"), "the job is to be cancelled")
+    process.kill()
+    end_of(process)
+    lsf.clear_faults()
+    assert lsf.live_jobs() == [old]
+    (project.folder / "again").touch()
+    ended = project.run()
+    assert "* 1 ran successfully:" in ended.text, ended.text
+    assert (project.read("ran.log"), lsf.live_jobs()) == ("x", [])
+    assert all("ended" in record for record in project.records())

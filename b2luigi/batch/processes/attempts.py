@@ -1,38 +1,38 @@
-"""AttemptProcess: a task and its attempts, one after the other: claimed, attached to, put off, given up, closed."""
+"""AttemptProcess: a task and its attempts, one after the other: followed, put off, given up, closed."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from pathlib import Path
 from typing import ClassVar
 
-from b2luigi.batch.attempt import Attempt, ClaimedError, read_outcome
-from b2luigi.batch.command import PASSING
+from b2luigi.batch.attempt import Attempt
 from b2luigi.batch.inbox import Inbox
-from b2luigi.batch.model import JobSpec, JobStatus
-from b2luigi.batch.outcome import DONE, Marker, Outcome
-from b2luigi.batch.processes import telling
+from b2luigi.batch.model import JobStatus
+from b2luigi.batch.outcome import Outcome
+from b2luigi.batch.processes import closing, telling
 from b2luigi.batch.processes.base import BatchProcess
-from b2luigi.batch.processes.leftovers import collect_logs, set_outputs_aside
-from b2luigi.batch.processes.preparation import NOT_SUBMITTED, Run, prepare, spec_of
+from b2luigi.batch.processes.leftovers import set_outputs_aside
+from b2luigi.batch.processes.preparation import NOT_SUBMITTED, Run
 from b2luigi.batch.processes.signs import Signs
-from b2luigi.batch.reports import report_beside
-from b2luigi.batch.ticket import ABSENCES, Queue, Ticket
-from b2luigi.core.paths import get_task_file_dir
-from b2luigi.core.settings import get_seconds, get_setting
+from b2luigi.batch.ticket import Queue, Ticket
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
 PUT_OFF, CLAIMED = 5.0, 1.0
 """Seconds until that is tried again which a full disk, or the claim of another run, did not allow for now."""
 CLAIMED_BY_ANOTHER = "another run is about to submit it"
-NO_JOB = "an earlier run was about to submit it, and there is no such job"
+CAN_SUBMIT, CAN_GIVE_UP = "Jobs can be submitted", "Jobs can be given up"
+"""What tasks wait for while the disk is full."""
+GIVEN_UP = "given up"
+
+
+class LaterError(Exception):
+    """What a verdict rests on can not be known, or written, for now; it may be another time."""
 
 
 class AttemptProcess(BatchProcess):
-    """What a task does to have a job; `ClusterProcess` says what becomes of it."""
+    """A task with at most one attempt at a time; subclasses say how it begins, and what becomes of it."""
 
     batch_system: ClassVar[str | None] = None
     """Name of the batch system for subclasses that are bound to one; None takes the setting of the task."""
@@ -59,11 +59,6 @@ class AttemptProcess(BatchProcess):
 
     # -- hooks
 
-    def start_job(self) -> None:
-        """Goes on with the job of an earlier run, or claims an attempt and hands a new job in; returns at once."""
-        self._grace = get_seconds("result_grace", task=self.task)
-        self._begin()
-
     def get_job_status(self) -> JobStatus:
         """What is known of the job by now; asks nobody."""
         info = self.ticket.info if self.ticket is not None else None
@@ -72,16 +67,14 @@ class AttemptProcess(BatchProcess):
     def kill_job(self) -> None:
         """Takes the job out of its batch system, with the next command that does so."""
         ticket = self.ticket
-        if ticket is None:
+        if ticket is None or self.attempt is None:
             return
         self.queue.cancel([ticket])
         if self.timeout_time is not None and time.time() > self.timeout_time:
             self.story = telling.of_timeout(self.task, self.queue.name, ticket, self.worker_timeout or 0.0)
             logger.error("%s", self.story)
         if not ticket.others:
-            outcome = read_outcome(ticket.spec.outcome)
-            if outcome is None or outcome.status != DONE:  # or else it has just done its work
-                self._set_aside()
+            closing.set_aside(self.task, self.attempt, ticket.spec)
             self._close("stopped")
 
     def leave(self) -> bool:
@@ -95,89 +88,49 @@ class AttemptProcess(BatchProcess):
             self._close(NOT_SUBMITTED)
         return is_there
 
-    # -- the beginning
-
-    def _begin(self) -> None:
-        try:
-            number, found = Attempt.last(Path(get_task_file_dir(self.task)))
-            if found is not None and found.token not in self.shared.judged:
-                self._go_on_with(found)
-            else:
-                self._submit(number)
-        except ClaimedError:
-            self._put_off(CLAIMED_BY_ANOTHER, CLAIMED)
-        except OSError as error:
-            if error.errno not in PASSING and not self.shared.runs.own.is_shut:
-                raise
-            self._put_off(f"no job can be submitted for now: {error}", PUT_OFF)
-
-    def _submit(self, after: int) -> None:
-        most = get_setting("failure_brake", task=self.task)
-        reason = self.shared.brake.holds(self.task.get_task_family(), most)
-        if reason:
-            self.fail(telling.of_brake(self.task, reason, most))
-            return
-        attempt, spec = prepare(self.task, self.queue, self.shared, self._grace, after)
-        self._follow(attempt, self.queue.submit(spec), self.shared.runs.own)
-        assert self.ticket is not None
-        self.ticket.about_to_send = self._note_mark
-
-    def _go_on_with(self, found: Attempt) -> None:
-        inbox = self.shared.runs.inbox_of(found)
-        ours = found.facts.get("inbox") == str(self.shared.runs.own.folder)
-        is_abandoned = ours or inbox.is_abandoned()
-        if not is_abandoned and "job_id" not in found.facts:
-            # Looking for the job would find nothing now, and prove nothing for later.
-            self._put_off(CLAIMED_BY_ANOTHER, PUT_OFF)
-            return
-        self.queue = self.shared.queue_of(str(found.facts.get("batch_system")))
-        ticket = self.queue.attach(spec_of(self.task, found), found.facts)
-        ticket.others = not is_abandoned
-        self._earlier = True
-        self._follow(found, ticket, inbox)
-        if ticket.refused and not self._came_and_went(ticket):
-            self._start_anew(NO_JOB)
-        elif self.shared.fresh and not ticket.others:
-            self.queue.cancel([ticket])
-            self._start_anew(f"--fresh: {self.queue.name} job {ticket.job_id} of an earlier run is cancelled")
-        else:
-            self.shared.attached.append(self.task.task_id)
-
-    def _came_and_went(self, ticket: Ticket, marker: Marker | None = None) -> bool:
-        """A job that is nowhere to be found was there all the same if it left something: it is over, not refused."""
-        left = marker is not None or self._inbox.has(self.token) or read_outcome(ticket.spec.outcome) is not None
-        if left:
-            ticket.refused, ticket.absent = "", ABSENCES
-            self._signs.see(ticket, marker)
-        return left
+    # -- from one attempt to the next
 
     def _follow(self, attempt: Attempt, ticket: Ticket, inbox: Inbox) -> None:
         self.attempt, self.ticket, self._inbox = attempt, ticket, inbox
         self._signs, self._noted, self._due = Signs(self.shared.clock), False, None
         self._put_off_for = ""
         self.timeout_time = None
+        self._waits_no_more(CAN_SUBMIT)
 
     def _put_off(self, why: str, seconds: float) -> None:
         if why != self._put_off_for:
             level = logging.INFO if why == CLAIMED_BY_ANOTHER else logging.WARNING
             logger.log(level, "%s waits: %s", self.task, why)
-        self._put_off_for, self._due = why, self.shared.clock() + seconds
+        self._put_off_for = why
+        self._postpone(seconds)
+
+    def _postpone(self, seconds: float) -> None:
+        self._due = self.shared.clock() + seconds
+        self._earlier = False
         self.attempt = self.ticket = None
 
-    def _start_anew(self, why: str) -> None:
-        """The job of an earlier run counts for nothing: one of ours takes its place."""
-        logger.warning("%s: %s; it is submitted anew.", self.task, why)
-        self._give_up("given up")
-        self._due = self.shared.clock()
-
     def _give_up(self, end: str) -> None:
-        """Another attempt is to take the place of this one."""
-        self._set_aside()
+        """Another attempt is to take the place of this one. Raises LaterError if its job could come after all."""
         if self.attempt is not None and not (self.ticket is not None and self.ticket.others):
-            self.attempt.void()
+            self._void(self.attempt)
+        self._set_aside()
         self._close(end)
         self._earlier = False
         self.attempt = self.ticket = None
+
+    def _void(self, attempt: Attempt) -> None:
+        try:
+            attempt.void()
+        except OSError as error:
+            self._waits(CAN_GIVE_UP, f"its job can not be given up for now: {error}")
+            raise LaterError from error
+        self._waits_no_more(CAN_GIVE_UP)
+
+    def _waits(self, able: str, why: str) -> None:
+        self.shared.outages.wait(str(self.task), able, why)
+
+    def _waits_no_more(self, able: str) -> None:
+        self.shared.outages.go_on(str(self.task), able)
 
     # -- the life of the job
 
@@ -192,7 +145,8 @@ class AttemptProcess(BatchProcess):
 
         There was a sign of the end, it is to begin, another run may judge it, or its folder can not be read.
         """
-        unsettled = self.ticket is not None and bool(self.ticket.others or self.ticket.refused)
+        unwanted = self._earlier and self.shared.fresh
+        unsettled = self.ticket is not None and bool(self.ticket.others or self.ticket.refused or unwanted)
         return not self._done and (self._signs.is_ending or self._due is not None or unsettled)
 
     @property
@@ -224,25 +178,22 @@ class AttemptProcess(BatchProcess):
         return set_outputs_aside(self.task, self.attempt) if self.attempt is not None and not others else []
 
     def _close(self, end: str, outcome: Outcome | None = None) -> None:
-        if self.attempt is None:
+        attempt, ticket = self.attempt, self.ticket
+        if attempt is None:
             return
-        others = self.ticket is not None and self.ticket.others
         self.shared.judged.add(self.token)
-        if not others:
-            self._inbox.remove(self.token)
-            with contextlib.suppress(OSError):
-                self.attempt.note(ended=time.time(), end=end, outcome=vars(outcome) if outcome is not None else None)
-                self.attempt.drop_predecessors()
-        if self.ticket is not None:
-            self.queue.release(self.ticket)
-            if not others:
-                _clean_up(self.ticket.spec, end)
+        if ticket is not None and ticket.others:
+            self.queue.release(ticket)
+            return
+        self._inbox.remove(self.token)
+        if ticket is not None and self._may_be_at_work(ticket):
+            closing.see_off(self.task, attempt, ticket, self.queue, self.shared, end, soon=not self._done)
+            return
+        closing.close(attempt, ticket.spec if ticket is not None else None, end, outcome)
+        if ticket is not None:
+            self.queue.release(ticket)
 
-
-def _clean_up(spec: JobSpec, end: str) -> None:
-    collect_logs(spec)
-    with contextlib.suppress(OSError):
-        spec.outcome.unlink(missing_ok=True)
-        report_beside(spec.outcome).unlink(missing_ok=True)
-        if end == DONE:
-            spec.report.unlink(missing_ok=True)
+    def _may_be_at_work(self, ticket: Ticket) -> bool:
+        """Nobody has said that the job ended, but that it is nowhere to be seen, or takes too long."""
+        final = ticket.info is not None and ticket.info.status.is_final
+        return ticket.job_id is not None and not (ticket.left or final or self._signs.is_told)

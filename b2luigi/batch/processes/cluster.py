@@ -5,48 +5,36 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 from luigi.task import flatten
-from luigi.task_register import load_task
 
 from b2luigi.batch.attempt import look_again, look_at_folders_of, read_outcome
 from b2luigi.batch.interrupts import Terminated
-from b2luigi.batch.judge import AGAIN, ALWAYS, CHANGED, Deliver, Fail, Outputs, Verdict, judge, wants_reason
-from b2luigi.batch.model import Cause, JobStatus
-from b2luigi.batch.outcome import FAILED, PENDING, Marker, Outcome
+from b2luigi.batch.judge import Deliver, Fail, Outputs, Verdict, judge, wants_reason
+from b2luigi.batch.model import JobStatus
+from b2luigi.batch.outcome import Marker, Outcome
 from b2luigi.batch.processes import telling
-from b2luigi.batch.processes.attempts import NO_JOB, AttemptProcess
-from b2luigi.batch.processes.leftovers import collect_logs
-from b2luigi.batch.processes.preparation import NOT_SUBMITTED, options_of
+from b2luigi.batch.processes.attempts import CLAIMED, CLAIMED_BY_ANOTHER, LaterError
+from b2luigi.batch.processes.preparation import NOT_SUBMITTED
+from b2luigi.batch.processes.verdicts import VerdictProcess
 from b2luigi.batch.reports import Forwarder, report_beside
 from b2luigi.batch.ticket import Ticket
-from b2luigi.core.settings import get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-ROUNDS = 5
-"""How many jobs of a task may find the same yielded requirements missing."""
-SURE = 30.0
-"""Seconds from the last search for a job of doubtful submission to the next submission."""
 GLANCE = 1.0
 """Seconds between two looks at the record of a job that another run looks after."""
 _T = TypeVar("_T")
 
 
-class _LaterError(Exception):
-    """The task could not be asked about its outputs; it may be another time."""
-
-
-class ClusterProcess(AttemptProcess):
+class ClusterProcess(VerdictProcess):
     """A task as a job of a batch system; luigi polls it in place of a process."""
 
-    _retries = 0
     _glance_at = 0.0
     _told = ""
-    _is_shut = False
-    _last_report: Mapping[str, Any] | None = None
 
     @functools.cached_property
     def _forwarder(self) -> Forwarder:
@@ -73,7 +61,7 @@ class ClusterProcess(AttemptProcess):
             return
         try:
             self._look_at_job(marker)
-        except _LaterError:
+        except LaterError:
             return
         except Terminated:
             raise
@@ -100,15 +88,16 @@ class ClusterProcess(AttemptProcess):
             self._weigh(self.ticket, marker)
 
     def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
-        if self._is_judged_already(ticket) or (ticket.refused and self._is_nowhere(ticket, marker)):
+        if self._is_judged_already(ticket) or self._is_unwanted(ticket):
+            return
+        if ticket.refused and self._is_nowhere(ticket, marker):
             return
         self._note_job_id(ticket)
         ended = self._signs.see(ticket, marker)
         # Read after the batch system said its last word: what it tells is older than the outcome.
         outcome = read_outcome(ticket.spec.outcome)
         if outcome is None and ended:
-            if not look_again(ticket.spec.folder):
-                self._tell_shut(ticket)
+            if not self._can_see_what_it_left(ticket):
                 return
             outcome = read_outcome(ticket.spec.outcome)
         self._signs.see_outcome(outcome)
@@ -127,19 +116,32 @@ class ClusterProcess(AttemptProcess):
     def _is_nowhere(self, ticket: Ticket, marker: Marker | None) -> bool:
         """False for a job that was looked for in vain, because it is over: there is something to weigh."""
         if self._earlier or ticket.doubt:
-            if not look_again(ticket.spec.folder):
-                self._tell_shut(ticket)
+            if not self._can_see_what_it_left(ticket):
                 return True
-            if self._came_and_went(ticket, marker):
-                return False
+            try:
+                if self._came_and_went(ticket, marker):
+                    return False
+            except OSError:
+                self._waits_for_folder(self._inbox.folder)
+                return True
         self._refused(ticket)
         return True
 
-    def _tell_shut(self, ticket: Ticket) -> None:
-        """An expired token, a file system that is away: what the node left can not be seen, so nothing is judged."""
-        if not self._is_shut:
-            logger.warning("%s waits: its folder can not be read for now: %s", self.task, ticket.spec.folder)
-        self._is_shut = True
+    def _can_see_what_it_left(self, ticket: Ticket) -> bool:
+        """False if a token expired, or a file system is away: then nothing is judged."""
+        readable = look_again(ticket.spec.folder)
+        if readable:
+            self._waits_no_more(self._readable)
+        else:
+            self._waits_for_folder(ticket.spec.folder)
+        return readable
+
+    def _waits_for_folder(self, folder: Path) -> None:
+        self._waits(self._readable, f"its folder can not be read for now: {folder}")
+
+    @property
+    def _readable(self) -> str:
+        return f"Folders of {self.queue.name} jobs can be read"
 
     def _obey(self, ticket: Ticket, verdict: Verdict) -> None:
         if isinstance(verdict, Deliver):
@@ -167,7 +169,7 @@ class ClusterProcess(AttemptProcess):
                 return question()
             except Exception as error:
                 if self._signs.waited < self._grace:
-                    raise _LaterError from error
+                    raise LaterError from error
                 raise
 
         return ask
@@ -211,7 +213,10 @@ class ClusterProcess(AttemptProcess):
         self._glance_at = self.shared.clock() + GLANCE * (1 + len(self.shared.attached) / 100)
         self.attempt.reload()
         outcome = Outcome.from_record(self.attempt.facts.get("outcome"))
-        if "ended" not in self.attempt.facts:
+        if "ended" not in self.attempt.facts and "given_up" in self.attempt.facts:
+            self.queue.release(ticket)
+            self._put_off(CLAIMED_BY_ANOTHER, CLAIMED)
+        elif "ended" not in self.attempt.facts:
             ticket.others = not self._inbox.is_abandoned()
         elif outcome is not None and self.attempt.facts.get("end") == outcome.status:
             self._deliver(ticket, outcome)
@@ -220,122 +225,14 @@ class ClusterProcess(AttemptProcess):
         return True
 
     def _is_judged_already(self, ticket: Ticket) -> bool:
-        """Two runs may go on with the job of a dead one: the slower one has nothing to judge, and to set aside."""
-        if not self._earlier or self.attempt is None:
+        """Two runs may go on with the job of a dead one, or of one that was silent like a dead one.
+
+        The slower one has nothing to judge, and to set aside.
+        """
+        if self.attempt is None or not (self._earlier or self.shared.runs.own.was_silent):
             return False
         self.attempt.reload()
-        if "ended" not in self.attempt.facts:
+        if not {"ended", "given_up"} & self.attempt.facts.keys():
             return False
         ticket.others, self._glance_at = True, 0.0
         return self._judged_by_others(ticket)
-
-    @property
-    def _came_too_late(self) -> bool:
-        """The job is one of an earlier run, and was over before we came."""
-        return self._earlier and not self._signs.lived
-
-    # -- verdicts
-
-    def _deliver(self, ticket: Ticket, outcome: Outcome) -> None:
-        self._last_report = outcome.told
-        problem = self._problem_of_requirements(outcome) if outcome.status == PENDING else ""
-        if outcome.status == FAILED and self._came_too_late and not ticket.others:
-            self._start_anew(f"its job in an earlier run failed: {outcome.headline or outcome.explanation}")
-        elif outcome.status == FAILED:
-            story = telling.of_exception(self.task, self.queue.name, ticket, outcome)
-            self._fail(story, outcome.headline, explanation=outcome.explanation, missing=list(outcome.missing))
-            self._close(FAILED, outcome)
-        elif problem:
-            self._fail(telling.of_requirements(self.task, self.queue.name, ticket, outcome.node, problem), problem)
-            self._close(FAILED, outcome)
-        else:
-            self.shared.brake.release(self.task.get_task_family())
-            self.finish(outcome.status, outcome.explanation, list(outcome.missing), list(outcome.new_requirements))
-            self._close(outcome.status, outcome)
-
-    def _problem_of_requirements(self, outcome: Outcome) -> str:
-        key = (self.task.task_id, repr(outcome.new_requirements))
-        self.shared.rounds[key] += 1
-        if self.shared.rounds[key] > ROUNDS:
-            return f"{ROUNDS} jobs in a row found them missing, though they are complete here: does the node see them?"
-        return _first_unloadable(outcome)
-
-    def _ran_another(self, ticket: Ticket, outcome: Outcome) -> None:
-        self._fail(telling.of_another_task(self.task, self.queue.name, ticket, outcome), "it ran another task")
-        self._close(FAILED, outcome)
-
-    def _refused(self, ticket: Ticket) -> None:
-        if self._earlier:
-            self._start_anew(NO_JOB)
-        elif ticket.doubt:
-            why = f"{self.queue.name} was asked for its job again and again, and has none; it said: {ticket.doubt}"
-            self._give_up(NOT_SUBMITTED)
-            self._put_off(why, SURE)
-        else:
-            self._turned_down(ticket)
-
-    def _turned_down(self, ticket: Ticket) -> None:
-        self.fail(telling.of_refusal(self.task, self.queue.name, ticket))
-        self._close("refused")
-
-    def _died(self, ticket: Ticket, verdict: Fail) -> None:
-        collect_logs(ticket.spec)
-        if self._came_too_late:
-            self._start_anew(f"its job in an earlier run is over: {verdict.what}")
-        elif self._is_worth_another(ticket, verdict.cause):
-            self._try_again(ticket, verdict)
-        else:
-            story = telling.of_death(self.task, self.queue.name, ticket, verdict)
-            self._fail(story, verdict.what, died=True)
-            self._close(verdict.cause.name)
-
-    def _is_worth_another(self, ticket: Ticket, cause: Cause) -> bool:
-        if self._retries >= int(get_setting("job_retries", task=self.task)):
-            return False
-        if AGAIN[cause] == CHANGED:  # the same again would end the same way
-            options = options_of(self.task, self.queue, self.shared.tries[self.task.task_id] + 1)
-            return dict(options) != dict(ticket.spec.options)
-        return AGAIN[cause] == ALWAYS
-
-    def _try_again(self, ticket: Ticket, verdict: Fail) -> None:
-        self._retries += 1
-        logger.warning(
-            "%s: %s job %s is over: %s. It is submitted again (%d of %d times).",
-            *(self.task, self.queue.name, ticket.job_id, verdict.what),
-            *(self._retries, int(get_setting("job_retries", task=self.task))),
-        )
-        self._give_up(verdict.cause.name)
-        self._due = self.shared.clock()
-        self._begin()
-
-    def _death_in_disguise(self, outcome: Outcome) -> Fail | None:
-        """What a node tells as an exception, though it is not the task's fault."""
-        if outcome.status != FAILED:
-            return None
-        if outcome.missing and all(dependency.complete() for dependency in self.task.deps()):
-            return telling.inputs_unseen(outcome)
-        again = outcome.headline.startswith("MemoryError") and self.ticket is not None
-        if again and self.ticket is not None and self._is_worth_another(self.ticket, Cause.memory):
-            return telling.out_of_memory(outcome)
-        return None
-
-    def _fail(
-        self,
-        story: str,
-        reason: str,
-        *,
-        explanation: object = None,
-        missing: list[str] | None = None,
-        died: bool = False,
-    ) -> None:
-        self.shared.brake.press(self.task.get_task_family(), reason)
-        self.fail(story + telling.aside(self._set_aside()), explanation=explanation, missing=missing, died=died)
-
-
-def _first_unloadable(outcome: Outcome) -> str:
-    for module, family, parameters in outcome.new_requirements:
-        try:
-            load_task(module, family, parameters)
-        except Exception as error:
-            return f"{module}.{family}: {type(error).__name__}: {error}"
-    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import platform
 import re
@@ -17,6 +18,7 @@ import luigi
 from b2luigi.batch.attempt import Attempt
 from b2luigi.batch.brake import Brake
 from b2luigi.batch.model import JobSpec
+from b2luigi.batch.outages import Outages
 from b2luigi.batch.processes.leftovers import outputs_there, put_logs_aside
 from b2luigi.batch.runs import Runs
 from b2luigi.batch.ticket import Queue
@@ -49,6 +51,11 @@ class Run:
     """How often a task yielded the very same requirements, by task id and these."""
     tries: Counter[str] = field(default_factory=Counter)
     """How often this run has submitted a task, by task id."""
+
+    @functools.cached_property
+    def outages(self) -> Outages:
+        """What its tasks wait for."""
+        return Outages(self.clock)
 
 
 def prepare(task: luigi.Task, queue: Queue, run: Run, grace: float, after: int) -> tuple[Attempt, JobSpec]:

@@ -32,6 +32,11 @@ class Signs:
         return self.ended_at is not None or self.outcome_at is not None
 
     @property
+    def is_told(self) -> bool:
+        """Its job script, or its node, said that it ended."""
+        return self._marker is not None or self.outcome_at is not None
+
+    @property
     def waited(self) -> float:
         """Seconds since the first sign of the end."""
         seen = [moment for moment in (self.ended_at, self.outcome_at) if moment is not None]

@@ -37,6 +37,8 @@ class HandQueue:
         self.hurried = 0
         self.attached: list[dict[str, Any]] = []
         self.problem = ""
+        self.stranger = ""
+        """Why nothing can be known of a job of an earlier run."""
         self.nowhere = ""
         """Why a job of an earlier run is not found at once."""
 
@@ -52,6 +54,8 @@ class HandQueue:
         return self.tickets[-1]
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
+        if self.stranger:
+            raise ValueError(self.stranger)
         self.attached.append(dict(facts))
         return Ticket(spec, job_id=facts.get("job_id"), refused=self.nowhere)
 
@@ -65,7 +69,10 @@ class HandQueue:
         self.hurried += 1
 
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
-        self.cancelled += tickets
+        for ticket in tickets:
+            if not ticket.cancelled and not ticket.others:
+                ticket.cancelled = True
+                self.cancelled.append(ticket)
 
     def release(self, ticket: Ticket) -> None:
         self.released.append(ticket)

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from b2luigi.batch.inbox import Inbox
 from b2luigi.batch.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.outcome import Marker, Outcome
 from b2luigi.batch.owner import this_process
+from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.leftovers import set_outputs_aside
 from b2luigi.core.paths import get_task_file_dir
-from tests.batch.processes.hands import Job
+from tests.batch.processes.hands import Job, Work
 
 RUNNING = JobInfo(JobStatus.running, "run")
 LOST = JobInfo(JobStatus.aborted, "node lost", cause=Cause.infrastructure)
@@ -36,6 +38,14 @@ def a_former(job: Job, **facts: object) -> Attempt:
 def begun(job: Job) -> list[str]:
     """The tokens of the jobs that were handed in."""
     return [ticket.spec.token for ticket in job.queue.tickets]
+
+
+def another(job: Job, n: int) -> ClusterProcess:
+    """A second task of the same run."""
+    process = ClusterProcess(Work(n=n), None, job, 0)
+    process.connect(job.queue, job.shared)
+    process.run()
+    return process
 
 
 # -- jobs of earlier runs
@@ -219,6 +229,183 @@ def test_two_runs_that_go_on_with_one_job_judge_it_once(job: Job, refused: bool)
     assert (begun(job), job.process.token, job.output.read_text()) == ([], second.token, "half")
 
 
+class SilentInbox(Inbox):
+    """Of a run that was stopped for some minutes."""
+
+    was_silent = True
+
+
+def test_a_run_that_was_taken_for_dead_is_told_what_became_of_its_job(job: Job) -> None:
+    """A run on another host has judged it meanwhile, and has the task done once more: not a third time."""
+    job.shared.runs.own = SilentInbox(job.runs.own.folder)
+    ticket = job.start()
+    assert job.process.attempt is not None
+    Attempt(job.process.attempt.path, job.process.attempt.facts).note(ended=1.0, end="given up", outcome=None)
+    second = Attempt.claim(ticket.spec.folder, {"inbox": "/elsewhere", "batch_system": "hand", "job_id": "8"}, after=1)
+    job.output.write_text("half")
+    ticket.info = LOST
+    job.process.look()
+    job.now += 1
+    job.process.look()
+    assert (len(begun(job)), job.process.token, job.output.read_text()) == (1, second.token, "half")
+
+
+# -- jobs on their way out
+
+
+def the_next_run(job: Job, folder: Path) -> Job:
+    """A run that comes after that of a job, which was killed."""
+    job.runs.own.leave()
+    return Job(folder)
+
+
+def test_a_job_that_was_stopped_by_a_run_that_was_killed_is_stopped(job: Job, tmp_path: Path) -> None:
+    """The run had no time to tell the batch system; the task is submitted anew, behind that cancellation."""
+    job.start()
+    job.process.terminate()
+    again = the_next_run(job, tmp_path)
+    again.process.run()
+    assert [ticket.job_id for ticket in again.queue.cancelled] == ["7"]
+    assert (len(begun(again)), again.record["attempt"]) == (1, 2)
+    former = json.loads(Path(again.process.attempt.path).with_name("attempt-1.json").read_text())
+    assert "ended" not in former
+    again.queue.cancelled[0].leaves()
+    former = json.loads(Path(again.process.attempt.path).with_name("attempt-1.json").read_text())
+    assert (former["end"], "ended" in former) == ("stopped", True)
+
+
+def test_a_job_that_was_stopped_is_not_forgotten_behind_its_successor(job: Job, tmp_path: Path) -> None:
+    """The run was killed when it had claimed the next attempt already, which waits for the end of this one."""
+    job.start()
+    job.process.terminate()
+    second = another(job, 1)
+    assert second.attempt is not None
+    assert second.attempt.number == 2
+    again = the_next_run(job, tmp_path)
+    again.process.run()
+    assert [ticket.job_id for ticket in again.queue.cancelled] == ["7"]
+    assert (begun(again), again.process.token) == ([], second.token)
+
+
+def test_a_job_that_a_living_run_is_stopping_is_waited_for(job: Job, tmp_path: Path) -> None:
+    """That run sees to it; the task is submitted when the job is gone."""
+    ticket = job.start()
+    job.process.terminate()
+    other = Job(tmp_path)
+    other.process.run()
+    assert (begun(other), other.queue.attached, other.queue.cancelled) == ([], [], [])
+    ticket.leaves()
+    other.now += 6
+    other.process.look()
+    assert len(begun(other)) == 1
+
+
+def test_a_shared_job_that_another_run_is_stopping_is_waited_for(job: Job, tmp_path: Path) -> None:
+    """Both went on with the job of a dead run; one gave it up, and was killed before it could tell the batch system."""
+    former = a_former(job, job_id="17")
+    job.process.run()
+    other = Job(tmp_path)
+    other.process.run()
+    other.process.ticket.absent = 2
+    other.process.look()
+    other.now += 61
+    other.process.look()
+    assert "given_up" in json.loads(former.path.read_text())
+    for _ in range(3):
+        job.now += 2
+        job.process.look()
+        assert (begun(job), job.queue.cancelled) == ([], [])
+    other.runs.own.leave()
+    for _ in range(3):
+        job.now += 6
+        job.process.look()
+    assert [ticket.job_id for ticket in job.queue.cancelled] == ["17"]
+
+
+def test_a_run_that_did_not_see_a_job_go_keeps_its_claims(job: Job) -> None:
+    """Half an output is not to count as whole for the next run."""
+    ticket = job.start()
+    job.process.terminate()
+    job.runs.close(left=False)
+    assert job.runs.own.claims() == {ticket.spec.folder}
+    ticket.leaves()
+    job.runs.close(left=False)
+    assert not job.runs.own.folder.exists()
+
+
+def test_a_fresh_run_begins_when_it_is_written_that_the_old_job_is_to_go(job: Job) -> None:
+    """Killed at any moment, the run leaves a record that tells the next one to cancel the job, or the job as it was."""
+    former = a_former(job, job_id="17")
+    job.shared = replace(job.shared, fresh=True)
+    job.process.connect(job.queue, job.shared)
+    job.process.run()
+    (ticket,) = job.queue.cancelled
+    record = json.loads(former.path.read_text())
+    assert (ticket.job_id, "given_up" in record, "ended" in record) == ("17", True, False)
+    job.process.look()
+    assert len(begun(job)) == 1
+    ticket.leaves()
+    assert "ended" in json.loads(former.path.read_text())
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_fresh_run_looks_for_a_job_before_it_takes_its_place(job: Job, found: bool) -> None:
+    """It may run: only when it was found and cancelled, or is nowhere, the task is submitted."""
+    a_former(job)
+    job.shared = replace(job.shared, fresh=True)
+    job.process.connect(job.queue, job.shared)
+    job.process.run()
+    for _ in range(3):
+        job.process.look()
+    assert (begun(job), job.queue.cancelled) == ([], [])
+    if found:
+        job.process.ticket.job_id = "17"
+    else:
+        job.process.ticket.refused = "not found"
+    job.process.look()
+    job.process.look()
+    assert (len(begun(job)), len(job.queue.cancelled)) == (1, int(found))
+
+
+def test_a_job_that_is_void_is_not_gone_on_with(job: Job, tmp_path: Path) -> None:
+    """The run was killed right after it had written that; when the job starts it will do nothing."""
+    former = a_former(job, job_id="17")
+    former.void()
+    job.process.run()
+    assert ([ticket.job_id for ticket in job.queue.cancelled], len(begun(job))) == (["17"], 1)
+
+
+def test_a_mark_for_a_job_of_another_machine_is_waited_for_too(job: Job) -> None:
+    """There is no job that could give news of itself."""
+    former = a_former(job, job_id="17")
+    mark = former.path.with_name(f"{former.token}.void")
+    mark.symlink_to(mark)
+    job.queue.stranger = "it was started elsewhere"
+    job.process.connect(job.queue, replace(job.shared, fresh=True))
+    job.process.run()
+    assert (job.status, begun(job), job.process.needs_looks) == (None, [], True)
+    mark.unlink()
+    job.now += 6
+    job.process.look()
+    job.process.look()
+    assert len(begun(job)) == 1
+
+
+@pytest.mark.parametrize("given_up", [True, False])
+def test_a_job_of_another_machine_stops_no_fresh_run(job: Job, given_up: bool) -> None:
+    """Nobody here can say what became of it: --fresh leaves it to itself; without it the task fails, and says so."""
+    former = a_former(job, job_id="17", **({"given_up": "stopped", "by": "/nowhere"} if given_up else {}))
+    job.queue.stranger = "it was started elsewhere; run the script there, or with --fresh"
+    job.process.run()
+    assert (job.status, begun(job)) == ("FAILED", [])
+    again = ClusterProcess(job.process.task, None, job, 0)
+    again.connect(job.queue, replace(job.shared, fresh=True))
+    again.run()
+    again.look()
+    assert len(begun(job)) == 1
+    assert "ended" in json.loads(former.path.read_text())
+
+
 # -- trying again
 
 
@@ -307,12 +494,13 @@ def test_a_full_disk_is_waited_for(job: Job, caplog: pytest.LogCaptureFixture) -
         for _ in range(5):
             job.now += 10
             job.process.look()
-    assert (job.status, begun(job)) == (None, [])
-    assert caplog.text.count("No space left on device") == 1
-    inbox.full = False
-    job.now += 10
-    job.process.look()
+        assert (job.status, begun(job)) == (None, [])
+        assert caplog.text.count("No space left on device") == 1
+        inbox.full = False
+        job.now += 10
+        job.process.look()
     assert len(begun(job)) == 1
+    assert "Jobs can be submitted again, after 60 s." in caplog.text
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write and read everything")
@@ -348,6 +536,82 @@ def test_a_folder_that_can_not_be_read_judges_nobody(job: Job, caplog: pytest.Lo
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
     job.process.look()
     assert job.status == "DONE"
+
+
+def test_folders_that_can_not_be_read_are_told_once_and_once_when_that_is_over(
+    job: Job, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file system that is away is one outage, however many tasks wait for it."""
+    processes = [another(job, n) for n in (1, 2, 3)]
+    folders = [ticket.spec.folder for ticket in job.queue.tickets]
+    for folder, ticket in zip(folders, job.queue.tickets, strict=True):
+        folder.rename(folder.with_name(f"{folder.name}-aside"))
+        folder.write_text("not a folder for now")
+        ticket.info = JobInfo(JobStatus.aborted, "exit 1", 1)
+    with caplog.at_level(logging.WARNING):
+        for process in processes * 2:
+            job.now += 50
+            process.look()
+        for folder, process in zip(folders, processes, strict=True):
+            assert "again" not in caplog.text
+            folder.unlink()
+            folder.with_name(f"{folder.name}-aside").rename(folder)
+            process.look()
+    assert caplog.text.count("can not be read for now") == 1
+    assert caplog.text.count("Folders of hand jobs can be read again, after 250 s.") == 1
+
+
+def test_an_inbox_that_can_not_be_read_is_no_reason_to_begin_anew(job: Job) -> None:
+    """The job of an earlier run is nowhere, but what it left can not be seen for now."""
+    former = a_former(job)
+    inbox = Path(str(former.facts["inbox"]))
+    job.process.run()
+    job.process.ticket.refused = "not found"
+    inbox.write_text("not a folder for now")
+    for _ in range(3):
+        job.process.look()
+    assert (job.status, begun(job)) == (None, [])
+    inbox.unlink()
+    inbox.mkdir()
+    (inbox / former.token).write_text("0 outcome")
+    for _ in range(3):
+        job.process.look(Marker(0, True))
+    assert (job.status, begun(job)) == (None, [])
+
+
+def test_a_mark_that_can_not_be_written_is_waited_for(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    """Without it the old job could come after all, and run beside the new one."""
+    job.process.run()
+    first = job.queue.tickets[0]
+    first.info = LOST
+    mark = first.spec.folder / f"{first.spec.token}.void"
+    mark.symlink_to(mark)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            job.now += 10
+            job.process.look()
+            assert (job.status, begun(job), job.process.needs_looks) == (None, [first.spec.token], True)
+        assert caplog.text.count("can not be given up for now") == 1
+        mark.unlink()
+        job.process.look()
+    assert mark.exists()
+    assert len(begun(job)) == 2
+    assert caplog.text.count("submitted again (1 of 2 times)") == 1
+    assert "again, after 20 s." in caplog.text
+
+
+def test_an_end_that_can_not_be_noted_leaves_its_outcome(job: Job) -> None:
+    """The disk was full at that moment: a later run finds the record open, and would do the work again."""
+    ticket = job.start()
+    ticket.spec.outcome.write_text(Outcome("DONE").to_json())
+    assert job.process.attempt is not None
+    record = job.process.attempt.path
+    record.unlink()
+    record.mkdir()  # nothing can be renamed to it
+    (record / "in the way").touch()
+    job.process.look(Marker(0, True))
+    assert job.status == "DONE"
+    assert ticket.spec.outcome.exists()
 
 
 def test_the_brake_keeps_jobs_from_being_submitted(job: Job) -> None:

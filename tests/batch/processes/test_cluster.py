@@ -363,8 +363,37 @@ def test_a_stopped_job_is_cancelled_once(job: Job) -> None:
     job.process.terminate()
     job.process.terminate()
     assert job.queue.cancelled == [ticket]
-    assert (job.status, job.record["end"]) == (None, "stopped")
+    assert (job.status, job.record["given_up"]) == (None, "stopped")
     assert not job.process.is_alive()
+
+
+def test_a_record_is_closed_when_the_batch_system_has_let_the_job_go(job: Job) -> None:
+    """Not before: a run that is killed in between would leave a job that nobody knows, and submit the task again."""
+    ticket = job.start()
+    job.process.terminate()
+    assert "ended" not in job.record
+    job.output.write_text("half, at the last moment")
+    ticket.leaves()
+    assert (job.record["end"], "ended" in job.record) == ("stopped", True)
+    assert not job.output.exists()
+
+
+def test_a_job_that_is_known_to_be_gone_is_closed_at_once(job: Job) -> None:
+    """At the end of a run the queue has cancelled all jobs before luigi stops their processes."""
+    ticket = job.start()
+    ticket.leaves()
+    job.process.terminate()
+    assert (job.record["end"], "ended" in job.record) == ("stopped", True)
+
+
+def test_the_work_of_a_job_that_was_done_at_the_last_moment_is_kept(job: Job) -> None:
+    """Its outcome came before the batch system could stop it."""
+    ticket = job.start()
+    job.process.terminate()
+    job.output.write_text("whole")
+    ticket.spec.outcome.write_text(Outcome("DONE").to_json())
+    ticket.leaves()
+    assert job.output.read_text() == "whole"
 
 
 def test_a_second_attempt_leaves_one_record(job: Job, tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""Heart: says, to runs on other hosts, that this one lives, whatever luigi's loop is busy with."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+BEAT = 15.0
+"""Seconds between two touches of the owner file."""
+SILENCE = 60.0
+"""Seconds, of the clock of whoever looks, without a touch after which a run on another host counts as dead."""
+
+
+class Heart:
+    """Touches a file every so many seconds, on a thread of its own, from `start` to `stop`.
+
+    The loop may wait for minutes: for a `complete()` of the user, for luigi's scheduler. A forked child has no such
+    thread, so that it never speaks for the run.
+    """
+
+    def __init__(self, path: Path, every: float = BEAT, clock: Callable[[], float] = time.time) -> None:
+        self._path, self._every, self._clock = path, every, clock
+        self._stopped = threading.Event()
+        self._last, self._longest = clock(), 0.0
+
+    def start(self) -> None:
+        """Begins to beat."""
+        threading.Thread(target=self._go_on, name=f"b2luigi-heart {self._path}", daemon=True).start()
+
+    def stop(self) -> None:
+        """There is nothing to speak for any more."""
+        self._stopped.set()
+
+    def beat(self) -> None:
+        """Touches the file, if it is there and can be written."""
+        try:
+            os.utime(self._path)
+        except OSError:
+            return
+        now = self._clock()
+        self._last, self._longest = now, max(self._longest, now - self._last)
+
+    @property
+    def was_silent(self) -> bool:
+        """There was a time, maybe up to now, after which others took this run for dead: it was stopped, say."""
+        return max(self._longest, self._clock() - self._last) >= SILENCE
+
+    def _go_on(self) -> None:
+        while not self._stopped.wait(self._every):
+            self.beat()
