@@ -128,7 +128,7 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> 
         print("Interrupted. Run the script again to go on: complete tasks are not repeated.", file=sys.stderr)
         sys.exit(INTERRUPTED)
     finally:
-        told = summary(factory.worker.failures.values()) if factory.worker is not None else ""
+        told = summary(factory.worker.failures) if factory.worker is not None else ""
         if told:
             print(told, file=sys.stderr)
 
