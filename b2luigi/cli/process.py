@@ -54,7 +54,9 @@ def process(
     """
     number = next(_numbers)
     tasks = [task_like_elements] if isinstance(task_like_elements, luigi.Task) else list(task_like_elements)
-    flags = parse_arguments(ignore_others=ignore_additional_command_line_args)
+    flags = parse_arguments(
+        ignore_others=ignore_additional_command_line_args, implied=["--remove"] if remove or remove_only else []
+    )
     kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
     if flags.batch_runner:
         return _run_one(tasks, flags.task_id, number, kwargs)
