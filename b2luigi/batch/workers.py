@@ -230,7 +230,9 @@ class SendJobWorker(luigi.worker.Worker):
             process.forward_report()
         super()._add_task(*args, **kwargs)
         self.progress.note(task_id, kwargs["status"])
-        if not self._in_run:
+        if self._in_run:
+            self.progress.look(self._running_tasks.values())
+        else:
             self.progress.look_at_scheduling()
 
     def _keep_alive(self, get_work_response: Any) -> bool:
