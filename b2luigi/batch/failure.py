@@ -111,7 +111,7 @@ def _of_kind(task_ids: list[str], failures: Mapping[str, str]) -> str:
     lines = [f"  {task_id}  {_logs(failures[task_id])}".rstrip() for task_id in task_ids[whole : whole + LISTED]]
     left = len(task_ids) - whole - len(lines)
     more = [f"  ... and {left:,} more, told above."] if left else []
-    listed = ["\n".join([f"So failed {len(task_ids) - whole:,} more:", *lines, *more])] if lines else []
+    listed = ["\n".join([f"{len(task_ids) - whole:,} more failed in the same way:", *lines, *more])] if lines else []
     return "\n\n".join([*(failures[task_id] for task_id in task_ids[:whole]), *listed])
 
 

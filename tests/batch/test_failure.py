@@ -136,7 +136,7 @@ def test_many_failures_of_one_kind() -> None:
     assert head == "===== 1,500 tasks failed ====="
     assert whole == next(iter(failures.values()))
     first, *lines, last = listed.splitlines()
-    assert first == "So failed 1,499 more:"
+    assert first == "1,499 more failed in the same way:"
     assert lines[0] == f"  {Fails(number=2).task_id}  /logs/number=2/Fails/"
     assert len(lines) == LISTED
     assert last == "  ... and 1,479 more, told above."
@@ -149,7 +149,7 @@ def test_failures_of_several_kinds() -> None:
     failures |= dict(failed(number, "KeyError: no") for number in range(5, 6))
     told = summary(failures)
     assert told.count("failed: ValueError: no") == told.count("failed: KeyError: no") == 1
-    assert "So failed 4 more:" in told
+    assert "4 more failed in the same way:" in told
     assert "told above" not in told
 
 
@@ -158,7 +158,7 @@ def test_failures_without_a_job_are_listed_without_logs() -> None:
     told = summary({f"T_{n}": f"Task T(n={n}) was not submitted: the first 20 jobs failed" for n in range(5)})
     assert told.split("\n\n")[1:] == [
         "Task T(n=0) was not submitted: the first 20 jobs failed",
-        "So failed 4 more:\n  T_1\n  T_2\n  T_3\n  T_4",
+        "4 more failed in the same way:\n  T_1\n  T_2\n  T_3\n  T_4",
     ]
 
 
