@@ -63,8 +63,7 @@ class Jobs:
         """Cancels everything. Returns those that may be left: their records stay open, for the next run to see to."""
         there = _there(jobs)
         if there:
-            unsent = f" (of {len(jobs):,}; the others were not submitted yet)" if there < len(jobs) else ""
-            logger.warning("Cancelling %s%s; please wait (Ctrl-C again: do not wait).", counted(there), unsent)
+            logger.warning("Cancelling %s; please wait (Ctrl-C again: do not wait).", counted(there))
         left = [(queue, ticket) for queue in self.queues.values() for ticket in queue.close(PATIENCE, enough)]
         for queue, ticket in left:
             what = f"{queue.name} job {ticket.job_id}" if ticket.job_id else f"{ticket.spec.name} in {queue.name}"

@@ -22,7 +22,7 @@ FIRST, GROWTH, MOST = 10.0, 1.5, 60.0
 STATES = ("running", "pending", "held", "ending", "to be submitted")
 """What is told of jobs, in this order."""
 WORDS = {JobStatus.idle: "pending", JobStatus.running: "running"}
-"""All others are at their end: what they leave is waited for."""
+"""All others have ended: until they are judged, what they leave is waited for."""
 
 
 class Progress:
@@ -74,9 +74,10 @@ class Progress:
 def _states(processes: Iterable[object]) -> Iterator[str]:
     for process in processes:
         if isinstance(process, ClusterProcess):
-            yield _state(process.ticket, is_local=process.queue.name == "local")
-        elif isinstance(process, BatchProcess):
-            yield WORDS.get(process.last_seen, "ending")
+            if not process.is_over:
+                yield _state(process.ticket, is_local=process.queue.name == "local")
+        elif isinstance(process, BatchProcess) and process.last_seen in WORDS:
+            yield WORDS[process.last_seen]
 
 
 def _state(ticket: Ticket | None, is_local: bool) -> str:

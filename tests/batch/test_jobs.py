@@ -36,10 +36,7 @@ def there() -> ClusterProcess:
         ),
         (
             [there(), a_job_of(Ticket(a_job("cd"))), a_job_of(None)],
-            [
-                "Cancelling 1 job (of 3; the others were not submitted yet); please wait (Ctrl-C again: do not wait).",
-                "Cancelled 1 job.",
-            ],
+            ["Cancelling 1 job; please wait (Ctrl-C again: do not wait).", "Cancelled 1 job."],
         ),
         ([a_job_of(Ticket(a_job("cd")))], []),
     ],

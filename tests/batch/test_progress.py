@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -55,7 +56,7 @@ def _all_is_told(caplog: pytest.LogCaptureFixture) -> None:
 
 def in_queue(info: JobInfo | None = None, job_id: str | None = "7", name: str = "hand") -> ClusterProcess:
     """A task whose job is in a batch system."""
-    process = ClusterProcess(Work(), None, HandQueue(), 0)  # type: ignore[arg-type]
+    process = ClusterProcess(Work(), None, queue.SimpleQueue(), 0)
     process.queue = HandQueue()  # type: ignore[assignment]
     process.queue.name = name  # type: ignore[misc]
     process.ticket = Ticket(a_job("ab"), job_id=job_id, info=info)
@@ -102,6 +103,15 @@ def test_the_state_of_a_job(
     assert told(caplog) == [f"0 of 0 tasks done; jobs: 1 {state}"]
 
 
+def test_a_job_that_was_judged(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """It counts no more, though luigi has not taken its result yet."""
+    process = in_queue(ENDED)
+    process.finish(DONE)
+    clock.now += FIRST
+    progress.look([process])
+    assert told(caplog) == ["0 of 0 tasks done"]
+
+
 def test_a_task_without_a_job_yet(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """A full disk, or another run, keeps it from being submitted for now."""
     process = in_queue()
@@ -126,14 +136,21 @@ class Own(BatchProcess):
 
 def test_a_process_of_the_users_own(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """It is told as luigi's last look has seen it; nobody asks it once more. What is no job is not counted."""
-    process = Own(Work(), None, HandQueue(), 0)  # type: ignore[arg-type]
+    process = Own(Work(), None, queue.SimpleQueue(), 0)
     clock.now += FIRST
     progress.look([process, object()])
     process._started = True
     assert process.is_alive()
     clock.now += MOST
     progress.look([process, object()])
-    assert told(caplog) == ["0 of 0 tasks done; jobs: 1 pending", "0 of 0 tasks done; jobs: 1 running"]
+    process.last_seen = JobStatus.successful
+    clock.now += MOST
+    progress.look([process, object()])
+    assert told(caplog) == [
+        "0 of 0 tasks done; jobs: 1 pending",
+        "0 of 0 tasks done; jobs: 1 running",
+        "0 of 0 tasks done",
+    ]
     assert process.asked == 1
 
 

@@ -174,4 +174,4 @@ def test_a_run_tells_how_far_it_is(script_folder: Path, caplog: pytest.LogCaptur
         assert worker.run()
     told = [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]
     assert told[0].startswith("Looking at the tasks: ")
-    assert re.fullmatch(r"\d+ of 60 tasks done; jobs: [1-3] (pending|ending)", told[-1])
+    assert re.fullmatch(r"\d+ of 60 tasks done(; jobs: [1-3] pending)?", told[-1])
