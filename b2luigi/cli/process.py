@@ -140,7 +140,7 @@ def _build_and_tell(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
     finally:
         told = summary(factory.worker.failures) if factory.worker is not None else ""
         if told:
-            print(f"{told}\n", file=sys.stderr)
+            print(told, file=sys.stderr)
 
 
 def _build(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
