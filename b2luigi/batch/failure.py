@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sysconfig
+import textwrap
 import traceback
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,14 @@ import luigi
 
 TAIL_BYTES, TAIL_LINES, LINE = 8192, 20, 300
 """How much of a text is shown: bytes, lines, characters of a line."""
+WIDTH = 79
+"""Columns of what we say ourselves; the words of others, and paths, stay in one piece."""
+FEW, LISTED = 3, 20
+"""Failures of one kind at the end of a run: up to so many are told whole; of more, one, and so many in a line each."""
+KINDS = 10
+"""How many kinds of failures are told at the end of a run."""
+LOGS = "  logs:    "
+"""Starts the line of a story that names the log folder."""
 _OWN_FOLDERS = (str(Path(__file__).parent.parent), *(sysconfig.get_path(name) for name in ("stdlib", "purelib")))
 """Code that is not the user's: b2luigi, Python, installed packages."""
 
@@ -33,6 +43,8 @@ class Failure:
     log_folder: Path | None = None
     last_words: str = ""
     """End of a traceback, or of stderr."""
+    here: str = ""
+    """The command that runs the task here and now, if that is of help."""
 
 
 def tell(failure: Failure) -> str:
@@ -72,14 +84,40 @@ def users_frames(error: BaseException) -> str:
     return "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)]) if frames else ""
 
 
-def summary(stories: Iterable[str], most: int = 10) -> str:
-    """What is said at the end of a run: the stories again, the first few of them."""
-    told = list(stories)
-    if not told:
+def summary(failures: Mapping[str, str]) -> str:
+    """What is said at the end of a run: the stories again, but of each kind only the first, and others in a line each.
+
+    `failures`: the stories, by task id.
+    """
+    if not failures:
         return ""
-    more = [f"... and {len(told) - most} more, told above."] if len(told) > most else []
-    count = "1 task failed" if len(told) == 1 else f"{len(told)} tasks failed"
-    return "\n\n".join([f"===== {count} =====", *told[:most], *more])
+    kinds = defaultdict(list)
+    for task_id, story in failures.items():
+        kinds[_kind(story)].append(task_id)
+    told = [_of_kind(task_ids, failures) for task_ids in list(kinds.values())[:KINDS]]
+    left = sum(map(len, list(kinds.values())[KINDS:]))
+    count = "1 task failed" if len(failures) == 1 else f"{len(failures):,} tasks failed"
+    more = [f"... and {left:,} more, of other kinds, told above."] if left else []
+    return "\n\n".join([f"===== {count} =====", *told, *more])
+
+
+def _kind(story: str) -> str:
+    """Failures are of one kind if their first lines differ in nothing but words with digits (numbers, ids, paths)."""
+    return re.sub(r"\w*\d\w*", "0", story.partition("\n")[0])
+
+
+def _of_kind(task_ids: list[str], failures: Mapping[str, str]) -> str:
+    whole = len(task_ids) if len(task_ids) <= FEW else 1
+    lines = [f"  {task_id}  {_logs(failures[task_id])}".rstrip() for task_id in task_ids[whole : whole + LISTED]]
+    left = len(task_ids) - whole - len(lines)
+    more = [f"  ... and {left:,} more, told above."] if left else []
+    listed = ["\n".join([f"{len(task_ids) - whole:,} more failed in the same way:", *lines, *more])] if lines else []
+    return "\n\n".join([*(failures[task_id] for task_id in task_ids[:whole]), *listed])
+
+
+def _logs(story: str) -> str:
+    found = (line.removeprefix(LOGS) for line in story.splitlines() if line.startswith(LOGS))
+    return next(found, "").removesuffix(" (stdout, stderr)")
 
 
 def _lines(failure: Failure) -> Iterator[str]:
@@ -90,11 +128,19 @@ def _lines(failure: Failure) -> Iterator[str]:
     yield f"  task id: {failure.task.task_id}"
     yield f"  job:     {job}" + (f" on node {failure.node}" if failure.node else "")
     if failure.log_folder is not None:
-        yield f"  logs:    {failure.log_folder}{os.sep} (stdout, stderr)"
+        yield f"{LOGS}{failure.log_folder}{os.sep} (stdout, stderr)"
     if failure.last_words:
         yield "  last words:"
         yield from (f"    | {line}" for line in failure.last_words.splitlines())
-    yield f"  {failure.advice}"
+    yield from _wrapped(failure.advice)
+    if failure.here:
+        yield from ("  To run this one task here and now:", f"    {failure.here}")
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent="  ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _visible(text: str) -> str:

@@ -9,7 +9,7 @@ from b2luigi.batch.inbox import Inbox
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.preparation import Run
 from b2luigi.batch.reports import Reports
-from b2luigi.batch.ticket import Queue
+from b2luigi.batch.ticket import Queue, counted
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -59,14 +59,15 @@ class Jobs:
 
     def cancel(self, jobs: list[ClusterProcess], enough: Callable[[], bool]) -> list[ClusterProcess]:
         """Cancels everything. Returns those that may be left: their records stay open, for the next run to see to."""
-        if jobs:
-            logger.warning("Cancelling %d jobs; please wait (Ctrl-C again: do not wait).", len(jobs))
+        there = _there(jobs)
+        if there:
+            logger.warning("Cancelling %s; please wait (Ctrl-C again: do not wait).", counted(there))
         left = [(queue, ticket) for queue in self.queues.values() for ticket in queue.close(PATIENCE, enough)]
         for queue, ticket in left:
             what = f"{queue.name} job {ticket.job_id}" if ticket.job_id else f"{ticket.spec.name} in {queue.name}"
             logger.error("It is not sure that this job is gone; please look after it: %s", what)
-        if jobs and not left:
-            logger.warning("%d jobs were cancelled.", len(jobs))
+        if there and not left:
+            logger.warning("Cancelled %s.", counted(there))
         tickets = {id(ticket) for _, ticket in left}
         return [job for job in jobs if id(job.ticket) in tickets and job.leave()]
 
@@ -75,7 +76,7 @@ class Jobs:
         for queue in self.queues.values():
             queue.leave(PATIENCE)
         left = [job for job in jobs if job.leave()]
-        logger.warning("%d jobs are left where they are; run the script again to go on with them.", len(left))
+        logger.warning("Left in place: %s. Run the script again to go on.", counted(len(left)))
         return left
 
     def _without(self, markers: Iterable[str]) -> list[ClusterProcess]:
@@ -100,4 +101,9 @@ class Jobs:
     def _tell_attached(self, run: Run) -> None:
         if len(run.attached) > self._told_attached:
             new, self._told_attached = len(run.attached) - self._told_attached, len(run.attached)
-            logger.warning("Attached to %d jobs of an earlier run, which go on.", new)
+            logger.warning("Attached to %s of an earlier run.", counted(new))
+
+
+def _there(jobs: Iterable[ClusterProcess]) -> int:
+    """How many of them are ours to cancel, as far as is known."""
+    return sum(job.ticket is not None and job.ticket.may_be_there and not job.ticket.others for job in jobs)

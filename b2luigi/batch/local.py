@@ -19,7 +19,7 @@ from b2luigi.batch.model import Cause, JobInfo, JobSpec, JobStatus
 from b2luigi.batch.outcome import Marker
 from b2luigi.batch.owner import last_word, processes
 from b2luigi.batch.system import Setting
-from b2luigi.batch.ticket import Ticket, never
+from b2luigi.batch.ticket import Ticket, counted, never
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -89,6 +89,7 @@ class LocalQueue:
         self._folder, self._slots = folder, slots or processors()
         self._clock, self._sleep = clock, sleep
         self._waiting: list[Ticket] = []
+        self._untold = 0
         self._children: dict[str, _Child] = {}
         self._adopted: dict[str, _Adopted] = {}
         self._seen: tuple[float, dict[str, int], dict[str, int]] = (float("-inf"), {}, {})
@@ -105,6 +106,7 @@ class LocalQueue:
         """Hands a job in; it starts as soon as there is a free slot."""
         ticket = Ticket(spec)
         self._waiting.append(ticket)
+        self._untold += 1
         return ticket
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
@@ -146,6 +148,7 @@ class LocalQueue:
         """Notices what ended, starts what waits; returns the tickets with news."""
         news = [child.ticket for child in list(self._children.values()) if self._ended(child)]
         news += [adopted.ticket for adopted in list(self._adopted.values()) if self._is_over(adopted)]
+        self._tell_new()
         self._waiting = [ticket for ticket in self._waiting if not ticket.cancelled]
         for ticket in self._next():
             self._waiting.remove(ticket)
@@ -161,6 +164,11 @@ class LocalQueue:
                 return
             if all(ticket.spec.script != other.spec.script for other in there):
                 yield ticket
+
+    def _tell_new(self) -> None:
+        if self._untold:
+            logger.info("Submitted %s to this machine, %d at once", counted(self._untold), self._slots)
+        self._untold = 0
 
     def hurry(self, ticket: Ticket) -> None:
         """Nothing to ask: the end of a child is seen at once."""

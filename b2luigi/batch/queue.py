@@ -14,7 +14,7 @@ from b2luigi.batch.model import Accepted, Command, JobSpec, Refused, Submitted
 from b2luigi.batch.questions import Questions
 from b2luigi.batch.submissions import Submissions
 from b2luigi.batch.system import BatchSystem, Setting
-from b2luigi.batch.ticket import Ticket, never
+from b2luigi.batch.ticket import Ticket, counted, never
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -132,7 +132,13 @@ class JobQueue:
 
     def _read_submissions(self) -> list[Ticket]:
         results = list(self._submissions.read())
+        self._tell_taken([result.job_id for _, result in results if isinstance(result, Accepted)])
         return [ticket for ticket, result in results if self._settle(ticket, result)]
+
+    def _tell_taken(self, job_ids: list[str]) -> None:
+        if job_ids:
+            span = " to ".join(dict.fromkeys([job_ids[0], job_ids[-1]]))
+            logger.info("Submitted %s to %s: %s", counted(len(job_ids)), self.name, span)
 
     def _settle(self, ticket: Ticket, result: Submitted) -> bool:
         """True if there is something to tell."""

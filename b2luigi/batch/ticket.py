@@ -62,6 +62,11 @@ class Ticket:
             self.when_left = None
 
     @property
+    def may_be_there(self) -> bool:
+        """The batch system has the job, or may have it."""
+        return self.job_id is not None or self.sent or bool(self.doubt)
+
+    @property
     def gone(self) -> bool:
         """The batch system no longer knows the job."""
         return self.absent >= ABSENCES
@@ -118,6 +123,11 @@ class Queue(Protocol):
 def never() -> bool:
     """Nobody is in a hurry."""
     return False
+
+
+def counted(jobs: int) -> str:
+    """A number of jobs, as it is told."""
+    return "1 job" if jobs == 1 else f"{jobs:,} jobs"
 
 
 def ids(tickets: Iterable[Ticket]) -> list[str]:

@@ -31,6 +31,7 @@ from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.preparation import Run
 from b2luigi.batch.processes.unusable import UnusableProcess
+from b2luigi.batch.progress import Progress, hushed
 from b2luigi.batch.queue import JobQueue
 from b2luigi.batch.results import Results
 from b2luigi.batch.retries import Retries
@@ -73,6 +74,7 @@ class SendJobWorker(luigi.worker.Worker):
         self.interrupts = Interrupts()
         self.failures: dict[str, str] = {}
         """By task id: what was told about the tasks that failed, and were not done since."""
+        self.progress = Progress()
         self._jobs = Jobs()
         self._retries = Retries()
         self._glances = Glances()
@@ -162,6 +164,7 @@ class SendJobWorker(luigi.worker.Worker):
             cleaning.callback(self.interrupts.__exit__, kind, error, trace)
             cleaning.callback(self._glances.__exit__)
             cleaning.enter_context(self.interrupts.ignored())
+            cleaning.enter_context(hushed(self._keep_alive_thread))
             cleaning.callback(super().__exit__, kind, error, trace)
             self._stop_jobs(error)
 
@@ -226,6 +229,11 @@ class SendJobWorker(luigi.worker.Worker):
         if isinstance(process, ClusterProcess):
             process.forward_report()
         super()._add_task(*args, **kwargs)
+        self.progress.note(task_id, kwargs["status"])
+        if self._in_run:
+            self.progress.look(self._running_tasks.values())
+        else:
+            self.progress.look_at_scheduling()
 
     def _keep_alive(self, get_work_response: Any) -> bool:
         """luigi's; as long as there are tasks to be tried again, nobody else will."""
@@ -260,6 +268,7 @@ class SendJobWorker(luigi.worker.Worker):
             self._try_again()
         if isinstance(self._scheduler, PatientScheduler):  # a page to see it on; interrupts may end a wait for it
             self._jobs.forward_reports()
+        self.progress.look(self._running_tasks.values())
 
     # -- the end
 

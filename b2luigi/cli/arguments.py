@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from b2luigi.core.flags import FLAGS
+from b2luigi.core.flags import FLAGS, Flag
 
 
-def parse_arguments(arguments: Sequence[str] | None = None, ignore_others: bool = False) -> argparse.Namespace:
-    """The flags as attributes (`batch`, `task_id`, ...). Exits with a message for flags nobody knows.
+def parse_arguments(
+    arguments: Sequence[str] | None = None, ignore_others: bool = False, implied: Collection[str] = ()
+) -> argparse.Namespace:
+    """The flags as attributes (`batch`, `task_id`, ...). Exits with a message for flags that can not have been meant.
 
     `ignore_others`: the script has a parser of its own; what is not b2luigi's is left to it. So are the arguments
     of a notebook, which are not the user's.
+    `implied`: flags that the script has set by an argument of `process`.
     """
     ignore_others = ignore_others or _in_notebook()
     parser = argparse.ArgumentParser(add_help=not ignore_others, allow_abbrev=False)
@@ -23,7 +26,23 @@ def parse_arguments(arguments: Sequence[str] | None = None, ignore_others: bool 
         else:
             parser.add_argument(*flag.names, help=flag.help, action="store_true")
     words = sys.argv[1:] if arguments is None else arguments
-    return parser.parse_known_args(words)[0] if ignore_others else parser.parse_args(words)
+    if ignore_others:  # and a flag of ours that stands alone may be meant for the other parser
+        return parser.parse_known_args(words)[0]
+    found = parser.parse_args(words)
+    for flag in _lone({*_given(found), *implied}):
+        parser.error(f"{' or '.join(flag.names)} has no meaning without {' or '.join(flag.only_with)}")
+    return found
+
+
+def _given(found: argparse.Namespace) -> Iterator[str]:
+    values = vars(found)
+    yield from (flag.name for flag in FLAGS if values[flag.name[2:].replace("-", "_")] not in (None, False))
+
+
+def _lone(given: Collection[str]) -> Iterator[Flag]:
+    for flag in FLAGS:
+        if flag.name in given and flag.only_with and not set(flag.only_with) & set(given):
+            yield flag
 
 
 def _in_notebook() -> bool:

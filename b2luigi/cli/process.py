@@ -44,7 +44,8 @@ def process(
     and `keep_tasks` is `--keep`. Classes of tasks are given by their names.
     `ignore_additional_command_line_args`: leave flags that are not b2luigi's to a parser of your own.
     `kwargs` go to `luigi.build`: `workers` (with batch: jobs in flight, 1000 if not given), `log_level`
-    ("INFO" if not given), `scheduler_host`, `detailed_summary`, ...
+    ("INFO" if not given; with batch it has a line on the progress now and then), `scheduler_host`,
+    `detailed_summary`, ...
 
     Returns what `luigi.build` returns, and exits instead where the section [retcode] of luigi's configuration gives a
     code for what happened. Ctrl-C cancels all jobs and exits with 130, SIGTERM with 143. Listing tasks to run and
@@ -54,7 +55,9 @@ def process(
     """
     number = next(_numbers)
     tasks = [task_like_elements] if isinstance(task_like_elements, luigi.Task) else list(task_like_elements)
-    flags = parse_arguments(ignore_others=ignore_additional_command_line_args)
+    flags = parse_arguments(
+        ignore_others=ignore_additional_command_line_args, implied=["--remove"] if remove or remove_only else []
+    )
     kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
     if flags.batch_runner:
         return _run_one(tasks, flags.task_id, number, kwargs)
@@ -110,7 +113,6 @@ def _remove(tasks: list[luigi.Task], names: Any, only: Any, keep: Any, confirmed
 
 
 def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> Any:
-    from b2luigi.batch.failure import summary
     from b2luigi.batch.workers import SendJobWorkerSchedulerFactory, check_batch_system
 
     factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory()
@@ -123,12 +125,20 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> 
     for task in tasks:
         check_batch_system(task)
     try:
-        return _build(tasks, {"workers": WORKERS, **kwargs, "worker_scheduler_factory": factory})
+        return _build_and_tell(tasks, {"workers": WORKERS, **kwargs, "worker_scheduler_factory": factory})
     except KeyboardInterrupt:
         print("Interrupted. Run the script again to go on: complete tasks are not repeated.", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def _build_and_tell(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
+    from b2luigi.batch.failure import summary
+
+    factory = kwargs["worker_scheduler_factory"]
+    try:
+        return _build(tasks, kwargs)
     finally:
-        told = summary(factory.worker.failures.values()) if factory.worker is not None else ""
+        told = summary(factory.worker.failures) if factory.worker is not None else ""
         if told:
             print(told, file=sys.stderr)
 

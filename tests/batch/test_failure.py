@@ -7,7 +7,7 @@ import luigi
 import pytest
 from luigi.parameter import ParameterVisibility
 
-from b2luigi.batch.failure import LINE, TAIL_LINES, Failure, last_lines, summary, tail, tell
+from b2luigi.batch.failure import KINDS, LINE, LISTED, TAIL_LINES, Failure, last_lines, summary, tail, tell
 
 
 class Fails(luigi.Task):
@@ -18,8 +18,8 @@ class Fails(luigi.Task):
 
 
 def story(**facts: Any) -> str:
-    task = facts.pop("task", Fails())
-    return tell(Failure(task=task, what="it broke", advice="Mend it.", batch_system="lsf", **facts))
+    known = {"task": Fails(), "what": "it broke", "advice": "Mend it.", "batch_system": "lsf"}
+    return tell(Failure(**{**known, **facts}))
 
 
 def test_a_whole_story() -> None:
@@ -115,23 +115,73 @@ def test_the_tail_of_a_large_file(tmp_path: Path) -> None:
     assert len(first) == LINE
 
 
-@pytest.mark.parametrize(
-    ("count", "begin", "end"),
-    [
-        (1, "===== 1 task failed =====", "story 0"),
-        (2, "===== 2 tasks failed =====", "story 1"),
-        (10, "===== 10 tasks failed =====", "story 9"),
-        (11, "===== 11 tasks failed =====", "... and 1 more, told above."),
-        (10_000, "===== 10000 tasks failed =====", "... and 9990 more, told above."),
-    ],
-)
-def test_a_summary(count: int, begin: str, end: str) -> None:
-    """At the end all failures are counted, and the first ones told again."""
-    told = summary(f"story {number}" for number in range(count)).split("\n\n")
-    assert (told[0], told[-1]) == (begin, end)
-    assert len(told) == 1 + min(count, 10) + (count > 10)
+def failed(number: int, what: str = "it broke") -> tuple[str, str]:
+    """Task id and story of one of many."""
+    task, folder = Fails(number=number), Path(f"/logs/number={number}/Fails")
+    return task.task_id, story(task=task, what=what, job_id=str(number), log_folder=folder)
+
+
+def test_a_few_failures_are_told_whole_again() -> None:
+    """Who sees only the end of a run knows all about a few failures."""
+    for count, begin in ((1, "===== 1 task failed ====="), (3, "===== 3 tasks failed =====")):
+        failures = dict(failed(number) for number in range(count))
+        assert summary(failures).split("\n\n") == [begin, *failures.values()]
+
+
+def test_many_failures_of_one_kind() -> None:
+    """One is told whole, twenty in a line with the log folder each, the others are counted: two screens at most."""
+    failures = dict(failed(number, f"{number} is unlucky: x{number:02}/y") for number in range(1, 1501))
+    told = summary(failures)
+    head, whole, listed = told.split("\n\n")
+    assert head == "===== 1,500 tasks failed ====="
+    assert whole == next(iter(failures.values()))
+    first, *lines, last = listed.splitlines()
+    assert first == "1,499 more failed in the same way:"
+    assert lines[0] == f"  {Fails(number=2).task_id}  /logs/number=2/Fails/"
+    assert len(lines) == LISTED
+    assert last == "  ... and 1,479 more, told above."
+    assert len(told.splitlines()) < 50
+
+
+def test_failures_of_several_kinds() -> None:
+    """Each kind has its whole story, also the one that happened once among hundreds."""
+    failures = dict(failed(number, "ValueError: no") for number in range(5))
+    failures |= dict(failed(number, "KeyError: no") for number in range(5, 6))
+    told = summary(failures)
+    assert told.count("failed: ValueError: no") == told.count("failed: KeyError: no") == 1
+    assert "4 more failed in the same way:" in told
+    assert "told above" not in told
+
+
+def test_failures_without_a_job_are_listed_without_logs() -> None:
+    """A task that was not submitted has no log folder to name."""
+    told = summary({f"T_{n}": f"Task T(n={n}) was not submitted: the first 20 jobs failed" for n in range(5)})
+    assert told.split("\n\n")[1:] == [
+        "Task T(n=0) was not submitted: the first 20 jobs failed",
+        "4 more failed in the same way:\n  T_1\n  T_2\n  T_3\n  T_4",
+    ]
+
+
+def test_failures_of_very_many_kinds() -> None:
+    """No more than the first kinds are told: a run in which all is different ends in some screens, too."""
+    failures = {f"T_{n}": f"Task T failed: {chr(97 + n)}" for n in range(KINDS + 3)}
+    assert summary(failures).split("\n\n")[1:] == [
+        *(f"Task T failed: {chr(97 + n)}" for n in range(KINDS)),
+        "... and 3 more, of other kinds, told above.",
+    ]
 
 
 def test_no_failure_no_words() -> None:
     """A run without failures ends without a summary."""
-    assert summary([]) == ""
+    assert summary({}) == ""
+
+
+def test_our_own_sentences_fit_on_a_terminal() -> None:
+    """Advice is wrapped between words; a path, and the command to copy, stay in one piece however long."""
+    advice = f"Correct the error in {'/long' * 20} and run the script again. Tasks that are complete are not repeated."
+    command = f"'/some folder/{'x' * 90}'"
+    *_, one, two, three, invitation, last = story(advice=advice, here=command).splitlines()
+    assert "".join((one, two, three)).replace("  ", " ").strip() == advice
+    assert two == f"  {'/long' * 20}"
+    assert max(map(len, (one, three, invitation))) < 80
+    assert (invitation, last) == ("  To run this one task here and now:", f"    {command}")

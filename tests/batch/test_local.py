@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import secrets
@@ -92,6 +93,14 @@ def number_in(path: str) -> int:
         assert time.monotonic() < end
         time.sleep(0.005)
     return int(Path(path).read_text())
+
+
+def test_jobs_that_were_handed_in_are_told_once(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
+    """How many, and how many of them run at once: who did not know of local_slots sees why the others wait."""
+    caplog.set_level(logging.INFO)
+    tickets = submit(queue, "true", "true", "true")
+    step_until(queue, lambda: all(map(is_final, tickets)))
+    assert caplog.messages == ["Submitted 3 jobs to this machine, 2 at once"]
 
 
 def test_slots_are_respected(queue: LocalQueue) -> None:

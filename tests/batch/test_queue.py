@@ -78,6 +78,27 @@ def test_nothing_is_sent_before_the_step(queue: JobQueue, site: Site) -> None:
     assert site.said("submit") == [("a", "b")]
 
 
+@pytest.mark.parametrize(("jobs", "told"), [(1, "1 job to fake: #0"), (1200, "1,200 jobs to fake: #0 to #1199")])
+def test_a_submission_is_told_once(jobs: int, told: str, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """How many jobs, where, and how they are called there: a line for each pass, however many jobs go out in it."""
+    caplog.set_level(logging.INFO)
+    queue = a_queue(site, Fake(bulk=500))
+    submit(queue, *map(str, range(jobs)))
+    run(queue, site, 5)
+    assert caplog.messages == [f"Submitted {told}"]
+
+
+def test_jobs_that_were_not_taken_are_not_told_as_submitted(
+    queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only those that have an id count."""
+    caplog.set_level(logging.INFO)
+    site.replies["submit"] = [[("accepted", "1"), ("refused", "no"), ("accepted", "3")]]
+    submit(queue, "a", "b", "c")
+    run(queue, site, 1)
+    assert caplog.messages == ["Submitted 2 jobs to fake: 1 to 3"]
+
+
 def test_ids_come_with_the_news(queue: JobQueue) -> None:
     """A step returns the jobs whose ids were read, each with its own."""
     tickets = submit(queue, "a", "b")

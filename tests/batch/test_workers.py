@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import b2luigi
 from b2luigi.batch.model import JobStatus
 from b2luigi.batch.processes import BatchProcess
+from b2luigi.batch.progress import Progress
 from b2luigi.batch.workers import SendJobWorker, SendJobWorkerSchedulerFactory
 
 
@@ -157,3 +160,18 @@ def test_a_long_chain_runs(script_folder: Path) -> None:
         worker.add(Link(n=5000))
         assert not worker.run()
     assert Simulated.started == [Link(n=0).task_id]
+
+
+def test_a_run_tells_how_far_it_is(script_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Through luigi's own loop: at first what it finds in the graph, then what becomes of tasks and jobs."""
+    caplog.set_level(logging.INFO, "luigi-interface")
+    now = iter(range(0, 10**6, 7))
+    with SendJobWorkerSchedulerFactory().create_worker(
+        SendJobWorkerSchedulerFactory().create_local_scheduler(), worker_processes=3
+    ) as worker:
+        worker.progress = Progress(lambda: float(next(now)))
+        worker.add(Node(n=0))
+        assert worker.run()
+    told = [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]
+    assert told[0].startswith("Looking at the tasks: ")
+    assert re.fullmatch(r"\d+ of 60 tasks done(; jobs: [1-3] pending)?", told[-1])

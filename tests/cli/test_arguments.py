@@ -18,7 +18,7 @@ def attribute(name: str) -> str:
 @pytest.mark.parametrize("ignore_others", [True, False])
 def test_each_flag_alone(name: str, ignore_others: bool) -> None:
     """A flag that is given is true, and all others are not."""
-    found = vars(parse_arguments([name], ignore_others))
+    found = vars(parse_arguments([name], ignore_others, implied=["--remove"]))
     assert found.pop(attribute(name)) is True
     assert set(found.values()) == {False, None}
 
@@ -57,6 +57,32 @@ def test_a_flag_nobody_knows(words: list[str], told: str, capsys: pytest.Capture
         parse_arguments(words)
     assert caught.value.code == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["-y"], "-y or --yes has no meaning without --remove or --remove-only"),
+        (["--keep", "Top"], "--keep has no meaning without --remove or --remove-only"),
+        (["--keep=Top", "--batch"], "--keep has no meaning without --remove or --remove-only"),
+        (["--task-id=T_1"], "--task-id has no meaning without --batch-runner"),
+    ],
+    ids=str,
+)
+def test_a_flag_that_says_nothing_alone(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who forgot --remove does not start a run instead; a script with a parser of its own may mean its own flag."""
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments(words)
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err
+    assert parse_arguments(words, ignore_others=True)
+
+
+@pytest.mark.parametrize("words", [["--remove", "A"], ["--remove-only", "A"], ["--remove", "A", "--remove-only", "B"]])
+def test_a_flag_in_company(words: list[str]) -> None:
+    """With what it belongs to it is taken, also where the script itself says what is to be removed."""
+    assert parse_arguments(["-y", "--keep=Top", *words]).yes is True
+    assert parse_arguments(["-y", "--keep=Top"], implied=["--remove"]).keep == "Top"
 
 
 @pytest.mark.parametrize(

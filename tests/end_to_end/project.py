@@ -36,11 +36,6 @@ class Ended:
         found = re.split(r"\n(?=Task \S+ failed: )", told)
         return {match[1]: story for story in found if (match := re.search(r"task id: (\S+)", story))}
 
-    @property
-    def job_ids(self) -> dict[str, str]:
-        """Job id by task id, as told in the log."""
-        return dict(re.findall(r"INFO: (\S+) is \S+ job (\S+)", self.text))
-
 
 class Project:
     """A folder with a script of a user."""

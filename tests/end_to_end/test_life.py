@@ -85,10 +85,11 @@ def test_the_example_of_the_documentation_runs_fails_where_it_must_and_is_healed
     first_id = re.search(r"MyNumberTask_3_\w+", first.text)[0]
     assert (first.rc, list(first.stories)) == (0, [first_id])
     story = first.stories[first_id]
+    job_ids = {record["task_id"]: record["job_id"] for record in project.records()}
     for told in (
         "Task MyNumberTask failed: ValueError: three is unlucky",
         "some_parameter = 3",
-        f"{system.name} job {first.job_ids[first_id]} on node ",
+        f"{system.name} job {job_ids[first_id]} on node ",
         f"logs:    {project.folder}/logs/some_parameter=3/MyNumberTask/",
         'raise ValueError("three is unlucky")',
         "To run this one task here and now:",
@@ -103,7 +104,7 @@ def test_the_example_of_the_documentation_runs_fails_where_it_must_and_is_healed
     assert "* 2 ran successfully:" in second.text
     assert second.stories == {}
     assert project.read("average.txt") == "4.5\n"
-    assert len(second.job_ids) == 2
+    assert sum(map(int, re.findall("INFO: Submitted ([0-9]+) job", second.text))) == 2
     assert system.live_jobs() == []
 
 
@@ -170,8 +171,11 @@ def test_an_interrupted_run_leaves_no_job_behind(
     process.send_signal(number)
     ended = end_of(process, timeout=30)
     assert ended.rc == rc
-    assert "Cancelling 5 jobs" in ended.text
-    assert "5 jobs were cancelled." in ended.text
+    there = min(5, len(os.sched_getaffinity(0))) if system.name == "local" else 5
+    counted = "1 job" if there == 1 else f"{there} jobs"
+    assert f"Cancelling {counted}; please wait" in ended.text
+    assert f"Cancelled {counted}." in ended.text
+    assert "Keep-Alive" not in ended.text
     assert "Traceback" not in ended.text
     until(lambda: not system.live_jobs(), "no job is left")
     until(lambda: not any(_lives(pid) for pid in pids), "no process is left")

@@ -97,6 +97,22 @@ def test_a_suspended_job_is_waited_for(project: Project, lsf: FakeLSF) -> None:
     assert "* 1 ran successfully:" in end_of(process).text
 
 
+def test_a_job_that_a_person_has_stopped_is_told_once(project: Project, lsf: FakeLSF) -> None:
+    """It waits until somebody lets it go on: the run says so, and how; it is no failure."""
+    lsf.set("slots", 0)
+    project.write(WORK.format(jobs=1, work="pass"))
+    process = project.start()
+    until(lambda: sum("job_id" in record for record in project.records()) == 1, "the job has an id")
+    _command(lsf, "bstop", *ids(project))
+    until(lambda: len(lsf.calls("bjobs")) >= 3, "LSF was asked")
+    lsf.set("slots", 8)
+    _command(lsf, "bresume", *ids(project))
+    ended = end_of(process)
+    told = f"WARNING: lsf job {ids(project)[0]} of Work(n=0) waits for you: PSUSP: suspended while it waited; bresume"
+    assert ended.text.count(told) == 1, ended.text
+    assert "* 1 ran successfully:" in ended.text
+
+
 def test_an_id_that_was_given_to_another_job_is_not_taken_for_ours(project: Project, lsf: FakeLSF) -> None:
     """Ids wrap: a stranger's DONE under the id of our job says nothing about it."""
     process = begin(project, work='os.path.exists("again") or time.sleep(300)')

@@ -128,6 +128,130 @@ def test_parallel_submissions_have_their_own_ids(run: Run, lsf: FakeLSF) -> None
     assert len(lsf.calls("bsub")) == 60
 
 
+def test_packs(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
+    """A file of submissions: a line of answer each, in their order; off unless the site allows it."""
+    pack = tmp_path / "pack"
+    pack.write_text('# ours\n-q s -J "a name" echo "$HOME; a" >there\n\n-n 0 true\n  -q l -oo out echo third\n')
+    refused = run("bsub", "-pack", str(pack))
+    assert (refused.returncode, refused.stdout) == (255, "")
+    assert refused.stderr == "Job pack feature is not enabled. Job not submitted.\n"
+    lsf.set("max_pack_jobs", 300)
+    stopped = run("bsub", "-pack", str(pack))
+    assert stopped.returncode == 255
+    assert stopped.stdout == "Job <1> is submitted to queue <s>.\n"
+    assert stopped.stderr == "Bad argument for option -n. Job not submitted.\n"
+    assert [job["name"] for job in lsf.jobs()] == ["a name"]
+    lsf.set("pack_skip_error", True)
+    skipped = run("bsub", "-pack", str(pack))
+    assert skipped.returncode == 255
+    assert skipped.stdout == "Job <2> is submitted to queue <s>.\nJob <3> is submitted to queue <l>.\n"
+    assert skipped.stderr == stopped.stderr
+    wait_for(ended(lsf))
+    assert {job["stat"] for job in lsf.jobs()} == {"DONE"}
+    assert "\nthird\n" in (tmp_path / "work" / "out").read_text()
+    assert not (tmp_path / "work" / "there").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("-K true", "bsub: option -K cannot be used in a pack\nUsage"),
+        ("-pack other", "bsub: option -pack cannot be used in a pack\nUsage"),
+        ("-q s", "No command is specified. Job not submitted.\n"),
+        ("-q nosuch true", "nosuch: No such queue. Job not submitted.\n"),
+    ],
+)
+def test_bad_lines_of_packs(run: Run, lsf: FakeLSF, tmp_path: Path, line: str, told: str) -> None:
+    """What a line may not say is told as bsub tells it, and nothing is submitted."""
+    lsf.set("max_pack_jobs", 300)
+    (tmp_path / "pack").write_text(f"{line}\n")
+    answer = run("bsub", "-pack", str(tmp_path / "pack"))
+    assert (answer.returncode, answer.stdout) == (255, "")
+    assert answer.stderr.startswith(told)
+    assert lsf.jobs() == []
+
+
+def test_a_pack_is_one_file_and_nothing_else(run: Run, lsf: FakeLSF) -> None:
+    """No other option, and a file that is there."""
+    lsf.set("max_pack_jobs", 300)
+    assert run("bsub", "-pack", "file", "-q", "s").stderr.startswith("bsub: the -pack option")
+    gone = run("bsub", "-pack", "/no/such/file")
+    assert (gone.returncode, gone.stderr) == (255, "/no/such/file: No such file or directory. Job not submitted.\n")
+
+
+# ---------------------------------------------------------------------------------------------- bsub -w
+
+
+def order_of(tmp_path: Path) -> str:
+    """What the jobs have written so far."""
+    path = tmp_path / "work" / "order"
+    return path.read_text().replace("\n", "") if path.exists() else ""
+
+
+@pytest.mark.parametrize(
+    ("condition", "after"),
+    [
+        ("done(1)", "g"),
+        ("1", "g"),
+        ('done("good") && exit(2)', "gb"),
+        ('ended("*d")', "gb"),
+        ("exit(2, 3)", "b"),
+        ("exit(2,4)", None),
+        ("done(2)", None),
+        ("done(2) || ended(1)", "g"),
+        ("(done(1) || done(2)) && done(2)", None),
+        ("started(2)", ""),
+    ],
+)
+def test_dependencies(run: Run, lsf: FakeLSF, tmp_path: Path, condition: str, after: str | None) -> None:
+    """A job starts when its condition holds, and waits for ever, with a reason, when it never will."""
+    run("bsub", "-J", "good", "sleep 0.2; echo g >> order")
+    run("bsub", "-J", "bad", "sleep 0.2; echo b >> order; exit 3")
+    jobid = submitted(run("bsub", "-w", condition, "echo w >> order"))
+    wait_for(lambda: {stat(lsf, "1"), stat(lsf, "2")} == {"DONE", "EXIT"})
+    if after is not None:
+        wait_for(ended(lsf))
+        before, _, _ = order_of(tmp_path).partition("w")
+        assert sorted(order_of(tmp_path)) == ["b", "g", "w"]
+        assert set(after) <= set(before)
+    else:
+        never = "Dependency condition invalid or never satisfied"
+        assert records(run, jobid, fields="stat pend_reason") == [{"STAT": "PEND", "PEND_REASON": never}]
+    assert records(run, "1", fields="pend_reason") == [{"PEND_REASON": ""}]
+
+
+def test_a_whole_array_is_waited_for(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
+    """Its id stands for all its elements; meanwhile the reason is told."""
+    array = submitted(run("bsub", "-J", "a[1-3]%1", "sleep 0.1; echo a >> order"))
+    jobid = submitted(run("bsub", "-w", f"done({array})", "echo w >> order"))
+    reason = "Job dependency condition not satisfied"
+    assert records(run, jobid, fields="pend_reason") == [{"PEND_REASON": reason}]
+    wait_for(ended(lsf))
+    assert order_of(tmp_path) == "aaaw"
+
+
+@pytest.mark.parametrize(
+    ("condition", "text"),
+    [
+        ("done(12)", "12: No matching job found"),
+        ('done(1) && ended("nobody")', "nobody: No matching job found"),
+        ("done(1", "Dependency condition syntax error"),
+        ("(done(1)", "Dependency condition syntax error"),
+        ("done(1) &&", "Dependency condition syntax error"),
+        ("&& done(1)", "Dependency condition syntax error"),
+        ("done(1) done(1)", "Dependency condition syntax error"),
+        ("done(1, 3)", "Dependency condition syntax error"),
+        ("", "Dependency condition syntax error"),
+    ],
+)
+def test_dependencies_that_are_refused(run: Run, lsf: FakeLSF, condition: str, text: str) -> None:
+    """Jobs nobody knows, and what can not be read."""
+    run("bsub", "-H", "true")
+    answer = run("bsub", "-w", condition, "true")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (255, "", f"{text}. Job not submitted.\n")
+    assert lsf.live_jobs() == ["1"]
+
+
 # ---------------------------------------------------------------------------------------------- job
 
 
@@ -563,3 +687,22 @@ def test_stop_leaves_nothing(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
 def test_lsid(run: Run) -> None:
     """The cluster tells its name."""
     assert "\nMy cluster name is fake\nMy master name is hostA\n" in run("lsid").stdout
+
+
+def test_queues(run: Run, lsf: FakeLSF) -> None:
+    """Each queue with its state and its jobs, counted in slots; an unknown one is told."""
+    lsf.set("slots", 3)
+    lsf.set("queues", {"normal": {"default": True, "priority": 40}, "shut": {"closed": True}})
+    run("bsub", "-n", "2", "sleep 30")
+    run("bsub", "-n", "2", "sleep 30")
+    stopped = submitted(run("bsub", "sleep 30"))
+    wait_for(lambda: [job["stat"] for job in lsf.jobs()] == ["RUN", "PEND", "RUN"])
+    run("bstop", stopped)
+    wait_for(lambda: stat(lsf, stopped) == "USUSP")
+    assert run("bqueues").stdout == (
+        "QUEUE_NAME      PRIO STATUS          MAX JL/U JL/P JL/H NJOBS  PEND   RUN  SUSP \n"
+        "normal            40  Open:Active       -    -    -    -     5     2     2     1\n"
+        "shut              30  Closed:Active     -    -    -    -     0     0     0     0\n"
+    )
+    answer = run("bqueues", "shut", "nosuch")
+    assert (answer.returncode, len(answer.stdout.splitlines()), answer.stderr) == (255, 2, "nosuch: No such queue\n")

@@ -83,10 +83,9 @@ class AttemptProcess(BatchProcess):
         if ticket is None:
             return False
         self._note_job_id(ticket)
-        is_there = ticket.job_id is not None or ticket.sent or bool(ticket.doubt)
-        if not is_there:
+        if not ticket.may_be_there:
             self._close(NOT_SUBMITTED)
-        return is_there
+        return ticket.may_be_there
 
     # -- from one attempt to the next
 
@@ -164,7 +163,7 @@ class AttemptProcess(BatchProcess):
             return
         self._noted = True
         again = " (of an earlier run)" if self._earlier else ""
-        logger.info("%s is %s job %s%s", self.task.task_id, self.queue.name, ticket.job_id, again)
+        logger.debug("%s is %s job %s%s", self.task.task_id, self.queue.name, ticket.job_id, again)
         try:
             if self.attempt.facts.get("job_id") != ticket.job_id:
                 self.attempt.note(job_id=ticket.job_id, submitted=time.time())

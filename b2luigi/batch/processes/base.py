@@ -49,6 +49,8 @@ class BatchProcess(abc.ABC):
     use_multiprocessing = False
     story = ""
     """What was told about its failure."""
+    last_seen = JobStatus.idle
+    """What the last look at its job has shown."""
     exitcode = 0
     """luigi looks here for the exit code of a process that died; what we know of a job is told by its result."""
 
@@ -166,6 +168,7 @@ class BatchProcess(abc.ABC):
         status = self.get_job_status()
         if not isinstance(status, JobStatus):
             raise TypeError(f"get_job_status has to return a JobStatus, but it returned {status!r}.")
+        self.last_seen = status
         if status is JobStatus.successful:
             self.finish(DONE)
         elif status is JobStatus.aborted:

@@ -39,10 +39,9 @@ def of_refusal(task: luigi.Task, system: str, ticket: Ticket) -> str:
 def of_exception(task: luigi.Task, system: str, ticket: Ticket, outcome: Outcome) -> str:
     """The task failed on its node."""
     words = outcome.traceback or str(outcome.explanation)
-    again = f"Correct the error and run the script again. {FINISHED}"
-    advice = f"{again} To run this one task here and now:\n  {shlex.quote(str(ticket.spec.script))}"
-    what = outcome.headline or _headline(words)
-    return _story(task, system, ticket, what=what, advice=advice, words=words, node=outcome.node)
+    advice = f"Correct the error and run the script again. {FINISHED}"
+    what, here = outcome.headline or _headline(words), shlex.quote(str(ticket.spec.script))
+    return _story(task, system, ticket, what=what, advice=advice, words=words, node=outcome.node, here=here)
 
 
 def of_death(task: luigi.Task, system: str, ticket: Ticket, verdict: Fail) -> str:
@@ -100,7 +99,15 @@ def aside(files: list[str]) -> str:
 
 
 def _story(
-    task: luigi.Task, system: str, ticket: Ticket, *, what: str, advice: str, words: str = "", node: str = ""
+    task: luigi.Task,
+    system: str,
+    ticket: Ticket,
+    *,
+    what: str,
+    advice: str,
+    words: str = "",
+    node: str = "",
+    here: str = "",
 ) -> str:
     failure = Failure(
         task=task,
@@ -111,6 +118,7 @@ def _story(
         node=node or (ticket.info.node if ticket.info else None),
         log_folder=ticket.spec.log_folder if ticket.job_id else None,
         last_words=last_lines(words),
+        here=here,
     )
     return tell(failure)
 

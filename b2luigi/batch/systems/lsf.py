@@ -56,6 +56,12 @@ STATES = {
 }
 """All other words, known (RUN, SSUSP, USUSP, UNKWN, ZOMBI) and unknown, read as running."""
 
+HELD = {
+    "PSUSP": "suspended while it waited; bresume lets it go on",
+    "USUSP": "suspended while it ran; bresume lets it go on",
+}
+"""States that only a person ends."""
+
 CAUSES = {
     "OWNER": Cause.cancelled,
     "ADMIN": Cause.cancelled,
@@ -283,6 +289,7 @@ def _index(record: Mapping[str, str]) -> str:
 
 def _info(record: Mapping[str, str]) -> JobInfo:
     native, reason = str(record["STAT"]), str(record.get("EXIT_REASON", "")).strip("- ")
+    reason = HELD.get(native, reason)
     status = STATES.get(native, JobStatus.running)
     keyword = re.match(r"TERM_(\w+)", reason) if status.is_final else None
     return JobInfo(
@@ -292,6 +299,7 @@ def _info(record: Mapping[str, str]) -> JobInfo:
         cause=CAUSES.get(keyword[1]) if keyword else None,
         token=_token(str(record.get("JOB_NAME", "")), _index(record)),
         node=str(record.get("EXEC_HOST", "")).strip("- ").partition(":")[0] or None,
+        held=native in HELD,
     )
 
 

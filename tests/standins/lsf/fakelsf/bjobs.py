@@ -7,7 +7,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
-from . import faults, state
+from . import dependencies, faults, state
 from .bsub import user
 from .command import Answer
 
@@ -100,7 +100,15 @@ def _remembered(call: Call, where: str = "1", values: tuple = ()) -> list[dict]:
     known = [row for row in found if not state.lost(call.db, row)]
     if then is not None:
         known = [_as_of(then, row) for row in known if row["submit_time"] <= then]
-    return [{**dict(row), "shown": shown_stat(row, down), "from_host": host} for row in known]
+    return [
+        {
+            **dict(row),
+            "shown": shown_stat(row, down),
+            "from_host": host,
+            "pend_reason": dependencies.pend_reason(call.db, row),
+        }
+        for row in known
+    ]
 
 
 def _as_of(then: float, row: Row) -> dict:
@@ -187,6 +195,7 @@ FIELDS: dict[str, tuple[int, Callable[[dict], str]]] = {
     "command": (15, lambda row: row["command"].strip()),
     "exit_code": (10, _exit_code),
     "exit_reason": (50, lambda row: row["exit_reason"] or ""),
+    "pend_reason": (11, lambda row: row["pend_reason"]),
     "from_host": (11, lambda row: row["from_host"]),
     "exec_host": (11, _hosts),
     "first_host": (11, lambda row: row["host"] or ""),

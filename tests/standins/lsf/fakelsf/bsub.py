@@ -8,10 +8,12 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from . import state
+from . import dependencies, state
 from .command import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .command import Call
 
 WITH_VALUE = (
@@ -33,9 +35,9 @@ WITH_VALUE = (
     "-sp",
     "-app",
 )
-WITH_VALUE += ("-u", "-m", "-L")
+WITH_VALUE += ("-u", "-m", "-L", "-w")
 FLAGS = ("-r", "-rn", "-H", "-x", "-N", "-B")
-LATER = ("-w", "-K", "-I", "-Is", "-Ip", "-pack")  # of LSF, not of this stand-in yet
+LATER = ("-K", "-I", "-Is", "-Ip")  # of LSF, not of this stand-in yet
 INSTEAD = {
     "-o": "-oo",
     "-oo": "-o",
@@ -71,14 +73,22 @@ class Unusable(Exception):
 
 
 def run(call: Call) -> Answer:
-    """Submit one job or array."""
-    chatter = _chatter(call)
+    """Submit one job or array, or a pack of them."""
+    if "-pack" in call.argv[:1]:
+        from . import pack
+
+        return pack.run(call)
+    return answer_to(call, lambda: read_command_line(call.argv, call.conf), chatter_of(call))
+
+
+def answer_to(call: Call, read: Callable[[], tuple[dict[str, str], str]], chatter: Answer) -> Answer:
+    """Submit what is read: options and command."""
     try:
-        options, command = read_command_line(call.argv, call.conf)
+        options, command = read()
         wanted = Request(call.conf, options, command)
         jobid = submit(call, wanted)
     except Unusable as error:
-        return Answer(255, "", f"bsub: {error}\n{USAGE}")
+        return unusable(error)
     except Rejected as error:
         if error.costs_id:
             with state.writing(call.db):
@@ -93,7 +103,12 @@ def run(call: Call) -> Answer:
     return Answer(0, chatter.out + line, chatter.err)
 
 
-def _chatter(call: Call) -> Answer:
+def unusable(why: object) -> Answer:
+    """The answer to a command line that cannot be read."""
+    return Answer(255, "", f"bsub: {why}\n{USAGE}")
+
+
+def chatter_of(call: Call) -> Answer:
     """What a site's esub says before the submit line."""
     answer = Answer(0, "".join(f"{line}\n" for line in call.conf["esub_chatter"]))
     if fault := call.fault("chatter"):
@@ -122,14 +137,16 @@ def read_command_line(argv: list[str], conf: dict) -> tuple[dict[str, str], str]
     return {**embedded, **options}, text
 
 
-def read_options(argv: list[str], conf: dict) -> tuple[dict[str, str], list[str]]:
-    """Options up to the first word that is none; the rest is the command."""
+def read_options(argv: list[str], conf: dict, refused: tuple[str, ...] = ()) -> tuple[dict[str, str], list[str]]:
+    """Options up to the first word that is none; the rest is the command. `refused`: options not allowed here."""
     options: dict[str, str] = {}
     rest = list(argv)
     while rest and rest[0].startswith("-"):
         word = rest.pop(0)
         if word.startswith("-env ") and conf["glued_env"] == "accept":
             word, rest = "-env", [word[len("-env ") :], *rest]
+        if word in refused:
+            raise Unusable(f"option {word} cannot be used in a pack")
         if word in LATER:
             raise Unusable(f"option {word} is not in this stand-in yet (fakelsf)")
         if word not in WITH_VALUE and word not in FLAGS:
@@ -153,13 +170,14 @@ def _embedded_options(script: str, conf: dict) -> dict[str, str]:
 
 def join_command(words: list[str]) -> str:
     """The command as a line of shell: the first word as it is (it may be a whole line), others quoted."""
-    line = " ".join([words[0], *map(_quoted, words[1:])])
+    line = " ".join([words[0], *map(quoted, words[1:])])
     if len(line) > LONGEST:
         raise Rejected("Command line is too long")
     return line
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
+    """A word as the job's shell is to read it."""
     if word and not set(word) & set(" \t\n\"'`;&|<>()*?[]#~$\\{}"):
         return word
     return f'"{word}"' if '"' not in word else "'" + word.replace("'", "'\\''") + "'"
@@ -296,6 +314,7 @@ def submit(call: Call, wanted: Request) -> int:
     """Put the job in the database and its script and environment in the folder; its id."""
     options, now = wanted.options, time.time()
     with state.writing(call.db) as db:
+        depends = _condition(call, options["-w"]) if "-w" in options else None
         jobid = state.next_jobid(db, call.conf)
         folder = state.job_folder(call.where, jobid, 0)
         folder.mkdir(parents=True, exist_ok=True)
@@ -319,6 +338,7 @@ def submit(call: Call, wanted: Request) -> int:
             "run_limit_s": wanted.run_limit_s,
             "rerunnable": "-r" in options,
             "submit_time": now,
+            "depends": depends,
         }
         marks = ", ".join("?" * len(job))
         db.execute(f"INSERT INTO job ({', '.join(job)}) VALUES ({marks})", tuple(job.values()))
@@ -328,3 +348,12 @@ def submit(call: Call, wanted: Request) -> int:
             [(jobid, idx, stat) for idx in wanted.indices],
         )
     return jobid
+
+
+def _condition(call: Call, text: str) -> str:
+    try:
+        return dependencies.resolved(call.db, call.conf, text)
+    except dependencies.NoSuchJob as error:
+        raise Rejected(f"{error}: No matching job found", costs_id=True) from None
+    except dependencies.BadCondition:
+        raise Rejected("Dependency condition syntax error") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import faults, state
 
-COMMANDS = ("bsub", "bjobs", "bkill", "bhist", "bstop", "bresume", "lsid")
+COMMANDS = ("bsub", "bjobs", "bkill", "bhist", "bstop", "bresume", "bqueues", "lsid")
 
 
 class Answer:

@@ -14,7 +14,7 @@ from . import state
 if TYPE_CHECKING:
     from .command import Answer, Call
 
-BATCH = ("bsub", "bjobs", "bkill", "bhist")  # what talks to mbatchd; lsid asks the LIM
+BATCH = ("bsub", "bjobs", "bkill", "bhist", "bqueues")  # what talks to mbatchd; lsid asks the LIM
 RESET = "Failed in an LSF library call: Failed in sending/receiving a message: Connection reset by peer"
 DOWN = "LSF is down. Please wait ..."
 

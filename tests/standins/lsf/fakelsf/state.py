@@ -31,6 +31,8 @@ DEFAULTS: dict[str, object] = {
     "max_jobid": 999999,
     "id_gap": 0,
     "max_job_array_size": 1000,
+    "max_pack_jobs": 0,  # LSB_MAX_PACK_JOBS: 0 is no packs at all
+    "pack_skip_error": False,
     "glued_env": "accept",  # accept | reject: options and value in one word, `"-env all"`
     "rc_profile": "lsf10",  # lsf10 | consistent | openlava
     "rc_missing_id": 255,
@@ -47,7 +49,8 @@ CREATE TABLE counter (name TEXT PRIMARY KEY, value REAL);
 CREATE TABLE job (
     jobid INTEGER PRIMARY KEY, name TEXT, user TEXT, queue TEXT, project TEXT, command TEXT,
     sub_cwd TEXT, cwd TEXT, slots INTEGER, array_limit INTEGER, output TEXT, output_append INTEGER,
-    error TEXT, error_append INTEGER, run_limit_s REAL, rerunnable INTEGER, submit_time REAL);
+    error TEXT, error_append INTEGER, run_limit_s REAL, rerunnable INTEGER, submit_time REAL,
+    depends TEXT);
 CREATE TABLE element (
     jobid INTEGER, idx INTEGER, stat TEXT, host TEXT, start_time REAL, finish_time REAL,
     exit_code INTEGER, exit_reason TEXT, kill_reason TEXT, ladder TEXT, ladder_next REAL,

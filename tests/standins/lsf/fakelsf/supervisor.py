@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import processes, runner, state
+from . import dependencies, processes, runner, state
 from .bkill import update
 
 RUNLIMIT = "TERM_RUNLIMIT: job killed after reaching LSF run time limit"
@@ -72,6 +72,8 @@ class Supervisor:
             young = time.time() - row["submit_time"] < self.conf["dispatch_delay_s"]
             full = row["array_limit"] and running.get(row["jobid"], 0) >= row["array_limit"]
             if young or full or row["slots"] > free:
+                continue
+            if row["depends"] and not dependencies.truth(self.db, row["depends"]):
                 continue
             if self._start(row):
                 free -= row["slots"]
