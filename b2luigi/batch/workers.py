@@ -7,7 +7,7 @@ import logging
 import random
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +33,7 @@ from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.results import Results
 from b2luigi.batch.retries import Retries
 from b2luigi.batch.scheduler import IndexedScheduler
+from b2luigi.core.ahead import LookAhead, each
 from b2luigi.core.paths import get_task_file_dir
 from b2luigi.core.settings import get_setting
 from b2luigi.core.settings_file import Glances
@@ -55,12 +56,19 @@ class SendJobWorker(AssigningWorker):
         """By task id: what was told about the tasks that failed, and were not done since."""
         self._retries = Retries()
         self._glances = Glances()
+        self.look_ahead: Callable[[], LookAhead] = LookAhead
+        """What makes answers about outputs come sooner where the file system is slow."""
+        self.roots: Sequence[luigi.Task] = ()
+        """The tasks that will be added before the loop runs, as far as that is known."""
+        self._coming_roots: Iterator[luigi.Task] = iter(())
+        self._opening = contextlib.ExitStack()
         self._in_run = self._add_failed = False
 
     def __enter__(self) -> SendJobWorker:
         self.interrupts.__enter__()
         self._glances.__enter__()
         super().__enter__()
+        self._coming_roots = self._opening.enter_context(self.look_ahead()).each_walk(self.roots)
         return self
 
     def __exit__(
@@ -71,19 +79,25 @@ class SendJobWorker(AssigningWorker):
             cleaning.callback(self._glances.__exit__)
             cleaning.enter_context(self.interrupts.ignored())
             cleaning.callback(super().__exit__, kind, error, trace)
+            cleaning.callback(self._opening.close)
             self._stop_jobs(error)
 
     def run(self) -> Any:
         """luigi's loop."""
+        self._opening.close()
         self._in_run = True
         return super().run() and not self._add_failed
 
     def add(self, task: luigi.Task, *args: Any, **kwargs: Any) -> bool:
         """Schedules a task. Once the loop runs, one that can not be scheduled (a `yield` of it) ends nothing else."""
-        try:
+        if not self._in_run:
+            next(self._coming_roots, None)
             return bool(super().add(task, *args, **kwargs))
+        try:
+            with self.look_ahead():
+                return bool(super().add(task, *args, **kwargs))
         except Exception as error:
-            if not self._in_run or isinstance(error, luigi.rpc.RPCError):
+            if isinstance(error, luigi.rpc.RPCError):
                 raise
             self._add_failed = True
             self.failures[task.task_id] = f"Task {task} can not be scheduled:\n{traceback.format_exc()}"
@@ -92,7 +106,7 @@ class SendJobWorker(AssigningWorker):
     def _add(self, task: luigi.Task, is_complete: bool) -> Iterator[luigi.Task]:
         """luigi's; outputs of a job that still runs do not count: they may be half written."""
         half = is_complete is True and not runs_nothing(task) and self._has_open_attempt(task)
-        yield from super()._add(task, False if half else is_complete)
+        yield from each(super()._add(task, False if half else is_complete), task.deps)
 
     def _has_open_attempt(self, task: luigi.Task) -> bool:
         try:
@@ -191,6 +205,8 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
 
     def __init__(self, fresh: bool = False) -> None:
         self.fresh = fresh
+        self.roots: Sequence[luigi.Task] = ()
+        """The tasks that the worker will be given, if somebody knows."""
 
     def create_local_scheduler(self) -> IndexedScheduler:
         """Called by luigi."""
@@ -209,7 +225,7 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
             worker_processes=worker_processes,
             assistant=assistant,
         )
-        self.worker.fresh = self.fresh
+        self.worker.fresh, self.worker.roots = self.fresh, self.roots
         return self.worker
 
 
