@@ -27,6 +27,7 @@ from b2luigi.batch.queue import JobQueue
 from b2luigi.batch.results import Results
 from b2luigi.batch.runs import Runs
 from b2luigi.batch.ticket import Queue
+from b2luigi.core.graph import missing_requirements
 from b2luigi.core.paths import get_filename, map_folder
 from b2luigi.core.settings import get_seconds, get_setting
 
@@ -83,11 +84,14 @@ class AssigningWorker(luigi.worker.Worker):
     def _in_place(self, task: luigi.Task) -> Any:
         process = super()._create_task_process(task)
         process.use_multiprocessing = False
-        process.run = functools.partial(self._run_in_place, task, process.run)
+        process.run = functools.partial(self._run_in_place, process, process.run)
         return process
 
-    def _run_in_place(self, task: luigi.Task, run: Callable[[], None]) -> None:
+    def _run_in_place(self, process: luigi.worker.TaskProcess, run: Callable[[], None]) -> None:
+        task = process.task
         try:
+            if process.check_unfulfilled_deps and _has_all_it_requires(process):
+                process.check_unfulfilled_deps = False
             run()
         except Exception:  # its on_failure, or the context of task processes
             logger.exception("%s failed.", task)
@@ -144,6 +148,16 @@ def runs_nothing(task: luigi.Task) -> bool:
     """External tasks and tasks that only require others: judged in place, no job, no process."""
     run = getattr(task, "run", None)
     return run is None or run is NotImplemented or getattr(run, "__func__", None) is luigi.Task.run
+
+
+def _has_all_it_requires(process: luigi.worker.TaskProcess) -> bool:
+    """If not, or if that can not be said, luigi's process tells: it looks one by one."""
+    if process.task.run in (None, NotImplemented):
+        return False
+    try:
+        return not missing_requirements(process.task, process.check_complete)
+    except Exception:
+        return False
 
 
 def is_beside(task: luigi.Task) -> bool:

@@ -55,7 +55,7 @@ class LookAhead:
 
     `look` says whether there is something at a path, `clock` gives seconds. No thread is made where looks are fast.
     Each answer that was found ahead is given once, and only within seconds. `last_first`: what the last of several
-    incomplete tasks requires is asked first, as luigi does.
+    incomplete tasks requires is asked first, as luigi does. `goes_down`: what they require is asked at all.
     """
 
     def __init__(
@@ -63,8 +63,10 @@ class LookAhead:
         look: Callable[[str], bool] = os.path.exists,
         clock: Callable[[], float] = time.monotonic,
         last_first: bool = True,
+        goes_down: bool = True,
     ) -> None:
-        self._look, self._clock, self._step = look, clock, -1 if last_first else 1
+        self._look, self._clock = look, clock
+        self._step, self._goes_down = -1 if last_first else 1, goes_down
         self._mean, self._budget = 0.0, BUDGET
         self._answers = Answers(look, clock)
         self._rows: list[_Row] = []
@@ -175,7 +177,8 @@ class LookAhead:
 
     def _requirements(self, task: Any) -> list[Any]:
         """What will be asked next if a task is not complete."""
-        if not isinstance(task, luigi.Task) or task in self._followed or task.run in (None, NotImplemented):
+        is_asked = self._goes_down and isinstance(task, luigi.Task) and task.run not in (None, NotImplemented)
+        if not is_asked or task in self._followed:
             return []
         self._followed.add(task)
         return self._asked(task.deps)

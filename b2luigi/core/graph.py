@@ -8,7 +8,7 @@ from typing import Any
 
 import luigi
 
-from b2luigi.core.ahead import each
+from b2luigi.core.ahead import LookAhead, each
 from b2luigi.core.paths import get_serialized_parameters
 from b2luigi.core.target import file_targets_by_name
 
@@ -51,6 +51,17 @@ def with_dependents(tasks: Iterable[luigi.Task], chosen: Callable[[luigi.Task], 
             found.add(task)
             waiting.extend(needed_by.get(task, ()))
     return [task for task in walked if task in found]
+
+
+def missing_requirements(
+    task: luigi.Task, is_complete: Callable[[luigi.Task], bool], ahead: LookAhead | None = None
+) -> list[luigi.Task]:
+    """The tasks that a task requires and that are not complete.
+
+    `ahead`: what looks at their outputs side by side where looks are slow; each is to be used once only.
+    """
+    with ahead or LookAhead(goes_down=False):
+        return [required for required in _each(task.deps()) if not is_complete(required)]
 
 
 def get_all_output_files_in_tree(root: luigi.Task, key: str | None = None) -> Any:

@@ -29,9 +29,9 @@ class Disk:
         if alone:  # a test with one look ahead only
             self._two.set()
 
-    def ahead(self, last_first: bool = True) -> LookAhead:
+    def ahead(self, **how: bool) -> LookAhead:
         """What is to be entered, on this disk."""
-        return LookAhead(self.look, lambda: self.now, last_first)
+        return LookAhead(self.look, lambda: self.now, **how)
 
     def look(self, path: str) -> bool:
         """Whether there is something at a path."""

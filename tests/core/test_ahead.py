@@ -16,7 +16,7 @@ from luigi.local_target import LocalFileSystem
 import b2luigi
 from b2luigi.core.ahead import WINDOW, LookAhead, each
 from b2luigi.core.answers import FRESH, Answers
-from b2luigi.core.graph import all_tasks, get_output_files
+from b2luigi.core.graph import all_tasks, get_output_files, missing_requirements
 from b2luigi.core.target import LOOKS
 from tests.core.disks import Disk
 
@@ -299,6 +299,16 @@ def test_what_missing_tasks_require_is_looked_at_ahead() -> None:
     assert len(disk.looks) == 203
 
 
+def test_the_inputs_of_a_task() -> None:
+    """All are looked at, side by side, whatever is missing; what those require is of no interest."""
+    disk = Disk(there=["/disk/root", *paths(100, 200)])
+    assert missing_requirements(Root(n=200), Leaf.complete, disk.ahead(goes_down=False)) == [
+        Leaf(i=i) for i in range(100)
+    ]
+    assert disk.were_two_at_once
+    assert sorted(disk.looks) == sorted(paths(200))
+
+
 class Dear(Leaf):
     """To ask what it requires takes long."""
 
@@ -324,7 +334,7 @@ def test_no_more_answers_are_kept_than_can_be_used_soon() -> None:
     """A graph of any size takes a bounded number of looks that nobody has asked for yet."""
     disk = Disk()
     with disk.ahead():
-        tasks = [Leaf(i=i) for i in range(2 * WINDOW)]
+        tasks = [Leaf(i=i) for i in range(WINDOW + 500)]
         for number, task in enumerate(each(tasks, lambda: tasks)):
             task.complete()
             assert len(disk.looks) - number <= WINDOW + 1
