@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import random
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from b2luigi.core.structures import flatten_to_dict_of_lists
 
 LONGEST_NAME = 255
 """Bytes that the name of a file or folder can have, with Linux and its file systems."""
-_WILDCARDS = frozenset("*?[{")
+_WILDCARD = re.compile(r"[*?\[{]")
 """luigi warns about these each time it looks."""
 
 
@@ -104,7 +105,7 @@ def is_plain(target: Any) -> bool:
         and getattr(target.exists, "__func__", None) is LocalTarget.exists
         and getattr(target.fs.exists, "__func__", None) is LocalFileSystem.exists
         and os.path.isabs(target.path)
-        and not _WILDCARDS.intersection(target.path)
+        and _WILDCARD.search(target.path) is None
     )
 
 
