@@ -203,9 +203,20 @@ def listing(full: bool) -> Iterator[Row]:
         yield Row(f"CPU of {flag}, {n} tasks", mine, theirs, "s", "3" if full else "")
 
 
+def slow_disk(full: bool) -> Iterator[Row]:
+    """A disk that takes 10 ms for each look at an output: to the first job, and to see what there is."""
+    n = 1000 if full else 200
+    env = {"DISK": "0.01", "LOG": "WARNING"}
+    mine, theirs = (run(python, "fan", n, FIRST="1", **env)["first"] for python in (ours(), peer()))
+    yield Row(f"start to first job, {n} tasks, 10 ms for each look at a file", mine, theirs, "s")
+    mine, theirs = (run(python, "fan", n, "--show-output", **env)["wall"] for python in (ours(), peer()))
+    yield Row(f"--show-output, {n} tasks, 10 ms for each look at a file", mine, theirs, "s")
+
+
 CLUSTER_ROWS = (cluster_submit, cluster_latency, cluster_run)
 ROWS: dict[str, Callable[[bool], Iterator[Row]]] = {
-    measure.__name__: measure for measure in (cost, queue, node, idle, latency, ctrl_c, shapes, listing, *CLUSTER_ROWS)
+    measure.__name__: measure
+    for measure in (cost, queue, node, idle, latency, ctrl_c, shapes, listing, slow_disk, *CLUSTER_ROWS)
 }
 
 

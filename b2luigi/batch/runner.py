@@ -24,7 +24,7 @@ from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome, p
 from b2luigi.batch.reports import NodeReporter, report_beside
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_aside
-from b2luigi.core.graph import find_task, nearest_task_ids
+from b2luigi.core.graph import find_task, missing_requirements, nearest_task_ids
 from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE, read_description
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -77,7 +77,8 @@ def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, reporter: NodeR
     worker = description.get("worker", {})
     vars(task)["job_attempt"] = worker.get("job_attempt", 1)
     if is_job and worker.get("check_unfulfilled_deps", True):
-        _wait_for_inputs(task, float(worker.get("result_grace", 0.0)))
+        is_met = _wait_for_inputs(task, float(worker.get("result_grace", 0.0)))
+        worker = {**worker, "check_unfulfilled_deps": not is_met}  # luigi's process need not look at all of them again
     return _checked(task, _run_task(task, worker, reporter))
 
 
@@ -126,19 +127,24 @@ def _rebuilt(description: Mapping[str, Any]) -> luigi.Task | None:
         return None
 
 
-def _wait_for_inputs(task: luigi.Task, grace: float) -> None:
-    """Waits for inputs that the submit host has seen and that a shared file system still hides from this node."""
+def _wait_for_inputs(task: luigi.Task, grace: float) -> bool:
+    """Waits for inputs that the submit host has seen and that a shared file system still hides from this node.
+
+    Whether they are there; if not, luigi's process says what is missing, or what went wrong.
+    """
     end, wait = time.monotonic() + grace, 0.25
     try:
-        while missing := [dependency for dependency in task.deps() if not dependency.complete()]:
+        while missing := missing_requirements(task, lambda required: bool(required.complete())):
             if time.monotonic() >= end:
-                return  # luigi's process says what is missing
+                return False
             logger.info("Waiting for %s", ", ".join(dependency.task_id for dependency in missing))
             look_at_folders_of(target for dependency in missing for target in flatten(dependency.output()))
             time.sleep(min(wait, max(0.0, end - time.monotonic())))
             wait = min(2 * wait, 5.0)
     except Exception:
         logger.exception("The requirements can not be looked at.")
+        return False
+    return True
 
 
 def _run_task(task: luigi.Task, worker: Mapping[str, Any], reporter: NodeReporter) -> Outcome:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import enum
-import functools
 import logging
-import os
 import random
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,52 +16,36 @@ import luigi
 import luigi.interface
 import luigi.rpc
 import luigi.worker
-from luigi.worker import TaskStatusReporter
 
-from b2luigi.batch import command, systems
+from b2luigi.batch.assignment import (
+    AssigningWorker,
+    BatchSystems,
+    check_batch_system,
+    is_beside,
+    runs_nothing,
+    task_file_folder,
+)
 from b2luigi.batch.central import PatientScheduler, worker_id
 from b2luigi.batch.interrupts import Interrupts, Terminated
-from b2luigi.batch.jobs import Jobs
-from b2luigi.batch.local import LocalQueue
 from b2luigi.batch.outcome import DONE, FAILED
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
-from b2luigi.batch.processes.preparation import Run
-from b2luigi.batch.processes.unusable import UnusableProcess
 from b2luigi.batch.progress import Progress, hushed
-from b2luigi.batch.queue import JobQueue
 from b2luigi.batch.results import Results
 from b2luigi.batch.retries import Retries
-from b2luigi.batch.runs import Runs
 from b2luigi.batch.scheduler import IndexedScheduler
-from b2luigi.batch.ticket import Queue
-from b2luigi.core.paths import get_filename, get_task_file_dir, map_folder
-from b2luigi.core.settings import get_seconds, get_setting
+from b2luigi.core.ahead import LookAhead, each
+from b2luigi.core.paths import get_task_file_dir
+from b2luigi.core.settings import get_setting
 from b2luigi.core.settings_file import Glances
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-TOLD_TO_NODE = ("check_unfulfilled_deps", "check_complete_on_run", "task_process_context")
-"""Values of luigi's section [worker] that the process of a task looks at: on the node, that is."""
 AWAKE = 0.2
 """Seconds between two looks while luigi pauses."""
 
 
-class BatchSystems(str, enum.Enum):
-    """The names that the setting `batch_system` can have here, for scripts that like them as an enumeration."""
-
-    auto = "auto"
-    lsf = "lsf"
-    htcondor = "htcondor"
-    slurm = "slurm"
-    local = "local"
-    custom = "custom"
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-
-class SendJobWorker(luigi.worker.Worker):
+class SendJobWorker(AssigningWorker):
     """luigi's Worker with a job for each task that has something to run."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -75,86 +56,21 @@ class SendJobWorker(luigi.worker.Worker):
         self.failures: dict[str, str] = {}
         """By task id: what was told about the tasks that failed, and were not done since."""
         self.progress = Progress()
-        self._jobs = Jobs()
         self._retries = Retries()
         self._glances = Glances()
-        self._in_run = self._add_failed = self.fresh = False
-
-    # -- which process for which task
-
-    def detect_batch_system(self, task: luigi.Task) -> str:
-        """Name of the batch system of a task: its setting, and for "auto" the one this machine submits to."""
-        name = str(get_setting("batch_system", task=task))
-        return self._detected if name == "auto" else name
-
-    @functools.cached_property
-    def _detected(self) -> str:
-        found = systems.detect() or "local"
-        logger.info("Tasks run as jobs of: %s", found if found != "local" else "this machine (no batch system found)")
-        return found
-
-    def _create_task_process(self, task: luigi.Task) -> Any:
-        try:
-            if _runs_nothing(task):
-                return self._in_place(task)
-            return self._beside(task) if _is_beside(task) else self._batch_process(task)
-        except Exception as error:
-            return UnusableProcess(task, self.results, error)
-
-    def _in_place(self, task: luigi.Task) -> Any:
-        process = super()._create_task_process(task)
-        process.use_multiprocessing = False
-        process.run = functools.partial(self._run_in_place, task, process.run)
-        return process
-
-    def _run_in_place(self, task: luigi.Task, run: Callable[[], None]) -> None:
-        try:
-            run()
-        except Exception:  # its on_failure, or the context of task processes
-            logger.exception("%s failed.", task)
-            self.results.put((task.task_id, FAILED, traceback.format_exc(), [], []))
-
-    def _beside(self, task: luigi.Task) -> Any:
-        process = super()._create_task_process(task)
-        process.use_multiprocessing = True
-        process.result_queue = self.results.real
-        return process
-
-    def _batch_process(self, task: luigi.Task) -> BatchProcess:
-        name = self.detect_batch_system(task)
-        cls = _process_class(task) if name == "custom" else ClusterProcess
-        process = cls(task, self._scheduler, self.results, self._config.timeout)
-        process.status_reporter = TaskStatusReporter(self._scheduler, task.task_id, self._id, None)
-        if isinstance(process, ClusterProcess):
-            shared = self._shared  # first: without an inbox there must be no queue either
-            process.connect(self._queue(_name_for(process, name)), shared)
-        return process
-
-    def _queue(self, name: str) -> Queue:
-        queues = self._jobs.queues
-        if name not in queues:
-            queues[name] = self._local_queue() if name == "local" else self._job_queue(name)
-        return queues[name]
-
-    def _local_queue(self) -> Queue:
-        return LocalQueue(folder=os.path.dirname(get_filename()), slots=get_setting("local_slots"))
-
-    def _job_queue(self, name: str) -> Queue:
-        start = functools.partial(command.start, timeout=get_seconds("command_timeout"))
-        return JobQueue(systems.load(name), start=start, poll_interval=get_seconds("poll_interval"))
-
-    @functools.cached_property
-    def _shared(self) -> Run:
-        runs = Runs(_task_file_folder())
-        worker = {name: getattr(self._config, name) for name in TOLD_TO_NODE}
-        return Run(runs, worker, self._queue, fresh=self.fresh)
-
-    # -- luigi's loop
+        self.look_ahead: Callable[[], LookAhead] = LookAhead
+        """What makes answers about outputs come sooner where the file system is slow."""
+        self.roots: Sequence[luigi.Task] = ()
+        """The tasks that will be added before the loop runs, as far as that is known."""
+        self._coming_roots: Iterator[luigi.Task] = iter(())
+        self._opening = contextlib.ExitStack()
+        self._in_run = self._add_failed = False
 
     def __enter__(self) -> SendJobWorker:
         self.interrupts.__enter__()
         self._glances.__enter__()
         super().__enter__()
+        self._coming_roots = self._opening.enter_context(self.look_ahead()).each_walk(self.roots)
         return self
 
     def __exit__(
@@ -166,19 +82,25 @@ class SendJobWorker(luigi.worker.Worker):
             cleaning.enter_context(self.interrupts.ignored())
             cleaning.enter_context(hushed(self._keep_alive_thread))
             cleaning.callback(super().__exit__, kind, error, trace)
+            cleaning.callback(self._opening.close)
             self._stop_jobs(error)
 
     def run(self) -> Any:
         """luigi's loop."""
+        self._opening.close()
         self._in_run = True
         return super().run() and not self._add_failed
 
     def add(self, task: luigi.Task, *args: Any, **kwargs: Any) -> bool:
         """Schedules a task. Once the loop runs, one that can not be scheduled (a `yield` of it) ends nothing else."""
-        try:
+        if not self._in_run:
+            next(self._coming_roots, None)
             return bool(super().add(task, *args, **kwargs))
+        try:
+            with self.look_ahead():
+                return bool(super().add(task, *args, **kwargs))
         except Exception as error:
-            if not self._in_run or isinstance(error, luigi.rpc.RPCError):
+            if isinstance(error, luigi.rpc.RPCError):
                 raise
             self._add_failed = True
             self.failures[task.task_id] = f"Task {task} can not be scheduled:\n{traceback.format_exc()}"
@@ -186,8 +108,8 @@ class SendJobWorker(luigi.worker.Worker):
 
     def _add(self, task: luigi.Task, is_complete: bool) -> Iterator[luigi.Task]:
         """luigi's; outputs of a job that still runs do not count: they may be half written."""
-        half = is_complete is True and not _runs_nothing(task) and self._has_open_attempt(task)
-        yield from super()._add(task, False if half else is_complete)
+        half = is_complete is True and not runs_nothing(task) and self._has_open_attempt(task)
+        yield from each(super()._add(task, False if half else is_complete), task.deps)
 
     def _has_open_attempt(self, task: luigi.Task) -> bool:
         try:
@@ -211,7 +133,7 @@ class SendJobWorker(luigi.worker.Worker):
 
     def _run_task(self, task_id: str) -> None:
         # But for tasks in a child process, which would inherit the deafness.
-        forks = _is_beside(self._scheduled_tasks[task_id])
+        forks = is_beside(self._scheduled_tasks[task_id])
         with contextlib.nullcontext() if forks else self.interrupts.deferred():
             super()._run_task(task_id)
             process = self._running_tasks.get(task_id)
@@ -292,6 +214,8 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
 
     def __init__(self, fresh: bool = False) -> None:
         self.fresh = fresh
+        self.roots: Sequence[luigi.Task] = ()
+        """The tasks that the worker will be given, if somebody knows."""
 
     def create_local_scheduler(self) -> IndexedScheduler:
         """Called by luigi."""
@@ -306,49 +230,12 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
         central = isinstance(scheduler, PatientScheduler)
         self.worker = SendJobWorker(
             scheduler=scheduler,
-            worker_id=worker_id(_task_file_folder()) if central else None,
+            worker_id=worker_id(task_file_folder()) if central else None,
             worker_processes=worker_processes,
             assistant=assistant,
         )
-        self.worker.fresh = self.fresh
+        self.worker.fresh, self.worker.roots = self.fresh, self.roots
         return self.worker
-
-
-def check_batch_system(task: luigi.Task) -> None:
-    """Raises ValueError, listing the names there are, if the setting `batch_system` of a task is none of them."""
-    name = str(get_setting("batch_system", task=task))
-    if name not in ("auto", "local", "custom"):
-        systems.load(name)
-
-
-def _task_file_folder() -> Path:
-    return Path(map_folder(get_setting("task_file_dir")))
-
-
-def _runs_nothing(task: luigi.Task) -> bool:
-    """External tasks and tasks that only require others: judged in place, no job, no process."""
-    run = getattr(task, "run", None)
-    return run is None or run is NotImplemented or getattr(run, "__func__", None) is luigi.Task.run
-
-
-def _is_beside(task: luigi.Task) -> bool:
-    """Wrapper tasks with code of their own: no job, a process of luigi."""
-    return isinstance(task, luigi.WrapperTask) and not _runs_nothing(task)
-
-
-def _process_class(task: luigi.Task) -> type[BatchProcess]:
-    cls = get_setting("process_class", task=task)
-    if cls is None:
-        raise AttributeError('batch_system is "custom", but process_class names no subclass of BatchProcess.')
-    if not (isinstance(cls, type) and issubclass(cls, BatchProcess)):
-        raise TypeError(f"process_class has to be a subclass of BatchProcess, but it is {cls!r}.")
-    return cls
-
-
-def _name_for(process: ClusterProcess, setting: str) -> str:
-    if process.batch_system is None and setting == "custom":
-        raise ValueError(f"{type(process).__name__} is bound to no batch system; give its class a batch_system.")
-    return process.batch_system or setting
 
 
 def _leaves_jobs(error: BaseException | None) -> bool:

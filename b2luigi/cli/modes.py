@@ -9,12 +9,15 @@ from collections.abc import Iterable, Sequence
 import luigi
 from colorama import Fore, Style
 
+from b2luigi.core.ahead import LookAhead
 from b2luigi.core.graph import all_tasks, get_output_files
 
 
 def show_outputs(tasks: Iterable[luigi.Task]) -> None:
     """Lists all outputs of the graph by name: green is there, red is not; where there are no colours, in words."""
-    for key, files in get_output_files(tasks).items():
+    with LookAhead():
+        found = get_output_files(tasks)
+    for key, files in found.items():
         print(key)
         for file in files:
             print(f"    {_coloured(file['file_name'], file['exists'])}")
@@ -22,7 +25,8 @@ def show_outputs(tasks: Iterable[luigi.Task]) -> None:
 
 def dry_run(tasks: Sequence[luigi.Task]) -> None:
     """Lists the tasks that would run, and calls `dry_run` of those that have it."""
-    waiting = list(all_tasks(tasks, only_non_complete=True))
+    with LookAhead(last_first=False):
+        waiting = list(all_tasks(tasks, only_non_complete=True))
     ours = [task for task in waiting if not _is_external(task)]
     for task in waiting:
         print("Missing, and made by no task:" if _is_external(task) else "Would run", task)

@@ -121,7 +121,7 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> 
             "With batch, worker_scheduler_factory has to be a "
             f"b2luigi.batch.workers.SendJobWorkerSchedulerFactory, or left out, but it is {factory!r}."
         )
-    factory.fresh = factory.fresh or fresh
+    factory.fresh, factory.roots = factory.fresh or fresh, tasks
     for task in tasks:
         check_batch_system(task)
     try:

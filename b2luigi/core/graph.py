@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import luigi
 
+from b2luigi.core.ahead import LookAhead, each
 from b2luigi.core.paths import get_serialized_parameters
 from b2luigi.core.target import file_targets_by_name
 
@@ -52,6 +53,17 @@ def with_dependents(tasks: Iterable[luigi.Task], chosen: Callable[[luigi.Task], 
     return [task for task in walked if task in found]
 
 
+def missing_requirements(
+    task: luigi.Task, is_complete: Callable[[luigi.Task], bool], ahead: LookAhead | None = None
+) -> list[luigi.Task]:
+    """The tasks that a task requires and that are not complete.
+
+    `ahead`: what looks at their outputs side by side where looks are slow; each is to be used once only.
+    """
+    with ahead or LookAhead(goes_down=False):
+        return [required for required in _each(task.deps()) if not is_complete(required)]
+
+
 def get_all_output_files_in_tree(root: luigi.Task, key: str | None = None) -> Any:
     """The output files of the task and of all it requires, by their name, or only those called `key`.
 
@@ -68,16 +80,21 @@ def get_all_output_files_in_tree(root: luigi.Task, key: str | None = None) -> An
 
 def get_output_files(roots: Iterable[luigi.Task]) -> dict[str, list[dict[str, Any]]]:
     """The output files of the tasks and of all they require, by their name: see `get_all_output_files_in_tree`."""
+    rows = [
+        (name, task, target)
+        for task in _walk(roots)
+        for name, targets in file_targets_by_name(task.output()).items()
+        for target in targets
+    ]
     files: dict[str, list[dict[str, Any]]] = {}
-    for task in _walk(roots):
-        for name, targets in file_targets_by_name(task.output()).items():
-            files.setdefault(name, []).extend(_description(task, target) for target in targets)
+    for name, task, target in each(rows, lambda: [row[-1] for row in rows]):
+        files.setdefault(name, []).append(_description(task, target))
     return files
 
 
 def _walk(roots: Iterable[luigi.Task], only_non_complete: bool = False) -> Iterator[luigi.Task]:
     seen: set[luigi.Task] = set()
-    waiting = [iter(roots)]
+    waiting = [_each(list(roots))]
     while waiting:
         task = next(waiting[-1], None)
         if task is None:
@@ -86,7 +103,11 @@ def _walk(roots: Iterable[luigi.Task], only_non_complete: bool = False) -> Itera
             seen.add(task)
             if not (only_non_complete and task.complete()):
                 yield task
-                waiting.append(iter(task.deps()))
+                waiting.append(_each(task.deps()))
+
+
+def _each(tasks: Sequence[luigi.Task]) -> Iterator[luigi.Task]:
+    return each(tasks, lambda: tasks)
 
 
 def _description(task: luigi.Task, target: Any) -> dict[str, Any]:

@@ -6,19 +6,35 @@ import contextlib
 import errno
 import os
 import random
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Protocol
 
 import luigi
 import luigi.target
+from luigi.local_target import LocalFileSystem
 
 from b2luigi.core.settings import get_setting
 from b2luigi.core.structures import flatten_to_dict_of_lists
 
 LONGEST_NAME = 255
 """Bytes that the name of a file or folder can have, with Linux and its file systems."""
+_WILDCARD = re.compile(r"[*?\[{]")
+"""luigi warns about these each time it looks."""
+
+
+class Looks(Protocol):
+    """What may know already whether there is something at a path."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is."""
+
+
+LOOKS: ContextVar[Looks | None] = ContextVar("LOOKS", default=None)
+"""Asked for targets that are plain files, during a walk over tasks."""
 
 
 class FileSystemTarget(luigi.target.FileSystemTarget):
@@ -65,6 +81,13 @@ class FileSystemTarget(luigi.target.FileSystemTarget):
 class LocalTarget(FileSystemTarget, luigi.LocalTarget):
     """A file, or folder, in a file system that this machine sees; its path is an attribute, `path`."""
 
+    def exists(self) -> bool:
+        """Whether the file, or folder, is there."""
+        looks = LOOKS.get()
+        if looks is not None and is_plain(self):
+            return looks.exists(self.path)
+        return bool(super().exists())  # type: ignore[no-untyped-call]
+
     def makedirs(self) -> None:
         """Make the folder the file will lie in, with those above it.
 
@@ -73,6 +96,17 @@ class LocalTarget(FileSystemTarget, luigi.LocalTarget):
         folder = os.path.dirname(os.path.normpath(self.path))
         if folder:
             os.makedirs(folder, exist_ok=True)
+
+
+def is_plain(target: Any) -> bool:
+    """Whether a target exists if there is something at its path, and nobody wants that asked in a way of his own."""
+    return (
+        isinstance(target, LocalTarget)
+        and getattr(target.exists, "__func__", None) is LocalTarget.exists
+        and getattr(target.fs.exists, "__func__", None) is LocalFileSystem.exists
+        and os.path.isabs(target.path)
+        and _WILDCARD.search(target.path) is None
+    )
 
 
 def file_targets_by_name(structure: Any) -> dict[str, list[Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 import luigi
 from luigi.task import flatten
 
+from b2luigi.core.ahead import each
 from b2luigi.core.known_settings import UnknownSettingWarning, doubt
 from b2luigi.core.paths import create_output_dirs, create_output_file_name
 from b2luigi.core.settings import get_setting
@@ -228,6 +229,11 @@ class ExternalTask(Task, luigi.ExternalTask):
 
 class WrapperTask(Task, luigi.WrapperTask):
     """A task that only requires others, and is complete when all of them are."""
+
+    def complete(self) -> bool:
+        """Whether all required tasks are complete."""
+        required = flatten(self.requires())
+        return all(task.complete() for task in each(required, lambda: required, once=False))
 
 
 class NotCompletedTask(Task):

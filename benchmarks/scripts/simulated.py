@@ -1,6 +1,8 @@
-"""Jobs that the scheduling process only imagines."""
+"""Jobs that the scheduling process only imagines, and a disk that is only slow because it sleeps."""
 
+import json
 import os
+import time
 
 import b2luigi
 from b2luigi.batch.processes import BatchProcess, JobStatus
@@ -12,6 +14,9 @@ class Simulated(BatchProcess):
     never_ends = os.environ["KIND"] == "idle"
 
     def start_job(self):
+        if "BEGAN" in os.environ:  # only the time to the first job is of interest
+            print("\n" + json.dumps({"first": time.time() - float(os.environ["BEGAN"])}), flush=True)
+            os._exit(0)
         for target in b2luigi.task.flatten(self.task.output()) if not self.never_ends else ():
             target.makedirs()
             with open(target.path, "w"):
@@ -22,3 +27,15 @@ class Simulated(BatchProcess):
 
     def terminate_job(self):
         pass
+
+
+def slow_disk(folder, seconds):
+    """Each look at a file below a folder takes this long; the same look by several threads goes on side by side."""
+    look = os.stat
+
+    def stat(path, *args, **kwargs):
+        if str(path).startswith(folder):
+            time.sleep(seconds)
+        return look(path, *args, **kwargs)
+
+    os.stat = stat

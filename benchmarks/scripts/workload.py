@@ -138,6 +138,12 @@ if __name__ == "__main__":
     folder = os.environ.get("FOLDER") or tempfile.mkdtemp()
     for name in ("result_dir", "log_dir", "task_file_dir"):
         b2luigi.set_setting(name, os.path.join(folder, name))
+    if "DISK" in os.environ:  # seconds for each look at an output
+        from simulated import slow_disk
+
+        slow_disk(os.path.join(folder, "result_dir"), float(os.environ["DISK"]))
+    if "FIRST" in os.environ:
+        os.environ["BEGAN"] = str(time.time())
     cpu, wall = time.process_time(), time.time()
     flags = [flag for flag in ("--batch-runner", "--dry-run", "--show-output") if flag in sys.argv]
     if KIND in ("idle", "idle_queue"):

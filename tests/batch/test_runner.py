@@ -317,6 +317,33 @@ def test_luigis_own_checks_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "complete() is still returning false" in outcome.explanation
 
 
+class Counts(b2luigi.Task):
+    """Says how often it was asked whether it is complete."""
+
+    asked: list[str] = []
+    there = b2luigi.BoolParameter(default=True)
+
+    def complete(self) -> bool:
+        self.asked.append(self.task_id)
+        return bool(self.there)
+
+
+class NeedsCounted(Needs):
+    there = b2luigi.BoolParameter(default=True)
+
+    def requires(self) -> Any:
+        return [Counts(there=self.there)]
+
+
+def test_inputs_that_are_there_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by us and then by luigi; what is missing luigi finds, and says so."""
+    Counts.asked.clear()
+    assert "not to be run" in described(NeedsCounted(), monkeypatch)[1].traceback
+    assert Counts.asked == [Counts().task_id]
+    outcome = described(NeedsCounted(there=False), monkeypatch)[1]
+    assert outcome.missing == (Counts(there=False).task_id,)
+
+
 def test_an_unknown_task(caplog: pytest.LogCaptureFixture) -> None:
     """A task that is not in the graph fails, and the log tells which ones are, without a traceback."""
     code, outcome = run(Works(number=1), "Works_2_deadbeef")

@@ -159,6 +159,21 @@ def test_tasks_without_resources_are_not_held_up_by_those_that_wait_for_some(lim
     assert len(both.order) == 20 + limit
 
 
+@pytest.mark.parametrize("processes", [2, 3, 5])
+def test_tasks_that_wait_keep_what_they_need_as_long_as_there_are_processes_for_them(processes: int) -> None:
+    """Each waits for something else; the last for which there is a process keeps what is free, the next does not."""
+    for number, first in ((0, None), (processes - 1, None), (processes, "needs free")):
+        held = {f"held {number}": 1 for number in range(processes + 1)}
+        both = Both({**held, "free": 1}, processes)
+        both.add("holds all", status="PENDING", deps=[], resources=held, priority=-1)
+        assert both.start() == "holds all"
+        for rank, name in enumerate(held):
+            also = {"free": 1} if rank == number else {}
+            both.add(name, status="PENDING", deps=[], resources={name: 1, **also}, priority=100 - rank)
+        both.add("needs free", status="PENDING", deps=[], resources={"free": 1})
+        assert both.start() == first
+
+
 def test_a_second_worker_or_a_batch_of_tasks_is_left_to_luigi() -> None:
     """What the index does not cover is ranked by luigi's own code, and the index goes on to be true."""
     scheduler = IndexedScheduler(prune_on_get_work=True, record_task_history=False)

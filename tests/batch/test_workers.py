@@ -129,6 +129,39 @@ def test_an_hour_of_waiting_leaves_nothing_behind(script_folder: Path) -> None:
         assert worker._get_work_response_history == []
 
 
+class Counts(luigi.Task):
+    """Says how often it was asked whether it is complete."""
+
+    asked: list[str] = []
+    there = luigi.BoolParameter(default=True)
+
+    def complete(self) -> bool:
+        self.asked.append(self.task_id)
+        if self.there is None:
+            raise RuntimeError("who knows")
+        return bool(self.there)
+
+
+class All(b2luigi.WrapperTask):
+    there = luigi.BoolParameter(default=True)
+
+    def requires(self) -> Any:
+        return Counts(there=self.there)
+
+
+@pytest.mark.parametrize(("there", "status"), [(True, "DONE"), (False, "FAILED"), (None, "FAILED")])
+def test_what_a_wrapper_task_requires_is_looked_at_once(there: Any, status: str, script_folder: Path) -> None:
+    """At its end, when it is all there; what is missing luigi finds, and says so."""
+    scheduler = SendJobWorkerSchedulerFactory().create_local_scheduler()
+    with SendJobWorkerSchedulerFactory().create_worker(scheduler, worker_processes=1) as worker:
+        Counts.asked.clear()
+        worker._create_task_process(All(there=there)).run()
+        task_id, found, explanation, missing, _ = worker.results.get(timeout=1)
+    assert (task_id, found) == (All(there=there).task_id, status)
+    assert missing == ([Counts(there=False).task_id] if there is False else [])
+    assert "who knows" in explanation if there is None else len(Counts.asked) == (1 if there else 2)
+
+
 def test_a_worker_that_is_to_take_no_more_work_says_so(script_folder: Path) -> None:
     """luigi's SIGUSR1: it asks nobody, and so there is no answer to keep."""
     scheduler = SendJobWorkerSchedulerFactory().create_local_scheduler()
