@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -124,6 +125,19 @@ def test_an_answer_is_given_once() -> None:
         disk.there.add(path(19))
         assert Leaf(i=19).complete()
     assert disk.looks.count(path(19)) == 2
+
+
+def test_an_answer_is_given_once_whatever_else_the_task_has() -> None:
+    """Also if the answers for its other outputs are still to be asked for."""
+    disk = Disk(there=[path(number) + end for number in range(20) for end in ("", ".two")])
+    with disk.ahead():
+        pairs = [Pair(i=i) for i in range(20)]
+        for pair in each(pairs, lambda: pairs):
+            one, _ = luigi.task.flatten(pair.output())
+            assert one.exists()
+            disk.there.discard(one.path)
+            assert not one.exists()
+    assert path(19) in disk.looks_ahead
 
 
 def test_an_old_answer_is_not_believed() -> None:
@@ -351,6 +365,7 @@ def test_a_child_process_looks_for_itself() -> None:
             if task.i == 20:
                 child = os.fork()
                 if not child:
+                    signal.alarm(20)  # it would wait for ever
                     os._exit(0 if all(Leaf(i=i).complete() for i in range(21, 40)) else 1)
                 assert os.waitpid(child, 0)[1] == 0
 
