@@ -59,6 +59,14 @@ def is_whole(project: Project, number: int) -> bool:
     return project.read("whole.txt") == "|".join(["half of the whole"] * number)
 
 
+def kill_when(project: Project, jobs: int) -> None:
+    """Starts the script, and kills it when so many jobs run."""
+    process = project.start()
+    until(lambda: len(ran(project)) == jobs, "jobs run")
+    process.kill()
+    end_of(process)
+
+
 def test_a_restarted_script_goes_on_with_the_jobs_of_the_last_run(system: System, project: Project) -> None:
     """kill -9 while jobs run, and some wait: they are attached to, and half-written outputs count for nothing."""
     project.write(parts(5))
@@ -80,10 +88,7 @@ def test_a_restarted_script_goes_on_with_the_jobs_of_the_last_run(system: System
 def test_jobs_that_ended_while_nobody_watched_are_judged(system: System, project: Project) -> None:
     """Those that are done are done; those that failed are told and submitted anew, for the user runs them again."""
     project.write(parts(3, work='time.sleep(3); self.n == 1 and not os.path.exists("again") and 1 / 0'))
-    first = project.start()
-    until(lambda: len(ran(project)) == 3, "jobs run")
-    first.kill()
-    end_of(first)
+    kill_when(project, 3)
     time.sleep(5)
     (project.folder / "again").touch()
     ended = project.run()
@@ -100,10 +105,7 @@ def test_a_run_that_was_killed_between_acceptance_and_record_doubles_nothing(
     assert cluster.shims is not None
     cluster.shims.lose_reply(cluster.program("submit"))
     cluster_project.write(parts(3, work="time.sleep(8)"))
-    first = cluster_project.start()
-    until(lambda: len(ran(cluster_project)) == 3, "jobs run")
-    first.kill()
-    end_of(first)
+    kill_when(cluster_project, 3)
     assert not any("job_id" in record for record in cluster_project.records())
     ended = cluster_project.run()
     assert "* 4 ran successfully:" in ended.text, ended.text
@@ -114,10 +116,7 @@ def test_a_run_that_was_killed_between_acceptance_and_record_doubles_nothing(
 def test_jobs_that_ended_before_their_ids_were_noted_are_done(system: System, project: Project) -> None:
     """kill -9 right after the jobs started, and a restart when they are over: nobody does them again."""
     project.write(parts(3, work="time.sleep(3)"))
-    first = project.start()
-    until(lambda: len(ran(project)) == 3, "jobs run")
-    first.kill()
-    end_of(first)
+    kill_when(project, 3)
     for path in project.folder.rglob("attempt-*.json"):  # as the run would have left it a moment earlier
         facts = json.loads(path.read_text())
         path.write_text(json.dumps({key: facts[key] for key in facts if key not in ("job_id", "submitted")}, indent=1))
@@ -175,10 +174,7 @@ def test_jobs_may_stay_when_the_script_goes(
 def test_a_fresh_run_takes_the_jobs_of_the_last_one_out(system: System, project: Project) -> None:
     """--fresh: what an earlier run has left is cancelled, and everything is submitted anew."""
     project.write(parts(2, work='time.sleep(0.1 if os.path.exists("again") else 100)'))
-    first = project.start()
-    until(lambda: len(ran(project)) == 2, "jobs run")
-    first.kill()
-    end_of(first)
+    kill_when(project, 2)
     (project.folder / "again").touch()
     ended = project.run("--fresh")
     assert "* 3 ran successfully:" in ended.text, ended.text
