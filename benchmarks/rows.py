@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster_rows import cluster_latency, cluster_run, cluster_submit
-from benchmarks.measure import SCRIPT, cpu_of, ours, peer, run, start
+from benchmarks.measure import MEMORY, SCRIPT, cpu_of, ours, peer, run, start
 from benchmarks.table import Row, plot_cost, plot_latency
 from tests.standins.lsf import FakeLSF
 
@@ -37,7 +37,7 @@ def cost(full: bool) -> Iterator[Row]:
                 found[side][n] = statistics.median(one["cpu"] for one in some)
         note = f"{1000 * found['ours'][n] / n:.2f} ms per task, {samples['ours'][0]['rss']:.0f} MB"
         yield Row(f"CPU to schedule {n} tasks", found["ours"][n], found["peer"].get(n), "s", LIMITS.get(n, ""), note)
-    words = [ours(), str(SCRIPT.parent / "floor.py"), "10000"]
+    words = [ours(), str(SCRIPT.parent / "floor.py"), "10000", MEMORY or ""]
     yield Row(
         "floor of 10000 tasks: instances, output looked for and made", _floor(words), None, "s", note="luigi alone"
     )

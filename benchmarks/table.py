@@ -57,7 +57,7 @@ def write(folder: Path, new: list[Row], machine: str, order: Sequence[str] = ())
 Measured against the published b2luigi 1.3.0, installed as pip resolves it (with luigi 3.7.3), on {machine},
 shared with other work. The ratio is its value over ours; `-` was not measured. The scripts are in
 `benchmarks/scripts`: jobs are simulated, or run on a stand-in for LSF on the same machine; where HTCondor or Slurm is
-named, they run on a real one, all of it on this machine.
+named, they run on a real one, all of it on this machine. What simulated jobs write is written in memory (`/dev/shm`).
 
 `python -m benchmarks` measures all of it again and writes this page (the better part of an hour; as root on Debian it
 installs HTCondor and Slurm, which are left out elsewhere); `python -m benchmarks --quick` takes three minutes and

@@ -1,4 +1,7 @@
-"""What cannot be spared: N tasks made by luigi, their outputs looked for and written. No scheduler, no worker."""
+"""What cannot be spared: N tasks made by luigi, their outputs looked for and written. No scheduler, no worker.
+
+Arguments: N, and the folder in which the folder of the outputs is made (or nothing).
+"""
 
 import json
 import os
@@ -14,7 +17,7 @@ class Leaf(luigi.Task):
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=sys.argv[2] or None) as folder:
         began = time.process_time()
         for i in range(int(sys.argv[1])):
             task = Leaf(i=i)
