@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from b2luigi.batch.judge import ADVICE, AGAIN, ALWAYS, CHANGED, NEVER
+from b2luigi.batch.attempts.judge import ADVICE, AGAIN, ALWAYS, CHANGED, NEVER
 from b2luigi.batch.model import Cause
 from b2luigi.batch.systems import htcondor, lsf, slurm
 from b2luigi.core.flags import FLAGS, Flag

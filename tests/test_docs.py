@@ -14,8 +14,8 @@ import pytest
 
 import b2luigi
 from b2luigi.batch import systems
-from b2luigi.batch.judge import AGAIN
-from b2luigi.batch.model import Cause
+from b2luigi.batch.attempts.judge import AGAIN
+from b2luigi.batch.systems.model import Cause
 from b2luigi.core.flags import FLAGS
 from b2luigi.core.known_settings import KNOWN
 from b2luigi.core.settings import get_merged_setting, with_new_settings

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 import b2luigi
 from b2luigi.batch import systems
-from b2luigi.batch.attempt import Attempt
-from b2luigi.batch.inbox import Inbox
-from b2luigi.batch.judge import Deliver, Evidence, Fail, Outputs, Wait, judge
-from b2luigi.batch.model import Answer, AnswerError, Cause, JobInfo, JobStatus, Submitted
-from b2luigi.batch.outcome import DONE, FAILED, INTERRUPTED, PENDING, Marker, Outcome
+from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.judge import Deliver, Evidence, Fail, Outputs, Wait, judge
+from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Marker, Outcome
+from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.systems.model import Answer, AnswerError, Cause, JobInfo, JobStatus, Submitted
 from b2luigi.core.job_script import JobScript, render
 from b2luigi.core.paths import create_output_file_name
 from b2luigi.core.settings import with_new_settings

@@ -16,8 +16,8 @@ from typing import Any
 
 import luigi
 
-from b2luigi.batch.failure import tail
 from b2luigi.batch.interrupts import SIGNALLED, Interrupts, Terminated
+from b2luigi.batch.messages.failure import tail
 from b2luigi.core.executable import create_executable_wrapper
 from b2luigi.core.paths import get_log_file_dir
 from b2luigi.core.settings import get_setting

@@ -86,7 +86,7 @@ def process(
 def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: dict[str, Any]) -> Any:
     if not task_id:
         raise AttributeError("--batch-runner needs --task-id: the id of the task to run.")
-    from b2luigi.batch.runner import run_one
+    from b2luigi.batch.node.runner import run_one
 
     code = run_one(tasks, task_id, number)
     if code is None:  # a later call is meant: this one had been done when that was made
@@ -132,7 +132,7 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> 
 
 
 def _build_and_tell(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
-    from b2luigi.batch.failure import summary
+    from b2luigi.batch.messages.failure import summary
 
     factory = kwargs["worker_scheduler_factory"]
     try:

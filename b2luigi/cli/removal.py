@@ -12,7 +12,7 @@ from pathlib import Path
 
 import luigi
 
-from b2luigi.batch.attempt import Attempt
+from b2luigi.batch.attempts.record import Attempt
 from b2luigi.core.graph import all_tasks, with_dependents
 from b2luigi.core.paths import get_task_file_dir
 

@@ -24,7 +24,7 @@ DROPPED: Mapping[str, str] = MappingProxyType(
         "b2luigi.cli.runner": "call b2luigi.process with batch, test, dry_run or show_output, or luigi.build with "
         "b2luigi.batch.workers.SendJobWorkerSchedulerFactory",
         "b2luigi.batch.cache": "nothing is to be cached: all jobs are asked for in one query. For a batch system of "
-        "your own see b2luigi.batch.system.BatchSystem, or answer in get_job_status from what you know",
+        "your own see b2luigi.batch.systems.base.BatchSystem, or answer in get_job_status from what you know",
         "b2luigi.batch.processes.test": 'set batch_system = "local": jobs that are processes of this machine',
         "b2luigi.batch.processes.apptainer": _CONTAINER,
         "b2luigi.batch.processes.gbasf2": _GRID,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from b2luigi.batch.model import (
+from b2luigi.batch.systems.base import BatchSystem
+from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
     AnswerError,
@@ -20,7 +21,6 @@ from b2luigi.batch.model import (
     TryLater,
     Unsure,
 )
-from b2luigi.batch.system import BatchSystem
 
 RESULTS = {"accepted": Accepted, "refused": Refused, "later": TryLater, "unsure": Unsure}
 

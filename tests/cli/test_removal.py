@@ -10,7 +10,7 @@ import luigi
 import pytest
 
 import b2luigi
-from b2luigi.batch.attempt import Attempt
+from b2luigi.batch.attempts.record import Attempt
 from b2luigi.cli.removal import Choice, class_names, remove_outputs
 from b2luigi.core.paths import get_task_file_dir
 

@@ -16,7 +16,12 @@ from b2luigi.core.job_script import SCRIPT_VARIABLE, JobScript, render
 
 HEAVY = ("luigi.rpc", "requests", "tenacity", "tornado", "asyncio", "urllib3", "colorama", "parse", "b2luigi.cli.modes")
 """What a node does not load, nor any of these: a batch system, the worker of the submit host."""
-ROOMS = ("b2luigi.batch.systems", "b2luigi.batch.processes", "b2luigi.batch.workers", "b2luigi.batch.scheduler")
+ROOMS = (
+    "b2luigi.batch.systems",
+    "b2luigi.batch.processes",
+    "b2luigi.batch.workers.worker",
+    "b2luigi.batch.scheduling.indexed",
+)
 SCRIPT = """
 import json, sys
 import b2luigi
@@ -135,6 +140,6 @@ def test_what_a_node_loads(tmp_path: Path, script_folder: Path, shell: str) -> N
     logs = [path.read_text() for path in script_folder.rglob("stderr")]
     assert done.returncode == 0, (done.stderr, logs)
     loaded = next(script_folder.rglob("modules.json")).read_text()
-    assert "b2luigi.batch.runner" in loaded
+    assert "b2luigi.batch.node.runner" in loaded
     assert [name for name in (*HEAVY, *ROOMS) if f'"{name}"' in loaded] == []
     assert "not found" not in "".join(logs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from b2luigi.batch.model import JobStatus
 from b2luigi.batch.processes.base import BatchProcess
+from b2luigi.batch.systems.model import JobStatus
 
 __all__ = ["BatchProcess", "JobStatus"]

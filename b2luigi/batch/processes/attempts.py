@@ -6,16 +6,17 @@ import logging
 import time
 from typing import ClassVar
 
-from b2luigi.batch.attempt import Attempt
-from b2luigi.batch.inbox import Inbox
-from b2luigi.batch.model import JobStatus
-from b2luigi.batch.outcome import Outcome
-from b2luigi.batch.processes import closing, telling
+from b2luigi.batch.attempts.artifacts import set_outputs_aside
+from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.outcome import Outcome
+from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.messages import job_failures
+from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.base import BatchProcess
-from b2luigi.batch.processes.leftovers import set_outputs_aside
 from b2luigi.batch.processes.preparation import NOT_SUBMITTED, Run
 from b2luigi.batch.processes.signs import Signs
-from b2luigi.batch.ticket import Queue, Ticket
+from b2luigi.batch.queue.ticket import Queue, Ticket
+from b2luigi.batch.systems.model import JobStatus
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -71,10 +72,10 @@ class AttemptProcess(BatchProcess):
             return
         self.queue.cancel([ticket])
         if self.timeout_time is not None and time.time() > self.timeout_time:
-            self.story = telling.of_timeout(self.task, self.queue.name, ticket, self.worker_timeout or 0.0)
+            self.story = job_failures.of_timeout(self.task, self.queue.name, ticket, self.worker_timeout or 0.0)
             logger.error("%s", self.story)
         if not ticket.others:
-            closing.set_aside(self.task, self.attempt, ticket.spec)
+            cleanup.set_aside(self.task, self.attempt, ticket.spec)
             self._close("stopped")
 
     def leave(self) -> bool:
@@ -186,9 +187,9 @@ class AttemptProcess(BatchProcess):
             return
         self._inbox.remove(self.token)
         if ticket is not None and self._may_be_at_work(ticket):
-            closing.see_off(self.task, attempt, ticket, self.queue, self.shared, end, soon=not self._done)
+            cleanup.see_off(self.task, attempt, ticket, self.queue, self.shared, end, soon=not self._done)
             return
-        closing.close(attempt, ticket.spec if ticket is not None else None, end, outcome)
+        cleanup.close(attempt, ticket.spec if ticket is not None else None, end, outcome)
         if ticket is not None:
             self.queue.release(ticket)
 

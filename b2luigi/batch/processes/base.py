@@ -14,10 +14,10 @@ import luigi
 from luigi.event import Event
 from luigi.worker import TaskStatusReporter
 
-from b2luigi.batch.failure import Failure, headline, last_lines, tail, tell
+from b2luigi.batch.attempts.outcome import DONE, FAILED
 from b2luigi.batch.interrupts import Terminated
-from b2luigi.batch.model import JobStatus
-from b2luigi.batch.outcome import DONE, FAILED
+from b2luigi.batch.messages.failure import Failure, headline, last_lines, tail, tell
+from b2luigi.batch.systems.model import JobStatus
 from b2luigi.core.executable import create_cmd_from_task
 from b2luigi.core.paths import get_log_file_dir
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from b2luigi.batch.attempt import Attempt, ClaimedError, read_outcome
-from b2luigi.batch.command import PASSING
-from b2luigi.batch.outcome import Marker
-from b2luigi.batch.processes import closing, telling
+from b2luigi.batch.attempts.outcome import Marker
+from b2luigi.batch.attempts.record import Attempt, ClaimedError, read_outcome
+from b2luigi.batch.messages import job_failures
+from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.attempts import (
     CAN_SUBMIT,
     CLAIMED,
@@ -19,7 +19,8 @@ from b2luigi.batch.processes.attempts import (
     LaterError,
 )
 from b2luigi.batch.processes.preparation import prepare, spec_of
-from b2luigi.batch.ticket import ABSENCES, Queue, Ticket
+from b2luigi.batch.queue.command import PASSING
+from b2luigi.batch.queue.ticket import ABSENCES, Queue, Ticket
 from b2luigi.core.paths import get_task_file_dir
 from b2luigi.core.settings import get_seconds, get_setting
 
@@ -68,9 +69,9 @@ class BeginningProcess(AttemptProcess):
                 queue, ticket = self._attach(former)
                 end = str(former.facts.get("given_up", GIVEN_UP))
                 if ticket is not None:
-                    closing.see_off(self.task, former, ticket, queue, self.shared, end)
+                    cleanup.see_off(self.task, former, ticket, queue, self.shared, end)
                 else:
-                    closing.close(former, None, end)
+                    cleanup.close(former, None, end)
 
     def _attach(self, former: Attempt) -> tuple[Queue, Ticket | None]:
         """None for a job of which nothing can be known here, and nothing needs to (--fresh). Raises ValueError."""
@@ -86,7 +87,7 @@ class BeginningProcess(AttemptProcess):
         most = get_setting("failure_brake", task=self.task)
         reason = self.shared.brake.holds(self.task.get_task_family(), most)
         if reason:
-            self.fail(telling.of_brake(self.task, reason, most))
+            self.fail(job_failures.of_brake(self.task, reason, most))
             return
         attempt, spec = prepare(self.task, self.queue, self.shared, self._grace, after)
         self._follow(attempt, self.queue.submit(spec), self.shared.runs.own)

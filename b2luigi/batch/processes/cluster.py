@@ -11,17 +11,17 @@ from typing import TypeVar
 
 from luigi.task import flatten
 
-from b2luigi.batch.attempt import look_again, look_at_folders_of, read_outcome
+from b2luigi.batch.attempts.judge import Deliver, Fail, Outputs, Verdict, judge, wants_reason
+from b2luigi.batch.attempts.outcome import Marker, Outcome
+from b2luigi.batch.attempts.record import look_again, look_at_folders_of, read_outcome
 from b2luigi.batch.interrupts import Terminated
-from b2luigi.batch.judge import Deliver, Fail, Outputs, Verdict, judge, wants_reason
-from b2luigi.batch.model import JobStatus
-from b2luigi.batch.outcome import Marker, Outcome
-from b2luigi.batch.processes import telling
+from b2luigi.batch.messages import job_failures
+from b2luigi.batch.node.reports import Forwarder, report_beside
 from b2luigi.batch.processes.attempts import CLAIMED, CLAIMED_BY_ANOTHER, LaterError
 from b2luigi.batch.processes.preparation import NOT_SUBMITTED
 from b2luigi.batch.processes.verdicts import VerdictProcess
-from b2luigi.batch.reports import Forwarder, report_beside
-from b2luigi.batch.ticket import Ticket
+from b2luigi.batch.queue.ticket import Ticket
+from b2luigi.batch.systems.model import JobStatus
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -77,7 +77,7 @@ class ClusterProcess(VerdictProcess):
         if self.ticket is not None:
             super()._hook_failed(hook, error)
         else:
-            self.fail(telling.of_error_before(self.task, self.queue.name, error))
+            self.fail(job_failures.of_error_before(self.task, self.queue.name, error))
             self._close(NOT_SUBMITTED)
 
     def _look_at_job(self, marker: Marker | None) -> None:

@@ -15,13 +15,13 @@ from typing import Any
 
 import luigi
 
-from b2luigi.batch.attempt import Attempt
-from b2luigi.batch.brake import Brake
-from b2luigi.batch.model import JobSpec
-from b2luigi.batch.outages import Outages
-from b2luigi.batch.processes.leftovers import outputs_there, put_logs_aside
-from b2luigi.batch.runs import Runs
-from b2luigi.batch.ticket import Queue
+from b2luigi.batch.attempts.artifacts import outputs_there, put_logs_aside
+from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.attempts.runs import Runs
+from b2luigi.batch.messages.outages import Outages
+from b2luigi.batch.processes.circuit_breaker import Brake
+from b2luigi.batch.queue.ticket import Queue
+from b2luigi.batch.systems.model import JobSpec
 from b2luigi.core.executable import SCRIPT_NAME, create_executable_wrapper, inputs_of
 from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
 from b2luigi.core.settings import get_merged_setting, get_setting

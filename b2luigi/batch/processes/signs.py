@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from b2luigi.batch.judge import Evidence
-from b2luigi.batch.outcome import INTERRUPTED, Marker, Outcome
-from b2luigi.batch.ticket import Ticket
+from b2luigi.batch.attempts.judge import Evidence
+from b2luigi.batch.attempts.outcome import INTERRUPTED, Marker, Outcome
+from b2luigi.batch.queue.ticket import Ticket
 
 ANSWERS = 3
 """So many answers about a job that was shot are asked for in a hurry; if all say that it lives, it does."""

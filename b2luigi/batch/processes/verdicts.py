@@ -8,14 +8,14 @@ from typing import Any
 
 from luigi.task_register import load_task
 
-from b2luigi.batch.judge import AGAIN, ALWAYS, CHANGED, Fail
-from b2luigi.batch.model import Cause
-from b2luigi.batch.outcome import FAILED, PENDING, Outcome
-from b2luigi.batch.processes import telling
+from b2luigi.batch.attempts.artifacts import collect_logs
+from b2luigi.batch.attempts.judge import AGAIN, ALWAYS, CHANGED, Fail
+from b2luigi.batch.attempts.outcome import FAILED, PENDING, Outcome
+from b2luigi.batch.messages import job_failures
 from b2luigi.batch.processes.beginnings import NO_JOB, BeginningProcess
-from b2luigi.batch.processes.leftovers import collect_logs
 from b2luigi.batch.processes.preparation import NOT_SUBMITTED, options_of
-from b2luigi.batch.ticket import Ticket
+from b2luigi.batch.queue.ticket import Ticket
+from b2luigi.batch.systems.model import Cause
 from b2luigi.core.settings import get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -43,11 +43,11 @@ class VerdictProcess(BeginningProcess):
         if outcome.status == FAILED and self._came_too_late and not ticket.others:
             self._start_anew(f"its job in an earlier run failed: {outcome.headline or outcome.explanation}")
         elif outcome.status == FAILED:
-            story = telling.of_exception(self.task, self.queue.name, ticket, outcome)
+            story = job_failures.of_exception(self.task, self.queue.name, ticket, outcome)
             self._fail(story, outcome.headline, explanation=outcome.explanation, missing=list(outcome.missing))
             self._close(FAILED, outcome)
         elif problem:
-            self._fail(telling.of_requirements(self.task, self.queue.name, ticket, outcome.node, problem), problem)
+            self._fail(job_failures.of_requirements(self.task, self.queue.name, ticket, outcome.node, problem), problem)
             self._close(FAILED, outcome)
         else:
             self.shared.brake.release(self.task.get_task_family())
@@ -62,7 +62,7 @@ class VerdictProcess(BeginningProcess):
         return _first_unloadable(outcome)
 
     def _ran_another(self, ticket: Ticket, outcome: Outcome) -> None:
-        self._fail(telling.of_another_task(self.task, self.queue.name, ticket, outcome), "it ran another task")
+        self._fail(job_failures.of_another_task(self.task, self.queue.name, ticket, outcome), "it ran another task")
         self._close(FAILED, outcome)
 
     def _refused(self, ticket: Ticket) -> None:
@@ -76,7 +76,7 @@ class VerdictProcess(BeginningProcess):
             self._turned_down(ticket)
 
     def _turned_down(self, ticket: Ticket) -> None:
-        self.fail(telling.of_refusal(self.task, self.queue.name, ticket))
+        self.fail(job_failures.of_refusal(self.task, self.queue.name, ticket))
         self._close("refused")
 
     def _died(self, ticket: Ticket, verdict: Fail) -> None:
@@ -86,7 +86,7 @@ class VerdictProcess(BeginningProcess):
         elif self._is_worth_another(ticket, verdict.cause):
             self._try_again(ticket, verdict)
         else:
-            story = telling.of_death(self.task, self.queue.name, ticket, verdict)
+            story = job_failures.of_death(self.task, self.queue.name, ticket, verdict)
             self._fail(story, verdict.what, died=True)
             self._close(verdict.cause.name)
 
@@ -114,10 +114,10 @@ class VerdictProcess(BeginningProcess):
         if outcome.status != FAILED:
             return None
         if outcome.missing and all(dependency.complete() for dependency in self.task.deps()):
-            return telling.inputs_unseen(outcome)
+            return job_failures.inputs_unseen(outcome)
         again = outcome.headline.startswith("MemoryError") and self.ticket is not None
         if again and self.ticket is not None and self._is_worth_another(self.ticket, Cause.memory):
-            return telling.out_of_memory(outcome)
+            return job_failures.out_of_memory(outcome)
         return None
 
     def _fail(
@@ -130,7 +130,7 @@ class VerdictProcess(BeginningProcess):
         died: bool = False,
     ) -> None:
         self.shared.brake.press(self.task.get_task_family(), reason)
-        self.fail(story + telling.aside(self._set_aside()), explanation=explanation, missing=missing, died=died)
+        self.fail(story + job_failures.aside(self._set_aside()), explanation=explanation, missing=missing, died=died)
 
 
 def _first_unloadable(outcome: Outcome) -> str:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 
-from b2luigi.batch.system import BatchSystem
+from b2luigi.batch.systems.base import BatchSystem
 
 GROUP = "b2luigi.batch_systems"
 

@@ -12,7 +12,10 @@ from typing import Any, ClassVar
 
 import parse
 
-from b2luigi.batch.model import (
+from b2luigi.batch.systems import htcondor_description as describe
+from b2luigi.batch.systems.base import BatchSystem, Setting
+from b2luigi.batch.systems.htcondor_description import TOKEN
+from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
     AnswerError,
@@ -26,9 +29,6 @@ from b2luigi.batch.model import (
     TryLater,
     Unsure,
 )
-from b2luigi.batch.system import BatchSystem, Setting
-from b2luigi.batch.systems import htcondor_description as describe
-from b2luigi.batch.systems.htcondor_description import TOKEN
 
 ATTRIBUTES = (
     "ClusterId,ProcId,JobStatus,ExitCode,ExitBySignal,ExitSignal,HoldReason,HoldReasonCode,RemoveReason,"

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from b2luigi.batch.model import JobSpec
-from b2luigi.batch.system import Setting
+from b2luigi.batch.systems.base import Setting
+from b2luigi.batch.systems.model import JobSpec
 
 TOKEN = "B2luigiToken"
 """Attribute of a job that names its attempt."""

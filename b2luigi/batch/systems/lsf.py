@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 import parse
 
-from b2luigi.batch.model import (
+from b2luigi.batch.systems.base import BatchSystem, Setting
+from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
     AnswerError,
@@ -28,7 +29,6 @@ from b2luigi.batch.model import (
     TryLater,
     Unsure,
 )
-from b2luigi.batch.system import BatchSystem, Setting
 
 ENVIRONMENT: Mapping[str, str | None] = {
     "LSB_NTRIES": "1",

@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from b2luigi.batch.model import (
+from b2luigi.batch.systems.base import BatchSystem, Setting
+from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
     AnswerError,
@@ -24,7 +25,6 @@ from b2luigi.batch.model import (
     TryLater,
     Unsure,
 )
-from b2luigi.batch.system import BatchSystem, Setting
 
 OWN_VARIABLES = (
     *("SBATCH_ARRAY_INX", "SBATCH_WAIT", "SBATCH_OUTPUT", "SBATCH_ERROR", "SBATCH_CLUSTERS", "SLURM_CLUSTERS"),

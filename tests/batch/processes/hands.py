@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import b2luigi
-from b2luigi.batch.model import JobSpec
+from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.preparation import Run
-from b2luigi.batch.runs import Runs
-from b2luigi.batch.ticket import Ticket
+from b2luigi.batch.queue.ticket import Ticket
+from b2luigi.batch.systems.model import JobSpec
 
 
 class Work(b2luigi.Task):

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 import b2luigi
-from b2luigi.batch.attempt import Attempt
-from b2luigi.batch.inbox import Inbox
-from b2luigi.batch.model import Cause, JobInfo, JobStatus
-from b2luigi.batch.outcome import Marker, Outcome
-from b2luigi.batch.owner import this_process
+from b2luigi.batch.attempts.artifacts import set_outputs_aside
+from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.liveness import this_process
+from b2luigi.batch.attempts.outcome import Marker, Outcome
+from b2luigi.batch.attempts.record import Attempt
 from b2luigi.batch.processes.cluster import ClusterProcess
-from b2luigi.batch.processes.leftovers import set_outputs_aside
+from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.core.paths import get_task_file_dir
 from tests.batch.processes.hands import Job, Work
 

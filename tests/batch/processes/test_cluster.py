@@ -14,9 +14,9 @@ import pytest
 from luigi.event import Event
 
 import b2luigi
-from b2luigi.batch.model import Cause, JobInfo, JobStatus
-from b2luigi.batch.outcome import Marker, Outcome
+from b2luigi.batch.attempts.outcome import Marker, Outcome
 from b2luigi.batch.processes.signs import ANSWERS
+from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from tests.batch.processes.hands import Job, Work
 
 

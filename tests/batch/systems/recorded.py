@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from b2luigi.batch.model import Answer, JobSpec
+from b2luigi.batch.systems.model import Answer, JobSpec
 
 HERE = Path(__file__).parent
 STREAM = re.compile(r"(\.stdout|\.stderr)?\.txt$")

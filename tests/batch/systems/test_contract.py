@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from b2luigi.batch import systems
-from b2luigi.batch.model import (
+from b2luigi.batch.systems.base import BatchSystem
+from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
     AnswerError,
@@ -24,7 +25,6 @@ from b2luigi.batch.model import (
     Submitted,
     Unsure,
 )
-from b2luigi.batch.system import BatchSystem
 from b2luigi.core.known_settings import KNOWN
 from tests.batch.systems.recorded import a_job, names, recorded
 

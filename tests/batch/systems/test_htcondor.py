@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from b2luigi.batch.model import (
+from b2luigi.batch.systems.htcondor import HTCondor
+from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
     AnswerError,
@@ -21,7 +22,6 @@ from b2luigi.batch.model import (
     TryLater,
     Unsure,
 )
-from b2luigi.batch.systems.htcondor import HTCondor
 from tests.batch.systems.recorded import a_job, recorded
 
 PLAIN = {

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from b2luigi.batch.model import (
+from b2luigi.batch.systems.lsf import LSF
+from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
     AnswerError,
@@ -22,7 +23,6 @@ from b2luigi.batch.model import (
     TryLater,
     Unsure,
 )
-from b2luigi.batch.systems.lsf import LSF
 from tests.batch.systems.recorded import a_job, recorded
 
 BUSY = "LSF is processing your request. Please wait ...\n"

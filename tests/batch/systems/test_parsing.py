@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from b2luigi.batch import systems
-from b2luigi.batch.model import Accepted, AnswerError, Cause, JobInfo, JobStatus, Refused, TryLater, Unsure
+from b2luigi.batch.systems.model import Accepted, AnswerError, Cause, JobInfo, JobStatus, Refused, TryLater, Unsure
 from tests.batch.systems.recorded import a_job, names, recorded
 
 IDLE, RUNNING, SUCCESSFUL, ABORTED = JobStatus

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from b2luigi.batch.model import (
+from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
     Cause,

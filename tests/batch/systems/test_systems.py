@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from b2luigi.batch import systems
-from b2luigi.batch.system import BatchSystem
+from b2luigi.batch.systems.base import BatchSystem
 
 PBS = """
 from b2luigi.batch.systems.lsf import LSF

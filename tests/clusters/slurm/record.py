@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from b2luigi.batch.model import Command
+from b2luigi.batch.systems.model import Command
 from b2luigi.batch.systems.slurm import Slurm
 from tests.clusters.slurm.cluster import SlurmCluster, install_slurm
 

@@ -1,0 +1,87 @@
+"""What attempts leave behind: logs of earlier ones, outputs of those that did not end well, files that were carried."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import luigi
+from luigi.task import flatten
+
+from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.systems.model import JobSpec
+from b2luigi.core.target import LONGEST_NAME
+
+LOGS = ("stdout", "stderr")
+KEPT = 5
+"""Earlier attempts whose logs are kept."""
+_PLUSES = 8
+"""Room for what tells files of one name apart that were set aside."""
+
+
+def put_logs_aside(attempt: Attempt, log_folder: Path) -> None:
+    """Makes room for the logs of a new attempt: those of the last one get its number, `stderr.<n>`.
+
+    Or else the last words of an earlier attempt would be told as those of this one.
+    """
+    number = attempt.number - 1
+    for name in LOGS:
+        with contextlib.suppress(OSError):
+            (log_folder / f"{name}.{number - KEPT}").unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(log_folder / name, log_folder / f"{name}.{number}")
+
+
+def collect_logs(spec: JobSpec) -> None:
+    """Puts logs that came home with the other files of a job where logs belong."""
+    for name in LOGS:
+        with contextlib.suppress(OSError):
+            os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
+
+
+def outputs_there(task: luigi.Task) -> list[str] | None:
+    """The files among the outputs of a task that exist already; None if the task can not tell."""
+    try:
+        return [path for path in _files(task) if os.path.lexists(path)]
+    except Exception:  # the user's own output()
+        return None
+
+
+def set_outputs_aside(task: luigi.Task, attempt: Attempt) -> list[str]:
+    """Renames what appeared during an attempt that did not end well to `<name>.failed-<n>`; returns the new names.
+
+    A file that was cut short must not count as done. Only files of this machine's file system are known to us.
+    """
+    before = attempt.facts.get("outputs")
+    if not isinstance(before, list):
+        return []
+    try:
+        appeared = [path for path in _files(task) if os.path.lexists(path) and path not in before]
+    except Exception:
+        return []
+    return [moved for path in appeared if (moved := _moved(path, attempt.number))]
+
+
+def _files(task: luigi.Task) -> Iterator[str]:
+    return (str(target.path) for target in flatten(task.output()) if isinstance(target, luigi.LocalTarget))
+
+
+def _moved(path: str, number: int) -> str:
+    aside = _with_mark(path.rstrip("/"), f".failed-{number}")
+    while os.path.lexists(aside):
+        aside += "+"
+    try:
+        os.rename(path, aside)
+    except OSError:
+        return ""
+    return aside
+
+
+def _with_mark(path: str, mark: str) -> str:
+    """The path with a mark; a name that would get too long is cut, since a half-written file must not keep its own."""
+    folder, name = os.path.split(path)
+    room = LONGEST_NAME - len(mark) - _PLUSES
+    fits = len(os.fsencode(name)) <= room
+    return os.path.join(folder, (name if fits else os.fsencode(name)[:room].decode(errors="ignore")) + mark)

@@ -1,0 +1,210 @@
+"""judge(): the policy that weighs all evidence on one attempt. Pure; docs/explanation/how-it-works.md has its table."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from b2luigi.batch.attempts.outcome import DONE, INTERRUPTED, Marker, Outcome
+from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
+
+SIGNALLED = 128
+"""Exit codes above tell a signal."""
+CRASHES = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV}
+"""Signals that a program brings upon itself."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one attempt at one moment. Times in seconds."""
+
+    outcome: Outcome | None = None
+    marker: Marker | None = None
+    info: JobInfo | None = None
+    """The last word of the batch system, None if it never said any."""
+    gone: bool = False
+    """The batch system was asked, more than once, and no longer knows the job."""
+    started: bool = False
+    """Its job script wrote something."""
+    ended_for: float = 0.0
+    """How long ago the first sign of the end was seen."""
+    outcome_for: float = 0.0
+    """How long ago the outcome was seen first."""
+    grace: float = 60.0
+    """How late an outcome may be after the end of its job."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing can be said yet."""
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """The outcome stands."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Fail:
+    """The attempt is over and its work is not done."""
+
+    cause: Cause
+    what: str
+    """What happened, one sentence."""
+    advice: str
+    """What the user can do about it."""
+
+
+Verdict = Wait | Deliver | Fail
+
+ADVICE = {
+    Cause.cancelled: "If it was not you, ask your site; run the script again to submit the task anew.",
+    Cause.vanished: "If it was not you, ask your site; run the script again to submit the task anew.",
+    Cause.infrastructure: "Run the script again.",
+    Cause.memory: "Ask the batch system for more memory in the settings of this task.",
+    Cause.time: "Ask the batch system for more time, or another queue, in the settings of this task.",
+    Cause.refused: "Correct the setting that the message names.",
+    Cause.ended: "Look into the log folder; running the job script by hand runs this task here and now.",
+}
+
+
+ALWAYS, CHANGED, NEVER = "submitted again", "submitted again if the next try asks for something else", "told"
+AGAIN = {
+    Cause.cancelled: NEVER,
+    Cause.vanished: NEVER,
+    Cause.infrastructure: ALWAYS,
+    Cause.memory: CHANGED,
+    Cause.time: CHANGED,
+    Cause.refused: NEVER,
+    Cause.ended: NEVER,
+}
+"""What is done about a death, at most `job_retries` times; docs/explanation/how-it-works.md has the same table."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What can be asked of the task itself; each is called only where its answer decides."""
+
+    complete: Callable[[], bool]
+    missing: Callable[[], list[str]] = list
+    """The declared outputs that do not exist here."""
+
+
+def judge(evidence: Evidence, outputs: Outputs) -> Verdict:
+    """The verdict on one attempt: the first rule that has an opinion decides."""
+    for rule in RULES:
+        verdict = rule(evidence, outputs)
+        if verdict is not None:
+            return verdict
+    return Wait()
+
+
+def _by_outcome(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+    outcome = evidence.outcome
+    if outcome is None or outcome.status == INTERRUPTED:
+        return None
+    missing = outputs.missing() if outcome.status == DONE else []
+    if not missing:
+        return Deliver(outcome)
+    if max(evidence.ended_for, evidence.outcome_for) < evidence.grace:
+        return Wait()
+    what = "its node says that it is done, but these outputs are not there: " + ", ".join(missing)
+    return Fail(Cause.ended, what, "Do node and submit host see the same folder, and come to the same path?")
+
+
+def _alive(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+    """An outcome alone is not the end: what the job script does after it may still fail, and be run again."""
+    final = evidence.info is not None and evidence.info.status.is_final
+    told = evidence.outcome is not None and evidence.outcome.status != INTERRUPTED
+    waited = told and evidence.outcome_for >= evidence.grace
+    return None if final or evidence.gone or evidence.marker is not None or waited else Wait()
+
+
+def _outcome_on_its_way(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+    if evidence.outcome is not None or evidence.ended_for >= evidence.grace:
+        return None
+    promised = evidence.marker is not None and evidence.marker.has_outcome
+    return Wait() if promised or not _explained(evidence) else None
+
+
+def _ask_first(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+    """A job shot by a signal: who did it, why, and whether it will run again, is for the batch system to say.
+
+    A job that was held, evicted or requeued leaves such a marker, too, and lives on.
+    """
+    known = evidence.gone or (evidence.info is not None and evidence.info.status.is_final)
+    return None if known or not wants_reason(evidence.marker) else Wait()
+
+
+def _by_batch_system(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+    info = evidence.info
+    if info is None or info.cause is None:
+        return None
+    return Fail(info.cause, f"the batch system says: {info.native}", ADVICE[info.cause])
+
+
+def _exit_zero(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+    if _exit_code(evidence) != 0:
+        return None
+    if outputs.complete():
+        return Deliver(Outcome(DONE))
+    if evidence.ended_for < evidence.grace:
+        return Wait()
+    what = "the job ended with exit code 0, but left no outcome, and the task is not complete"
+    return Fail(Cause.ended, what, ADVICE[Cause.ended])
+
+
+def _vanished(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+    """A job cancelled while it waits may leave no trace (Slurm: one element of an array), so nobody can tell."""
+    waited = evidence.info is None or evidence.info.status is JobStatus.idle
+    started = evidence.started or evidence.marker is not None or evidence.outcome is not None
+    if not evidence.gone or started or not waited:
+        return None
+    what = "the batch system no longer knows the job, which had not started when it was last seen: cancelled, or lost"
+    return Fail(Cause.vanished, what, ADVICE[Cause.vanished])
+
+
+def _ended(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+    code = _exit_code(evidence)
+    if code is None:
+        said = f" (last word of the batch system: {evidence.info.native})" if evidence.info else ""
+        what = f"the job ended without an outcome and without an exit code{said}"
+        return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
+    if code - SIGNALLED in CRASHES:
+        name = signal.Signals(code - SIGNALLED).name
+        what = f"the program crashed: {name} (exit code {code})"
+        return Fail(Cause.ended, what, ADVICE[Cause.ended])
+    if code > SIGNALLED:
+        what = f"the job was killed by signal {code - SIGNALLED} (exit code {code}) and left no outcome"
+        return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
+    return Fail(Cause.ended, f"the job ended with exit code {code} and left no outcome", ADVICE[Cause.ended])
+
+
+RULES = (_alive, _by_outcome, _outcome_on_its_way, _ask_first, _by_batch_system, _exit_zero, _vanished, _ended)
+
+
+def wants_reason(marker: Marker | None) -> bool:
+    """True for a job that ended in a way that its exit code does not explain.
+
+    It may have left an outcome that says no more than that the task was interrupted.
+    """
+    return marker is not None and (marker.exit_code is None or marker.exit_code > SIGNALLED)
+
+
+def _exit_code(evidence: Evidence) -> int | None:
+    if evidence.marker is not None and evidence.marker.exit_code is not None:
+        return evidence.marker.exit_code
+    return evidence.info.exit_code if evidence.info is not None else None
+
+
+def _explained(evidence: Evidence) -> bool:
+    """Nothing more to wait for: the job script says there is no outcome, or the system tells a cause or a signal."""
+    marker = evidence.marker
+    by_script = marker is not None and not marker.has_outcome and marker.exit_code is not None
+    info = evidence.info
+    shot = info is not None and info.exit_code is not None and info.exit_code > SIGNALLED
+    by_system = info is not None and info.status.is_final and (info.cause is not None or shot)
+    return bool(by_script or by_system)

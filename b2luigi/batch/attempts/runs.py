@@ -1,0 +1,100 @@
+"""The runs that keep their jobs in one place: this one, earlier ones that were shot, others that are under way."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from b2luigi.batch.attempts.inbox import Inbox, inboxes_below
+from b2luigi.batch.attempts.record import Attempt
+
+
+class Runs:
+    """The inboxes below one task file folder. `base`: that folder; `clock` gives seconds."""
+
+    def __init__(self, base: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._base, self._clock = base, clock
+        self.own = Inbox.new(base)
+        self.going: set[str] = set()
+        """Attempts that this run has given up, and whose jobs may be at work still, by token."""
+        self._watched: dict[Path, Inbox] = {}
+        self._others: dict[Path, Inbox] = {}
+        self._scan_at, self._scanned = float("-inf"), -1
+
+    @property
+    def others(self) -> dict[Path, Inbox]:
+        """The inboxes of other runs, also of those that began after this one; looked for once in a second at most."""
+        if self._clock() >= self._scan_at:
+            self._scan_at = self._clock() + 1.0
+            changed = _changed(self._base)
+            if changed != self._scanned:
+                self._scanned = changed
+                for folder in inboxes_below(self._base):
+                    if folder != self.own.folder and folder not in self._others:
+                        self._others[folder] = Inbox(folder, self._clock)
+        return self._others
+
+    def unfinished(self, folder: Callable[[], Path]) -> bool:
+        """Whether another run has an attempt in a task file folder that nobody has judged yet.
+
+        `folder`: called only where there are other runs.
+        """
+        inboxes = self.others.values()
+        if not inboxes:
+            return False
+        path = folder()
+        return any(path in inbox.claims() for inbox in inboxes) and _unfinished(path) is not None
+
+    def inbox_of(self, attempt: Attempt) -> Inbox:
+        """Where the job of an attempt leaves its marker; looked at from now on."""
+        folder = Path(str(attempt.facts.get("inbox") or self.own.folder))
+        if folder == self.own.folder:
+            return self.own
+        inbox = self.others.get(folder) or Inbox(folder, self._clock)
+        return self._watched.setdefault(folder, inbox)
+
+    def may_live(self, folder: str) -> bool:
+        """Whether the run of an inbox may live; it is not this one."""
+        if folder == str(self.own.folder):
+            return False
+        return not self.others.setdefault(Path(folder), Inbox(Path(folder), self._clock)).is_abandoned()
+
+    def markers(self) -> Iterator[tuple[str, Inbox]]:
+        """The attempts that ended, by token, and where their markers lie."""
+        for inbox in (self.own, *self._watched.values()):
+            for token in inbox.tokens():
+                yield token, inbox
+
+    def close(self, left: bool) -> None:
+        """Removes what is no longer needed: the inbox of this run, and of dead ones of which all was judged.
+
+        `left`: jobs of this run are left in the batch system, for a later run to look after.
+        """
+        if left or self.going:
+            self.own.leave()
+        else:
+            self.own.close()
+        for inbox in list(self.others.values()):
+            if inbox.is_abandoned() and not _has_open_claims(inbox):
+                inbox.discard()
+
+
+def _has_open_claims(inbox: Inbox) -> bool:
+    try:
+        attempts = [attempt for attempt in map(_unfinished, inbox.claims()) if attempt is not None]
+    except (OSError, ValueError):  # unreadable for now, or somebody else's: it may be that of a job that lives
+        return True
+    return any(attempt.facts.get("inbox") == str(inbox.folder) for attempt in attempts)
+
+
+def _changed(folder: Path) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _unfinished(folder: Path) -> Attempt | None:
+    return Attempt.last(folder)[1]

@@ -1,0 +1,133 @@
+"""The story of each bad end of a job: `batch.failure` says it in the end, here is what there is to say."""
+
+from __future__ import annotations
+
+import shlex
+
+import luigi
+
+from b2luigi.batch.attempts.judge import ADVICE, Fail
+from b2luigi.batch.attempts.outcome import Outcome
+from b2luigi.batch.messages.failure import Failure, headline, last_lines, tail, tell, users_frames
+from b2luigi.batch.queue.ticket import Ticket
+from b2luigi.batch.systems.model import Cause, JobSpec
+
+NOT_SUBMITTED = "Correct what the message names, and run the script again."
+FINISHED = "Tasks that are complete are not repeated."
+OWN_WORDS = "b2luigi: "
+"""Starts what the job script and the node say of themselves, in the log of the job."""
+
+
+def of_error_before(task: luigi.Task, system: str, error: BaseException) -> str:
+    """A setting that can not work, a file that can not be written: no job was submitted."""
+    words = last_lines(users_frames(error))
+    what = f"no job was submitted: {headline(error)}"
+    return tell(Failure(task, what, NOT_SUBMITTED, system, last_words=words))
+
+
+def of_refusal(task: luigi.Task, system: str, ticket: Ticket) -> str:
+    """The batch system did not take the job, or nobody knows whether it did."""
+    what, advice = f"{system} did not take the job", f"Correct the setting for {system} that the message is about."
+    if "command not found" in ticket.refused:
+        advice = "Look at the setting batch_system, and at PATH."
+    if ticket.doubt:
+        what = f"it is not known whether {system} took the job"
+        advice = f"Look whether it has a job {ticket.spec.name}; if not, run the script again. {FINISHED}"
+    return _story(task, system, ticket, what=what, advice=advice, words=ticket.refused)
+
+
+def of_exception(task: luigi.Task, system: str, ticket: Ticket, outcome: Outcome) -> str:
+    """The task failed on its node."""
+    words = outcome.traceback or str(outcome.explanation)
+    advice = f"Correct the error and run the script again. {FINISHED}"
+    what, here = outcome.headline or _headline(words), shlex.quote(str(ticket.spec.script))
+    return _story(task, system, ticket, what=what, advice=advice, words=words, node=outcome.node, here=here)
+
+
+def of_death(task: luigi.Task, system: str, ticket: Ticket, verdict: Fail) -> str:
+    """The job ended without an outcome that stands."""
+    words = _log_tail(ticket.spec)
+    said = [line.partition(OWN_WORDS)[2] for line in words.splitlines() if OWN_WORDS in line]
+    what = said[-1] if said and verdict.cause is Cause.ended else verdict.what
+    return _story(task, system, ticket, what=what, advice=f"{verdict.advice} {FINISHED}", words=words)
+
+
+def of_timeout(task: luigi.Task, system: str, ticket: Ticket, seconds: float) -> str:
+    """luigi stopped the job."""
+    what = f"it ran for more than its worker_timeout of {seconds:g} s, and was stopped"
+    return _story(
+        task, system, ticket, what=what, advice=f"Give it more time. {FINISHED}", words=_log_tail(ticket.spec)
+    )
+
+
+def of_requirements(task: luigi.Task, system: str, ticket: Ticket, node: str, problem: str) -> str:
+    """What the task yielded can not be made."""
+    what = "it yielded requirements that can not be made"
+    advice = "What run() yields has to be importable here, take its parameters as text, and be seen by the nodes."
+    return _story(task, system, ticket, what=what, advice=advice, words=problem, node=node)
+
+
+def of_another_task(task: luigi.Task, system: str, ticket: Ticket, outcome: Outcome) -> str:
+    """The job script was overwritten while the job waited."""
+    what = f"its job ran another task, {outcome.task_id}"
+    advice = "Each task needs a folder of its own: look at get_task_file_dir, and at hash functions of parameters."
+    return _story(task, system, ticket, what=what, advice=advice, node=outcome.node)
+
+
+def of_brake(task: luigi.Task, reason: str, most: int) -> str:
+    """Too many tasks of its kind have failed already."""
+    return (
+        f"Task {task} was not submitted: the first {most} jobs of {task.get_task_family()} all failed, "
+        f"and for the same reason: {reason}. Correct it and run the script again (setting failure_brake)."
+    )
+
+
+def inputs_unseen(outcome: Outcome) -> Fail:
+    """The node did not see what is there: not the fault of the task."""
+    what = "its node did not see inputs that are complete here: " + ", ".join(outcome.missing)
+    return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
+
+
+def out_of_memory(outcome: Outcome) -> Fail:
+    """Python itself noticed that there was no more memory."""
+    return Fail(Cause.memory, outcome.headline, ADVICE[Cause.memory])
+
+
+def aside(files: list[str]) -> str:
+    """Where outputs are now that may be cut short."""
+    return f"\n  outputs of this attempt, set aside: {', '.join(files)}" if files else ""
+
+
+def _story(
+    task: luigi.Task,
+    system: str,
+    ticket: Ticket,
+    *,
+    what: str,
+    advice: str,
+    words: str = "",
+    node: str = "",
+    here: str = "",
+) -> str:
+    failure = Failure(
+        task=task,
+        what=what,
+        advice=advice,
+        batch_system=system,
+        job_id=ticket.job_id,
+        node=node or (ticket.info.node if ticket.info else None),
+        log_folder=ticket.spec.log_folder if ticket.job_id else None,
+        last_words=last_lines(words),
+        here=here,
+    )
+    return tell(failure)
+
+
+def _log_tail(spec: JobSpec) -> str:
+    return tail([spec.log_folder / "stderr", spec.report])
+
+
+def _headline(words: str) -> str:
+    """The sentence that tells most: the last line of a traceback, the first line of anything else."""
+    lines = last_lines(words).splitlines() if "Traceback" in words else last_lines(words.strip()).splitlines()[:1]
+    return lines[-1].strip() if lines else "no explanation"

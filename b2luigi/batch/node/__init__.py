@@ -1,0 +1,1 @@
+"""Inside the job: runs the one task and leaves its outcome."""

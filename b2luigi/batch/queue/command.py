@@ -1,0 +1,116 @@
+"""Runs commands beside the loop. The only place, with `batch.local`, that starts a program."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from typing import IO, Protocol
+
+from b2luigi.batch.systems.model import Answer, Command
+
+TIMEOUT = 60.0
+"""Seconds a command may take; the setting `command_timeout`."""
+PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE}
+"""Reasons not to start a program that may be over the next time."""
+KILL_WAIT = 0.5
+"""Seconds to wait for the end of a program that was killed."""
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+
+
+class Running(Protocol):
+    """A command that was started."""
+
+    def poll(self) -> Answer | None:
+        """The answer once there is one, None before. Never blocks, never raises."""
+
+
+class Answered:
+    """A command whose answer is known from the start."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def poll(self) -> Answer | None:
+        return self._answer
+
+
+class Process:
+    """A started program with a session of its own, so that a Ctrl-C at the terminal does not reach it.
+
+    Its output goes to unnamed files: nothing has to be read while it runs, and it can not block on a full pipe.
+    """
+
+    def __init__(self, command: Command, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._timeout = clock, timeout
+        self._deadline = clock() + timeout
+        self._answer: Answer | None = None
+        with contextlib.ExitStack() as opened:
+            files = [opened.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+            stdin, self._stdout, self._stderr = files
+            stdin.write(command.stdin.encode(errors="surrogateescape"))
+            stdin.seek(0)
+            self._process = subprocess.Popen(
+                command.argv,
+                stdin=stdin,
+                stdout=self._stdout,
+                stderr=self._stderr,
+                env=_environment(command),
+                start_new_session=True,
+            )
+            stdin.close()
+            opened.pop_all()
+
+    def poll(self) -> Answer | None:
+        if self._answer is None:
+            self._look()
+        return self._answer
+
+    def _look(self) -> None:
+        rc = self._process.poll()
+        if rc is not None:
+            self._answer = Answer(rc, _text(self._stdout), _text(self._stderr))
+        elif self._clock() >= self._deadline:
+            self._stop()
+            self._answer = Answer(-signal.SIGKILL, _text(self._stdout), _text(self._stderr), self._timeout)
+
+    def _stop(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        # A process that hangs in a dead file system can not even be killed: it is left behind.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(KILL_WAIT)
+
+
+def start(command: Command, timeout: float = TIMEOUT) -> Running:
+    """Starts a program and returns at once. A program that is not there answers with 127.
+
+    One that can not be started for another reason answers with 126; its answer says whether that may pass.
+
+    `timeout`: seconds after which the program, and all it started, is killed.
+    """
+    try:
+        return Process(command, timeout)
+    except (OSError, ValueError) as error:
+        # A missing folder for temporary files is a FileNotFoundError, too.
+        if isinstance(error, FileNotFoundError) and error.filename == command.argv[0]:
+            return Answered(Answer(NOT_FOUND, "", f"{command.argv[0]}: command not found"))
+        passing = isinstance(error, OSError) and error.errno in PASSING
+        return Answered(Answer(NOT_EXECUTABLE, "", f"{command.argv[0]}: {error}", started=not passing))
+
+
+def _environment(command: Command) -> dict[str, str]:
+    changed = {**os.environ, **command.env}
+    return {name: value for name, value in changed.items() if value is not None}
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    text = file.read().decode(errors="replace")
+    file.close()
+    return text

@@ -1,0 +1,170 @@
+"""JobQueue: one live batch system, moved a little at each look of the loop; it never blocks it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from b2luigi.batch.queue.canceller import Cancellations
+from b2luigi.batch.queue.command import Running, start
+from b2luigi.batch.queue.poller import Questions
+from b2luigi.batch.queue.submitter import Submissions
+from b2luigi.batch.queue.ticket import Ticket, counted, never
+from b2luigi.batch.systems.base import BatchSystem, Setting
+from b2luigi.batch.systems.model import Accepted, Command, JobSpec, Refused, Submitted
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+
+class JobQueue:
+    """The jobs of this run in one batch system.
+
+    `start` runs commands, `clock` gives seconds, `sleep` waits for some: tests replace them.
+    `poll_interval`: seconds, the longest wait between two queries.
+    """
+
+    def __init__(
+        self,
+        system: BatchSystem,
+        *,
+        start: Callable[[Command], Running] = start,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        poll_interval: float = 60.0,
+    ) -> None:
+        self.name, self.carries_files = system.name, system.carries_files
+        self._system, self._clock, self._sleep = system, clock, sleep
+        self._submissions = Submissions(system, start, clock)
+        self._questions = Questions(system, start, clock, poll_interval, self._accept)
+        self._cancellations = Cancellations(system, start, clock)
+
+    def options(self, setting: Setting) -> Mapping[str, Any]:
+        """The settings of one task that this system cares about. Raises ValueError, naming the setting."""
+        return self._system.options(setting)
+
+    def check(self, spec: JobSpec) -> None:
+        """Raises ValueError for a job this system could not carry as it is."""
+        self._system.check(spec)
+
+    def submit(self, spec: JobSpec) -> Ticket:
+        """Hands a job in; it is sent at the next `step`, together with others of equal options."""
+        ticket = Ticket(spec)
+        self._submissions.add(ticket)
+        return ticket
+
+    def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
+        """Goes on with a job of another run, known by its id, or to be looked for by its mark."""
+        ticket = Ticket(spec, mark=str(facts.get("mark") or ""))
+        job_id = str(facts.get("job_id") or "")
+        if re.fullmatch(r"[0-9A-Za-z][\w.+\[\]-]*", job_id):  # it becomes a word of commands
+            self._accept(ticket, job_id)
+            self._questions.hurry()
+        else:
+            ticket.doubt = "it was about to be submitted when its run ended"
+            self._questions.doubt(ticket)
+        return ticket
+
+    def step(self) -> list[Ticket]:
+        """Moves everything a little without waiting for anything; returns the tickets with news."""
+        news = self._read_submissions()
+        news += self._questions.read()
+        self._cancellations.step()
+        # A new attempt waits until the batch system has taken the cancellation of the one before.
+        going = {ticket.spec.script for ticket in self._cancellations.pending}
+        news += [self._refused(ticket, text) for ticket, text in self._submissions.send(going)]
+        self._questions.ask()
+        return news
+
+    def hurry(self, ticket: Ticket) -> None:
+        """Asks for this job soon: it looks as if it had ended."""
+        ticket.shot = True
+        self._questions.hurry()
+
+    def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
+        """Removes jobs from the batch system; those not sent yet are just dropped.
+
+        `soon`: False for jobs that most probably ended by themselves, and only must not run again: they may wait
+        some seconds, until there are more of them.
+        """
+        for ticket in tickets:
+            if not ticket.cancelled and not ticket.others:
+                ticket.cancelled = True
+                if ticket.job_id is not None:
+                    self._cancellations.add([ticket], soon)
+
+    def release(self, ticket: Ticket) -> None:
+        """Forgets a job that was judged; if it was cancelled before its id is known, that is still done."""
+        ticket.released = True
+        self._questions.forget(ticket)
+
+    def leave(self, patience: float) -> None:
+        """Leaves the jobs where they are; waits, at most `patience` seconds, for submissions under way."""
+        end = self._clock() + patience
+        self._submissions.drop_waiting()
+        while self._submissions.under_way and self._clock() < end:
+            self._read_submissions()
+            self._sleep(0.01)
+
+    def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
+        """Cancels all jobs and waits, at most `patience` seconds or until `enough`, until the batch system took that.
+
+        Waits for submit commands under way, and looks for jobs in doubt, so that these can be cancelled, too.
+        Returns the tickets of jobs that may be left in the batch system.
+        """
+        end = self._clock() + patience
+        self._submissions.drop_waiting()
+        self.cancel([*self._submissions.under_way, *self._questions.stop()])
+        self._cancellations.hurry()
+        while self._has_work() and self._clock() < end and not enough():
+            self._read_submissions()
+            self._questions.read()
+            self._questions.ask()
+            self._cancellations.step()
+            self._sleep(0.01)
+        doubtful = [*self._submissions.under_way, *self._questions.unsure.values(), *self._questions.lost]
+        return [*doubtful, *self._cancellations.pending, *self._cancellations.given_up]
+
+    def _has_work(self) -> bool:
+        return bool(self._submissions.under_way or self._questions.searching or self._cancellations.pending)
+
+    def _read_submissions(self) -> list[Ticket]:
+        results = list(self._submissions.read())
+        self._tell_taken([result.job_id for _, result in results if isinstance(result, Accepted)])
+        return [ticket for ticket, result in results if self._settle(ticket, result)]
+
+    def _tell_taken(self, job_ids: list[str]) -> None:
+        if job_ids:
+            span = " to ".join(dict.fromkeys([job_ids[0], job_ids[-1]]))
+            logger.info("Submitted %s to %s: %s", counted(len(job_ids)), self.name, span)
+
+    def _settle(self, ticket: Ticket, result: Submitted) -> bool:
+        """True if there is something to tell."""
+        if isinstance(result, Accepted):
+            self._accept(ticket, result.job_id)
+        elif isinstance(result, Refused):
+            self._refused(ticket, result.text)
+        else:
+            self._doubt(ticket, result.text)
+            return False
+        return True
+
+    def _accept(self, ticket: Ticket, job_id: str) -> None:
+        ticket.job_id = job_id
+        if not ticket.released:
+            self._questions.add(ticket)
+        if ticket.cancelled:
+            self._cancellations.add([ticket])
+
+    def _refused(self, ticket: Ticket, text: str) -> Ticket:
+        ticket.refused = text
+        return ticket
+
+    def _doubt(self, ticket: Ticket, text: str) -> None:
+        logger.warning(
+            "%s may or may not have taken %s; looking for it. It said: %s", self.name, ticket.spec.name, text
+        )
+        ticket.doubt = text
+        self._questions.doubt(ticket)

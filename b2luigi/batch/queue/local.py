@@ -1,0 +1,287 @@
+"""The local batch system: the same job scripts as child processes of this machine, behind the same interface."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from b2luigi.batch.attempts.liveness import last_word, processes
+from b2luigi.batch.attempts.outcome import Marker
+from b2luigi.batch.queue.process_groups import end_of, groups_by_token, has_members, signal_group, works_on
+from b2luigi.batch.queue.ticket import Ticket, counted, never
+from b2luigi.batch.systems.base import Setting
+from b2luigi.batch.systems.model import Cause, JobInfo, JobSpec, JobStatus
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+SIGNALLED = 128
+"""Exit codes above tell a signal."""
+ASKED_TO_GO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals by which a person stops a job; those that the system sends are others."""
+MISSED = 0.1
+"""Seconds after which a job that was not among the processes of this machine is looked for again."""
+PATIENCE = 5.0
+"""Seconds from the request to stop (SIGTERM) to the end (SIGKILL)."""
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass
+class _Child:
+    ticket: Ticket
+    process: subprocess.Popen[bytes]
+    kill_at: float | None = None
+    """When its patience ends; None while nobody asked it to stop."""
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the job script and all it started. Until it is reaped nobody else can have its process id."""
+        signal_group(self.process.pid, number)
+
+
+@dataclass
+class _Adopted:
+    """A job that an earlier run has started: no child of ours, so that its exit code is known from its marker only."""
+
+    ticket: Ticket
+    kill_at: float | None = None
+
+    @property
+    def lives(self) -> bool:
+        return last_word(int(str(self.ticket.job_id))) == self.ticket.spec.token
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the job script and all it started, also when that alone was shot; never to a stranger with its number."""
+        if self.lives or works_on(int(str(self.ticket.job_id)), self.ticket.spec.token):
+            signal_group(int(str(self.ticket.job_id)), number)
+
+
+class LocalQueue:
+    """At most `slots` job scripts at once; the rest waits here. Job ids are process ids.
+
+    `folder`: where the job scripts are started.
+    """
+
+    name: ClassVar[str] = "local"
+    carries_files: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        folder: str | os.PathLike[str],
+        slots: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
+            raise ValueError(f"local_slots has to be a whole number above 0, but it is {slots!r}.")
+        self._folder, self._slots = folder, slots or processors()
+        self._clock, self._sleep = clock, sleep
+        self._waiting: list[Ticket] = []
+        self._untold = 0
+        self._children: dict[str, _Child] = {}
+        self._adopted: dict[str, _Adopted] = {}
+        self._seen: tuple[float, dict[str, int], dict[str, int]] = (float("-inf"), {}, {})
+        """When, and which job scripts and tasks of them are among the processes of this machine, by token."""
+
+    def options(self, setting: Setting) -> Mapping[str, Any]:
+        """Nothing to choose."""
+        return {}
+
+    def check(self, spec: JobSpec) -> None:
+        """Any folder will do."""
+
+    def submit(self, spec: JobSpec) -> Ticket:
+        """Hands a job in; it starts as soon as there is a free slot."""
+        ticket = Ticket(spec)
+        self._waiting.append(ticket)
+        self._untold += 1
+        return ticket
+
+    def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
+        """Goes on with a job of another run: a process of this machine that was started with its token.
+
+        Raises ValueError for a job of another machine, of which nothing can be known here.
+        """
+        ticket, host = Ticket(spec), str(facts.get("submit_host"))
+        if host != platform.node():
+            raise ValueError(
+                f"its job (process {facts.get('job_id')}) was started on {host} by another run, and may still run "
+                "there. Run the script there, or with --fresh to start anew here."
+            )
+        script, task = self._look_for(spec.token)
+        noted = str(facts.get("job_id"))
+        if script is not None:
+            ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=host)
+            ticket.job_id = str(script)
+        elif re.fullmatch(r"[1-9][0-9]{0,9}", noted):  # it becomes the aim of signals
+            ticket.job_id = noted
+        elif task is not None and not _ended_by_itself(spec):
+            ticket.job_id = str(task)  # the script was shot, and its task works on
+        else:
+            ticket.refused = "no process of this machine has its token"
+        if ticket.job_id is not None:
+            self._adopted[spec.token] = _Adopted(ticket)
+        return ticket
+
+    def _look_for(self, token: str) -> tuple[int | None, int | None]:
+        """Process ids of a job script, and of the group in which its task works."""
+        at, scripts, tasks = self._seen
+        age = self._clock() - at
+        if age > 1.0 or (token not in scripts and age > MISSED):  # it may have been started since
+            scripts, tasks = processes(), groups_by_token()
+            self._seen = self._clock(), scripts, tasks
+        return scripts.get(token), tasks.get(token)
+
+    def step(self) -> list[Ticket]:
+        """Notices what ended, starts what waits; returns the tickets with news."""
+        news = [child.ticket for child in list(self._children.values()) if self._ended(child)]
+        news += [adopted.ticket for adopted in list(self._adopted.values()) if self._is_over(adopted)]
+        self._tell_new()
+        self._waiting = [ticket for ticket in self._waiting if not ticket.cancelled]
+        for ticket in self._next():
+            self._waiting.remove(ticket)
+            self._begin(ticket)
+            news.append(ticket)
+        return news
+
+    def _next(self) -> Iterator[Ticket]:
+        """Those that can start, in their order; a new attempt waits until the job of the one before has ended."""
+        for ticket in list(self._waiting):
+            there = self._tickets()
+            if len(there) >= self._slots:
+                return
+            if all(ticket.spec.script != other.spec.script for other in there):
+                yield ticket
+
+    def _tell_new(self) -> None:
+        if self._untold:
+            logger.info("Submitted %s to this machine, %d at once", counted(self._untold), self._slots)
+        self._untold = 0
+
+    def hurry(self, ticket: Ticket) -> None:
+        """Nothing to ask: the end of a child is seen at once."""
+
+    def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
+        """Asks jobs to stop; those that do not are killed a few seconds later."""
+        for ticket in tickets:
+            if ticket.others:
+                continue
+            ticket.cancelled = True
+            job = self._children.get(ticket.spec.token) or self._adopted.get(ticket.spec.token)
+            if job is not None and job.kill_at is None:
+                job.kill_at = self._clock() + PATIENCE
+                job.signal(signal.SIGTERM)
+
+    def release(self, ticket: Ticket) -> None:
+        """Nothing is kept of jobs that ended; one that another run looks after is left to it."""
+        if ticket.others:
+            self._adopted.pop(ticket.spec.token, None)
+
+    def leave(self, patience: float) -> None:
+        """Leaves the jobs that run; those that wait for a slot are not started."""
+        self._waiting.clear()
+
+    def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
+        """Stops all jobs, at most `patience` seconds or until `enough`; returns those that are left."""
+        self._waiting.clear()
+        self._adopted = {token: job for token, job in self._adopted.items() if not job.ticket.others}
+        self.cancel(self._tickets())
+        end = self._clock() + patience
+        while self._tickets() and self._clock() < end and not enough():
+            self.step()
+            self._sleep(0.02)
+        return self._tickets()
+
+    def _tickets(self) -> list[Ticket]:
+        children = [child.ticket for child in self._children.values()]
+        return children + [job.ticket for job in self._adopted.values()]
+
+    def _begin(self, ticket: Ticket) -> None:
+        spec = ticket.spec
+        try:
+            with open(spec.report, "wb") as report:
+                process = subprocess.Popen(
+                    [spec.script, spec.token],
+                    cwd=self._folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=report,
+                    stderr=report,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ticket.refused = _why_not(spec, error)
+            return
+        ticket.job_id = str(process.pid)
+        ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=platform.node())
+        self._children[spec.token] = _Child(ticket, process)
+
+    def _ended(self, child: _Child) -> bool:
+        """True when the job is over; then, and only then, its process id is given back to the system."""
+        end = end_of(child.process.pid)
+        if child.kill_at is None:
+            if end == os.CLD_KILLED:
+                child.signal(signal.SIGKILL)  # what the job script had started must not work on alone
+            if end is None:
+                return False
+        elif self._clock() >= child.kill_at or (end is not None and not has_members(child.process.pid)):
+            child.signal(signal.SIGKILL)
+        else:
+            return False
+        child.ticket.info = _info(child.process.wait(), child)
+        del self._children[child.ticket.spec.token]
+        child.ticket.leaves()
+        return True
+
+    def _is_over(self, job: _Adopted) -> bool:
+        if job.lives and (job.kill_at is None or self._clock() < job.kill_at):
+            return False
+        if job.kill_at is not None or not _ended_by_itself(job.ticket.spec):
+            job.signal(signal.SIGKILL)
+        cause = Cause.cancelled if job.kill_at is not None else None
+        native = "stopped" if cause else "ended"
+        job.ticket.info = JobInfo(JobStatus.aborted, native, None, cause, job.ticket.spec.token, platform.node())
+        del self._adopted[job.ticket.spec.token]
+        job.ticket.leaves()
+        return True
+
+
+def _ended_by_itself(spec: JobSpec) -> bool:
+    """Its job script has told an exit code that is no signal: what it started and left was left on purpose."""
+    with contextlib.suppress(OSError):
+        code = Marker.from_text((spec.inbox / spec.token).read_text(errors="replace")[:100]).exit_code
+        return code is not None and code <= SIGNALLED
+    return False
+
+
+def _why_not(spec: JobSpec, error: OSError) -> str:
+    shell = ""
+    with contextlib.suppress(OSError):
+        shell = spec.script.read_text(errors="replace").partition("\n")[0].removeprefix("#!")
+    if isinstance(error, FileNotFoundError) and shell and not os.path.exists(shell):
+        return f"there is no {shell} on this machine (setting shell)"
+    return f"the job script can not be started: {error}"
+
+
+def _info(rc: int, child: _Child) -> JobInfo:
+    code = rc if rc >= 0 else SIGNALLED - rc
+    node, token = platform.node(), child.ticket.spec.token
+    if child.kill_at is not None:
+        return JobInfo(JobStatus.aborted, "stopped", code, Cause.cancelled, token, node)
+    if code - SIGNALLED in ASKED_TO_GO:
+        return JobInfo(JobStatus.aborted, f"stopped by signal {code - SIGNALLED}", code, Cause.cancelled, token, node)
+    if rc < 0:
+        return JobInfo(JobStatus.aborted, f"killed by signal {-rc}", code, Cause.infrastructure, token, node)
+    status = JobStatus.successful if rc == 0 else JobStatus.aborted
+    return JobInfo(status, f"exit code {rc}", code, None, token, node)

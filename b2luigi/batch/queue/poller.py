@@ -1,0 +1,279 @@
+"""Asks a batch system about jobs, one command at a time and beside the loop, and learns from the answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from b2luigi.batch.queue.command import Running
+from b2luigi.batch.queue.mass_disappearance import Emptiness
+from b2luigi.batch.queue.ticket import Ticket, ids
+from b2luigi.batch.systems.base import BatchSystem
+from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+QUERY, FIND, HISTORY = "query", "search", "question about the past"
+
+FIRST, GROWTH, SUSPICION = 10.0, 1.5, 1.0
+"""Seconds from a submission to the next query; how the wait grows; the wait when a job looks as if it ended."""
+SECOND_LOOK = 10.0
+"""Seconds until a job that an answer lacked is asked for again: batch systems answer from snapshots that are
+seconds old (LSF: 5 s), and two answers from one snapshot are one."""
+SEARCHES, SEARCH_WAIT = 3, 5.0
+"""How often, and how many seconds apart, a job that may have been submitted is looked for."""
+
+Known = Mapping[str, JobInfo]
+
+
+@dataclass
+class _Question:
+    what: str
+    tickets: list[Ticket]
+    say: Callable[[], Command | None]
+    read: Callable[[Answer], Known]
+    learn: Callable[[list[Ticket], Known], list[Ticket]]
+
+
+class Questions:
+    """When to ask what: jobs of doubtful submission, the history of jobs that left, who is still there.
+
+    `accept` is told the id of a job that was found.
+    """
+
+    def __init__(
+        self,
+        system: BatchSystem,
+        start: Callable[[Command], Running],
+        clock: Callable[[], float],
+        poll_interval: float,
+        accept: Callable[[Ticket, str], None],
+    ) -> None:
+        self._system, self._start, self._clock, self._most = system, start, clock, poll_interval
+        self._accept = accept
+        self._emptiness = Emptiness(system.name, clock)
+        self._gap = min(FIRST, poll_interval)
+        self._search_gap = SEARCH_WAIT
+        self._next_poll, self._next_search = 0.0, 0.0
+        self._asked: tuple[_Question, Running] | None = None
+        self._silent_since: dict[str, float] = {}
+        self._left: list[Ticket] = []
+        self._given_up: list[Ticket] = []
+        self.live: dict[str, Ticket] = {}
+        """By token: the jobs that are in the batch system as far as we know."""
+        self.unsure: dict[str, Ticket] = {}
+        """By token: the jobs that may or may not have been submitted."""
+        self.lost: list[Ticket] = []
+        """Jobs in doubt that were to be cancelled, and were not found."""
+
+    def add(self, ticket: Ticket) -> None:
+        """A job was accepted. A due query stays due: while jobs trickle in, it would otherwise never be asked."""
+        now = self._clock()
+        if not self.live:
+            self._next_poll = now + self._most
+        self.live[ticket.spec.token] = ticket
+        self._gap = min(FIRST, self._most)
+        self._next_poll = min(self._next_poll, now + self._gap)
+
+    def doubt(self, ticket: Ticket) -> None:
+        """A job may or may not have been submitted: it is looked for by name, unless nobody cares."""
+        if ticket.released and not ticket.cancelled:
+            return
+        if not self.unsure:
+            self._next_search = self._clock() + min(SUSPICION, self._most)
+        self.unsure[ticket.spec.token] = ticket
+
+    def hurry(self) -> None:
+        """Something ended that should not have: ask soon, unless there was no answer the last time."""
+        if QUERY not in self._silent_since:
+            self._next_poll = min(self._next_poll, self._clock() + min(SUSPICION, self._most))
+
+    def forget(self, ticket: Ticket) -> None:
+        """The job was judged. One in doubt that was cancelled is looked for all the same."""
+        self.live.pop(ticket.spec.token, None)
+        if not ticket.cancelled:
+            self.unsure.pop(ticket.spec.token, None)
+
+    def stop(self) -> list[Ticket]:
+        """Asks for nothing from now on but the jobs in doubt, and for these at once; returns all jobs."""
+        tickets = [*self.live.values(), *self.unsure.values()]
+        for ticket in tickets:
+            ticket.released = True
+        for token in [token for token, ticket in self.unsure.items() if ticket.others]:
+            del self.unsure[token]
+        self.live, self._left, self._asked = {}, [], None
+        self._silent_since.clear()
+        self._next_search = self._clock()
+        return tickets
+
+    @property
+    def searching(self) -> bool:
+        """There are jobs in doubt, and the batch system answers."""
+        return bool(self.unsure) and FIND not in self._silent_since
+
+    def ask(self) -> None:
+        """Starts the most urgent command that is due, if none is under way."""
+        question = self._due() if self._asked is None else None
+        if question is None:
+            return
+        try:
+            command = question.say()
+            self._asked = (question, self._start(command)) if command is not None else None
+        except Exception as error:  # a language of somebody else's: its error touches no job
+            self._failed(question, error)
+
+    def read(self) -> list[Ticket]:
+        """Learns from an answer, if there is one. Returns tickets with news: an id, a refusal, a state, gone."""
+        news, self._given_up = self._given_up, []
+        question, running = self._asked or (None, None)
+        answer = running.poll() if running is not None else None
+        if question is None or answer is None:
+            return news
+        self._asked = None
+        try:
+            known = _read(question, answer)
+        except AnswerError:
+            self._no_answer(question.what, answer.words)
+        except Exception as error:
+            self._failed(question, error)
+        else:
+            self._answers_again(question.what)
+            news += question.learn(question.tickets, known)
+        return news
+
+    # -- what to ask
+
+    def _due(self) -> _Question | None:
+        now = self._clock()
+        if self.unsure and now >= self._next_search:
+            return self._search()
+        self._left = [ticket for ticket in self._left if ticket.spec.token in self.live]
+        if self._left:
+            return self._history()
+        return self._query() if self.live and now >= self._next_poll else None
+
+    def _search(self) -> _Question:
+        tickets = list(self.unsure.values())
+        specs = [ticket.spec for ticket in tickets]
+        return _Question(FIND, tickets, lambda: self._system.find(specs), self._system.parse_query, self._found)
+
+    def _history(self) -> _Question:
+        tickets, self._left = self._left, []
+        job_ids = ids(tickets)
+        read, learn = self._system.parse_history, self._remembered
+        return _Question(HISTORY, tickets, lambda: self._system.history(job_ids), read, learn)
+
+    def _query(self) -> _Question:
+        tickets = list(self.live.values())
+        job_ids = ids(tickets)
+        return _Question(QUERY, tickets, lambda: self._system.query(job_ids), self._system.parse_query, self._answered)
+
+    # -- what the answers mean
+
+    def _answered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
+        live = [ticket for ticket in tickets if ticket.spec.token in self.live]
+        doubtful = self._emptiness.is_doubtful(live, any(_of(ticket, known) for ticket in live))
+        counts = [ticket for ticket in live if not doubtful or ticket.shot or not ticket.absent]
+        news = [ticket for ticket in counts if self._told(ticket, known)]
+        suspicious = not doubtful and any(ticket.absent and not ticket.gone for ticket in tickets)
+        self._gap = min(self._most, self._gap * GROWTH)
+        self._next_poll = self._clock() + (min(SECOND_LOOK, self._gap) if suspicious else self._gap)
+        return news
+
+    def _told(self, ticket: Ticket, known: Known) -> bool:
+        info = _of(ticket, known)
+        if info is None:
+            return self._missed(ticket)
+        changed, ticket.info, ticket.absent = info != ticket.info, info, 0
+        ticket.answers += 1
+        return changed
+
+    def _missed(self, ticket: Ticket) -> bool:
+        """An answer lacks a job: it counts if it can not be from the snapshot of the last one that did."""
+        now = self._clock()
+        if not ticket.absent or now >= ticket.absent_at + min(SECOND_LOOK, self._most):
+            ticket.absent, ticket.absent_at = ticket.absent + 1, now
+            if ticket.absent == 1:
+                self._left.append(ticket)
+        return ticket.gone
+
+    def _remembered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
+        news = []
+        for ticket in tickets:
+            info = _of(ticket, known)
+            if info is not None and ticket.absent:
+                ticket.info = info
+                news.append(ticket)
+        return news
+
+    def _found(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
+        self._search_gap = SEARCH_WAIT
+        self._next_search = self._clock() + SEARCH_WAIT
+        job_ids = {info.token: job_id for job_id, info in known.items()}
+        found = [ticket for ticket in tickets if ticket.spec.token in self.unsure and ticket.mark in job_ids]
+        for ticket in found:
+            del self.unsure[ticket.spec.token]
+            self._accept(ticket, job_ids[ticket.mark])
+        self._not_found(tickets, "no job of this name was found in it, either")
+        return found
+
+    def _not_found(self, tickets: list[Ticket], why: str) -> None:
+        for ticket in tickets:
+            if ticket.spec.token in self.unsure:
+                ticket.searched += 1
+                if ticket.searched >= SEARCHES:
+                    del self.unsure[ticket.spec.token]
+                    ticket.refused = f"{ticket.doubt}\n({why})"
+                    (self.lost if ticket.cancelled else self._given_up).append(ticket)
+
+    # -- silence
+
+    def _failed(self, question: _Question, error: Exception) -> None:
+        """The language itself is wrong, so that waiting will not help: a search that fails so found nothing."""
+        words = f"{type(error).__name__}: {error}"
+        self._no_answer(question.what, words)
+        if question.what == FIND:
+            self._not_found(question.tickets, f"it can not be looked for: {words}")
+
+    def _no_answer(self, what: str, words: str) -> None:
+        """Changes nothing but the wait until it is asked again."""
+        now = self._clock()
+        if what not in self._silent_since:
+            self._silent_since[what] = now
+            name = self._system.name
+            logger.warning("%s does not answer a %s; its jobs go on. It said: %s", name, what, words)
+        if what == QUERY:
+            self._gap = min(max(self._gap, FIRST) * 2, max(self._most, FIRST))
+            self._next_poll = now + min(self._gap, self._most)
+        elif what == FIND:
+            self._search_gap = min(self._search_gap * 2, max(self._most, SEARCH_WAIT))
+            self._next_search = now + self._search_gap
+
+    def _answers_again(self, what: str) -> None:
+        since = self._silent_since.pop(what, None)
+        if since is not None:
+            logger.warning("%s answers a %s again after %.0f s.", self._system.name, what, self._clock() - since)
+
+
+def _read(question: _Question, answer: Answer) -> Known:
+    if not answer.started:
+        raise AnswerError(answer.words)
+    return _checked(question.read(answer))
+
+
+def _checked(known: Any) -> Known:
+    """A job that is absent only because a language spells its answer in another way would count as gone."""
+    whole = isinstance(known, Mapping) and all(
+        isinstance(job_id, str) and isinstance(info, JobInfo) for job_id, info in known.items()
+    )
+    if not whole:
+        raise TypeError(f"expected a mapping of job ids to JobInfo, not {known!r:.200}")
+    return cast(Known, known)
+
+
+def _of(ticket: Ticket, known: Known) -> JobInfo | None:
+    """What is known of this very job: an id may have been given to another one since."""
+    info = known.get(str(ticket.job_id))
+    return info if info is None or info.token in (None, ticket.mark) else None

@@ -1,0 +1,184 @@
+"""Sends jobs: gathers what belongs together, a few commands at a time, and reads what became of each job."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from b2luigi.batch.queue.command import Running
+from b2luigi.batch.queue.ticket import Ticket
+from b2luigi.batch.systems.base import BatchSystem
+from b2luigi.batch.systems.model import Answer, Command, Submitted, TryLater, Unsure
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+AT_ONCE = 4
+"""Submit commands under way at once."""
+LATER_FIRST, LATER_MOST = 5.0, 60.0
+"""Seconds to wait after "try later", doubling."""
+GROW_AFTER = 60.0
+"""Seconds without "try later" after which submissions may hold twice as many jobs again."""
+
+
+@dataclass(eq=False)
+class _UnderWay:
+    running: Running
+    tickets: list[Ticket]
+
+
+class Submissions:
+    """The jobs that were handed in and are not yet in the batch system."""
+
+    def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:
+        self._system, self._start, self._clock = system, start, clock
+        self._lanes: dict[Hashable, deque[Ticket]] = {}
+        self._most = system.bulk
+        self._under_way: list[_UnderWay] = []
+        self._later, self._not_before, self._grow_at = LATER_FIRST, 0.0, 0.0
+        self._busy_since: float | None = None
+
+    def add(self, ticket: Ticket) -> None:
+        """Hands a job in; those that may go together wait in one lane."""
+        self._lanes.setdefault(self._kind(ticket), deque()).append(ticket)
+
+    def drop_waiting(self) -> None:
+        """Forgets the jobs for which no command was sent yet."""
+        self._lanes.clear()
+
+    @property
+    def under_way(self) -> list[Ticket]:
+        """Jobs whose command was sent and has not answered yet."""
+        return [ticket for one in self._under_way for ticket in one.tickets]
+
+    def send(self, blocked: Collection[Path] = ()) -> list[tuple[Ticket, str]]:
+        """Sends what waits, but for job scripts that are `blocked`.
+
+        Returns the jobs for which the language could not even make a command, and why.
+        """
+        failed: list[tuple[Ticket, str]] = []
+        for kind in list(self._lanes) if self._may_send() else ():
+            if not self._may_send():
+                break
+            self._lanes[kind], held = self._without(blocked, self._lanes[kind])
+            while self._lanes[kind] and self._may_send():
+                failed += self._send(self._next_group(self._lanes[kind]))
+            self._lanes[kind].extend(held)
+            if not self._lanes[kind]:
+                del self._lanes[kind]
+        return failed
+
+    def _may_send(self) -> bool:
+        return len(self._under_way) < AT_ONCE and self._clock() >= self._not_before
+
+    def read(self) -> Iterator[tuple[Ticket, Submitted]]:
+        """What became of the jobs whose command answered; "try later" is dealt with here."""
+        for one in list(self._under_way):
+            answer = one.running.poll()
+            if answer is not None:
+                self._under_way.remove(one)
+                yield from self._sorted_out(one.tickets, self._results(one.tickets, answer))
+
+    def _without(self, blocked: Collection[Path], lane: deque[Ticket]) -> tuple[deque[Ticket], list[Ticket]]:
+        if not blocked:
+            return lane, []
+        held = [ticket for ticket in lane if ticket.spec.script in blocked]
+        return deque(ticket for ticket in lane if ticket.spec.script not in blocked), held
+
+    def _next_group(self, lane: deque[Ticket]) -> list[Ticket]:
+        group: list[Ticket] = []
+        while lane and len(group) < self._most:
+            ticket = lane.popleft()
+            if not ticket.cancelled:
+                group.append(ticket)
+        return group
+
+    def _send(self, tickets: list[Ticket]) -> list[tuple[Ticket, str]]:
+        if not tickets:
+            return []
+        specs = [ticket.spec for ticket in tickets]
+        try:
+            command, marks = self._system.submit(specs), self._system.marks(specs)
+            problem = _record(tickets, marks)
+            if problem:
+                self._postpone(tickets, problem)
+                return []
+            running = self._start(command)
+        except Exception as error:  # a language of somebody else's: its error is its own jobs' alone
+            return [(ticket, f"{type(error).__name__}: {error}") for ticket in tickets]
+        self._under_way.append(_UnderWay(running, tickets))
+        return []
+
+    def _results(self, tickets: list[Ticket], answer: Answer) -> Sequence[Submitted]:
+        if not answer.started:
+            return [TryLater(answer.words)] * len(tickets)
+        try:
+            results = list(self._system.parse_submit(answer, [ticket.spec for ticket in tickets]))
+        except Exception as error:
+            return [Unsure(f"{type(error).__name__}: {error}")] * len(tickets)
+        whole = len(results) == len(tickets) and all(isinstance(result, Submitted) for result in results)
+        return results if whole else [Unsure(answer.words)] * len(tickets)
+
+    def _sorted_out(self, tickets: list[Ticket], results: Sequence[Submitted]) -> Iterator[tuple[Ticket, Submitted]]:
+        pairs = zip(tickets, results, strict=True)
+        later = {ticket: result.text for ticket, result in pairs if isinstance(result, TryLater)}
+        if later:
+            self._postpone(list(later), next(iter(later.values())))
+        else:
+            self._later, self._not_before = LATER_FIRST, 0.0
+            self._tell_over()
+            self._grow()
+        yield from (pair for pair in zip(tickets, results, strict=True) if pair[0] not in later)
+
+    def _postpone(self, tickets: list[Ticket], why: str) -> None:
+        self._wait(why, len(tickets))
+        for ticket in tickets:
+            self._add_behind(ticket)
+
+    def _grow(self) -> None:
+        if self._clock() >= self._grow_at:
+            self._most, self._grow_at = min(2 * self._most, self._system.bulk), self._clock() + GROW_AFTER
+
+    def _wait(self, text: str, jobs: int) -> None:
+        # A limit of the site may be smaller than this one submission: the next is half as large.
+        if jobs > 1:
+            self._most = min(self._most, jobs // 2)
+        now = self._clock()
+        self._grow_at = now + GROW_AFTER
+        if self._busy_since is None:
+            self._busy_since = now
+            name, wait = self._system.name, self._later
+            logger.warning("%s takes no jobs now; trying again in %.0f s. It said: %s", name, wait, text)
+        if now >= self._not_before:
+            self._not_before, self._later = now + self._later, min(2 * self._later, LATER_MOST)
+
+    def _tell_over(self) -> None:
+        if self._busy_since is not None:
+            logger.warning("%s takes jobs again after %.0f s.", self._system.name, self._clock() - self._busy_since)
+        self._busy_since = None
+
+    def _add_behind(self, ticket: Ticket) -> None:
+        """Behind all others, whom the limit may not concern."""
+        if not ticket.cancelled:
+            kind = self._kind(ticket)
+            lane = self._lanes.pop(kind, None) or deque()
+            lane.append(ticket)
+            self._lanes[kind] = lane
+
+    def _kind(self, ticket: Ticket) -> Hashable:
+        return self._system.kind(ticket.spec) if self._system.bulk > 1 else None
+
+
+def _record(tickets: Sequence[Ticket], marks: Sequence[str]) -> str:
+    """How to find the jobs again is on disk before they can be anywhere; says why not, if it can not be."""
+    for ticket, mark in zip(tickets, marks, strict=True):
+        ticket.mark, ticket.sent = mark, True
+        try:
+            if ticket.about_to_send is not None:
+                ticket.about_to_send()
+        except OSError as error:
+            ticket.sent = False
+            return f"the record of the job can not be written: {error}"
+    return ""

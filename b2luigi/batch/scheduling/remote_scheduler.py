@@ -1,0 +1,77 @@
+"""luigi's central scheduler, which may be away for a while, and which remembers the workers it knew."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+from luigi.rpc import RemoteScheduler
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_never, wait_fixed
+
+from b2luigi.batch.attempts.liveness import has_ended, this_process
+from b2luigi.core.files import write_aside
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+WAIT = 5.0
+"""Seconds between two tries to reach a scheduler that is away."""
+LOCK = "worker.json"
+
+
+class PatientScheduler(RemoteScheduler):
+    """A remote scheduler that was there is waited for: its jobs run on meanwhile, and their results lie on disk.
+
+    One that never answered raises RPCError after luigi's own tries (`[core] rpc-retry-attempts`).
+    """
+
+    _heard = False
+    _silent_since: float | None = None
+
+    def _get_retryer(self) -> Any:
+        if not self._heard:
+            return super()._get_retryer()
+        return Retrying(
+            retry=retry_if_exception(_is_away), wait=wait_fixed(WAIT), stop=stop_never, reraise=True, after=self._failed
+        )
+
+    def _fetch(self, url_suffix: str, body: Any) -> Any:
+        response = super()._fetch(url_suffix, body)
+        if self._silent_since is not None:
+            logger.warning("luigi's scheduler answers again after %.0f s.", time.monotonic() - self._silent_since)
+            self._silent_since = None
+        self._heard = True
+        return response
+
+    def _failed(self, state: RetryCallState) -> None:
+        if self._silent_since is None:
+            self._silent_since = time.monotonic()
+            error = state.outcome.exception() if state.outcome is not None else None
+            logger.warning("luigi's scheduler at %s does not answer; the jobs go on. It said: %s", self._url, error)
+
+
+def worker_id(base: Path) -> str | None:
+    """The name under which luigi's scheduler knows the runs of one task file folder, one after the other.
+
+    A run that was killed leaves its tasks running there; only a worker of the same name gets them back before a minute
+    is over. None if another run with this name may live, or nothing can be written.
+    """
+    path = base / LOCK
+    try:
+        former = json.loads(path.read_text()) if path.exists() else None
+        if isinstance(former, dict) and former != this_process() and has_ended(former) is not True:
+            return None
+        base.mkdir(parents=True, exist_ok=True)
+        write_aside(path, json.dumps(this_process()), 0o600)
+    except (OSError, ValueError):
+        return None
+    return f"b2luigi({platform.node()}, {base})"
+
+
+def _is_away(error: BaseException) -> bool:
+    """No answer at all; an answer that says no (HTTP 500) will not change by asking again."""
+    answered = getattr(error, "response", None) is not None or hasattr(error, "code")
+    return isinstance(error, Exception) and not answered

@@ -1,0 +1,94 @@
+"""What a batch system is to us: a language. It says commands and reads answers; it runs nothing, keeps nothing."""
+
+from __future__ import annotations
+
+import abc
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo, JobSpec, Submitted
+
+Setting = Callable[[str], Any]
+"""Gives the value of a setting for one task; ValueError when there is none and no default."""
+
+
+class BatchSystem(abc.ABC):
+    """The language of one batch system. All methods are pure; none may raise anything but what it says.
+
+    A new system is one subclass in one file, named by an entry point of the group `b2luigi.batch_systems`,
+    and recorded answers for its tests.
+    """
+
+    name: ClassVar[str]
+    """Value of the setting `batch_system`."""
+    probe: ClassVar[str]
+    """Program whose presence on PATH means: this machine submits to such a cluster."""
+    bulk: ClassVar[int] = 1
+    """How many jobs with equal options one submission may hold."""
+    carries_files: ClassVar[bool] = False
+    """True if the system can carry files to the node and back (setting `transfer_files`)."""
+
+    @abc.abstractmethod
+    def options(self, setting: Setting) -> Mapping[str, Any]:
+        """The settings of one task that this system cares about, checked, as plain values that JSON can hold.
+
+        Jobs whose options are equal may be submitted together.
+        Raises ValueError, naming the setting, when a value can not work.
+        """
+
+    def marks(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
+        """How each of these jobs, submitted together, will be told in answers (`JobInfo.token`): by its token.
+
+        Systems whose arrays share one name or comment say something else for the elements.
+        """
+        return [job.token for job in jobs]
+
+    @abc.abstractmethod
+    def submit(self, jobs: Sequence[JobSpec]) -> Command:
+        """The command that submits these jobs (at least one, at most `bulk`), which share their options."""
+
+    @abc.abstractmethod
+    def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
+        """What became of each job, in the order of `jobs`."""
+
+    @abc.abstractmethod
+    def query(self, job_ids: Sequence[str]) -> Command:
+        """One command that asks for all these jobs."""
+
+    @abc.abstractmethod
+    def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
+        """What is known, by job id; a job that is not in the answer is not in the mapping.
+
+        Raises AnswerError when the answer says nothing about any job.
+        """
+
+    @abc.abstractmethod
+    def cancel(self, job_ids: Sequence[str]) -> Command:
+        """One command that removes all these jobs, whatever their state."""
+
+    @abc.abstractmethod
+    def parse_cancel(self, answer: Answer) -> str:
+        """Empty if no job is left to cancel ("already ended" and "not found" are fine), else the system's words."""
+
+    @abc.abstractmethod
+    def find(self, jobs: Sequence[JobSpec]) -> Command:
+        """Asks for these jobs by name or token, their ids being unknown; read with `parse_query`."""
+
+    def history(self, job_ids: Sequence[str]) -> Command | None:
+        """Asks for jobs that left the queue, for their cause; None where there is no such command."""
+        return None
+
+    def parse_history(self, answer: Answer) -> Mapping[str, JobInfo]:
+        """Like `parse_query`, for the answer to `history`. Raises AnswerError."""
+        return self.parse_query(answer)
+
+    def check(self, job: JobSpec) -> None:  # noqa: B027  (most systems have nothing to check)
+        """Raises ValueError, naming file or folder, for a job this system could not carry as it is."""
+
+    def kind(self, job: JobSpec) -> Hashable:
+        """Jobs of which this is equal may go into one submission."""
+        return json.dumps(job.options, sort_keys=True, default=repr), job.inputs, job.inbox
+
+
+__all__ = ["AnswerError", "BatchSystem", "Setting"]

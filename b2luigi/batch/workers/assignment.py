@@ -1,0 +1,181 @@
+"""Which process for which task: none of its own, one of luigi's, or a job of the batch system its settings name."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import logging
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import luigi
+import luigi.worker
+from luigi.worker import TaskStatusReporter
+
+from b2luigi.batch import systems
+from b2luigi.batch.attempts.outcome import FAILED
+from b2luigi.batch.attempts.runs import Runs
+from b2luigi.batch.processes.base import BatchProcess
+from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.batch.processes.failed_setup import UnusableProcess
+from b2luigi.batch.processes.preparation import Run
+from b2luigi.batch.queue import command
+from b2luigi.batch.queue.job_queue import JobQueue
+from b2luigi.batch.queue.local import LocalQueue
+from b2luigi.batch.queue.ticket import Queue
+from b2luigi.batch.workers.jobs import Jobs
+from b2luigi.batch.workers.results import Results
+from b2luigi.core.graph import missing_requirements
+from b2luigi.core.paths import get_filename, map_folder
+from b2luigi.core.settings import get_seconds, get_setting
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+TOLD_TO_NODE = ("check_unfulfilled_deps", "check_complete_on_run", "task_process_context")
+"""Values of luigi's section [worker] that the process of a task looks at: on the node, that is."""
+
+
+class BatchSystems(str, enum.Enum):
+    """The names that the setting `batch_system` can have here, for scripts that like them as an enumeration."""
+
+    auto = "auto"
+    lsf = "lsf"
+    htcondor = "htcondor"
+    slurm = "slurm"
+    local = "local"
+    custom = "custom"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class AssigningWorker(luigi.worker.Worker):
+    """luigi's Worker, which makes for each task the process that fits it."""
+
+    results: Results
+    """Where processes leave their results."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._jobs = Jobs()
+        self.fresh = False
+
+    def detect_batch_system(self, task: luigi.Task) -> str:
+        """Name of the batch system of a task: its setting, and for "auto" the one this machine submits to."""
+        name = str(get_setting("batch_system", task=task))
+        return self._detected if name == "auto" else name
+
+    @functools.cached_property
+    def _detected(self) -> str:
+        found = systems.detect() or "local"
+        logger.info("Tasks run as jobs of: %s", found if found != "local" else "this machine (no batch system found)")
+        return found
+
+    def _create_task_process(self, task: luigi.Task) -> Any:
+        try:
+            if runs_nothing(task):
+                return self._in_place(task)
+            return self._beside(task) if is_beside(task) else self._batch_process(task)
+        except Exception as error:
+            return UnusableProcess(task, self.results, error)
+
+    def _in_place(self, task: luigi.Task) -> Any:
+        process = super()._create_task_process(task)
+        process.use_multiprocessing = False
+        process.run = functools.partial(self._run_in_place, process, process.run)
+        return process
+
+    def _run_in_place(self, process: luigi.worker.TaskProcess, run: Callable[[], None]) -> None:
+        task = process.task
+        try:
+            if process.check_unfulfilled_deps and _has_all_it_requires(process):
+                process.check_unfulfilled_deps = False
+            run()
+        except Exception:  # its on_failure, or the context of task processes
+            logger.exception("%s failed.", task)
+            self.results.put((task.task_id, FAILED, traceback.format_exc(), [], []))
+
+    def _beside(self, task: luigi.Task) -> Any:
+        process = super()._create_task_process(task)
+        process.use_multiprocessing = True
+        process.result_queue = self.results.real
+        return process
+
+    def _batch_process(self, task: luigi.Task) -> BatchProcess:
+        name = self.detect_batch_system(task)
+        cls = _process_class(task) if name == "custom" else ClusterProcess
+        process = cls(task, self._scheduler, self.results, self._config.timeout)
+        process.status_reporter = TaskStatusReporter(self._scheduler, task.task_id, self._id, None)
+        if isinstance(process, ClusterProcess):
+            shared = self._shared  # first: without an inbox there must be no queue either
+            process.connect(self._queue(_name_for(process, name)), shared)
+        return process
+
+    def _queue(self, name: str) -> Queue:
+        queues = self._jobs.queues
+        if name not in queues:
+            queues[name] = self._local_queue() if name == "local" else self._job_queue(name)
+        return queues[name]
+
+    def _local_queue(self) -> Queue:
+        return LocalQueue(folder=os.path.dirname(get_filename()), slots=get_setting("local_slots"))
+
+    def _job_queue(self, name: str) -> Queue:
+        start = functools.partial(command.start, timeout=get_seconds("command_timeout"))
+        return JobQueue(systems.load(name), start=start, poll_interval=get_seconds("poll_interval"))
+
+    @functools.cached_property
+    def _shared(self) -> Run:
+        runs = Runs(task_file_folder())
+        worker = {name: getattr(self._config, name) for name in TOLD_TO_NODE}
+        return Run(runs, worker, self._queue, fresh=self.fresh)
+
+
+def check_batch_system(task: luigi.Task) -> None:
+    """Raises ValueError, listing the names there are, if the setting `batch_system` of a task is none of them."""
+    name = str(get_setting("batch_system", task=task))
+    if name not in ("auto", "local", "custom"):
+        systems.load(name)
+
+
+def task_file_folder() -> Path:
+    return Path(map_folder(get_setting("task_file_dir")))
+
+
+def runs_nothing(task: luigi.Task) -> bool:
+    """External tasks and tasks that only require others: judged in place, no job, no process."""
+    run = getattr(task, "run", None)
+    return run is None or run is NotImplemented or getattr(run, "__func__", None) is luigi.Task.run
+
+
+def _has_all_it_requires(process: luigi.worker.TaskProcess) -> bool:
+    """If not, or if that can not be said, luigi's process tells: it looks one by one."""
+    if process.task.run in (None, NotImplemented):
+        return False
+    try:
+        return not missing_requirements(process.task, process.check_complete)
+    except Exception:
+        return False
+
+
+def is_beside(task: luigi.Task) -> bool:
+    """Wrapper tasks with code of their own: no job, a process of luigi."""
+    return isinstance(task, luigi.WrapperTask) and not runs_nothing(task)
+
+
+def _process_class(task: luigi.Task) -> type[BatchProcess]:
+    cls = get_setting("process_class", task=task)
+    if cls is None:
+        raise AttributeError('batch_system is "custom", but process_class names no subclass of BatchProcess.')
+    if not (isinstance(cls, type) and issubclass(cls, BatchProcess)):
+        raise TypeError(f"process_class has to be a subclass of BatchProcess, but it is {cls!r}.")
+    return cls
+
+
+def _name_for(process: ClusterProcess, setting: str) -> str:
+    if process.batch_system is None and setting == "custom":
+        raise ValueError(f"{type(process).__name__} is bound to no batch system; give its class a batch_system.")
+    return process.batch_system or setting

@@ -1,0 +1,109 @@
+"""Jobs: the live batch systems of one run and the processes of its tasks, which find each other by token."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.node.reports import Reports
+from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.batch.processes.preparation import Run
+from b2luigi.batch.queue.ticket import Queue, counted
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+PATIENCE = 60.0
+"""Seconds that the end of a run waits for submissions and cancellations under way, for each batch system."""
+
+
+class Jobs:
+    """All jobs of one run."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, Queue] = {}
+        """By the name of their batch system."""
+        self._by_token: dict[str, ClusterProcess] = {}
+        self._watched: dict[str, ClusterProcess] = {}
+        """By task id: those that have to be looked at without news."""
+        self._reports = Reports()
+        self._run: Run | None = None
+        self._told_attached = 0
+
+    def register(self, process: ClusterProcess) -> None:
+        """Keeps a process where news of its job finds it, as long as there can be any."""
+        self._run = process.shared
+        if process.token and not process.is_over:
+            self._by_token[process.token] = process
+        else:
+            self._by_token.pop(process.token, None)
+        if process.needs_looks:
+            self._watched[process.task.task_id] = process
+        else:
+            self._watched.pop(process.task.task_id, None)
+
+    def look(self) -> bool:
+        """Moves all queues a little, and weighs the jobs of which there is news; True if something happened."""
+        news = {ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step()}
+        if self._run is None:
+            return bool(news)
+        markers = dict(self._run.runs.markers()) if self._by_token else {}
+        ended = [self._weigh(process, None) for process in self._without(markers)]
+        ended += [self._hear(token, markers.get(token), self._run) for token in news | markers.keys()]
+        self._tell_attached(self._run)
+        return bool(news) or any(ended)
+
+    def forward_reports(self) -> None:
+        """Tells luigi's scheduler what running tasks tell on their nodes. Called often, and does little then."""
+        self._reports.look(self._by_token.values())
+
+    def cancel(self, jobs: list[ClusterProcess], enough: Callable[[], bool]) -> list[ClusterProcess]:
+        """Cancels everything. Returns those that may be left: their records stay open, for the next run to see to."""
+        there = _there(jobs)
+        if there:
+            logger.warning("Cancelling %s; please wait (Ctrl-C again: do not wait).", counted(there))
+        left = [(queue, ticket) for queue in self.queues.values() for ticket in queue.close(PATIENCE, enough)]
+        for queue, ticket in left:
+            what = f"{queue.name} job {ticket.job_id}" if ticket.job_id else f"{ticket.spec.name} in {queue.name}"
+            logger.error("It is not sure that this job is gone; please look after it: %s", what)
+        if there and not left:
+            logger.warning("Cancelled %s.", counted(there))
+        tickets = {id(ticket) for _, ticket in left}
+        return [job for job in jobs if id(job.ticket) in tickets and job.leave()]
+
+    def leave(self, jobs: list[ClusterProcess]) -> list[ClusterProcess]:
+        """Leaves everything where it is; returns those that are there."""
+        for queue in self.queues.values():
+            queue.leave(PATIENCE)
+        left = [job for job in jobs if job.leave()]
+        logger.warning("Left in place: %s. Run the script again to go on.", counted(len(left)))
+        return left
+
+    def _without(self, markers: Iterable[str]) -> list[ClusterProcess]:
+        return [process for process in self._watched.values() if process.token not in markers]
+
+    def _hear(self, token: str, inbox: Inbox | None, run: Run) -> bool:
+        if token in self._by_token:
+            return self._weigh(self._by_token[token], inbox)
+        if inbox is not None and token in run.judged:
+            inbox.remove(token)  # it ended once more
+        return False
+
+    def _weigh(self, process: ClusterProcess, inbox: Inbox | None) -> bool:
+        """True if that was the end of the task."""
+        token = process.token
+        process.look(inbox.read(token) if inbox is not None else None)
+        if process.token != token:
+            self._by_token.pop(token, None)
+        self.register(process)
+        return process.is_over
+
+    def _tell_attached(self, run: Run) -> None:
+        if len(run.attached) > self._told_attached:
+            new, self._told_attached = len(run.attached) - self._told_attached, len(run.attached)
+            logger.warning("Attached to %s of an earlier run.", counted(new))
+
+
+def _there(jobs: Iterable[ClusterProcess]) -> int:
+    """How many of them are ours to cancel, as far as is known."""
+    return sum(job.ticket is not None and job.ticket.may_be_there and not job.ticket.others for job in jobs)

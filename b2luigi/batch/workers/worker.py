@@ -1,0 +1,243 @@
+"""SendJobWorker: luigi's Worker, whose tasks run as jobs; and the factory through which luigi gets it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import luigi
+import luigi.interface
+import luigi.rpc
+import luigi.worker
+
+from b2luigi.batch.attempts.outcome import DONE, FAILED
+from b2luigi.batch.interrupts import Interrupts, Terminated
+from b2luigi.batch.processes.base import BatchProcess
+from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.batch.scheduling.indexed import IndexedScheduler
+from b2luigi.batch.scheduling.remote_scheduler import PatientScheduler, worker_id
+from b2luigi.batch.workers.assignment import (
+    AssigningWorker,
+    is_beside,
+    runs_nothing,
+    task_file_folder,
+)
+from b2luigi.batch.workers.progress import Progress, hushed
+from b2luigi.batch.workers.results import Results
+from b2luigi.batch.workers.retries import Retries
+from b2luigi.core.ahead import LookAhead, each
+from b2luigi.core.paths import get_task_file_dir
+from b2luigi.core.settings import get_setting
+from b2luigi.core.settings_file import Glances
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+AWAKE = 0.2
+"""Seconds between two looks while luigi pauses."""
+
+
+class SendJobWorker(AssigningWorker):
+    """luigi's Worker with a job for each task that has something to run."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.results = Results(self._task_result_queue, self._look)
+        self._task_result_queue: Any = self.results
+        self.interrupts = Interrupts()
+        self.failures: dict[str, str] = {}
+        """By task id: what was told about the tasks that failed, and were not done since."""
+        self.progress = Progress()
+        self._retries = Retries()
+        self._glances = Glances()
+        self.look_ahead: Callable[[], LookAhead] = LookAhead
+        """What makes answers about outputs come sooner where the file system is slow."""
+        self.roots: Sequence[luigi.Task] = ()
+        """The tasks that will be added before the loop runs, as far as that is known."""
+        self._coming_roots: Iterator[luigi.Task] = iter(())
+        self._opening = contextlib.ExitStack()
+        self._in_run = self._add_failed = False
+
+    def __enter__(self) -> SendJobWorker:
+        self.interrupts.__enter__()
+        self._glances.__enter__()
+        super().__enter__()
+        self._coming_roots = self._opening.enter_context(self.look_ahead()).each_walk(self.roots)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.ExitStack() as cleaning:
+            cleaning.callback(self.interrupts.__exit__, kind, error, trace)
+            cleaning.callback(self._glances.__exit__)
+            cleaning.enter_context(self.interrupts.ignored())
+            cleaning.enter_context(hushed(self._keep_alive_thread))
+            cleaning.callback(super().__exit__, kind, error, trace)
+            cleaning.callback(self._opening.close)
+            self._stop_jobs(error)
+
+    def run(self) -> Any:
+        """luigi's loop."""
+        self._opening.close()
+        self._in_run = True
+        return super().run() and not self._add_failed
+
+    def add(self, task: luigi.Task, *args: Any, **kwargs: Any) -> bool:
+        """Schedules a task. Once the loop runs, one that can not be scheduled (a `yield` of it) ends nothing else."""
+        if not self._in_run:
+            next(self._coming_roots, None)
+            return bool(super().add(task, *args, **kwargs))
+        try:
+            with self.look_ahead():
+                return bool(super().add(task, *args, **kwargs))
+        except Exception as error:
+            if isinstance(error, luigi.rpc.RPCError):
+                raise
+            self._add_failed = True
+            self.failures[task.task_id] = f"Task {task} can not be scheduled:\n{traceback.format_exc()}"
+            return False
+
+    def _add(self, task: luigi.Task, is_complete: bool) -> Iterator[luigi.Task]:
+        """luigi's; outputs of a job that still runs do not count: they may be half written."""
+        half = is_complete is True and not runs_nothing(task) and self._has_open_attempt(task)
+        yield from each(super()._add(task, False if half else is_complete), task.deps)
+
+    def _has_open_attempt(self, task: luigi.Task) -> bool:
+        try:
+            return self._shared.runs.unfinished(lambda: Path(get_task_file_dir(task)))
+        except OSError:  # unreadable for now: it may be that of a job that lives
+            return True
+        except Exception:  # a parameter that can not be part of a path: told when the task is to run
+            return False
+
+    def _get_work(self) -> Any:
+        """luigi's, which keeps every answer for its summary: what that needs are the tasks of other workers."""
+        response = super()._get_work()
+        history = self._get_work_response_history
+        if not history:  # it takes no more work (luigi's SIGUSR1), and has asked nobody
+            return response
+        others = [task for task in history[-1]["running_tasks"] if task["worker"] != self._id]
+        history[-1] = {"task_id": None, "running_tasks": others}
+        if not others or history[-2:-1] == history[-1:]:
+            history.pop()
+        return response
+
+    def _run_task(self, task_id: str) -> None:
+        # But for tasks in a child process, which would inherit the deafness.
+        forks = is_beside(self._scheduled_tasks[task_id])
+        with contextlib.nullcontext() if forks else self.interrupts.deferred():
+            super()._run_task(task_id)
+            process = self._running_tasks.get(task_id)
+            if isinstance(process, ClusterProcess):
+                self._jobs.register(process)
+        self.results.stir()
+
+    def _add_task(self, *args: Any, **kwargs: Any) -> None:
+        task_id, process = kwargs["task_id"], self._running_tasks.get(kwargs["task_id"])
+        if kwargs["status"] == DONE:
+            self.failures.pop(task_id, None)
+        elif kwargs["status"] == FAILED and isinstance(process, BatchProcess):
+            self.failures[task_id] = process.story or f"Task {process.task} failed: {kwargs.get('expl')}"
+            self._retries.failed(process.task)
+        if isinstance(process, ClusterProcess):
+            process.forward_report()
+        super()._add_task(*args, **kwargs)
+        self.progress.note(task_id, kwargs["status"])
+        if self._in_run:
+            self.progress.look(self._running_tasks.values())
+        else:
+            self.progress.look_at_scheduling()
+
+    def _keep_alive(self, get_work_response: Any) -> bool:
+        """luigi's; as long as there are tasks to be tried again, nobody else will."""
+        return self._retries.waiting or bool(super()._keep_alive(get_work_response))
+
+    def _try_again(self) -> None:
+        for task_id in self._retries.due():
+            task = self._scheduled_tasks[task_id]
+            logger.warning("%s is tried again (retry_count).", task)
+            for _ in super()._add(task, False):  # its requirements are known
+                pass
+
+    def _sleeper(self) -> Iterator[None]:
+        """luigi's pause while nothing runs (keep_alive): cancelled jobs may still be on their way out."""
+        while True:
+            pause = self._config.wait_interval + random.uniform(0, self._config.wait_jitter)
+            end = time.monotonic() + pause
+            while (left := end - time.monotonic()) > 0:
+                self._look()
+                time.sleep(min(left, AWAKE))
+            yield
+
+    def _purge_children(self) -> None:
+        # luigi asks each running process here, after each single result: needed only when nothing waits.
+        if not len(self.results):
+            super()._purge_children()
+
+    def _look(self) -> None:
+        with self.interrupts.deferred():
+            if self._jobs.look():
+                self.results.stir()
+            self._try_again()
+        if isinstance(self._scheduler, PatientScheduler):  # a page to see it on; interrupts may end a wait for it
+            self._jobs.forward_reports()
+        self.progress.look(self._running_tasks.values())
+
+    # -- the end
+
+    def _stop_jobs(self, error: BaseException | None) -> None:
+        processes = [process for process in self._running_tasks.values() if isinstance(process, BatchProcess)]
+        jobs = [process for process in processes if isinstance(process, ClusterProcess)]
+        leave = jobs and _leaves_jobs(error)
+        left = self._jobs.leave(jobs) if leave else self._jobs.cancel(jobs, lambda: self.interrupts.came_again)
+        for process in processes:
+            if process not in left:
+                process.terminate()
+        if "_shared" in self.__dict__:
+            self._shared.runs.close(left=bool(left))
+
+
+class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
+    """What `luigi.build` wants as `worker_scheduler_factory` to run tasks as jobs."""
+
+    worker: SendJobWorker | None = None
+    """The worker that was made last."""
+
+    def __init__(self, fresh: bool = False) -> None:
+        self.fresh = fresh
+        self.roots: Sequence[luigi.Task] = ()
+        """The tasks that the worker will be given, if somebody knows."""
+
+    def create_local_scheduler(self) -> IndexedScheduler:
+        """Called by luigi."""
+        return IndexedScheduler(prune_on_get_work=True, record_task_history=False)
+
+    def create_remote_scheduler(self, url: str) -> PatientScheduler:
+        """Called by luigi."""
+        return PatientScheduler(url)
+
+    def create_worker(self, scheduler: Any, worker_processes: int, assistant: bool = False) -> SendJobWorker:
+        """Called by luigi."""
+        central = isinstance(scheduler, PatientScheduler)
+        self.worker = SendJobWorker(
+            scheduler=scheduler,
+            worker_id=worker_id(task_file_folder()) if central else None,
+            worker_processes=worker_processes,
+            assistant=assistant,
+        )
+        self.worker.fresh, self.worker.roots = self.fresh, self.roots
+        return self.worker
+
+
+def _leaves_jobs(error: BaseException | None) -> bool:
+    """Whether the jobs stay: the user wants it so, the terminal hung up, or luigi itself broke down."""
+    if isinstance(error, KeyboardInterrupt) or (isinstance(error, Terminated) and not error.is_hangup):
+        return bool(get_setting("leave_jobs_on_exit"))
+    return error is not None

@@ -1,0 +1,327 @@
+"""The inbox of a run: its markers, its owner, its claims; and the inboxes of other runs."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from b2luigi.batch.attempts.heartbeat import SILENCE, Heart
+from b2luigi.batch.attempts.inbox import OWNER, Inbox, inboxes_below
+from b2luigi.batch.attempts.liveness import has_ended, last_word, processes, this_process
+from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.attempts.runs import Runs
+
+TOKEN = "0123456789abcdef"
+
+
+class Clock:
+    """Seconds, as a test wants them."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def dead_owner() -> dict[str, object]:
+    """A process of this machine that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    owner = {**this_process(), "pid": process.pid}
+    process.wait()
+    return owner
+
+
+def inbox(base: Path, owner: dict[str, object] | None, *claims: Path, clock: Clock | None = None) -> Inbox:
+    """The inbox of another run."""
+    found = Inbox.new(base)
+    found.open()
+    for folder in claims:
+        found.enter(folder)
+    if owner is None:
+        (found.folder / OWNER).unlink()
+    else:
+        (found.folder / OWNER).write_text(json.dumps(owner))
+    return Inbox(found.folder, clock or Clock())
+
+
+# -- owners
+
+
+def test_this_process_lives() -> None:
+    """As long as somebody asks."""
+    assert has_ended(this_process()) is False
+
+
+@pytest.mark.parametrize("changed", [{"pid": 2**22 - 1}, {"start": 1}, {"boot": "another"}, {"pid": None}])
+def test_a_process_that_is_not_the_one_has_ended(changed: dict[str, object]) -> None:
+    """Another start time: the process id was given to somebody else; another boot: nothing of it can live."""
+    assert has_ended({**this_process(), **changed}) is True
+
+
+def test_of_another_host_nothing_is_known() -> None:
+    """Its processes can not be seen from here."""
+    assert has_ended({**this_process(), "host": "elsewhere"}) is None
+
+
+def test_a_process_is_found_by_its_last_argument() -> None:
+    """The token of a job, in this case; once it has ended it is not found."""
+    process = subprocess.Popen([sys.executable, "-c", "input()", TOKEN], stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        while last_word(process.pid) != TOKEN:  # for a moment it has no arguments yet
+            time.sleep(0.001)
+        assert processes()[TOKEN] == process.pid
+        assert last_word(process.pid) == TOKEN
+    finally:
+        process.communicate(b"\n")
+    assert TOKEN not in processes()
+    assert last_word(process.pid) == ""
+
+
+# -- inboxes
+
+
+def test_a_run_is_abandoned_when_its_process_is_gone(tmp_path: Path) -> None:
+    """Or when it has no owner at all; not while it lives."""
+    assert inbox(tmp_path, dead_owner()).is_abandoned() is True
+    assert inbox(tmp_path, None).is_abandoned() is True
+    assert inbox(tmp_path, this_process()).is_abandoned() is False
+
+
+def test_a_run_on_another_host_is_abandoned_after_a_silence(tmp_path: Path) -> None:
+    """No clocks of two hosts are compared: what counts is whether its owner file is touched while we look."""
+    clock = Clock()
+    other = inbox(tmp_path, {**this_process(), "host": "elsewhere"}, clock=clock)
+    assert other.is_abandoned() is None
+    clock.now += SILENCE - 1
+    assert other.is_abandoned() is None
+    os.utime(other.folder / OWNER, (1, 1))
+    clock.now += SILENCE - 1
+    assert other.is_abandoned() is None
+    clock.now += SILENCE
+    assert other.is_abandoned() is True
+
+
+def hearts(folder: Path) -> int:
+    """How many of them beat in this process, for inboxes below a folder."""
+    return sum(thread.name.startswith(f"b2luigi-heart {folder}") for thread in threading.enumerate())
+
+
+def until_touched(path: Path) -> None:
+    """Waits until somebody touches a file."""
+    os.utime(path, (1, 1))
+    while path.stat().st_mtime < 2:
+        time.sleep(0.001)
+
+
+def test_a_run_says_that_it_lives(tmp_path: Path) -> None:
+    """By touching its owner file, now and then, whatever its loop does meanwhile; a run without jobs has none."""
+    mine = Inbox(tmp_path / "inbox-1", beat=0.001)
+    assert (mine.folder.exists(), hearts(tmp_path)) == (False, 0)
+    mine.open()
+    until_touched(mine.folder / OWNER)
+    until_touched(mine.folder / OWNER)
+    mine.close()
+    while hearts(tmp_path):
+        time.sleep(0.001)
+
+
+def test_a_child_of_a_run_does_not_speak_for_it(tmp_path: Path) -> None:
+    """luigi forks for tasks of its own; what such a child leaves running says nothing of the run."""
+    mine = Inbox(tmp_path / "inbox-1", beat=0.001)
+    mine.open()
+    child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(hearts(tmp_path)))
+    assert hearts(tmp_path) == 1
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    mine.close()
+
+
+def test_a_run_knows_that_it_was_silent(tmp_path: Path) -> None:
+    """It was stopped for a while, or could not write: another host may have taken it for dead."""
+    clock = Clock()
+    heart = Heart(tmp_path / OWNER, clock=clock)
+    assert not heart.was_silent
+    clock.now += SILENCE - 1
+    (tmp_path / OWNER).touch()
+    heart.beat()
+    clock.now += SILENCE - 1
+    (tmp_path / OWNER).unlink()
+    heart.beat()
+    assert not heart.was_silent
+    clock.now += 1
+    assert heart.was_silent
+    (tmp_path / OWNER).touch()
+    heart.beat()
+    assert heart.was_silent
+
+
+def test_an_inbox_is_never_seen_without_its_owner(tmp_path: Path) -> None:
+    """Another run that looks at that moment would take it for an orphan, and remove it."""
+    seen: list[list[str]] = []
+
+    class Watched(Inbox):
+        def _make(self, folder: Path) -> None:
+            super()._make(folder)
+            seen.append([path.name for path in inboxes_below(tmp_path)])
+
+    mine = Watched(tmp_path / "inbox-1")
+    mine.open()
+    assert seen == [[]]
+    assert [path.name for path in inboxes_below(tmp_path)] == ["inbox-1"]
+    assert Inbox(mine.folder).is_abandoned() is False
+    assert list(tmp_path.glob(".*")) == []
+    mine.close()
+
+
+def test_an_inbox_that_another_run_removed_is_made_again(tmp_path: Path) -> None:
+    """It took this run for dead, since that was stopped for a while; jobs to come need an inbox all the same."""
+    mine = Inbox(tmp_path / "inbox-1")
+    mine.enter(tmp_path / "a")
+    Inbox(mine.folder).discard()
+    assert not mine.folder.exists()
+    mine.enter(tmp_path / "b")
+    assert Inbox(mine.folder).is_abandoned() is False
+    assert Inbox(mine.folder).claims() == {tmp_path / "b"}
+    mine.close()
+
+
+def test_an_inbox_that_can_not_be_made_leaves_nothing(tmp_path: Path) -> None:
+    """A full disk: the next time is as the first."""
+
+    class Full(Inbox):
+        full = True
+
+        def _make(self, folder: Path) -> None:
+            super()._make(folder)
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    mine = Full(tmp_path / "inbox-1")
+    with pytest.raises(OSError, match="No space left"):
+        mine.open()
+    assert [*tmp_path.glob("inbox-*"), *tmp_path.glob(".*")] == []
+    mine.full = False
+    mine.open()
+    assert (mine.folder / OWNER).exists()
+    mine.close()
+
+
+def test_claims_are_read_as_they_were_written(tmp_path: Path) -> None:
+    """Any name of a folder; new ones are seen; a line that was cut short is none."""
+    names = [Path("/a b/c\nd"), Path("/ü"), Path(os.fsdecode(b"/\xff"))]
+    found = inbox(tmp_path, this_process(), *names)
+    assert found.claims() == set(names)
+    with open(found.folder / "claims", "a") as file:
+        file.write('"/e"\n"/cut sho')
+    assert found.claims() == {*names, Path("/e")}
+
+
+def test_an_inbox_goes_when_its_run_ends(tmp_path: Path) -> None:
+    """Unless a job still has something to say; what is discarded goes all the same."""
+    found = inbox(tmp_path, this_process(), Path("/a"))
+    (found.folder / f"{TOKEN}.part").touch()
+    found.close()
+    assert not found.folder.exists()
+    late = inbox(tmp_path, this_process(), Path("/a"))
+    (late.folder / TOKEN).write_text("0 outcome\n")
+    late.close()
+    assert late.tokens() == [TOKEN]
+    late.discard()
+    assert not late.folder.exists()
+
+
+# -- runs
+
+
+def test_outputs_of_an_attempt_that_nobody_judged_do_not_count(tmp_path: Path) -> None:
+    """Only where another run has claimed it; and where there is no other run nobody is asked."""
+
+    def never() -> Path:
+        raise AssertionError("there are no other runs")
+
+    assert not Runs(tmp_path).unfinished(never)
+    folder, other = tmp_path / "task", tmp_path / "other"
+    attempt = Attempt.claim(folder, {}, after=0)
+    Attempt.claim(other, {}, after=0)
+    inbox(tmp_path, dead_owner(), folder)
+    runs = Runs(tmp_path)
+    assert runs.unfinished(lambda: folder)
+    assert not runs.unfinished(lambda: other)
+    attempt.note(ended=1.0)
+    assert not runs.unfinished(lambda: folder)
+
+
+def test_runs_that_begin_later_are_seen_too(tmp_path: Path) -> None:
+    """A task that is yielded late may be one that a run under way since then works on: half an output counts not."""
+    folder, now = tmp_path / "task", [100.0]
+    runs = Runs(tmp_path, clock=lambda: now[0])
+    assert not runs.unfinished(lambda: folder)
+    inbox(tmp_path, this_process(), folder)
+    Attempt.claim(folder, {}, after=0)
+    now[0] += 2
+    assert runs.unfinished(lambda: folder)
+
+
+def test_a_record_that_can_not_be_read_keeps_the_inbox_and_the_end_of_the_run(tmp_path: Path) -> None:
+    """A file system that is away, or a record of somebody else: it may be that of a job that lives."""
+    found = inbox(tmp_path, dead_owner(), tmp_path / "task")
+    (tmp_path / "task").write_text("not a folder for now")
+    runs = Runs(tmp_path)
+    runs.close(left=False)
+    assert found.folder.exists()
+
+
+def test_inboxes_of_dead_runs_go_when_all_their_attempts_were_judged(tmp_path: Path) -> None:
+    """One that lives is left alone, and so is one with a job that somebody may still go on with."""
+    open_claim, judged, living = (
+        inbox(tmp_path, owner, tmp_path / name)
+        for owner, name in ((dead_owner(), "open"), (dead_owner(), "judged"), (this_process(), "judged"))
+    )
+    for found, name in ((open_claim, "open"), (judged, "judged")):
+        attempt = Attempt.claim(tmp_path / name, {"inbox": str(found.folder)}, after=0)
+        if name == "judged":
+            attempt.note(ended=1.0)
+    runs = Runs(tmp_path)
+    runs.own.open()
+    runs.close(left=False)
+    assert {path.name for path in tmp_path.glob("inbox-*")} == {open_claim.folder.name, living.folder.name}
+
+
+def test_a_run_that_leaves_jobs_keeps_its_inbox(tmp_path: Path) -> None:
+    """The next run finds their markers and its claims there."""
+    runs = Runs(tmp_path)
+    runs.own.enter(tmp_path / "task")
+    runs.close(left=True)
+    assert runs.own.claims() == {tmp_path / "task"}
+
+
+def test_a_run_that_left_jobs_owns_them_no_more(tmp_path: Path) -> None:
+    """Its process may live on (a notebook): the next run there is to go on with them, and not to wait for it."""
+    runs = Runs(tmp_path)
+    runs.own.enter(tmp_path / "task")
+    Attempt.claim(tmp_path / "task", {"inbox": str(runs.own.folder)}, after=0)
+    runs.close(left=True)
+    (left,) = Runs(tmp_path).others.values()
+    assert left.is_abandoned() is True
+    assert left.claims() == {tmp_path / "task"}
+
+
+def test_markers_of_adopted_jobs_are_seen_too(tmp_path: Path) -> None:
+    """Their inbox is that of the run that submitted them."""
+    dead = inbox(tmp_path, dead_owner(), tmp_path / "task")
+    attempt = Attempt.claim(tmp_path / "task", {"inbox": str(dead.folder)}, after=0)
+    (dead.folder / attempt.token).write_text("0 outcome\n")
+    runs = Runs(tmp_path)
+    assert dict(runs.markers()) == {}
+    adopted = runs.inbox_of(attempt)
+    assert dict(runs.markers()) == {attempt.token: adopted}

@@ -1,0 +1,195 @@
+"""The policy, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from b2luigi.batch.attempts.judge import ADVICE, Deliver, Evidence, Fail, Outputs, Verdict, Wait, judge, wants_reason
+from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Marker, Outcome
+from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
+
+IDLE = JobInfo(JobStatus.idle, "PEND")
+RUNNING = JobInfo(JobStatus.running, "RUN")
+ENDED = JobInfo(JobStatus.successful, "DONE", 0)
+EXITED = JobInfo(JobStatus.aborted, "EXIT", 1)
+SHOT = JobInfo(JobStatus.aborted, "EXIT", 137)
+KILLED = JobInfo(JobStatus.aborted, "TERM_OWNER", 143, Cause.cancelled)
+MUTE = JobInfo(JobStatus.aborted, "EXIT")
+
+
+def never_asked() -> bool:
+    raise AssertionError("the outputs of the task are no evidence here")
+
+
+def decide(*, complete: bool | None = None, **evidence: Any) -> Verdict:
+    """The verdict; `complete` None: the task must not be asked."""
+    return judge(Evidence(**evidence), Outputs(never_asked if complete is None else lambda: complete))
+
+
+def test_a_done_without_its_outputs_is_none() -> None:
+    """Outputs may be late on a shared file system; when they do not come, the task has failed, with their names."""
+    done, outputs = Outcome(DONE), Outputs(never_asked, lambda: ["/a/b", "/c"])
+    early = Evidence(outcome=done, marker=Marker(0, True), ended_for=59)
+    assert judge(early, outputs) == Wait()
+    verdict = judge(replace(early, ended_for=60), outputs)
+    assert isinstance(verdict, Fail)
+    assert "these outputs are not there: /a/b, /c" in verdict.what
+
+
+def test_a_crash_of_the_program_is_not_blamed_on_the_cluster() -> None:
+    """A segmentation fault will come again: who reads that is to look into the log."""
+    verdict = decide(marker=Marker(139, False), gone=True)
+    assert isinstance(verdict, Fail)
+    assert (verdict.cause, "SIGSEGV" in verdict.what) == (Cause.ended, True)
+
+
+# -- the table
+
+
+@pytest.mark.parametrize("status", [DONE, FAILED, PENDING])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"marker": Marker(0, True)},
+        {"marker": Marker(139, True)},
+        {"marker": Marker(1, True), "info": RUNNING},
+        {"info": KILLED},
+        {"gone": True, "ended_for": 999},
+    ],
+    ids=str,
+)
+def test_an_outcome_is_the_strongest_evidence(status: str, other: dict[str, Any]) -> None:
+    """The outcome of the attempt stands, whatever else is said of its job."""
+    outcome = Outcome(status, "why")
+    assert decide(outcome=outcome, **other) == Deliver(outcome)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {},
+        {"info": IDLE},
+        {"info": RUNNING},
+        {"info": RUNNING, "ended_for": 999},
+        {"outcome": Outcome(INTERRUPTED)},
+        {"outcome": Outcome(INTERRUPTED), "info": RUNNING},
+        {"outcome": Outcome(DONE)},
+        {"outcome": Outcome(FAILED), "info": RUNNING},
+    ],
+    ids=str,
+)
+def test_a_job_that_lives_is_waited_for(evidence: dict[str, Any]) -> None:
+    """While nothing says that the job ended, there is no verdict."""
+    assert decide(**evidence) == Wait()
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"marker": Marker(0, True)},
+        {"marker": Marker(1, True)},
+        {"marker": Marker(0, True), "info": KILLED},
+        {"marker": Marker(None, False)},
+        {"info": ENDED},
+        {"info": EXITED},
+        {"info": MUTE},
+        {"gone": True},
+        {"gone": True, "info": RUNNING},
+    ],
+    ids=str,
+)
+def test_an_outcome_may_come_late(evidence: dict[str, Any]) -> None:
+    """An outcome that was promised, or that may be, is waited for, for the grace and not longer."""
+    assert decide(ended_for=59.9, **evidence) == Wait()
+    assert decide(ended_for=0, grace=0, info=EXITED) != Wait()
+
+
+@pytest.mark.parametrize("code", [1, 2, 126, 127, 128])
+def test_a_script_that_ended_without_an_outcome_has_failed(code: int) -> None:
+    """The script itself says that there is no outcome: nothing to wait for, nobody to ask."""
+    verdict = decide(marker=Marker(code, False))
+    assert isinstance(verdict, Fail)
+    assert (verdict.cause, f"exit code {code} " in verdict.what) == (Cause.ended, True)
+
+
+@pytest.mark.parametrize("marker", [Marker(137, False), Marker(143, False), Marker(130, True)])
+@pytest.mark.parametrize("info", [None, RUNNING])
+def test_the_batch_system_is_asked_about_a_signal(marker: Marker, info: JobInfo | None) -> None:
+    """A job that was shot may be requeued, evicted or cancelled: only the batch system knows."""
+    outcome = Outcome(INTERRUPTED) if marker.has_outcome else None
+    assert wants_reason(marker)
+    assert decide(marker=marker, info=info, outcome=outcome) == Wait()
+    told = decide(marker=marker, info=KILLED, outcome=outcome)
+    assert isinstance(told, Fail)
+    assert (told.cause, told.what) == (Cause.cancelled, "the batch system says: TERM_OWNER")
+
+
+@pytest.mark.parametrize("marker", [None, Marker(0, False), Marker(0, True), Marker(1, False), Marker(1, True)])
+def test_other_ends_need_no_reason(marker: Marker | None) -> None:
+    """A job that lives, or ended by itself, is nothing to ask the batch system about."""
+    assert not wants_reason(marker)
+
+
+@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize("marker", [None, Marker(137, False)])
+def test_the_cause_of_the_batch_system_is_told(cause: Cause, marker: Marker | None) -> None:
+    """What the batch system says is the reason, in its own words, with the advice for this cause."""
+    verdict = decide(info=JobInfo(JobStatus.aborted, "its words", 137, cause), marker=marker)
+    assert verdict == Fail(cause, "the batch system says: its words", ADVICE[cause])
+
+
+@pytest.mark.parametrize("evidence", [{"marker": Marker(0, False)}, {"info": ENDED, "ended_for": 60}], ids=str)
+def test_exit_code_zero_and_a_complete_task(evidence: dict[str, Any]) -> None:
+    """A program that knows nothing of outcomes has done its work if its outputs are there, for some time or at last."""
+    assert decide(**evidence, complete=True) == Deliver(Outcome(DONE))
+    late = decide(**{**evidence, "ended_for": 60}, complete=False)
+    assert isinstance(late, Fail)
+    assert (late.cause, "exit code 0" in late.what, "not complete" in late.what) == (Cause.ended, True, True)
+
+
+def test_outputs_may_come_late() -> None:
+    """The outputs of a job that ended with 0 may be on their way, too."""
+    assert decide(marker=Marker(0, False), ended_for=59, complete=False) == Wait()
+
+
+@pytest.mark.parametrize("evidence", [{"marker": Marker(143, False)}, {"marker": Marker(1, False)}, {"info": SHOT}])
+def test_outputs_do_not_excuse_a_bad_end(evidence: dict[str, Any]) -> None:
+    """The outputs of a job that did not end well may be half written: they are not even looked at."""
+    verdict = decide(**evidence, gone=True, ended_for=999, complete=None)
+    assert isinstance(verdict, Fail)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "cause", "words"),
+    [
+        ({"info": EXITED}, Cause.ended, "exit code 1 "),
+        ({"info": SHOT}, Cause.infrastructure, "signal 9 (exit code 137)"),
+        ({"info": MUTE}, Cause.infrastructure, "without an exit code (last word of the batch system: EXIT)"),
+        ({"gone": True}, Cause.vanished, "cancelled, or lost"),
+        ({"gone": True, "info": IDLE}, Cause.vanished, "had not started"),
+        ({"gone": True, "info": IDLE, "started": True}, Cause.infrastructure, "without an exit code"),
+        ({"gone": True, "outcome": Outcome(INTERRUPTED)}, Cause.infrastructure, "without an exit code"),
+        ({"gone": True, "info": RUNNING}, Cause.infrastructure, "last word of the batch system: RUN"),
+        ({"gone": True, "marker": Marker(None, False)}, Cause.infrastructure, "without an exit code"),
+        ({"gone": True, "marker": Marker(137, False)}, Cause.infrastructure, "signal 9"),
+        ({"gone": True, "marker": Marker(1, True)}, Cause.ended, "exit code 1 "),
+        ({"info": MUTE, "marker": Marker(2, False)}, Cause.ended, "exit code 2 "),
+        ({"info": ENDED, "marker": Marker(2, False)}, Cause.ended, "exit code 2 "),
+        ({"info": MUTE, "outcome": Outcome(INTERRUPTED)}, Cause.infrastructure, "without an exit code"),
+    ],
+)
+def test_an_end_without_an_outcome(evidence: dict[str, Any], cause: Cause, words: str) -> None:
+    """After the grace the end is told with all that is known of it; the job script knows best."""
+    verdict = decide(**evidence, ended_for=60)
+    assert isinstance(verdict, Fail)
+    assert (verdict.cause, verdict.advice) == (cause, ADVICE[cause])
+    assert words in verdict.what
+
+
+def test_every_cause_has_advice() -> None:
+    """No failure is told without what can be done about it."""
+    assert set(ADVICE) == set(Cause)
+    assert all(ADVICE.values())

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.outcome import DONE, Marker, Outcome
+from b2luigi.batch.attempts.record import LARGEST, Attempt, ClaimedError, look_again, read_outcome
+
+TOKENS = "0123456789abcdef", "fedcba9876543210"
+
+
+def facts(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_claim_is_on_disk_at_once(tmp_path: Path) -> None:
+    """The record of an attempt is there before anything is submitted, for its owner only."""
+    former = os.umask(0)
+    try:
+        attempt = Attempt.claim(tmp_path / "new" / "folder", {"task_id": "T_1"}, after=0)
+    finally:
+        os.umask(former)
+    assert attempt.path == tmp_path / "new" / "folder" / "attempt-1.json"
+    assert stat.S_IMODE(attempt.path.stat().st_mode) == 0o600
+    found = facts(attempt.path)
+    assert (found["format"], found["attempt"], found["task_id"]) == (1, 1, "T_1")
+    assert found["token"] == attempt.token
+    assert len(attempt.token) == 16
+    int(attempt.token, 16)
+
+
+def test_attempts_are_counted(tmp_path: Path) -> None:
+    """Each attempt has the next number and a token of its own; other files do not count."""
+    for name in ("attempt-7.json", "attempt-9.json.part", "attempt-x.json", "xattempt-8.json"):
+        (tmp_path / name).write_text("")
+    tokens = set()
+    for expected in ("attempt-8.json", "attempt-9.json", "attempt-10.json"):
+        number, _ = Attempt.last(tmp_path)
+        attempt = Attempt.claim(tmp_path, {}, after=number)
+        tokens.add(attempt.token)
+        assert attempt.path.name == expected
+    assert len(tokens) == 3
+
+
+def test_of_two_runs_one_gets_the_claim(tmp_path: Path) -> None:
+    """Claims made at the same time after the same attempt: one wins, the others know that they did not."""
+
+    def claim(_: int) -> str | None:
+        try:
+            return Attempt.claim(tmp_path, {}, after=3).token
+        except ClaimedError:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [token for token in pool.map(claim, range(40)) if token]
+    number, attempt = Attempt.last(tmp_path)
+    assert attempt is not None
+    assert (number, [attempt.token]) == (4, won)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["attempt-4.json"]
+
+
+def test_the_last_attempt_is_unfinished_until_its_end_is_noted(tmp_path: Path) -> None:
+    """What nobody has judged may live; a record that is none (cut short, another format) never became a job."""
+    assert Attempt.last(tmp_path / "nowhere") == (0, None)
+    attempt = Attempt.claim(tmp_path, {"task_id": "T_1"}, after=0)
+    number, found = Attempt.last(tmp_path)
+    assert found is not None
+    assert (number, found.token, found.number) == (1, attempt.token, 1)
+    attempt.note(ended=1.0, end="DONE")
+    assert Attempt.last(tmp_path) == (1, None)
+    for text in ("", "{", "[]", '{"format": 99, "token": "0123456789abcdef"}', '{"format": 1, "token": "../x"}'):
+        (tmp_path / "attempt-2.json").write_text(text)
+        assert Attempt.last(tmp_path) == (2, None)
+
+
+def test_a_claim_that_can_not_be_written(tmp_path: Path) -> None:
+    """Without a record there is no attempt: the error is raised."""
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(OSError, match="taken"):
+        Attempt.claim(tmp_path / "taken", {}, after=Attempt.last(tmp_path / "taken")[0])
+
+
+def test_what_becomes_known_is_added(tmp_path: Path) -> None:
+    """Notes complete the record, keep what it said, and leave no other file."""
+    attempt = Attempt.claim(tmp_path / "task", {"task_id": "T_1"}, after=0)
+    attempt.note(job_id="7.0", submitted=1.5)
+    attempt.note(job_id="8.0", name="ü\n")
+    found = facts(attempt.path)
+    assert (found["task_id"], found["job_id"], found["submitted"], found["name"]) == ("T_1", "8.0", 1.5, "ü\n")
+    assert found["token"] == attempt.token
+    assert stat.S_IMODE(attempt.path.stat().st_mode) == 0o600
+    assert os.listdir(tmp_path / "task") == ["attempt-1.json"]
+
+
+def test_records_of_ended_attempts_go(tmp_path: Path) -> None:
+    """Records do not pile up, but those of attempts that may live, or can not be read, stay."""
+    ended, living, mine = (Attempt.claim(tmp_path, {}, after=Attempt.last(tmp_path)[0]) for _ in range(3))
+    ended.note(ended=1.0)
+    mine.note(ended=2.0)
+    (tmp_path / "attempt-0.json").write_text("{")
+    (tmp_path / "attempt-99.json").write_text("[1]")
+    mine.drop_predecessors()
+    left = {path.name for path in tmp_path.glob("attempt-*")}
+    assert left == {living.path.name, mine.path.name, "attempt-0.json", "attempt-99.json"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of somebody else")
+def test_an_open_record_of_another_user_is_refused(tmp_path: Path) -> None:
+    """It may say anything, and its job is theirs; one that is closed is in nobody's way."""
+    attempt = Attempt.claim(tmp_path, {}, after=0)
+    os.chown(attempt.path, 12345, -1)
+    with pytest.raises(ValueError, match=r"another user .uid 12345. has, or had, a job for the same outputs"):
+        Attempt.last(tmp_path)
+    attempt.path.write_text(json.dumps({**attempt.facts, "ended": 1.0}))
+    assert Attempt.last(tmp_path) == (1, None)
+
+
+# -- outcomes
+
+
+def test_an_outcome_is_read(tmp_path: Path) -> None:
+    """An outcome file is an outcome once it is whole."""
+    (tmp_path / "outcome").write_text(Outcome(DONE, "ü").to_json())
+    assert read_outcome(tmp_path / "outcome") == Outcome(DONE, "ü")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"\0" * 100, b"[" * 100_000])
+def test_no_outcome_yet(tmp_path: Path, content: bytes) -> None:
+    """A file that is empty, half there or something else is no outcome, and no error."""
+    (tmp_path / "outcome").write_bytes(content)
+    assert read_outcome(tmp_path / "outcome") is None
+
+
+def test_no_outcome_at_all(tmp_path: Path) -> None:
+    """A file that is not there, or is a folder, is no outcome, and no error."""
+    assert read_outcome(tmp_path / "missing") is None
+    assert read_outcome(tmp_path) is None
+
+
+def test_an_outcome_too_large_is_none(tmp_path: Path) -> None:
+    """A file beyond all measure does not fill the memory of the submit host."""
+    with open(tmp_path / "outcome", "w") as file:
+        file.truncate(LARGEST * 1000)
+    assert read_outcome(tmp_path / "outcome") is None
+
+
+def test_looking_again_never_fails(tmp_path: Path) -> None:
+    """The folder is touched, so that a network file system asks its server; one that is gone is no error."""
+    os.utime(tmp_path, (0, 0))
+    look_again(tmp_path)
+    look_again(tmp_path / "missing")
+    assert tmp_path.stat().st_mtime > 0
+
+
+# -- the inbox
+
+
+def test_markers_are_found_and_forgotten(tmp_path: Path) -> None:
+    """Attempts that ended are those with a marker, and once judged they are not told again."""
+    inbox = Inbox(tmp_path / "deep" / "inbox")
+    folder = inbox.open()
+    assert inbox.open() == folder
+    for token in TOKENS:
+        (folder / token).write_text("0 outcome\n")
+    assert sorted(inbox.tokens()) == sorted(TOKENS)
+    assert inbox.read(TOKENS[0]) == Marker(0, True)
+    inbox.remove(TOKENS[0])
+    inbox.remove(TOKENS[0])
+    assert inbox.tokens() == [TOKENS[1]]
+
+
+@pytest.mark.parametrize("name", [f"{TOKENS[0]}.part", "0123", "0123456789ABCDEF", ".nfs0000000000000001"])
+def test_other_files_are_no_markers(tmp_path: Path, name: str) -> None:
+    """A marker that is being written, and whatever a file system leaves, is not told."""
+    (tmp_path / name).write_text("0 outcome\n")
+    assert Inbox(tmp_path).tokens() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xff", b"0" * 100_000])
+def test_a_marker_of_any_content(tmp_path: Path, content: bytes) -> None:
+    """A marker with anything in it tells that the job ended."""
+    (tmp_path / TOKENS[0]).write_bytes(content)
+    assert Inbox(tmp_path).read(TOKENS[0]) == Marker(None, False)
+
+
+def test_an_inbox_out_of_reach_reads_as_empty(tmp_path: Path) -> None:
+    """A file system that is away for a moment fails no job: the batch system tells, too."""
+    inbox = Inbox(tmp_path / "missing")
+    inbox.remove(TOKENS[0])
+    inbox.close()
+    assert (inbox.tokens(), inbox.read(TOKENS[0])) == ([], Marker(None, False))
+
+
+def test_an_inbox_is_removed_when_it_is_empty(tmp_path: Path) -> None:
+    """What late jobs had to say stays."""
+    inbox = Inbox(tmp_path / "inbox")
+    (inbox.open() / TOKENS[0]).write_text("0 none")
+    inbox.close()
+    assert inbox.tokens() == [TOKENS[0]]
+    inbox.remove(TOKENS[0])
+    inbox.close()
+    assert not inbox.folder.exists()

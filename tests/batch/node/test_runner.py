@@ -1,0 +1,496 @@
+"""The node: in this process where it is enough, and once through a job script and a Python of its own."""
+
+from __future__ import annotations
+
+import collections
+import json
+import logging
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import luigi
+import pytest
+from luigi.task_register import Register
+
+import b2luigi
+from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome
+from b2luigi.batch.node.runner import run_one
+from b2luigi.core.executable import create_executable_wrapper
+from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE
+from b2luigi.core.settings import set_setting
+
+OUTCOME = Path("outcome.json")
+
+
+@pytest.fixture(autouse=True)
+def _a_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As called by a job script with a token, in a process that knows no task yet."""
+    monkeypatch.setenv(OUTCOME_VARIABLE, str(OUTCOME.absolute()))
+    monkeypatch.setenv(SCRIPT_VARIABLE, "")
+    # Tests started in the background of a shell are deaf to SIGINT, and so would be all they start.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+    Register.clear_instance_cache()
+
+
+def run(task: luigi.Task, task_id: str = "") -> tuple[int, Outcome]:
+    """Exit code and outcome of a task looked for in a graph."""
+    os.environ[OUTCOME_VARIABLE] = str(OUTCOME.absolute())  # run_one takes it out
+    code = run_one([task], task_id or task.task_id)
+    outcome = Outcome.from_json(OUTCOME.read_text())
+    assert outcome is not None
+    assert outcome.node == os.uname().nodename
+    return code, outcome
+
+
+class Works(b2luigi.Task):
+    number = b2luigi.IntParameter(default=1)
+
+    def output(self) -> Iterator[Any]:
+        yield self.add_to_output("a.txt")
+        yield self.add_to_output("b.txt")
+
+    def run(self) -> None:
+        for name in ("a.txt", "b.txt")[: self.number]:
+            Path(self.get_output_file_name(name)).write_text("")
+
+
+class Ends(b2luigi.Task):
+    """Ends as told by the function of this name, here in the module."""
+
+    how = b2luigi.Parameter()
+
+    def run(self) -> Any:
+        return globals()[self.how]()
+
+
+class Needs(b2luigi.Task):
+    def requires(self) -> Any:
+        return [Works(number=2), Works(number=0)]
+
+    def run(self) -> None:
+        raise AssertionError("not to be run")
+
+
+class Yields(b2luigi.Task):
+    def run(self) -> Iterator[Any]:
+        yield [Works(number=2), Ends(how="error")]
+        raise AssertionError("not to be reached")
+
+
+class Tells(b2luigi.Task):
+    """Has something to say after its work."""
+
+    value: Any = None
+
+    def run(self) -> None:
+        """Does nothing."""
+
+    def on_success(self) -> Any:
+        return type(self).value
+
+
+class Given(b2luigi.ExternalTask):
+    def output(self) -> Any:
+        return luigi.LocalTarget("given")
+
+
+def nothing() -> None:
+    """Ends well."""
+
+
+def error() -> None:
+    raise ValueError("what went wrong")
+
+
+def leave() -> None:
+    sys.exit(0)
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+
+
+class OddError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("can not even be shown")
+
+
+def odd_error() -> None:
+    raise OddError
+
+
+def test_success() -> None:
+    """A task that made its outputs is done; its folders were there before it began."""
+    code, outcome = run(Works(number=2))
+    assert (code, outcome.status, outcome.missing, outcome.new_requirements) == (0, DONE, (), ())
+    assert stat.S_IMODE(OUTCOME.stat().st_mode) == 0o600
+
+
+def test_an_output_that_was_not_made(script_folder: Path) -> None:
+    """A task that says nothing and leaves outputs out has failed, with the list of them."""
+    code, outcome = run(Works(number=1))
+    assert (code, outcome.status) == (1, FAILED)
+    assert outcome.explanation.splitlines()[1:] == [f"{script_folder}/number=1/b.txt"]
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("error", "ValueError: what went wrong"), ("leave", "SystemExit: 0"), ("odd_error", "OddError")],
+)
+def test_an_exception(how: str, words: str) -> None:
+    """An exception arrives with its traceback, and sys.exit(0) in a task is no success."""
+    code, outcome = run(Ends(how=how))
+    assert (code, outcome.status) == (1, FAILED)
+    assert words in outcome.explanation
+    assert f", in {how}" in outcome.explanation
+
+
+def test_an_interrupt() -> None:
+    """A task that was interrupted is neither done nor failed: who did it is for others to say."""
+    code, outcome = run(Ends(how="interrupt"))
+    assert (code, outcome) == (130, Outcome(INTERRUPTED, node=outcome.node, task_id=Ends(how="interrupt").task_id))
+
+
+def test_inputs_that_come_late_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shared file system may hide from the node what the submit host has seen."""
+    needed = [Works(number=2), Works(number=0)]
+    for task in needed:
+        Path(f"number={task.number}").mkdir()
+
+    def appear() -> None:
+        for task in needed:
+            for name in ("a.txt", "b.txt"):
+                Path(f"number={task.number}", name).write_text("")
+
+    threading.Timer(0.6, appear).start()
+    outcome = described(Needs(), monkeypatch, result_grace=20)[1]
+    assert "not to be run" in outcome.traceback  # so it was run
+
+
+def test_requirements_that_are_not_there() -> None:
+    """A task is not run on half of its inputs; what lacks is told."""
+    (Path("number=2")).mkdir()
+    for name in ("a.txt", "b.txt"):
+        Path("number=2", name).write_text("")
+    code, outcome = run(Needs())
+    assert (code, outcome.status) == (1, FAILED)
+    assert [text.split()[0] for text in outcome.missing] == [Works(number=0).task_id]
+    assert "Unfulfilled dependency at run time" in outcome.explanation
+
+
+def test_new_requirements() -> None:
+    """Requirements that run yields travel home, as module, family and parameters."""
+    code, outcome = run(Yields())
+    assert (code, outcome.status) == (0, PENDING)
+    assert outcome.new_requirements == (
+        (__name__, "Works", {"number": "2"}),
+        (__name__, "Ends", {"how": "error"}),
+    )
+
+
+def test_external_data() -> None:
+    """A task without run is judged by its outputs."""
+    assert run(Given())[1].status == FAILED
+    Path("given").touch()
+    assert run(Given())[1].status == DONE
+
+
+class Endless:
+    def __repr__(self) -> str:
+        raise RecursionError
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (None, None),
+        ({"a": (1, 2.5)}, {"a": [1, 2.5]}),
+        (collections.Counter("aab"), {"a": 2, "b": 1}),
+        (collections.defaultdict(list, a=[1]), {"a": [1]}),
+        (nested(300), nested(300)),
+        (Path("/a"), "PosixPath('/a')"),
+        ({1}, "{1}"),
+        (Endless(), "a Endless, which can not be shown"),
+        (nested(50_000), "a list, which can not be shown"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_anything_can_be_told_on_success(value: Any, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever on_success returns, the task is done; luigi hears it as JSON or as it shows itself."""
+    monkeypatch.setattr(Tells, "value", value)
+    code, outcome = run(Tells())
+    assert (code, outcome.status) == (0, DONE)
+    assert outcome.explanation == told
+
+
+def fails(self: Any, *arguments: Any) -> Any:
+    raise RuntimeError("the hook failed")
+
+
+@pytest.mark.parametrize(
+    ("hook", "how"),
+    [("on_success", "nothing"), ("on_failure", "error"), ("output", "nothing"), ("complete", "nothing")],
+)
+def test_a_hook_that_fails(hook: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in a hook of the task is a failure with its traceback, or of no matter; never silence."""
+    monkeypatch.setattr(Ends, hook, fails, raising=False)
+    code, outcome = run(Ends(how=how))
+    if hook == "complete":
+        assert outcome.status == DONE
+    else:
+        assert (code, outcome.status) == (1, FAILED)
+        assert "the hook failed" in outcome.explanation
+
+
+class Swallows:
+    """A context of luigi's task process that keeps every exception to itself."""
+
+    def __init__(self, process: Any) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: Any) -> bool:
+        return True
+
+
+class Refuses(Swallows):
+    def __enter__(self) -> None:
+        raise RuntimeError("no such context")
+
+
+def described(task: luigi.Task, monkeypatch: pytest.MonkeyPatch, **worker: Any) -> tuple[int, Outcome]:
+    """Like `run`, through the description in a job script: the graph does not have the task."""
+    script = create_executable_wrapper(task, worker=worker)
+    monkeypatch.setenv(SCRIPT_VARIABLE, script)
+    Register.clear_instance_cache()
+    return run(Tells(), task.task_id)
+
+
+def test_a_task_is_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that is described needs no walk through the graph: tasks that run yields are in none."""
+    assert described(Works(number=2), monkeypatch)[1].status == DONE
+    assert Path("number=2/a.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "context", "status", "words"),
+    [
+        ("nothing", "Swallows", DONE, ""),
+        ("interrupt", "Swallows", INTERRUPTED, ""),
+        ("error", "Swallows", FAILED, "what went wrong"),
+        ("error", "Refuses", FAILED, "no such context"),
+        ("error", "Missing", FAILED, "AttributeError"),
+    ],
+)
+def test_the_context_of_a_task_process(
+    how: str, context: str, status: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """luigi's task_process_context holds on the node, and whatever it does, there is an outcome."""
+    outcome = described(Ends(how=how), monkeypatch, task_process_context=f"{__name__}.{context}")[1]
+    assert outcome.status == status
+    assert words in str(outcome.explanation)
+
+
+def test_luigis_own_checks_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The values of luigi's section [worker] hold on the node."""
+    outcome = described(Needs(), monkeypatch, check_unfulfilled_deps=False)[1]
+    assert "not to be run" in outcome.explanation
+    outcome = described(Works(number=1), monkeypatch, check_complete_on_run=True)[1]
+    assert "complete() is still returning false" in outcome.explanation
+
+
+class Counts(b2luigi.Task):
+    """Says how often it was asked whether it is complete."""
+
+    asked: list[str] = []
+    there = b2luigi.BoolParameter(default=True)
+
+    def complete(self) -> bool:
+        self.asked.append(self.task_id)
+        return bool(self.there)
+
+
+class NeedsCounted(Needs):
+    there = b2luigi.BoolParameter(default=True)
+
+    def requires(self) -> Any:
+        return [Counts(there=self.there)]
+
+
+def test_inputs_that_are_there_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by us and then by luigi; what is missing luigi finds, and says so."""
+    Counts.asked.clear()
+    assert "not to be run" in described(NeedsCounted(), monkeypatch)[1].traceback
+    assert Counts.asked == [Counts().task_id]
+    outcome = described(NeedsCounted(there=False), monkeypatch)[1]
+    assert outcome.missing == (Counts(there=False).task_id,)
+
+
+def test_an_unknown_task(caplog: pytest.LogCaptureFixture) -> None:
+    """A task that is not in the graph fails, and the log tells which ones are, without a traceback."""
+    code, outcome = run(Works(number=1), "Works_2_deadbeef")
+    assert (code, outcome.status) == (1, FAILED)
+    assert (
+        f"There is no task Works_2_deadbeef in the task graph of this script. The nearest are: {Works().task_id}"
+        in (caplog.text)
+    )
+    assert "Traceback" not in caplog.text
+    assert Works().task_id in outcome.explanation
+
+
+class Cracked(b2luigi.Task):
+    def requires(self) -> Any:
+        return {}["a name of the user's"]
+
+
+def test_a_graph_that_can_not_be_walked(caplog: pytest.LogCaptureFixture) -> None:
+    """An error in somebody's requires is told with its traceback, in the log and in the outcome."""
+    code, outcome = run(Cracked(), "Works_2_deadbeef")
+    assert (code, outcome.status) == (1, FAILED)
+    assert "in requires" in caplog.text
+    assert "in requires" in outcome.explanation
+
+
+@pytest.mark.parametrize("text", [None, "", "#b2luigi-task {"])
+def test_a_job_script_that_can_not_be_read(text: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job script that is gone or broken is a failure with its path."""
+    if text is not None:
+        Path("job.sh").write_text(text)
+    monkeypatch.setenv(SCRIPT_VARIABLE, "job.sh")
+    assert run(Works(number=2))[1].status == FAILED
+
+
+def test_another_id_than_the_one_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who asks for another task by hand gets that one, from the graph."""
+    monkeypatch.setenv(SCRIPT_VARIABLE, create_executable_wrapper(Works(number=1)))
+    assert run(Works(number=2))[1].status == DONE
+
+
+def test_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a token the exit code is all that is left."""
+    monkeypatch.setenv(OUTCOME_VARIABLE, "")
+    assert run_one([Works(number=2)], Works(number=2).task_id) == 0
+    assert run_one([Works(number=1)], Works(number=1).task_id) == 1
+    assert not OUTCOME.exists()
+
+
+class Inherits(b2luigi.Task):
+    def run(self) -> None:
+        assert not {SCRIPT_VARIABLE, OUTCOME_VARIABLE} & set(os.environ)
+
+
+def test_a_script_within_a_task() -> None:
+    """A program that the task starts does not leave its outcome in the place of the task's."""
+    assert run(Inherits())[1].status == DONE
+
+
+class Reports(b2luigi.Task):
+    def run(self) -> None:
+        self.set_tracking_url("http://there")
+        self.set_status_message("half way")
+        self.set_progress_percentage(50)
+        self.decrease_running_resources({"slots": 1})
+
+
+def test_what_a_task_tells_while_it_runs(caplog: pytest.LogCaptureFixture) -> None:
+    """Messages for luigi's scheduler go to the log of the job, and what was told last into the outcome."""
+    caplog.set_level(logging.INFO, "luigi-interface")
+    outcome = run(Reports())[1]
+    assert outcome.status == DONE
+    assert outcome.told == {"tracking_url": "http://there", "status_message": "half way", "progress_percentage": 50}
+    assert [path.name for path in Path().glob("*.progress")] == []
+    for words in ("http://there", "half way", "progress: 50 %", "{'slots': 1}"):
+        assert words in caplog.text
+
+
+# -- through a job script
+
+SCRIPT = """
+import os, signal, sys, time, b2luigi
+
+class Job(b2luigi.Task):
+    how = b2luigi.Parameter()
+    def output(self):
+        return self.add_to_output("done.txt")
+    def run(self):
+        print("running", self.how)
+        if self.how == "shot":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "waits":
+            open("begun", "w").close()
+            time.sleep(20)
+        open(self.get_output_file_name("done.txt"), "w").close()
+
+if __name__ == "__main__":
+    b2luigi.process([Job(how=how) for how in ("shot", "waits", "it's")])
+"""
+
+
+class Job(b2luigi.Task):
+    """The twin of the one in the script; there it is in `__main__`."""
+
+    how = b2luigi.Parameter()
+
+
+@pytest.fixture
+def start(script_folder: Path) -> Any:
+    (script_folder / "script.py").write_text(SCRIPT)
+    (script_folder / "inbox").mkdir()
+
+    def started(how: str) -> subprocess.Popen[bytes]:
+        set_setting("env", {"PYTHONWARNINGS": "ignore"})
+        task = Job(how=how)
+        path = Path(create_executable_wrapper(task, inbox=script_folder / "inbox"))
+        path.write_text(path.read_text().replace(f'"module": "{__name__}"', '"module": "__main__"'))
+        return subprocess.Popen([path, "a" * 16], start_new_session=True)
+
+    return started
+
+
+def outcomes(folder: Path) -> list[str]:
+    return [json.loads(path.read_text())["status"] for path in folder.rglob("*.outcome")]
+
+
+@pytest.mark.parametrize(("how", "marker", "statuses"), [("it's", "0 outcome\n", [DONE]), ("shot", "137 none\n", [])])
+def test_a_whole_job(start: Any, script_folder: Path, how: str, marker: str, statuses: list[str]) -> None:
+    """From job script to marker: a job that ends well, and one that is shot."""
+    start(how).wait(30)
+    assert (script_folder / "inbox" / ("a" * 16)).read_text() == marker
+    assert outcomes(script_folder / "task_files") == statuses
+    assert (script_folder / "logs" / f"how={how}" / "Job" / "stdout").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "marker", "statuses"),
+    [(signal.SIGINT, "130 outcome\n", [INTERRUPTED]), (signal.SIGTERM, "143 none\n", [])],
+)
+def test_a_job_that_is_stopped(
+    start: Any, script_folder: Path, number: signal.Signals, marker: str, statuses: list[str]
+) -> None:
+    """LSF's bkill begins with SIGINT, which Python turns into an outcome; SIGTERM just ends it."""
+    process = start("waits")
+    while not (script_folder / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, number)
+    process.wait(30)
+    assert (script_folder / "inbox" / ("a" * 16)).read_text() == marker
+    assert outcomes(script_folder / "task_files") == statuses

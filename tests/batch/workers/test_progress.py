@@ -1,0 +1,254 @@
+"""The line that tells how far a run is: what it says, and how seldom."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from b2luigi.batch.processes import BatchProcess
+from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.batch.queue.ticket import Ticket
+from b2luigi.batch.systems.model import JobInfo, JobStatus
+from b2luigi.batch.workers.progress import FIRST, MOST, Progress, hushed
+from tests.batch.processes.hands import HandQueue, Work
+from tests.batch.systems.recorded import a_job
+
+DONE, FAILED, PENDING = "DONE", "FAILED", "PENDING"
+RUNNING = JobInfo(JobStatus.running, "RUN")
+IDLE = JobInfo(JobStatus.idle, "PEND")
+HELD = JobInfo(JobStatus.idle, "PSUSP", held=True)
+ENDED = JobInfo(JobStatus.aborted, "EXIT")
+
+
+class Clock:
+    """A time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def progress(clock: Clock) -> Progress:
+    return Progress(clock)
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]
+
+
+@pytest.fixture(autouse=True)
+def _all_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "luigi-interface")
+
+
+def in_queue(info: JobInfo | None = None, job_id: str | None = "7", name: str = "hand") -> ClusterProcess:
+    """A task whose job is in a batch system."""
+    process = ClusterProcess(Work(), None, queue.SimpleQueue(), 0)
+    process.queue = HandQueue()  # type: ignore[assignment]
+    process.queue.name = name  # type: ignore[misc]
+    process.ticket = Ticket(a_job("ab"), job_id=job_id, info=info)
+    return process
+
+
+def note(progress: Progress, **counts: int) -> None:
+    """So many tasks of a status; the names of the tasks tell it."""
+    for status, count in counts.items():
+        for number in range(count):
+            progress.note(f"{status}_{number}", status)
+
+
+def test_a_whole_line(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """Tasks by what became of them, jobs by what they do; it fits into a terminal of 80 columns."""
+    note(progress, PENDING=9186, DONE=812, FAILED=2)
+    jobs = [in_queue(RUNNING)] * 120 + [in_queue(IDLE)] * 38 + [in_queue(None)] * 2 + [in_queue(HELD)] * 3
+    clock.now += FIRST
+    progress.look(jobs)
+    assert told(caplog) == ["812 of 10,000 tasks done, 2 failed; jobs: 120 running, 40 pending, 3 held"]
+    assert caplog.records[0].levelno == logging.INFO
+    assert len(f"INFO: {told(caplog)[0]}") < 80
+
+
+@pytest.mark.parametrize(
+    ("process", "state"),
+    [
+        (in_queue(RUNNING), "running"),
+        (in_queue(IDLE), "pending"),
+        (in_queue(None), "pending"),
+        (in_queue(HELD), "held"),
+        (in_queue(ENDED), "ending"),
+        (in_queue(None, job_id=None), "to be submitted"),
+        (in_queue(None, job_id=None, name="local"), "pending"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_state_of_a_job(
+    process: ClusterProcess, state: str, progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the batch system told it last; what it has not been told of yet waits here."""
+    clock.now += FIRST
+    progress.look([process])
+    assert told(caplog) == [f"0 of 0 tasks done; jobs: 1 {state}"]
+
+
+def test_a_job_that_was_judged(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """It counts no more, though luigi has not taken its result yet."""
+    process = in_queue(ENDED)
+    process.finish(DONE)
+    clock.now += FIRST
+    progress.look([process])
+    assert told(caplog) == ["0 of 0 tasks done"]
+
+
+def test_a_task_without_a_job_yet(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk, or another run, keeps it from being submitted for now."""
+    process = in_queue()
+    process.ticket = None
+    clock.now += FIRST
+    progress.look([process])
+    assert told(caplog) == ["0 of 0 tasks done; jobs: 1 to be submitted"]
+
+
+class Own(BatchProcess):
+    """A batch system of the user's own."""
+
+    asked = 0
+
+    def start_job(self) -> None:
+        """There is none."""
+
+    def get_job_status(self) -> JobStatus:
+        self.asked += 1
+        return JobStatus.running
+
+
+def test_a_process_of_the_users_own(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """It is told as luigi's last look has seen it; nobody asks it once more. What is no job is not counted."""
+    process = Own(Work(), None, queue.SimpleQueue(), 0)
+    clock.now += FIRST
+    progress.look([process, object()])
+    process._started = True
+    assert process.is_alive()
+    clock.now += MOST
+    progress.look([process, object()])
+    process.last_seen = JobStatus.successful
+    clock.now += MOST
+    progress.look([process, object()])
+    assert told(caplog) == [
+        "0 of 0 tasks done; jobs: 1 pending",
+        "0 of 0 tasks done; jobs: 1 running",
+        "0 of 0 tasks done",
+    ]
+    assert process.asked == 1
+
+
+def test_a_task_that_is_tried_again_counts_once(
+    progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Failed, pending again, done: it is one task, and what counts is the last word on it."""
+    for status in (PENDING, FAILED, PENDING, DONE, DONE):
+        progress.note("T_1", status)
+    clock.now += FIRST
+    progress.look([])
+    assert told(caplog) == ["1 of 1 tasks done"]
+
+
+def test_a_short_run_has_no_line(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """A run of less than ten seconds ends without one."""
+    for number in range(99):
+        note(progress, DONE=number)
+        progress.look([])
+        progress.look_at_scheduling()
+        clock.now += FIRST / 100
+    assert told(caplog) == []
+
+
+def seconds_of_lines(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture, until: float) -> list[float]:
+    """When lines came, while something changes all the time."""
+    begin, times = clock.now, []
+    while clock.now < begin + until:
+        clock.now += 0.5
+        note(progress, DONE=int(clock.now))
+        progress.look([])
+        times += [clock.now - begin] * (len(told(caplog)) - len(times))
+    return times
+
+
+def test_lines_come_less_and_less_often(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """After ten seconds, and then up to a minute apart: a day has no more than some fifteen hundred."""
+    times = seconds_of_lines(progress, clock, caplog, 400)
+    assert times == [10, 25, 47.5, 81.5, 132.5, 192.5, 252.5, 312.5, 372.5]
+
+
+def test_nothing_new_is_not_told(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """A night of waiting has one line; what comes after it is told within ten seconds."""
+    job = in_queue(IDLE)
+    for _ in range(8 * 360):
+        clock.now += 10
+        progress.look([job])
+    assert len(told(caplog)) == 1
+    job.ticket = Ticket(a_job("ab"), job_id="7", info=RUNNING)
+    clock.now += 10
+    progress.look([job])
+    assert told(caplog)[1:] == ["0 of 0 tasks done; jobs: 1 running"]
+
+
+class Seen(list[object]):
+    """Counts how often all jobs are looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.looks += 1
+        return super().__iter__()
+
+
+def test_the_jobs_are_counted_seldom(progress: Progress, clock: Clock) -> None:
+    """The loop looks twice a second and more; the jobs are gone through every ten seconds at most."""
+    jobs = Seen([in_queue(IDLE)])
+    for _ in range(7200):
+        clock.now += 0.5
+        progress.look(jobs)
+    assert 0 < jobs.looks <= 360
+
+
+def test_a_long_look_at_the_graph(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """A slow file system may take minutes to tell what is complete: that is seen to move, too."""
+    note(progress, PENDING=4213, DONE=512)
+    clock.now += FIRST
+    progress.look_at_scheduling()
+    progress.look_at_scheduling()
+    assert told(caplog) == ["Looking at the tasks: 4,725 so far, 512 of them done"]
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+def test_a_thread_of_luigi_is_hushed(level: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Its words on its own end are for DEBUG; its warnings, and what others say meanwhile, are for everybody."""
+    caplog.set_level(level, "luigi-interface")
+    luigis, begin = logging.getLogger("luigi-interface"), threading.Event()
+
+    def tell() -> None:
+        begin.wait(10)
+        luigis.info("stopped")
+        luigis.warning("no ping")
+
+    thread = threading.Thread(target=tell)
+    thread.start()
+    with hushed(thread):
+        begin.set()
+        thread.join()
+        luigis.info("ours")
+    luigis.info("later")
+    assert caplog.messages == [*(["stopped"] if level == logging.DEBUG else []), "no ping", "ours", "later"]
