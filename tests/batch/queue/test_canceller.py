@@ -1,0 +1,149 @@
+"""How a JobQueue cancels its jobs."""
+
+from __future__ import annotations
+
+import pytest
+
+from b2luigi.batch.queue.canceller import TRIES
+from b2luigi.batch.queue.job_queue import JobQueue
+from b2luigi.batch.systems.model import Answer
+from tests.batch.fakes import Site
+from tests.batch.queue.helpers import run, submit, submitted, unsure, warnings
+
+
+def test_one_command_for_many(queue: JobQueue, site: Site) -> None:
+    """All jobs are cancelled in one command."""
+    queue.cancel(submitted(queue, *"abc"))
+    queue.step()
+    assert site.said("cancel") == [("#a", "#b", "#c")]
+
+
+def test_whoever_waits_for_the_end_of_a_job_hears_that_the_cancellation_was_taken(queue: JobQueue, site: Site) -> None:
+    """Not while it is under way, and not if it was turned down."""
+    site.replies["cancel"] = [Answer(1, "", "the daemon is down")]
+    (ticket,) = submitted(queue, "a")
+    heard: list[float] = []
+    ticket.when_left = lambda: heard.append(site.now)
+    queue.cancel([ticket])
+    run(queue, site, 3)
+    assert (heard, ticket.left) == ([], False)
+    run(queue, site, 30)
+    assert (len(heard), ticket.left) == (1, True)
+
+
+def test_cancelled_twice_is_cancelled_once(queue: JobQueue, site: Site) -> None:
+    """A second wish changes nothing."""
+    tickets = submitted(queue, "a")
+    queue.cancel(tickets)
+    queue.cancel(tickets)
+    run(queue, site, 5)
+    queue.cancel(tickets)
+    run(queue, site, 5)
+    assert site.said("cancel") == [("#a",)]
+
+
+def test_cancelled_before_it_was_sent(queue: JobQueue, site: Site) -> None:
+    """A job that waits in our own queue never goes out."""
+    first, _ = submit(queue, "a", "b")
+    queue.cancel([first])
+    run(queue, site, 5)
+    assert site.said("submit") == [("b",)]
+    assert site.said("cancel") == []
+
+
+def test_all_cancelled_before_they_were_sent(queue: JobQueue, site: Site) -> None:
+    """No command is made for no jobs."""
+    queue.cancel(submit(queue, "a", "b"))
+    run(queue, site, 5)
+    assert site.calls == []
+
+
+def test_cancelled_while_it_is_told_to_wait(queue: JobQueue, site: Site) -> None:
+    """A job that was told "later" and is not wanted any more is not sent again."""
+    site.replies["submit"] = [[("later", "full")]]
+    tickets = submit(queue, "a")
+    run(queue, site, 1)
+    queue.cancel(tickets)
+    run(queue, site, 60)
+    assert len(site.said("submit")) == 1
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_cancelled_before_its_id_is_known(queue: JobQueue, site: Site, released: bool) -> None:
+    """A job is cancelled as soon as its id is read, also if nobody waits for it any more."""
+    site.hang = {"submit"}
+    (ticket,) = submit(queue, "a")
+    queue.step()
+    queue.cancel([ticket])
+    if released:
+        queue.release(ticket)
+    run(queue, site, 1)
+    assert site.said("cancel") == []
+    site.answer(site.calls[0])
+    run(queue, site, 1)
+    assert site.said("cancel") == [("#a",)]
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_cancelled_while_in_doubt(queue: JobQueue, site: Site, released: bool) -> None:
+    """A job in doubt that was cancelled is looked for and then cancelled, also if nobody waits for it."""
+    (ticket,) = unsure(queue, site, "a")
+    site.jobs = {"7": ("running", "a")}
+    queue.cancel([ticket])
+    if released:
+        queue.release(ticket)
+    run(queue, site, 5)
+    assert site.said("cancel") == [("7",)]
+
+
+def test_a_released_job_is_not_asked_for(queue: JobQueue, site: Site) -> None:
+    """A job cancelled and judged before its id was read does not keep the queue asking."""
+    site.hang = {"submit"}
+    (ticket,) = submit(queue, "a")
+    queue.step()
+    queue.cancel([ticket])
+    queue.release(ticket)
+    site.answer(site.calls[0])
+    run(queue, site, 300, every=1)
+    assert site.said("query") == []
+
+
+def test_a_refused_cancellation_is_repeated(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A cancellation that fails for a while is sent again, after a pause, and nothing is said of it."""
+    site.replies["cancel"] = [Answer(1, "", "the daemon is down")]
+    queue.cancel(submitted(queue, "a", "b"))
+    run(queue, site, 60)
+    assert site.said("cancel") == [("#a", "#b")] * 2
+    first, second = site.times("cancel")
+    assert second - first >= 5
+    assert warnings(caplog) == []
+
+
+def test_a_cancellation_given_up_is_told(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """After a few tries the user is told which jobs are left, and in which words, and they are returned."""
+    site.replies["cancel"] = [Answer(1, "", "permission denied")] * 100
+    tickets = submitted(queue, "a", "b")
+    queue.cancel(tickets)
+    run(queue, site, 600, every=1)
+    assert len(site.said("cancel")) == TRIES
+    (line,) = warnings(caplog)
+    assert "#a #b" in line
+    assert "permission denied" in line
+    assert queue.close(60) == tickets
+
+
+def test_jobs_that_only_must_not_run_again_are_cancelled_together(queue: JobQueue, site: Site) -> None:
+    """Failures come one by one, and cost no command each; the end of the run does not wait for more of them."""
+    tickets = submitted(queue, *"abcdef")
+    for ticket in tickets[:4]:
+        queue.release(ticket)
+        queue.cancel([ticket], soon=False)
+        run(queue, site, 1)
+    run(queue, site, 10)
+    assert site.said("cancel") == [("#a", "#b", "#c", "#d")]
+    queue.cancel([tickets[4]], soon=False)
+    run(queue, site, 1)
+    assert len(site.said("cancel")) == 1
+    queue.cancel([tickets[5]])
+    run(queue, site, 1)
+    assert site.said("cancel")[1:] == [("#e", "#f")]

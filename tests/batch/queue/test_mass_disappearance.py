@@ -1,0 +1,69 @@
+"""A JobQueue does not believe at once that all of its jobs are gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from b2luigi.batch.queue.job_queue import JobQueue
+from b2luigi.batch.queue.mass_disappearance import DOUBT
+from b2luigi.batch.queue.poller import FIRST, SECOND_LOOK
+from tests.batch.fakes import Site
+from tests.batch.queue.helpers import POLL, run, seen, warnings
+
+
+def test_all_jobs_gone_at_once_is_not_believed_for_a_while(
+    queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A daemon under load, or just restarted, that says "no jobs" while they live: nothing is judged; told once."""
+    tickets = seen(queue, site, *"abc")
+    kept, asked = dict(site.jobs), len(site.said("query"))
+    site.jobs.clear()
+    run(queue, site, DOUBT - POLL, every=1)
+    assert [ticket.gone for ticket in tickets] == [False] * 3
+    assert len(site.said("query")) - asked < DOUBT / POLL * 2
+    site.jobs.update(kept)
+    run(queue, site, POLL + 1)
+    assert [ticket.absent for ticket in tickets] == [0] * 3
+    first, last = warnings(caplog)
+    assert "fake knows none of 3 jobs any more" in first
+    assert "fake knows jobs again" in last
+
+
+def test_all_jobs_gone_at_once_is_believed_in_the_end(queue: JobQueue, site: Site) -> None:
+    """Somebody may have cancelled them all while they waited, without a trace."""
+    tickets = seen(queue, site, *"ab")
+    site.jobs.clear()
+    news = run(queue, site, DOUBT + 2 * POLL + SECOND_LOOK, every=1)
+    assert [ticket.gone for ticket in tickets] == [True] * 2
+    assert set(news) == set(tickets)
+
+
+def test_jobs_gone_one_after_the_other_are_believed(queue: JobQueue, site: Site) -> None:
+    """The last of them is no other case than the first."""
+    first, second = seen(queue, site, *"ab")
+    site.jobs.pop(first.job_id)
+    run(queue, site, 2 * POLL)
+    assert (first.gone, second.gone) == (True, False)
+    site.jobs.clear()
+    run(queue, site, 2 * POLL)
+    assert second.gone
+
+
+def test_others_that_are_shown_prove_that_jobs_are_gone(queue: JobQueue, site: Site) -> None:
+    """The batch system knows a job that came later, so its answers are whole."""
+    tickets = seen(queue, site, *"ab")
+    site.jobs.clear()
+    run(queue, site, POLL)
+    seen(queue, site, "c")
+    run(queue, site, 2 * POLL)
+    assert [ticket.gone for ticket in tickets] == [True] * 2
+
+
+def test_jobs_that_said_that_they_were_shot_are_believed_to_be_gone(queue: JobQueue, site: Site) -> None:
+    """Their scripts left a marker: all of them cancelled by hand, say."""
+    tickets = seen(queue, site, *"ab")
+    site.jobs.clear()
+    for ticket in tickets:
+        queue.hurry(ticket)
+    run(queue, site, FIRST + SECOND_LOOK)
+    assert [ticket.gone for ticket in tickets] == [True] * 2

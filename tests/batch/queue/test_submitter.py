@@ -1,0 +1,251 @@
+"""How a JobQueue submits its jobs: what goes together, what is refused, and when it tries again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from b2luigi.batch.queue.job_queue import JobQueue
+from b2luigi.batch.queue.submitter import AT_ONCE
+from b2luigi.batch.systems.model import Answer
+from tests.batch.fakes import Fake, Site
+from tests.batch.queue.helpers import a_queue, run, submit, warnings
+from tests.batch.systems.recorded import a_job
+
+
+def test_nothing_is_sent_before_the_step(queue: JobQueue, site: Site) -> None:
+    """A job handed in waits for those that come in the same pass."""
+    submit(queue, "a", "b")
+    assert site.calls == []
+    queue.step()
+    assert site.said("submit") == [("a", "b")]
+
+
+@pytest.mark.parametrize(("jobs", "told"), [(1, "1 job to fake: #0"), (1200, "1,200 jobs to fake: #0 to #1199")])
+def test_a_submission_is_told_once(jobs: int, told: str, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """How many jobs, where, and how they are called there: a line for each pass, however many jobs go out in it."""
+    caplog.set_level(logging.INFO)
+    queue = a_queue(site, Fake(bulk=500))
+    submit(queue, *map(str, range(jobs)))
+    run(queue, site, 5)
+    assert caplog.messages == [f"Submitted {told}"]
+
+
+def test_jobs_that_were_not_taken_are_not_told_as_submitted(
+    queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only those that have an id count."""
+    caplog.set_level(logging.INFO)
+    site.replies["submit"] = [[("accepted", "1"), ("refused", "no"), ("accepted", "3")]]
+    submit(queue, "a", "b", "c")
+    run(queue, site, 1)
+    assert caplog.messages == ["Submitted 2 jobs to fake: 1 to 3"]
+
+
+def test_ids_come_with_the_news(queue: JobQueue) -> None:
+    """A step returns the jobs whose ids were read, each with its own."""
+    tickets = submit(queue, "a", "b")
+    assert queue.step() == []
+    assert queue.step() == tickets
+    assert [ticket.job_id for ticket in tickets] == ["#a", "#b"]
+    assert queue.step() == []
+
+
+def test_bulk_is_not_exceeded(site: Site) -> None:
+    """One submission holds as many jobs as the system takes, in the order in which they came."""
+    queue = a_queue(site, Fake(bulk=2))
+    submit(queue, *"abcde")
+    queue.step()
+    assert site.said("submit") == [("a", "b"), ("c", "d"), ("e",)]
+
+
+def test_unequal_options_go_apart(queue: JobQueue, site: Site) -> None:
+    """Jobs with equal options go together, even if others were handed in between."""
+    submit(queue, "a", memory=1)
+    submit(queue, "b", memory=2)
+    submit(queue, "c", memory=1)
+    queue.step()
+    assert site.said("submit") == [("a", "c"), ("b",)]
+
+
+def test_a_few_commands_at_once(site: Site) -> None:
+    """Only a few submissions are under way; each that answers makes room for the next."""
+    site.hang = {"submit"}
+    queue = a_queue(site, Fake(bulk=1))
+    submit(queue, *"abcdefgh")
+    queue.step()
+    assert len(site.calls) == AT_ONCE
+    site.answer(site.calls[1])
+    queue.step()
+    assert site.said("submit")[AT_ONCE:] == [("e",)]
+
+
+def test_refused_jobs_fail_alone(queue: JobQueue, site: Site) -> None:
+    """A refusal concerns exactly its jobs, and is told in the words of the system."""
+    site.replies["submit"] = [[("accepted", "1"), ("refused", "no such queue"), ("accepted", "3")]]
+    first, second, third = submit(queue, *"abc")
+    queue.step()
+    assert queue.step() == [first, second, third]
+    assert (first.job_id, second.job_id, third.job_id) == ("1", None, "3")
+    assert (first.refused, second.refused, third.refused) == ("", "no such queue", "")
+
+
+def test_a_refused_job_is_not_sent_again(queue: JobQueue, site: Site) -> None:
+    """A refusal is for good."""
+    site.replies["submit"] = [[("refused", "no")]]
+    submit(queue, "a")
+    run(queue, site, 300, every=5)
+    assert len(site.calls) == 1
+
+
+def test_try_later_backs_off(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A job not taken now is sent again, each time later, and gets its id when the system takes it."""
+    site.replies["submit"] = [[("later", "full")]] * 6
+    (ticket,) = submit(queue, "a")
+    run(queue, site, 400)
+    waits = [after - before for before, after in pairwise(site.times("submit"))]
+    assert waits == pytest.approx([5, 10, 20, 40, 60, 60], abs=1)
+    assert (ticket.job_id, ticket.refused) == ("#a", "")
+    assert "full" in warnings(caplog)[0]
+
+
+def test_ten_minutes_without_submissions_are_told_once(
+    queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The job waits, however long it takes; one line at the beginning, one when it is over, and it goes once."""
+    site.replies["submit"] = [[("later", "too many jobs")]] * 1000
+    tickets = submit(queue, "a")
+    run(queue, site, 600, every=1)
+    assert not any(ticket.job_id or ticket.refused or ticket.doubt for ticket in tickets)
+    site.replies["submit"] = []
+    run(queue, site, 100, every=1)
+    assert all(ticket.job_id for ticket in tickets)
+    assert sorted(site.jobs) == ["#a"]
+    first, last = warnings(caplog)
+    assert "takes no jobs now" in first
+    assert "too many jobs" in first
+    assert "takes jobs again after" in last
+
+
+def test_a_submit_command_that_this_machine_could_not_start_is_sent_again(queue: JobQueue, site: Site) -> None:
+    """No memory, no process, no file left: that is no word of the batch system."""
+    site.replies["submit"] = [Answer(126, "", "bsub: Too many open files", started=False)]
+    (ticket,) = submit(queue, "a")
+    run(queue, site, 20)
+    assert (ticket.job_id, ticket.refused, ticket.doubt) == ("#a", "", "")
+    assert len(site.said("submit")) == 2
+
+
+def test_success_ends_the_back_off(queue: JobQueue, site: Site) -> None:
+    """After a success the next wait is short again."""
+    site.replies["submit"] = [[("later", "full")]] * 4
+    submit(queue, "a")
+    run(queue, site, 100)
+    site.replies["submit"] = [[("later", "full")]]
+    (late,) = submit(queue, "b")
+    run(queue, site, 6)
+    assert late.job_id == "#b"
+
+
+def test_only_those_that_were_not_taken_are_sent_again(queue: JobQueue, site: Site) -> None:
+    """Of a submission that was taken in part the rest is repeated."""
+    site.replies["submit"] = [[("accepted", "1"), ("later", "full")]]
+    submit(queue, "a", "b")
+    run(queue, site, 10)
+    assert site.said("submit") == [("a", "b"), ("b",)]
+
+
+def test_a_limit_of_the_site_is_found(site: Site) -> None:
+    """A submission larger than the site allows gets smaller until it fits, so that no job waits for ever."""
+    queue, allowed = a_queue(site, Fake(bulk=100)), 30
+    site.hang = {"submit"}
+    tickets = submit(queue, *(f"t{n}" for n in range(100)))
+    for _ in range(400):
+        for call in site.calls:
+            if call.argv[0] == "submit" and call.answer is None:
+                words = call.argv[1:]
+                site.answer(call, [("later", "MAX_JOBS")] * len(words) if len(words) > allowed else None)
+        run(queue, site, 1, every=1)
+    assert all(ticket.job_id for ticket in tickets)
+
+
+def test_one_limit_does_not_make_all_later_submissions_small(site: Site) -> None:
+    """After it was told "later" once, a run finds its way back to submissions of many jobs."""
+    queue = a_queue(site, Fake(bulk=100))
+    site.replies["submit"] = [[("later", "the daemon starts")]]
+    submit(queue, "first")
+    run(queue, site, 20)
+    tickets = submit(queue, *(f"j{n}" for n in range(200)))
+    run(queue, site, 30)
+    assert all(ticket.job_id for ticket in tickets)
+    assert len(site.said("submit")) <= 12
+
+
+@pytest.mark.parametrize("bulk", [1, 2])
+def test_a_full_queue_does_not_stop_the_others(site: Site, bulk: int) -> None:
+    """Jobs that are told "later" again and again let those of other options pass."""
+    queue = a_queue(site, Fake(bulk=bulk))
+    site.hang = {"submit"}
+    full = submit(queue, *(f"f{n}" for n in range(4 * AT_ONCE)), site="full")
+    (other,) = submit(queue, "other", site="free")
+    for _ in range(160):
+        run(queue, site, 1, every=1)
+        for call in site.calls:
+            if call.argv[0] == "submit" and call.answer is None:
+                site.answer(call, [("later", "full")] * (len(call.argv) - 1) if call.argv[1] != "other" else None)
+    assert other.job_id == "#other"
+    assert not any(ticket.job_id for ticket in full)
+
+
+@pytest.mark.parametrize(
+    "stdout", ["[]", '[["accepted", "1"], ["accepted", "2"]]', '[["odd", "1"]]', "null", "7", "garbage"]
+)
+def test_results_that_do_not_fit_are_unsure(queue: JobQueue, site: Site, stdout: str) -> None:
+    """A language that returns too few results, too many or none leaves its jobs in doubt, not in ruins."""
+    site.replies["submit"] = [Answer(0, stdout, "")]
+    (ticket,) = submit(queue, "a")
+    queue.step()
+    assert queue.step() == []
+    assert (ticket.job_id, ticket.refused) == (None, "")
+
+
+# -- many jobs
+
+
+@pytest.mark.parametrize(
+    ("bulk", "options"),
+    [
+        (1, lambda n: {}),
+        (5000, lambda n: {}),
+        (5000, lambda n: {"request_memory": n}),
+        (5000, lambda n: {"request_memory": n % 7}),
+    ],
+    ids=["one by one", "all alike", "all different", "a few kinds"],
+)
+def test_ten_thousand_jobs(site: Site, bulk: int, options: Callable[[int], dict[str, Any]]) -> None:
+    """Ten thousand waiting jobs cost time in proportion, whatever their options."""
+    queue = a_queue(site, Fake(bulk=bulk))
+    site.hang = {"submit"}
+    for n in range(10_000):
+        queue.submit(a_job(f"t{n}", options(n)))
+    started = time.process_time()
+    _drain(queue, site)
+    assert time.process_time() - started < 3
+    assert sum(map(len, site.said("submit"))) == 10_000
+
+
+def _drain(queue: JobQueue, site: Site) -> None:
+    answered: Sequence[int] = [0]
+    while True:
+        queue.step()
+        fresh = [call for call in site.calls[answered[0] :] if call.argv[0] == "submit"]
+        answered = [len(site.calls)]
+        if not fresh:
+            return
+        for call in fresh:
+            site.answer(call)
