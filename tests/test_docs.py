@@ -6,6 +6,7 @@ import json
 import re
 import runpy
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_python_snippets_can_be_defined(snippet: Snippet) -> None:
         assert [f"{cls.__name__}.{name}" for cls in own for name in _plain_attributes(cls) if name not in NAMES] == []
         for task in [b2luigi.Task(), *map(_example_of, own)]:
             for system in systems.OURS:
-                systems.load(system).options(lambda key, task=task: get_merged_setting(key, task))
+                systems.load(system).options(partial(get_merged_setting, task=task))
 
 
 def test_scripts_run(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast
 
 import luigi
 from luigi.task import flatten
@@ -43,12 +43,14 @@ class Task(luigi.Task):
     Everything else is as in luigi; plain luigi tasks can be mixed with these.
     """
 
-    job_attempt: int = 1
+    # No annotations here: for type checkers, each annotated attribute of a luigi task is an argument of its class, and
+    # one such argument is enough to reject all parameters that are written without annotation.
+    job_attempt = 1
     """Which try of this run its job is, from 1 on, for settings that depend on it: more memory the second time."""
 
     max_grouping_size = 1
     """Tasks that one job may run: groups are not supported, each task is a job."""
-    _elsewhere: Elsewhere | None = None
+    _elsewhere = cast("Elsewhere | None", None)
     _found_params: ClassVar[tuple[list[int], list[tuple[str, luigi.Parameter]]] | None] = None
 
     @classmethod
@@ -74,6 +76,7 @@ class Task(luigi.Task):
 
     if TYPE_CHECKING:  # luigi leaves these without types
 
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
         def output(self) -> Any: ...
         def requires(self) -> Any: ...
         def input(self) -> Any: ...
@@ -242,7 +245,7 @@ class NotCompletedTask(Task):
     Tasks of this class are followed upwards; `check_complete = False` on one of them ends the search there.
     """
 
-    check_complete: bool = True
+    check_complete = True
 
     def complete(self) -> bool:
         """Whether the outputs of this task and of those above it are there."""

@@ -22,7 +22,12 @@ from b2luigi.batch.systems.model import (
     Unsure,
 )
 
-RESULTS = {"accepted": Accepted, "refused": Refused, "later": TryLater, "unsure": Unsure}
+RESULTS: dict[str, Callable[[str], Submitted]] = {
+    "accepted": Accepted,
+    "refused": Refused,
+    "later": TryLater,
+    "unsure": Unsure,
+}
 
 
 class Fake(BatchSystem):
@@ -32,7 +37,8 @@ class Fake(BatchSystem):
     probe = "fake"
 
     def __init__(self, bulk: int = 100, past: bool = True, broken: Sequence[str] = ()) -> None:
-        self.bulk, self.past, self.broken = bulk, past, set(broken)
+        self.past, self.broken = past, set(broken)
+        vars(self)["bulk"] = bulk  # a constant of its class for others
 
     def options(self, setting: Callable[[str], Any]) -> Mapping[str, Any]:
         return {}

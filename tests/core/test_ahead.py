@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import luigi
 import pytest
@@ -171,7 +171,7 @@ def test_only_the_outputs_that_luigi_would_look_at() -> None:
 class Own(Leaf):
     """A user's own `complete`."""
 
-    asked: list[tuple[int, bool]] = []
+    asked: ClassVar[list[tuple[int, bool]]] = []
 
     def complete(self) -> bool:
         here = threading.current_thread() is threading.main_thread()
@@ -180,7 +180,7 @@ class Own(Leaf):
 
 
 class OwnTarget(b2luigi.LocalTarget):
-    asked: list[tuple[str, bool]] = []
+    asked: ClassVar[list[tuple[str, bool]]] = []
 
     def exists(self) -> bool:
         self.asked.append((self.path, threading.current_thread() is threading.main_thread()))
@@ -188,7 +188,7 @@ class OwnTarget(b2luigi.LocalTarget):
 
 
 class OwnFileSystem(LocalFileSystem):
-    asked: list[tuple[str, bool]] = []
+    asked: ClassVar[list[tuple[str, bool]]] = []
 
     def exists(self, path: str) -> bool:
         self.asked.append((path, threading.current_thread() is threading.main_thread()))
@@ -317,7 +317,7 @@ def test_what_missing_tasks_require_is_looked_at_ahead() -> None:
 def test_the_inputs_of_a_task() -> None:
     """All are looked at, side by side, whatever is missing; what those require is of no interest."""
     disk = Disk(there=["/disk/root", *paths(100, 200)])
-    assert missing_requirements(Root(n=200), Leaf.complete, disk.ahead(goes_down=False)) == [
+    assert missing_requirements(Root(n=200), lambda task: task.complete(), disk.ahead(goes_down=False)) == [
         Leaf(i=i) for i in range(100)
     ]
     assert disk.were_two_at_once
@@ -327,7 +327,7 @@ def test_the_inputs_of_a_task() -> None:
 class Dear(Leaf):
     """To ask what it requires takes long."""
 
-    asked: list[int] = []
+    asked: ClassVar[list[int]] = []
     disk = Disk()
 
     def requires(self) -> Any:

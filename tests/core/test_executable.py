@@ -21,6 +21,7 @@ from b2luigi.core.description import describe
 from b2luigi.core.executable import create_cmd_from_task, create_executable_wrapper, inputs_of
 from b2luigi.core.files import write_aside
 from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE, JobScript, read_description, render
+from tests.present import present
 
 TOKEN = "0123456789abcdef"
 PYTHON = (sys.executable, "-ISc")
@@ -309,7 +310,7 @@ def test_a_signal_while_the_env_script_runs_is_told_as_one(node: Node, text: str
 def test_an_error_of_the_env_script_is_not_told_as_a_signal(node: Node, text: str) -> None:
     """Nobody is to wait for the batch system, or to run the job again, because of a missing variable."""
     node.source(text + "\n")
-    code, seen = node.marker.split()
+    code, seen = present(node.marker).split()
     assert (0 < int(code) < 128, seen) == (True, "none")
 
 

@@ -109,7 +109,7 @@ def test_a_hash_function_takes_exactly_one_argument(function: Any) -> None:
 def test_a_hash_function_has_to_be_a_function() -> None:
     """A name of a hash is no hash function."""
     with pytest.raises(ValueError, match="not 'md5'"):
-        b2luigi.Parameter(hashed=True, hash_function="md5")
+        b2luigi.Parameter(hashed=True, hash_function="md5")  # type: ignore[arg-type]
 
 
 def test_functions_that_do_not_tell_their_arguments_are_taken() -> None:

@@ -12,6 +12,8 @@ from luigi.task_register import Register
 import b2luigi
 from b2luigi.core.description import describe, rebuild
 
+NO_RESOURCES: dict[str, int] = {}
+
 
 class Number(b2luigi.Task):
     number = b2luigi.IntParameter()
@@ -21,7 +23,7 @@ class Number(b2luigi.Task):
 class Plain(luigi.Task):
     day = luigi.DateParameter()
     number = luigi.IntParameter()
-    resources = luigi.DictParameter(default={})
+    resources = luigi.DictParameter(default=NO_RESOURCES)
 
 
 @b2luigi.requires(Number)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import luigi
 import pytest
@@ -277,9 +277,8 @@ class Chain(NotCompletedTask):
     """Task n requires task n - 1; those in `missing` have no output, at `stop` the search ends."""
 
     number = b2luigi.IntParameter()
-    missing: frozenset[int] = frozenset()
+    missing: ClassVar[frozenset[int]] = frozenset()
     stop = -1
-    asked: list[int]
 
     @property
     def check_complete(self) -> bool:  # type: ignore[override]
@@ -346,11 +345,13 @@ def test_parameters_that_a_class_gets_or_loses_later_are_seen() -> None:
         return [name for name, _ in Below.get_params()]
 
     assert names() == names() == ["a"]
-    Above.b = b2luigi.IntParameter(default=2)
+    above: Any = Above
+    above.b = b2luigi.IntParameter(default=2)
     assert names() == ["a", "b"]
-    Above.a = another = b2luigi.IntParameter(default=5)
-    assert Below.get_params()[1] == ("a", another)
-    del Above.b
+    another: Any = b2luigi.IntParameter(default=5)
+    above.a = another
+    assert dict(Below.get_params())["a"] is another
+    del above.b
     assert names() == ["a"]
 
 

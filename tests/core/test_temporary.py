@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import luigi
 import luigi.mock
@@ -33,8 +33,8 @@ class Written(b2luigi.Task):
 class Two(b2luigi.Task):
     """Writes two files and then does what a test wants."""
 
-    then: Callable[[Two], None] = staticmethod(lambda task: None)
-    seen: list[str]
+    then: ClassVar[Callable[[Two], None]] = staticmethod(lambda task: None)
+    seen: ClassVar[list[str]]
 
     def output(self) -> Iterator[Any]:
         yield self.add_to_output("a.txt")
@@ -332,8 +332,8 @@ def test_a_derived_run_may_call_the_one_it_derives_from(script_folder: Path, the
 class Reader(b2luigi.Task):
     """Hands its input paths to the test."""
 
-    seen: list[str]
-    ask: Callable[[Reader], Any] = staticmethod(lambda task: task.get_input_file_names("in.txt"))
+    seen: ClassVar[list[str]]
+    ask: ClassVar[Callable[[Reader], Any]] = staticmethod(lambda task: task.get_input_file_names("in.txt"))
 
     def requires(self) -> Any:
         return {"first": Written(number=1), "rest": [Written(number=2), Written(number=1)], "absent": Written(number=9)}

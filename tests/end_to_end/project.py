@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 FAST = "b2luigi.set_setting('poll_interval', 3)\nb2luigi.set_setting('result_grace', 4)\n"
 """Waits of a test: a cluster would suffer from them."""
@@ -72,7 +73,7 @@ class Project:
         """The text of a file in the folder."""
         return (self.folder / path).read_text()
 
-    def records(self) -> list[dict]:
+    def records(self) -> list[dict[str, Any]]:
         """The records of all attempts."""
         return [json.loads(path.read_text()) for path in sorted(self.folder.rglob("attempt-*.json"))]
 

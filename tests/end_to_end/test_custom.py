@@ -69,7 +69,7 @@ DEFAULTS = {"start": "pass", "status": "pass", "kill": "kill_job", "work": "pass
 
 
 @pytest.fixture
-def project(tmp_path) -> Project:
+def project(tmp_path: Path) -> Project:
     """A project on a machine without a batch system."""
     return Project(tmp_path / "project", {})
 
@@ -81,7 +81,8 @@ def own(**changes: object) -> str:
 
 def calls_of(text: str) -> list[str]:
     """The hooks that were called."""
-    return json.loads(text.partition("CALLS ")[2].splitlines()[0].replace("'", '"'))
+    calls: list[str] = json.loads(text.partition("CALLS ")[2].splitlines()[0].replace("'", '"'))
+    return calls
 
 
 def test_three_hooks_are_enough(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ TASK = """
 
 
 @pytest.fixture
-def system(tmp_path: Path, htcondor_pool: HTCondorPool):
+def system(tmp_path: Path, htcondor_pool: HTCondorPool) -> Iterator[System]:
     """The real HTCondor."""
     with htcondor(tmp_path, htcondor_pool) as system:
         yield system

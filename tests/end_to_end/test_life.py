@@ -11,6 +11,7 @@ import pytest
 
 from tests.end_to_end.conftest import System
 from tests.end_to_end.project import Project, end_of, until
+from tests.present import present
 
 NUMBERS = """
     class MyNumberTask(b2luigi.Task):
@@ -82,7 +83,7 @@ def test_the_example_of_the_documentation_runs_fails_where_it_must_and_is_healed
     """Ten numbers, one raises: nine are there, the failure is told; healed and run again, the rest is made."""
     project.write(NUMBERS)
     first = project.run()
-    first_id = re.search(r"MyNumberTask_3_\w+", first.text)[0]
+    first_id = present(re.search(r"MyNumberTask_3_\w+", first.text))[0]
     assert (first.rc, list(first.stories)) == (0, [first_id])
     story = first.stories[first_id]
     job_ids = {record["task_id"]: record["job_id"] for record in project.records()}
@@ -131,7 +132,7 @@ def test_each_end_of_a_job_is_told_and_touches_its_own_task_only(system: System,
     """A shot Python, a shot job script, sys.exit, a missing output: four stories, and the fifth task is done."""
     project.write(ENDS)
     ended = project.run()
-    stories = {re.search(r"how = (.*)", story)[1]: story for story in ended.stories.values()}
+    stories = {present(re.search(r"how = (.*)", story))[1]: story for story in ended.stories.values()}
     assert set(stories) == {"python shot", "script shot", "exit", "nothing"}
     assert "killed by signal 9" in stories["python shot"]
     assert "last words of python shot" in stories["python shot"]

@@ -44,7 +44,7 @@ def project(lsf: FakeLSF, tmp_path: Path) -> Project:
     return Project(tmp_path / "project", lsf.env)
 
 
-def begin(project: Project, jobs: int = 1, work: str = "time.sleep(6)"):
+def begin(project: Project, jobs: int = 1, work: str = "time.sleep(6)") -> subprocess.Popen[str]:
     """Starts the script; its jobs run, and their ids are noted."""
     project.write(WORK.format(jobs=jobs, work=work))
     process = project.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.end_to_end.conftest import System
@@ -89,7 +91,7 @@ def test_a_submission_of_unknown_fate_is_looked_for_and_not_repeated(
     assert len(cluster.calls("submit")) == 2
 
 
-def test_a_lost_reply_of_bsub_is_no_refusal(tmp_path) -> None:
+def test_a_lost_reply_of_bsub_is_no_refusal(tmp_path: Path) -> None:
     """The connection broke after mbatchd had taken the job: bsub says so in words, and the job is found."""
     with FakeLSF(tmp_path / "lsf", slots=4) as lsf:
         lsf.fault("lost_reply", count=1)
@@ -102,7 +104,7 @@ def test_a_lost_reply_of_bsub_is_no_refusal(tmp_path) -> None:
         assert len(lsf.calls("bsub")) == 2
 
 
-def test_a_batch_system_that_takes_no_jobs_for_now_is_tried_again(tmp_path) -> None:
+def test_a_batch_system_that_takes_no_jobs_for_now_is_tried_again(tmp_path: Path) -> None:
     """mbatchd away: the submission waits and says so; when it is back the run goes on."""
     with FakeLSF(tmp_path / "lsf", slots=4) as lsf:
         words = "Connection refused by server. Job not submitted."
@@ -123,7 +125,7 @@ def test_equal_jobs_go_out_together_and_are_asked_about_together(cluster: System
     assert len(cluster.calls("query")) <= ended.seconds / 3 + 1
 
 
-def test_ctrl_c_while_a_submission_is_under_way_leaves_no_job(tmp_path) -> None:
+def test_ctrl_c_while_a_submission_is_under_way_leaves_no_job(tmp_path: Path) -> None:
     """The command is waited for, and what it submitted is cancelled."""
     with FakeLSF(tmp_path / "lsf", slots=4) as lsf:
         lsf.set("bsub_latency_s", 1)
@@ -138,7 +140,7 @@ def test_ctrl_c_while_a_submission_is_under_way_leaves_no_job(tmp_path) -> None:
         assert len(lsf.jobs()) == 3
 
 
-def test_a_timed_out_job_is_cancelled_at_once_even_while_luigi_idles(tmp_path) -> None:
+def test_a_timed_out_job_is_cancelled_at_once_even_while_luigi_idles(tmp_path: Path) -> None:
     """With keep_alive luigi pauses until the time of a retry has come; the old job must not run until then."""
     with FakeLSF(tmp_path / "lsf", slots=4) as lsf:
         project = Project(tmp_path / "project", lsf.env)

@@ -31,12 +31,12 @@ def run(lsf: FakeLSF, tmp_path: Path) -> Run:
     """Run a command of the cluster in a working directory of its own."""
     (tmp_path / "work").mkdir()
 
-    def run_one(*argv: str, env: dict[str, str] | None = None, **options: object):
-        settings: dict = {"cwd": tmp_path / "work", "stdin": subprocess.DEVNULL, **options}
-        if "input" in options:
-            del settings["stdin"]
+    def run_one(
+        *argv: str, env: dict[str, str] | None = None, cwd: Path | None = None, input: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         environment = {**CLEAN, **lsf.env, **(env or {})}
-        return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=30, **settings)
+        place = cwd or tmp_path / "work"
+        return subprocess.run(argv, env=environment, cwd=place, input=input, capture_output=True, text=True, timeout=30)
 
     return run_one
 
@@ -57,7 +57,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 8) -> None:
 
 def stat(lsf: FakeLSF, jobid: str) -> str:
     """The state of a plain job, as the cluster itself has it."""
-    return next(job["stat"] for job in lsf.jobs() if str(job["jobid"]) == jobid)
+    (found,) = [job["stat"] for job in lsf.jobs() if str(job["jobid"]) == jobid]
+    return str(found)
 
 
 def ended(lsf: FakeLSF) -> Callable[[], bool]:
@@ -65,9 +66,10 @@ def ended(lsf: FakeLSF) -> Callable[[], bool]:
     return lambda: not lsf.live_jobs()
 
 
-def records(run: Run, *words: str, fields: str = "jobid jobindex stat exit_code exit_reason") -> list[dict]:
+def records(run: Run, *words: str, fields: str = "jobid jobindex stat exit_code exit_reason") -> list[dict[str, str]]:
     """The records of `bjobs -json`."""
-    return json.loads(run("bjobs", "-json", "-o", fields, *words).stdout)["RECORDS"]
+    found: list[dict[str, str]] = json.loads(run("bjobs", "-json", "-o", fields, *words).stdout)["RECORDS"]
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- bsub

@@ -80,7 +80,7 @@ def test_nowhere_to_write(tmp_path: Path) -> None:
     """A folder that is gone ends no task, and by hand there is none."""
     for path in (tmp_path / "gone" / "x.progress", None):
         reporter = NodeReporter(path)
-        reporter.update_status_message(object())
+        reporter.update_status_message(object())  # type: ignore[arg-type]
         reporter.close()
         assert reporter.told["status_message"].startswith("<object object")
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import luigi
 import pytest
@@ -42,7 +42,7 @@ def _a_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     Register.clear_instance_cache()
 
 
-def run(task: luigi.Task, task_id: str = "") -> tuple[int, Outcome]:
+def run(task: luigi.Task, task_id: str = "") -> tuple[int | None, Outcome]:
     """Exit code and outcome of a task looked for in a graph."""
     os.environ[OUTCOME_VARIABLE] = str(OUTCOME.absolute())  # run_one takes it out
     code = run_one([task], task_id or task.task_id)
@@ -276,7 +276,7 @@ class Refuses(Swallows):
         raise RuntimeError("no such context")
 
 
-def described(task: luigi.Task, monkeypatch: pytest.MonkeyPatch, **worker: Any) -> tuple[int, Outcome]:
+def described(task: luigi.Task, monkeypatch: pytest.MonkeyPatch, **worker: Any) -> tuple[int | None, Outcome]:
     """Like `run`, through the description in a job script: the graph does not have the task."""
     script = create_executable_wrapper(task, worker=worker)
     monkeypatch.setenv(SCRIPT_VARIABLE, script)
@@ -320,7 +320,7 @@ def test_luigis_own_checks_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> Non
 class Counts(b2luigi.Task):
     """Says how often it was asked whether it is complete."""
 
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
     there = b2luigi.BoolParameter(default=True)
 
     def complete(self) -> bool:
@@ -358,7 +358,8 @@ def test_an_unknown_task(caplog: pytest.LogCaptureFixture) -> None:
 
 class Cracked(b2luigi.Task):
     def requires(self) -> Any:
-        return {}["a name of the user's"]
+        names: dict[str, Any] = {}
+        return names["a name of the user's"]
 
 
 def test_a_graph_that_can_not_be_walked(caplog: pytest.LogCaptureFixture) -> None:
@@ -404,10 +405,11 @@ def test_a_script_within_a_task() -> None:
 
 class Reports(b2luigi.Task):
     def run(self) -> None:
-        self.set_tracking_url("http://there")
-        self.set_status_message("half way")
-        self.set_progress_percentage(50)
-        self.decrease_running_resources({"slots": 1})
+        as_it_runs: Any = self  # luigi gives these to a task that runs
+        as_it_runs.set_tracking_url("http://there")
+        as_it_runs.set_status_message("half way")
+        as_it_runs.set_progress_percentage(50)
+        as_it_runs.decrease_running_resources({"slots": 1})
 
 
 def test_what_a_task_tells_while_it_runs(caplog: pytest.LogCaptureFixture) -> None:

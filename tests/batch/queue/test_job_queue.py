@@ -14,6 +14,7 @@ from b2luigi.batch.systems.model import Answer, JobStatus
 from tests.batch.fakes import Fake, Site
 from tests.batch.queue.helpers import DOWN, a_queue, run, submit, submitted, unsure, warnings
 from tests.batch.systems.recorded import a_job
+from tests.present import present
 
 
 def test_the_loop_never_waits(site: Site) -> None:
@@ -258,7 +259,7 @@ def test_a_job_whose_id_was_noted_is_asked_about_soon(queue: JobQueue, site: Sit
     site.jobs = {"7": ("running", "a")}
     ticket = queue.attach(a_job("a"), {"job_id": "7"})
     run(queue, site, 3)
-    assert (ticket.job_id, ticket.info.status) == ("7", JobStatus.running)
+    assert (ticket.job_id, present(ticket.info).status) == ("7", JobStatus.running)
     assert site.said("submit") == []
 
 
@@ -267,7 +268,7 @@ def test_a_job_whose_id_was_not_noted_is_looked_for_by_its_mark(queue: JobQueue,
     site.jobs = {"7_3": ("running", "first_3"), "8": ("running", "a")}
     ticket = queue.attach(a_job("a"), {"mark": "first_3"})
     run(queue, site, 20)
-    assert (ticket.job_id, ticket.info.status) == ("7_3", JobStatus.running)
+    assert (ticket.job_id, present(ticket.info).status) == ("7_3", JobStatus.running)
     assert site.said("submit") == []
 
 

@@ -21,6 +21,7 @@ from b2luigi.batch.attempts.liveness import last_word
 from b2luigi.batch.queue.local import LocalQueue, processors
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import Cause, JobSpec, JobStatus
+from tests.present import present
 
 A_TOKEN = secrets.token_hex(8)
 """Nobody else's, as tokens are."""
@@ -395,14 +396,15 @@ def test_a_job_of_an_earlier_run_is_watched_and_takes_a_slot(queue: LocalQueue) 
     """Its end is seen; how it ended only its marker knows."""
     process = left_behind(A_TOKEN, "while [ ! -e go ]; do sleep 0.02; done")
     ticket = attached(queue, A_TOKEN, job_id=str(process.pid))
-    assert (ticket.job_id, ticket.info.status) == (str(process.pid), JobStatus.running)
+    assert (ticket.job_id, present(ticket.info).status) == (str(process.pid), JobStatus.running)
     others = submit(queue, "true", "true")
     queue.step()
     assert [other.job_id is not None for other in others] == [True, False]
     Path("go").touch()
     process.wait()
     step_until(queue, lambda: all(map(is_final, [ticket, *others])))
-    assert (ticket.info.status, ticket.info.exit_code, ticket.info.cause) == (JobStatus.aborted, None, None)
+    info = present(ticket.info)
+    assert (info.status, info.exit_code, info.cause) == (JobStatus.aborted, None, None)
 
 
 def test_a_job_whose_process_id_was_never_noted_is_found_by_its_token(queue: LocalQueue) -> None:
@@ -413,7 +415,7 @@ def test_a_job_whose_process_id_was_never_noted_is_found_by_its_token(queue: Loc
     queue.cancel([ticket])
     assert process.wait(10) == -signal.SIGTERM
     step_until(queue, lambda: is_final(ticket))
-    assert ticket.info.cause is Cause.cancelled
+    assert present(ticket.info).cause is Cause.cancelled
 
 
 def test_a_job_that_was_never_started_is_refused(queue: LocalQueue) -> None:
@@ -494,5 +496,5 @@ def test_jobs_that_are_left_go_on(queue: LocalQueue) -> None:
     queue.step()
     queue.leave(1.0)
     queue.step()
-    assert [lives(int(ticket.job_id)) for ticket in tickets[:2]] == [True, True]
+    assert [lives(int(present(ticket.job_id))) for ticket in tickets[:2]] == [True, True]
     assert tickets[2].job_id is None

@@ -41,7 +41,7 @@ def test_all_jobs_gone_at_once_is_believed_in_the_end(queue: JobQueue, site: Sit
 def test_jobs_gone_one_after_the_other_are_believed(queue: JobQueue, site: Site) -> None:
     """The last of them is no other case than the first."""
     first, second = seen(queue, site, *"ab")
-    site.jobs.pop(first.job_id)
+    site.jobs.pop("#a")
     run(queue, site, 2 * POLL)
     assert (first.gone, second.gone) == (True, False)
     site.jobs.clear()

@@ -231,7 +231,7 @@ def test_two_answers_from_one_snapshot_are_one(queue: JobQueue, site: Site) -> N
 def test_haste_makes_no_two_answers_of_one_snapshot(queue: JobQueue, site: Site) -> None:
     """Another job looks as if it had ended, and is asked for at once: what is absent twice within seconds lives."""
     first, other = submitted(queue, "a", "b")
-    site.jobs.pop(first.job_id)
+    site.jobs.pop("#a")
     run(queue, site, FIRST + 1)
     assert first.absent == 1
     queue.hurry(other)

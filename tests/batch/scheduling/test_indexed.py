@@ -44,7 +44,8 @@ class Both:
         assert answers[0]["task_id"] == answers[1]["task_id"]
         if answers[0]["task_id"] is None and not self.running:
             assert answers[0] == answers[1]
-        return answers[0]["task_id"]
+        task_id: str | None = answers[0]["task_id"]
+        return task_id
 
     def start(self) -> str | None:
         task_id = self.work()

@@ -26,11 +26,12 @@ def recorded(system: str, name: str) -> Answer:
     assert paths, f"no answer {name} of {system} was recorded"
     for path in paths:
         _, second, text = path.read_text(encoding="utf-8").split("\n", 2)
-        code, stream = re.fullmatch(r"# rc=(\w+) stream=(\w+)", second).groups()
-        streams[stream] = text
+        head = re.fullmatch(r"# rc=(\w+) stream=(\w+)", second)
+        assert head is not None, f"{path} does not say how the program ended"
+        code, streams[head[2]] = head[1], text
     if code == "none":
-        return Answer(-9, **streams, timed_out=60.0)
-    return Answer(int(code), **streams)
+        return Answer(-9, streams["stdout"], streams["stderr"], timed_out=60.0)
+    return Answer(int(code), streams["stdout"], streams["stderr"])
 
 
 def a_job(token: str = "abc", options: Mapping[str, Any] | None = None, folder: str = "/t/f", **more: Any) -> JobSpec:

@@ -137,7 +137,7 @@ def test_each_job_has_a_result(name: str, text: str, number: int) -> None:
 def test_no_text_breaks_a_parser(system: BatchSystem, text: str) -> None:
     """Whatever a program says, a query raises nothing but AnswerError, all else nothing, and ids are words."""
     for rc, stream in itertools.product([0, 1, 255, -9], ["stdout", "stderr"]):
-        answer = Answer(rc, **{"stdout": "", "stderr": "", stream: text})
+        answer = Answer(rc, text, "") if stream == "stdout" else Answer(rc, "", text)
         (result,) = system.parse_submit(answer, [a_spec(system)])
         assert not isinstance(result, Accepted) or len(result.job_id.split()) == 1
         assert isinstance(system.parse_cancel(answer), str)
@@ -259,7 +259,7 @@ def _words_of(system: BatchSystem, settings: dict[str, Any]) -> list[str]:
 def test_options_are_a_dictionary(name: str, key: str) -> None:
     """A dictionary of options that is none is refused with its name."""
     with pytest.raises(ValueError, match=key):
-        a_spec(systems.load(name), **{key: ["-q"]})
+        systems.load(name).options(a_setting(**{key: ["-q"]}))
 
 
 def test_options_can_be_kept(system: BatchSystem) -> None:
@@ -279,10 +279,10 @@ def test_defaults_are_fine(system: BatchSystem) -> None:
 def test_unlike_jobs_go_apart(system: BatchSystem, difference: str) -> None:
     """Jobs with other options, files or inbox are not of one kind; the same is true of equal ones."""
     options = system.options(a_setting())
-    other = {
+    others: dict[str, dict[str, Any]] = {
         "options": {"options": {**options, "job_name": "another"}},
         "inputs": {"options": options, "inputs": (Path("/x"),)},
         "inbox": {"options": options, "inbox": Path("/elsewhere")},
-    }[difference]
+    }
     assert system.kind(a_job("a", dict(options))) == system.kind(a_job("b", options, folder="/other"))
-    assert system.kind(a_job("a", options)) != system.kind(a_job("b", **other))
+    assert system.kind(a_job("a", options)) != system.kind(a_job("b", **others[difference]))

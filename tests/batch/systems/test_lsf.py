@@ -218,6 +218,7 @@ def test_what_bsub_says_without_an_id(stderr: str, rc: int, kind: type) -> None:
     """bsub ends with 255 for everything: its words tell a refusal, an outage and a lost answer apart."""
     found = result("", stderr, rc)
     assert type(found) is kind
+    assert not isinstance(found, Accepted)
     assert stderr.strip() in found.text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import luigi
 import pytest
@@ -24,7 +24,7 @@ class Node(b2luigi.Task):
 
     seed = b2luigi.IntParameter()
     i = b2luigi.IntParameter()
-    asked: list[int] = []
+    asked: ClassVar[list[int]] = []
     """Whose own `complete` was asked."""
 
     @property

@@ -177,7 +177,8 @@ def test_a_short_run_has_no_line(progress: Progress, clock: Clock, caplog: pytes
 
 def seconds_of_lines(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture, until: float) -> list[float]:
     """When lines came, while something changes all the time."""
-    begin, times = clock.now, []
+    begin = clock.now
+    times: list[float] = []
     while clock.now < begin + until:
         clock.now += 0.5
         note(progress, DONE=int(clock.now))

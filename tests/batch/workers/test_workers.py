@@ -7,7 +7,7 @@ import os
 import re
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import luigi
 import luigi.scheduler
@@ -23,7 +23,9 @@ from b2luigi.batch.workers.worker import SendJobWorker, SendJobWorkerSchedulerFa
 class Simulated(BatchProcess):
     """A job that has ended when it is looked at."""
 
-    started: list[str] = []
+    started: ClassVar[list[str]] = []
+
+    task: Any
 
     def start_job(self) -> None:
         self.started.append(self.task.task_id)
@@ -50,11 +52,11 @@ class Node(b2luigi.Task):
     unlucky = False
 
     @property
-    def priority(self) -> int:
+    def priority(self) -> int:  # type: ignore[override]
         return self.n % 3
 
     @property
-    def resources(self) -> dict[str, int]:
+    def resources(self) -> dict[str, int]:  # type: ignore[override]
         return {"licence": 1} if self.n % 4 == 1 else {}
 
     def requires(self) -> Any:
@@ -81,8 +83,8 @@ class Link(Node):
     def unlucky(self) -> bool:  # type: ignore[override]
         return self.n == 0
 
-    resources = {}  # type: ignore[assignment]
-    priority = 0  # type: ignore[assignment]
+    resources = {}
+    priority = 0
 
 
 class OfLuigi(SendJobWorkerSchedulerFactory):
@@ -132,7 +134,7 @@ def test_an_hour_of_waiting_leaves_nothing_behind(script_folder: Path) -> None:
 class Counts(luigi.Task):
     """Says how often it was asked whether it is complete."""
 
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
     there = luigi.BoolParameter(default=True)
 
     def complete(self) -> bool:

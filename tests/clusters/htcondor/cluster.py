@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 COMPLETED = 4
@@ -75,19 +76,26 @@ class HTCondorPool:
             "PATH": f"{self.install / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         }
 
-    def run(self, *argv: object, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run one of HTCondor's tools; what it printed and returned."""
-        settings = {"capture_output": True, "text": True, "timeout": 60, **options}
-        words = list(map(str, argv))
-        return subprocess.run([self.install / "bin" / words[0], *words[1:]], env={**os.environ, **self.env}, **settings)
+        name, *words = map(str, argv)
+        return subprocess.run(
+            [self.install / "bin" / name, *words],
+            env={**os.environ, **self.env},
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
 
-    def queue(self, *attributes: str) -> list[dict]:
+    def queue(self, *attributes: str) -> list[dict[str, Any]]:
         """The jobs in the queue, whatever their state."""
         names = ",".join(("ClusterId", "ProcId", "JobStatus", *attributes))
         answer = self.run("condor_q", "-allusers", "-json", "-attributes", names)
         answer.check_returncode()
         # with nothing to show it prints nothing at all
-        return json.loads(answer.stdout or "[]")
+        jobs: list[dict[str, Any]] = json.loads(answer.stdout or "[]")
+        return jobs
 
     def live_jobs(self) -> list[str]:
         """The ids (`7.3`) of jobs that have not ended: idle, running, held, or being removed."""

@@ -1,4 +1,4 @@
-"""Record what HTCondor's tools print, for the tests of parsers: `python record.py INSTALL FOLDER`.
+"""Record what HTCondor's tools print: `python -m tests.clusters.htcondor.record INSTALL FOLDER`, for tests of parsers.
 
 Each file of FOLDER is one stream of one command: two lines of comment, then the text as it came.
 A command that printed on both streams makes two files.
@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from cluster import HTCondorPool
+from tests.clusters.htcondor.cluster import HTCondorPool
 
 ATTRIBUTES = (
     "ClusterId,ProcId,JobStatus,ExitCode,ExitBySignal,ExitSignal,HoldReason,HoldReasonCode,HoldReasonSubCode,"

@@ -163,10 +163,17 @@ class SlurmCluster:
         """What to add to the environment of whoever shall see this cluster."""
         return {"SLURM_CONF": str(self.state / "slurm.conf"), "PATH": PATH}
 
-    def run(self, *argv: object, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: object, cwd: str | None = None, input: str | None = None) -> subprocess.CompletedProcess[str]:
         """Runs one of Slurm's tools; what it printed and returned."""
-        settings = {"capture_output": True, "text": True, "timeout": 60, **options}
-        return subprocess.run(list(map(str, argv)), env={**os.environ, **self.env}, **settings)
+        return subprocess.run(
+            list(map(str, argv)),
+            env={**os.environ, **self.env},
+            cwd=cwd,
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
 
     def start(self) -> None:
         """Starts the daemons and waits until all nodes take jobs."""

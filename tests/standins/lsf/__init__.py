@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from .fakelsf import control, state
 from .fakelsf.command import read_calls
@@ -65,11 +66,11 @@ class FakeLSF:
         """Let everything go right again."""
         control.clear_faults(self.folder)
 
-    def calls(self, cmd: str | None = None) -> list[dict]:
+    def calls(self, cmd: str | None = None) -> list[dict[str, Any]]:
         """The commands called so far: cmd, argv, cwd, pid, time, rc, duration (rc None: it has not ended)."""
         return read_calls(self.folder, cmd)
 
-    def jobs(self) -> list[dict]:
+    def jobs(self) -> list[dict[str, Any]]:
         """All jobs the cluster ever had, with all it knows of them."""
         return control.jobs(self.folder)
 

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from . import faults, processes, runner, state
 from .bkill import update
@@ -30,7 +31,7 @@ def kill_jobs(where: Path) -> None:
     processes.kill_marked(runner.marker(where).encode())
 
 
-def _jobs_of(db: sqlite3.Connection, params: dict) -> Iterator[sqlite3.Row]:
+def _jobs_of(db: sqlite3.Connection, params: dict[str, Any]) -> Iterator[sqlite3.Row]:
     for word in str(params["ids"]).split(","):
         jobid, indices = state.parse_ids(word)
         for row in db.execute(f"{state.ROWS} WHERE jobid = ?", (jobid,)).fetchall():
@@ -38,7 +39,7 @@ def _jobs_of(db: sqlite3.Connection, params: dict) -> Iterator[sqlite3.Row]:
                 yield row
 
 
-def _kill_job(where: Path, db: sqlite3.Connection, params: dict) -> None:
+def _kill_job(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
     reason = REASONS[params.get("reason", "external")]
     with state.writing(db):
         for row in _jobs_of(db, params):
@@ -46,7 +47,7 @@ def _kill_job(where: Path, db: sqlite3.Connection, params: dict) -> None:
                 update(db, row, ladder="KILL", ladder_next=0, kill_reason=reason)
 
 
-def _host_down(where: Path, db: sqlite3.Connection, params: dict) -> None:
+def _host_down(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
     with state.writing(db):
         state.set_counter(db, "host_down", 1)
         state.set_counter(db, "exit_unknown", params.get("finish") == "exit_unknown")
@@ -54,7 +55,7 @@ def _host_down(where: Path, db: sqlite3.Connection, params: dict) -> None:
         kill_jobs(where)
 
 
-def host_up(where: Path, db: sqlite3.Connection, params: dict) -> None:
+def host_up(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
     """The host is back."""
     with state.writing(db):
         if state.counter(db, "exit_unknown"):
@@ -66,7 +67,7 @@ def host_up(where: Path, db: sqlite3.Connection, params: dict) -> None:
         state.set_counter(db, "host_down", 0)
 
 
-def _flap(where: Path, db: sqlite3.Connection, params: dict) -> None:
+def _flap(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
     for _ in range(int(params.get("times", 2))):
         _host_down(where, db, {})
         time.sleep(float(params.get("seconds", 0.2)))
@@ -74,20 +75,20 @@ def _flap(where: Path, db: sqlite3.Connection, params: dict) -> None:
         time.sleep(float(params.get("seconds", 0.2)))
 
 
-def _lost_job(where: Path, db: sqlite3.Connection, params: dict) -> None:
+def _lost_job(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
     """bjobs does not know it any more; it goes on. bhist knows it unless `bhist=0`."""
     with state.writing(db):
         for row in _jobs_of(db, params):
             state.set_counter(db, f"lost {row['jobid']} {row['idx']}", 1 if params.get("bhist", "1") == "1" else 2)
 
 
-def _queue_move(where: Path, db: sqlite3.Connection, params: dict) -> None:
+def _queue_move(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
     with state.writing(db):
         for row in _jobs_of(db, params):
             db.execute("UPDATE job SET queue = ? WHERE jobid = ?", (params["queue"], row["jobid"]))
 
 
-def _dup_id(where: Path, db: sqlite3.Connection, params: dict) -> None:
+def _dup_id(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
     """Ids have wrapped: the next job gets the id of one that has ended, and was cleaned."""
     jobid = int(params["id"])
     with state.writing(db):
@@ -99,14 +100,14 @@ def _dup_id(where: Path, db: sqlite3.Connection, params: dict) -> None:
             path.rename(path.with_name(f"old-{path.name}-{time.time_ns()}"))
 
 
-def _mbd_restart(where: Path, db: sqlite3.Connection, params: dict) -> None:
+def _mbd_restart(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
     """Away for a moment; afterwards all ids are valid, and new ones are a good deal higher."""
     with state.writing(db):
         state.set_counter(db, "jobid", state.counter(db, "jobid") + ID_JUMP)
     faults.add(db, "mbd_down", {"for_s": params.get("for_s", OUTAGE_S), "retry_s": 0.2})
 
 
-def _preempt(where: Path, db: sqlite3.Connection, params: dict) -> None:
+def _preempt(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
     """A job of more weight needs its slot: stopped (`bresume` lets it go on), or killed and queued again."""
     requeue = params.get("requeue") not in (None, "", "0", 0, False)
     with state.writing(db):
@@ -128,7 +129,7 @@ def _preempt(where: Path, db: sqlite3.Connection, params: dict) -> None:
             update(db, row, stat="PEND", host=None, start_time=None)
 
 
-AT_ONCE: dict[str, Callable[[Path, sqlite3.Connection, dict], None]] = {
+AT_ONCE: dict[str, Callable[[Path, sqlite3.Connection, dict[str, Any]], None]] = {
     "kill_job": _kill_job,
     "host_down": _host_down,
     "host_up": host_up,

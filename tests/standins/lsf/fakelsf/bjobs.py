@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import dependencies, faults, state
 from .bsub import user
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .command import Call
 
 Row = sqlite3.Row
+Job = dict[str, Any]
+"""A row, and what only bjobs shows of it."""
 WITH_VALUE = ("-o", "-J", "-u", "-q")
 FLAGS = ("-a", "-d", "-r", "-p", "-s", "-w", "-noheader", "-json")
 USAGE = "Usage: bjobs [options] [job_ID ...]\n"
@@ -57,6 +59,7 @@ def run(call: Call) -> Answer:
     missing = [word for word in missing if word not in left_out]
     found.sort(key=lambda row: (ORDER[row["shown"]], row["jobid"], row["idx"]))
     if "-json" in options:
+        assert isinstance(form, Form)
         return _json_answer(call, form, found, missing, nothing=None if ids else _nothing(options))
     if not found and not ids:
         if "-J" in options:
@@ -64,10 +67,6 @@ def run(call: Call) -> Answer:
         return Answer(NOTHING_RC[call.conf["rc_profile"]], "", _nothing(options) + "\n")
     err = "".join(f"Job <{word}> is not found\n" for word in missing)
     return Answer(call.conf["rc_missing_id"] if missing else 0, form.text(found) if found else "", err)
-
-
-def _names(row: dict) -> set[str]:
-    return {str(row["jobid"]), state.job_label(row["jobid"], row["idx"])}
 
 
 def _read_options(argv: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -86,23 +85,23 @@ def _read_options(argv: list[str]) -> tuple[dict[str, str], list[str]]:
 # ---------------------------------------------------------------------------------------------- which jobs
 
 
-def shown_stat(row: Row, host_down: bool) -> str:
+def shown_stat(row: Job, host_down: bool) -> str:
     """The state as seen from mbatchd, which may have lost the host."""
     if host_down and row["stat"] in ("RUN", "USUSP", "SSUSP"):
         return "ZOMBI" if row["zombi"] else "UNKWN"
-    return row["stat"]
+    stat: str = row["stat"]
+    return stat
 
 
-def _remembered(call: Call, where: str = "1", values: tuple = ()) -> list[dict]:
+def _remembered(call: Call, where: str = "1", values: tuple[object, ...] = ()) -> list[Job]:
     down = bool(state.counter(call.db, "host_down"))
     found = state.rows(call.db, call.conf, where, values)
     host, then = call.conf["hosts"][0], faults.snapshot_time(call)
-    known = [row for row in found if not state.lost(call.db, row)]
-    if then is not None:
-        known = [_as_of(then, row) for row in known if row["submit_time"] <= then]
+    kept = [row for row in found if not state.lost(call.db, row)]
+    known = map(dict, kept) if then is None else [_as_of(then, row) for row in kept if row["submit_time"] <= then]
     return [
         {
-            **dict(row),
+            **row,
             "shown": shown_stat(row, down),
             "from_host": host,
             "pend_reason": dependencies.pend_reason(call.db, row),
@@ -111,7 +110,7 @@ def _remembered(call: Call, where: str = "1", values: tuple = ()) -> list[dict]:
     ]
 
 
-def _as_of(then: float, row: Row) -> dict:
+def _as_of(then: float, row: Row) -> Job:
     """What was known of a job at a time."""
     ended = row["finish_time"] is not None and row["finish_time"] > then
     started = row["start_time"] is not None and row["start_time"] <= then
@@ -121,9 +120,9 @@ def _as_of(then: float, row: Row) -> dict:
     return {**dict(row), **before, "stat": "PEND", "host": None, "start_time": None}
 
 
-def _by_ids(call: Call, options: dict[str, str], ids: list[str]) -> tuple[list[dict], list[str]]:
+def _by_ids(call: Call, options: dict[str, str], ids: list[str]) -> tuple[list[Job], list[str]]:
     """Jobs named by id are shown whatever their state, until they are cleaned; and the ids not found."""
-    found: dict[tuple[int, int], dict] = {}
+    found: dict[tuple[int, int], Job] = {}
     missing: list[str] = []
     for word in ids:
         try:
@@ -137,7 +136,7 @@ def _by_ids(call: Call, options: dict[str, str], ids: list[str]) -> tuple[list[d
     return list(found.values()), missing
 
 
-def _selected(call: Call, options: dict[str, str]) -> list[dict]:
+def _selected(call: Call, options: dict[str, str]) -> list[Job]:
     selection = next((option for option in SELECTIONS if option in options), "")
     stats, owner = SELECTIONS[selection][0], options.get("-u", user())
     rows = [row for row in _remembered(call) if row["shown"] in stats]
@@ -170,22 +169,22 @@ def _when(seconds: float | None) -> str:
     return f"{time.strftime('%b', there)} {there.tm_mday:2d} {time.strftime('%H:%M', there)}"
 
 
-def _hosts(row: dict) -> str:
+def _hosts(row: Job) -> str:
     return ":".join([row["host"]] * row["slots"]) if row["host"] else ""
 
 
-def _run_time(row: dict) -> str:
+def _run_time(row: Job) -> str:
     if row["start_time"] is None:
         return "0 second(s)"
     return f"{int((row['finish_time'] or time.time()) - row['start_time'])} second(s)"
 
 
-def _exit_code(row: dict) -> str:
+def _exit_code(row: Job) -> str:
     return str(row["exit_code"]) if row["exit_code"] else ""
 
 
 # field: its width in a table, and its text
-FIELDS: dict[str, tuple[int, Callable[[dict], str]]] = {
+FIELDS: dict[str, tuple[int, Callable[[Job], str]]] = {
     "jobid": (7, lambda row: str(row["jobid"])),
     "jobindex": (8, lambda row: str(row["idx"])),
     "stat": (5, lambda row: row["shown"]),
@@ -239,11 +238,11 @@ class Form:
             else:
                 self.columns.append((name, int(width or FIELDS[name][0])))
 
-    def values(self, row: dict) -> list[str]:
+    def values(self, row: Job) -> list[str]:
         """The texts of one job; empty where there is no value."""
         return [FIELDS[name][1](row) for name, _ in self.columns]
 
-    def text(self, rows: list[dict]) -> str:
+    def text(self, rows: list[Job]) -> str:
         """All rows as LSF prints them."""
         lines = [[name.upper() for name, _ in self.columns]] if self.header else []
         lines += [[value or "-" for value in self.values(row)] for row in rows]
@@ -271,13 +270,13 @@ class Table:
         """Note what was asked for."""
         self.wide, self.header = wide, header
 
-    def text(self, rows: list[dict]) -> str:
+    def text(self, rows: list[Job]) -> str:
         """All rows under one header."""
-        lines = [self.HEADER] if self.header else []
+        lines: list[tuple[str, ...]] = [self.HEADER] if self.header else []
         lines += [self._cells(row) for row in rows]
         return "".join(" ".join(map(str.ljust, line, self.WIDTHS)).rstrip() + "\n" for line in lines)
 
-    def _cells(self, row: dict) -> tuple[str, ...]:
+    def _cells(self, row: Job) -> tuple[str, ...]:
         host = f"{row['slots']}*{row['host']}" if row["host"] and row["slots"] > 1 else row["host"] or ""
         cells = (
             str(row["jobid"]), row["user"], row["shown"], row["queue"], row["from_host"],
@@ -307,7 +306,7 @@ def _form(options: dict[str, str]) -> Form | Table:
 # ---------------------------------------------------------------------------------------------- JSON
 
 
-def _json_answer(call: Call, form: Form, found: list[dict], missing: list[str], nothing: str | None) -> Answer:
+def _json_answer(call: Call, form: Form, found: list[Job], missing: list[str], nothing: str | None) -> Answer:
     """All values are strings, none is missing; an unknown id is a record of its own, on stdout."""
     names = [name.upper() for name, _ in form.columns]
     records = [dict(zip(names, form.values(row), strict=True)) for row in found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import state
 from .command import Answer
@@ -26,7 +26,7 @@ def run(call: Call) -> Answer:
     return Answer(255 if err else 0, HEADER + "".join(lines) if lines else "", err)
 
 
-def _line(name: str, queue: dict, jobs: list[sqlite3.Row]) -> str:
+def _line(name: str, queue: dict[str, Any], jobs: list[sqlite3.Row]) -> str:
     status = "Closed:Active" if queue.get("closed") else "Open:Active"
     slots = [sum(job["slots"] for job in jobs if job["stat"] in stats) for stats in COUNTED.values()]
     numbers = "".join(f"{number:6d}" for number in (sum(slots), *slots))

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import dependencies, state
 from .command import Answer
@@ -34,8 +34,11 @@ WITH_VALUE = (
     "-g",
     "-sp",
     "-app",
+    "-u",
+    "-m",
+    "-L",
+    "-w",
 )
-WITH_VALUE += ("-u", "-m", "-L", "-w")
 FLAGS = ("-r", "-rn", "-H", "-x", "-N", "-B")
 LATER = ("-K", "-I", "-Is", "-Ip")  # of LSF, not of this stand-in yet
 INSTEAD = {
@@ -123,7 +126,7 @@ def chatter_of(call: Call) -> Answer:
 # ---------------------------------------------------------------------------------------------- command line
 
 
-def read_command_line(argv: list[str], conf: dict) -> tuple[dict[str, str], str]:
+def read_command_line(argv: list[str], conf: dict[str, Any]) -> tuple[dict[str, str], str]:
     """Options and the job's command text; without a command stdin is the job, with its #BSUB lines."""
     options, words = read_options(argv, conf)
     if words:
@@ -137,7 +140,9 @@ def read_command_line(argv: list[str], conf: dict) -> tuple[dict[str, str], str]
     return {**embedded, **options}, text
 
 
-def read_options(argv: list[str], conf: dict, refused: tuple[str, ...] = ()) -> tuple[dict[str, str], list[str]]:
+def read_options(
+    argv: list[str], conf: dict[str, Any], refused: tuple[str, ...] = ()
+) -> tuple[dict[str, str], list[str]]:
     """Options up to the first word that is none; the rest is the command. `refused`: options not allowed here."""
     options: dict[str, str] = {}
     rest = list(argv)
@@ -158,7 +163,7 @@ def read_options(argv: list[str], conf: dict, refused: tuple[str, ...] = ()) -> 
     return options, rest
 
 
-def _embedded_options(script: str, conf: dict) -> dict[str, str]:
+def _embedded_options(script: str, conf: dict[str, Any]) -> dict[str, str]:
     import shlex
 
     words: list[str] = []
@@ -189,7 +194,7 @@ def quoted(word: str) -> str:
 class Request:
     """What is asked for, checked in the order LSF does: syntax first, then what only mbatchd knows."""
 
-    def __init__(self, conf: dict, options: dict[str, str], command: str) -> None:
+    def __init__(self, conf: dict[str, Any], options: dict[str, str], command: str) -> None:
         """Check and read all options, or raise Rejected."""
         self.options, self.command = options, command
         self.slots = _slots(options.get("-n", "1"))
@@ -215,7 +220,7 @@ def _slots(text: str) -> int:
     return int(smallest)
 
 
-def _run_limit(text: str, conf: dict) -> float:
+def _run_limit(text: str, conf: dict[str, Any]) -> float:
     parts = text.split("/")[0].split(":")
     if len(parts) > 2 or not all(part.isdecimal() for part in parts):
         raise Rejected(f"{text}: Bad RUNLIMIT specification")
@@ -248,7 +253,7 @@ def array_of(name: str, command: str) -> tuple[str, list[int], int | None]:
         raise Rejected("Bad job name") from None
 
 
-def usable_queue(asked: str | None, conf: dict) -> str:
+def usable_queue(asked: str | None, conf: dict[str, Any]) -> str:
     """The first usable queue of those asked for, or the default one."""
     queues = conf["queues"]
     if asked is None:

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from . import faults, state
 
@@ -30,7 +31,7 @@ class Call:
         self.db = state.connect(where)
         self.faults = faults.taken(self.db, name, argv)
 
-    def fault(self, kind: str) -> dict | None:
+    def fault(self, kind: str) -> dict[str, Any] | None:
         """The parameters of a fault that hits this call."""
         return self.faults.get(kind)
 
@@ -67,7 +68,8 @@ def answer_of(call: Call) -> Answer:
 
 
 def _work(call: Call) -> Answer:
-    return importlib.import_module(f".{call.name}", __package__).run(call)
+    answer: Answer = importlib.import_module(f".{call.name}", __package__).run(call)
+    return answer
 
 
 class _CallLog:
@@ -92,9 +94,9 @@ class _CallLog:
             os.close(descriptor)
 
 
-def read_calls(where: Path, cmd: str | None = None) -> list[dict]:
+def read_calls(where: Path, cmd: str | None = None) -> list[dict[str, Any]]:
     """The calls so far, each as one record; `rc` is None for one that did not end."""
-    calls: dict[str, dict] = {}
+    calls: dict[str, dict[str, Any]] = {}
     path = where / "calls.log"
     for line in path.read_text().splitlines() if path.exists() else []:
         record = json.loads(line)

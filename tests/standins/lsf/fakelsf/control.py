@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from . import accidents, faults, processes, state
 from .command import read_calls
@@ -87,7 +88,7 @@ def reset(where: Path) -> None:
         start(where)
 
 
-def jobs(where: Path) -> list[dict]:
+def jobs(where: Path) -> list[dict[str, Any]]:
     """All jobs, also those bjobs has forgotten."""
     with contextlib.closing(state.connect(where)) as db:
         return [dict(row) for row in db.execute(state.ROWS + "ORDER BY jobid, idx")]
@@ -101,7 +102,7 @@ def live_jobs(where: Path) -> list[str]:
 # ---------------------------------------------------------------------------------------------- faults
 
 
-def fault(where: Path, kind: str, params: dict) -> None:
+def fault(where: Path, kind: str, params: dict[str, Any]) -> None:
     """A fault: done at once if it happens to jobs or the host, else noted for the calls it will hit."""
     with contextlib.closing(state.connect(where)) as db:
         if kind in accidents.AT_ONCE:

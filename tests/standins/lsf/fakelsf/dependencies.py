@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from . import state
 
@@ -14,6 +15,9 @@ TOKEN = re.compile(
     (?:,\s*(?P<code>\d+)\s*)?\) | (?P<alone>"[^"]*"|[^\s",()&|!]+) )""",
     re.VERBOSE,
 )
+Token = dict[str, str | None]
+Tree = list[Any]
+"""What `json` keeps: `[sign, part, part ...]` or `[what, ids, code]`."""
 NEVER = "Dependency condition invalid or never satisfied"
 NOT_YET = "Job dependency condition not satisfied"
 
@@ -26,7 +30,7 @@ class BadCondition(Exception):
     """The text is no condition."""
 
 
-def resolved(db: sqlite3.Connection, conf: dict, text: str) -> str:
+def resolved(db: sqlite3.Connection, conf: dict[str, Any], text: str) -> str:
     """The condition as it is kept: names have become the ids they mean now. Raises NoSuchJob, BadCondition."""
     _tree(text, lambda word: [])  # all of it is read before mbatchd is asked for any job
     return json.dumps(_tree(text, lambda word: _ids(db, conf, word)))
@@ -37,7 +41,7 @@ def truth(db: sqlite3.Connection, kept: str) -> bool | None:
     return _truth(db, json.loads(kept))
 
 
-def pend_reason(db: sqlite3.Connection, row: sqlite3.Row) -> str:
+def pend_reason(db: sqlite3.Connection, row: sqlite3.Row | dict[str, Any]) -> str:
     """Why a job waits, as far as that is its condition."""
     if row["stat"] != "PEND" or not row["depends"]:
         return ""
@@ -47,7 +51,7 @@ def pend_reason(db: sqlite3.Connection, row: sqlite3.Row) -> str:
 # ---------------------------------------------------------------------------------------------- reading
 
 
-def _tree(text: str, ids: Callable[[str], list[int]]) -> list:
+def _tree(text: str, ids: Callable[[str], list[int]]) -> Tree:
     tokens = list(_tokens(text))
     tree = _any_of(tokens, ids)
     if tokens:
@@ -55,7 +59,7 @@ def _tree(text: str, ids: Callable[[str], list[int]]) -> list:
     return tree
 
 
-def _tokens(text: str) -> Iterator[dict[str, str | None]]:
+def _tokens(text: str) -> Iterator[Token]:
     place, text = 0, text.strip()
     while place < len(text):
         found = TOKEN.match(text, place)
@@ -65,15 +69,15 @@ def _tokens(text: str) -> Iterator[dict[str, str | None]]:
         yield found.groupdict()
 
 
-def _any_of(tokens: list[dict], ids: Callable[[str], list[int]]) -> list:
+def _any_of(tokens: list[Token], ids: Callable[[str], list[int]]) -> Tree:
     return _joined("||", tokens, lambda: _all_of(tokens, ids))
 
 
-def _all_of(tokens: list[dict], ids: Callable[[str], list[int]]) -> list:
+def _all_of(tokens: list[Token], ids: Callable[[str], list[int]]) -> Tree:
     return _joined("&&", tokens, lambda: _single(tokens, ids))
 
 
-def _joined(sign: str, tokens: list[dict], part: Callable[[], list]) -> list:
+def _joined(sign: str, tokens: list[Token], part: Callable[[], Tree]) -> Tree:
     parts = [part()]
     while tokens and tokens[0]["sign"] == sign:
         tokens.pop(0)
@@ -81,7 +85,7 @@ def _joined(sign: str, tokens: list[dict], part: Callable[[], list]) -> list:
     return [sign, *parts] if len(parts) > 1 else parts[0]
 
 
-def _single(tokens: list[dict], ids: Callable[[str], list[int]]) -> list:
+def _single(tokens: list[Token], ids: Callable[[str], list[int]]) -> Tree:
     if not tokens:
         raise BadCondition("it ends too early")
     token = tokens.pop(0)
@@ -93,10 +97,10 @@ def _single(tokens: list[dict], ids: Callable[[str], list[int]]) -> list:
     if token["sign"] or (token["code"] and token["what"] != "exit"):
         raise BadCondition("a condition is missing")
     code = int(token["code"]) if token["code"] else None
-    return [token["what"] or "done", ids(token["job"] or token["alone"]), code]
+    return [token["what"] or "done", ids(token["job"] or token["alone"] or ""), code]
 
 
-def _ids(db: sqlite3.Connection, conf: dict, word: str) -> list[int]:
+def _ids(db: sqlite3.Connection, conf: dict[str, Any], word: str) -> list[int]:
     """An id, or the newest job of a name; a name with `*` means all jobs that match it."""
     name = word.strip('"')
     if word.isdecimal():
@@ -112,10 +116,10 @@ def _ids(db: sqlite3.Connection, conf: dict, word: str) -> list[int]:
 # ---------------------------------------------------------------------------------------------- truth
 
 
-def _truth(db: sqlite3.Connection, tree: list) -> bool | None:
+def _truth(db: sqlite3.Connection, tree: Tree) -> bool | None:
     if tree[0] in ("&&", "||"):
         parts = [_truth(db, part) for part in tree[1:]]
-        decides = tree[0] == "||"
+        decides: bool = tree[0] == "||"
         if decides in parts:
             return decides
         return None if None in parts else not decides

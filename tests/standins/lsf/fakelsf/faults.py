@@ -7,7 +7,7 @@ import os
 import sqlite3
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import state
 
@@ -35,7 +35,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def add(db: sqlite3.Connection, kind: str, params: dict) -> None:
+def add(db: sqlite3.Connection, kind: str, params: dict[str, Any]) -> None:
     """Note a fault. `count`: how often, `for_s`: how long, `cmd`, `match`: which calls, `p`: how likely."""
     if kind not in KINDS:
         raise SystemExit(f"fakelsf: unknown fault {kind}; known: {' '.join(sorted(KINDS))}")
@@ -48,12 +48,12 @@ def add(db: sqlite3.Connection, kind: str, params: dict) -> None:
         )
 
 
-def taken(db: sqlite3.Connection, cmd: str, argv: list[str]) -> dict[str, dict]:
+def taken(db: sqlite3.Connection, cmd: str, argv: list[str]) -> dict[str, dict[str, Any]]:
     """The faults that hit this call, by kind; those with a count are used up by it."""
     # almost always there is none: then no write lock is taken
     if not db.execute("SELECT 1 FROM fault WHERE remaining IS NULL OR remaining > 0").fetchone():
         return {}
-    hits: dict[str, dict] = {}
+    hits: dict[str, dict[str, Any]] = {}
     with state.writing(db):
         for row in db.execute("SELECT * FROM fault ORDER BY number").fetchall():
             params = json.loads(row["params"])
@@ -63,7 +63,7 @@ def taken(db: sqlite3.Connection, cmd: str, argv: list[str]) -> dict[str, dict]:
     return hits
 
 
-def _hits(row: sqlite3.Row, params: dict, cmd: str, argv: list[str]) -> bool:
+def _hits(row: sqlite3.Row, params: dict[str, Any], cmd: str, argv: list[str]) -> bool:
     if row["remaining"] is not None and row["remaining"] <= 0:
         return False
     if row["until"] is not None and row["until"] < time.time():
@@ -148,7 +148,7 @@ def refused_connection(call: Call) -> str:
     return f"{text}\n"
 
 
-def _wait_for_clear(call: Call, fault: dict, text: str | None, tries: int | None) -> bool:
+def _wait_for_clear(call: Call, fault: dict[str, Any], text: str | None, tries: int | None) -> bool:
     """Block until the fault is cleared or over (False), or the tries are used up (True)."""
     spoken = 0.0
     while _is_active(call.db, fault["number"]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def run(call: Call) -> Answer:
         return Answer(255, "", f"{call.argv[1]}: {error.strerror}. Job not submitted.\n")
     whole = bsub.chatter_of(call)
     for line in requests(text):
-        answer = bsub.answer_to(call, lambda line=line: _read(call, line), Answer())
+        answer = bsub.answer_to(call, partial(_read, call, line), Answer())
         whole.out, whole.err = whole.out + answer.out, whole.err + answer.err
         whole.rc = whole.rc or answer.rc
         if answer.rc and not call.conf["pack_skip_error"]:

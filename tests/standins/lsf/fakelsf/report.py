@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 DASHES = "-" * 60
 
@@ -31,7 +32,7 @@ def deliver(path: str, content: bytes, append: bool) -> None:
         os.close(descriptor)
 
 
-def text(job: dict, end: dict, error_path: str | None) -> tuple[str, str]:
+def text(job: dict[str, Any], end: dict[str, Any], error_path: str | None) -> tuple[str, str]:
     """The report before and after the job's output."""
     host, user, cluster = job["host"], job["user"], job["cluster"]
     code = end["exit_code"]

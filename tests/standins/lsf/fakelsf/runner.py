@@ -7,12 +7,12 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import processes, report, state
 
 
-def start(where: Path, conf: dict, row: dict) -> None:
+def start(where: Path, conf: dict[str, Any], row: dict[str, Any]) -> None:
     """Fork the runner of a job. Only the first runner of a job gets to run it, whatever died in between."""
     if os.fork() == 0:
         try:
@@ -26,7 +26,7 @@ def start(where: Path, conf: dict, row: dict) -> None:
             os._exit(0)
 
 
-def _run(where: Path, conf: dict, row: dict) -> None:
+def _run(where: Path, conf: dict[str, Any], row: dict[str, Any]) -> None:
     folder = state.job_folder(where, row["jobid"], row["idx"])
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -68,7 +68,7 @@ def _reason(folder: Path) -> str:
         return ""
 
 
-def _described(where: Path, conf: dict, row: dict) -> dict:
+def _described(where: Path, conf: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     """The job with all that its environment and its report tell."""
     import pwd
 
@@ -92,7 +92,7 @@ def _described(where: Path, conf: dict, row: dict) -> dict:
     }
 
 
-def _become_job(where: Path, folder: Path, job: dict) -> NoReturn:
+def _become_job(where: Path, folder: Path, job: dict[str, Any]) -> NoReturn:
     os.setsid()
     # a supervisor started with `&` ignores SIGINT: its jobs must not
     for number in (
@@ -127,7 +127,7 @@ def _interpreter(script: Path) -> list[str]:
     return shlex.split(first[2:]) if first.startswith("#!") else ["/bin/sh"]
 
 
-def job_environment(where: Path, folder: Path, job: dict) -> dict[str, str]:
+def job_environment(where: Path, folder: Path, job: dict[str, Any]) -> dict[str, str]:
     """What was passed at submission, and LSF's own variables."""
     passed = json.loads((state.job_folder(where, job["jobid"], 0) / "env").read_text())
     base = {
@@ -169,7 +169,7 @@ def marker(where: Path) -> str:
     return f"FAKELSF_JOB={where}/"
 
 
-def _deliver(folder: Path, job: dict, end: dict) -> None:
+def _deliver(folder: Path, job: dict[str, Any], end: dict[str, Any]) -> None:
     out = (folder / "out").read_bytes()
     separate = job["error_path"] not in (None, job["output_path"])
     if separate:

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 DEFAULTS: dict[str, object] = {
     "cluster": "fake",
@@ -71,7 +72,7 @@ def folder() -> Path:
     return Path(found)
 
 
-def read_conf(where: Path) -> dict:
+def read_conf(where: Path) -> dict[str, Any]:
     """The knobs: the defaults, changed by the folder's conf.json."""
     try:
         return {**DEFAULTS, **json.loads((where / "conf.json").read_text())}
@@ -135,7 +136,7 @@ def set_counter(db: sqlite3.Connection, name: str, value: float) -> None:
     db.execute("INSERT OR REPLACE INTO counter VALUES (?, ?)", (name, value))
 
 
-def next_jobid(db: sqlite3.Connection, conf: dict) -> int:
+def next_jobid(db: sqlite3.Connection, conf: dict[str, Any]) -> int:
     """The next id; it counts up with gaps, and wraps to ids that are free."""
     jobid = int(counter(db, "jobid", conf["first_jobid"] - 1 - conf["id_gap"])) + 1 + int(conf["id_gap"])
     while True:
@@ -150,7 +151,9 @@ def next_jobid(db: sqlite3.Connection, conf: dict) -> int:
 ROWS = "SELECT * FROM element JOIN job USING (jobid) "
 
 
-def rows(db: sqlite3.Connection, conf: dict, where: str = "1", values: tuple = ()) -> list[sqlite3.Row]:
+def rows(
+    db: sqlite3.Connection, conf: dict[str, Any], where: str = "1", values: tuple[object, ...] = ()
+) -> list[sqlite3.Row]:
     """The jobs (array elements singly) that the batch system still remembers."""
     oldest = time.time() - conf["clean_period_s"]
     return db.execute(
@@ -164,7 +167,7 @@ def lost(db: sqlite3.Connection, row: sqlite3.Row) -> float:
     return counter(db, f"lost {row['jobid']} {row['idx']}")
 
 
-def job_name(row: sqlite3.Row) -> str:
+def job_name(row: sqlite3.Row | dict[str, Any]) -> str:
     """A job's name as shown: an array element's carries its index."""
     return f"{row['name']}[{row['idx']}]" if row["idx"] else row["name"]
 
