@@ -19,6 +19,7 @@ from b2luigi.batch.attempts.inbox import OWNER, Inbox, inboxes_below
 from b2luigi.batch.attempts.liveness import has_ended, last_word, processes, this_process
 from b2luigi.batch.attempts.record import Attempt
 from b2luigi.batch.attempts.runs import Runs
+from tests.waiting import until
 
 TOKEN = "0123456789abcdef"
 
@@ -118,8 +119,7 @@ def hearts(folder: Path) -> int:
 def until_touched(path: Path) -> None:
     """Waits until somebody touches a file."""
     os.utime(path, (1, 1))
-    while path.stat().st_mtime < 2:
-        time.sleep(0.001)
+    until(lambda: path.stat().st_mtime >= 2, "the owner file is touched", every=0.001)
 
 
 def test_a_run_says_that_it_lives(tmp_path: Path) -> None:
@@ -130,8 +130,7 @@ def test_a_run_says_that_it_lives(tmp_path: Path) -> None:
     until_touched(mine.folder / OWNER)
     until_touched(mine.folder / OWNER)
     mine.close()
-    while hearts(tmp_path):
-        time.sleep(0.001)
+    until(lambda: not hearts(tmp_path), "nobody touches it any more", every=0.001)
 
 
 def test_a_child_of_a_run_does_not_speak_for_it(tmp_path: Path) -> None:

@@ -11,22 +11,32 @@ from tests.batch.fakes import Site
 from tests.batch.queue.helpers import POLL, run, seen, warnings
 
 
+@pytest.mark.parametrize("tokens", ["ab", "abc"])
 def test_all_jobs_gone_at_once_is_not_believed_for_a_while(
-    queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
+    tokens: str, queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A daemon under load, or just restarted, that says "no jobs" while they live: nothing is judged; told once."""
-    tickets = seen(queue, site, *"abc")
+    tickets = seen(queue, site, *tokens)
     kept, asked = dict(site.jobs), len(site.said("query"))
     site.jobs.clear()
     run(queue, site, DOUBT - POLL, every=1)
-    assert [ticket.gone for ticket in tickets] == [False] * 3
+    assert [ticket.gone for ticket in tickets] == [False] * len(tokens)
     assert len(site.said("query")) - asked < DOUBT / POLL * 2
     site.jobs.update(kept)
     run(queue, site, POLL + 1)
-    assert [ticket.absent for ticket in tickets] == [0] * 3
+    assert [ticket.absent for ticket in tickets] == [0] * len(tokens)
     first, last = warnings(caplog)
-    assert "fake knows none of 3 jobs any more" in first
+    assert f"fake knows none of {len(tokens)} jobs any more" in first
     assert "fake knows jobs again" in last
+
+
+def test_one_job_gone_is_believed(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """The only job of a run leaves with every run."""
+    (ticket,) = seen(queue, site, "a")
+    site.jobs.clear()
+    run(queue, site, POLL)
+    assert ticket.gone
+    assert warnings(caplog) == []
 
 
 def test_all_jobs_gone_at_once_is_believed_in_the_end(queue: JobQueue, site: Site) -> None:

@@ -271,10 +271,24 @@ def test_ids_in_the_order_of_the_items() -> None:
     assert found == [Accepted("12.0"), Accepted("12.1"), Accepted("12.2")]
 
 
-@pytest.mark.parametrize("line", ["12.0 - 12.1", "12.0 - 12.3", "12.0 - 13.2", "12.2 - 12.0", "12.a - 12.b", ""])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("12.0 - 12.1", "12.0 - 12.3", "12.0 - 13.2", "12.2 - 12.0", "", "12", "12.0", "12.0 - ", " - ", "- -"),
+        *("12.a - 12.b", "x.0 - x.2", "12.0 - 12.2 - 12.4", "12.0 - 12.2 and more", "12.-1 - 12.1", "-1.0 - -1.2"),
+        *("12.0.0 - 12.0.2", "12.0-12.2", "1e1.0 - 1e1.2", "\u0667.\u0660 - \u0667.\u0662", f"12.0 - 12.{'9' * 30}"),
+    ],
+)
 def test_ids_that_do_not_fit(line: str) -> None:
     """Another number of ids than of jobs makes nobody sure of any."""
     assert {type(found) for found in result(stdout=line, rc=0, jobs=3)} == {Unsure}
+
+
+def test_no_more_ids_than_a_submission_can_have() -> None:
+    """However long the range is that a garbled line names."""
+    most = HTCondor.bulk
+    assert set(map(type, result(stdout=f"12.0 - 12.{most - 1}", rc=0, jobs=most))) == {Accepted}
+    assert set(map(type, result(stdout=f"12.0 - 12.{most}", rc=0, jobs=most + 1))) == {Unsure}
 
 
 @pytest.mark.parametrize(

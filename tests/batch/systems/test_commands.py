@@ -1,0 +1,124 @@
+"""Every command of every language, word by word: a change of one is a change that users of that system notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from b2luigi.batch import systems
+from b2luigi.batch.systems.base import BatchSystem
+from b2luigi.batch.systems.model import Command, JobSpec
+from b2luigi.core.known_settings import KNOWN
+from tests.batch.systems.recorded import a_job
+
+ADS = (
+    "ClusterId,ProcId,JobStatus,ExitCode,ExitBySignal,ExitSignal,HoldReason,HoldReasonCode,RemoveReason,"
+    "RemoteHost,LastRemoteHost,B2luigiToken"
+)
+BJOBS = ("bjobs", "-a", "-json", "-o", "jobid jobindex stat exit_code exit_reason exec_host job_name")
+SQUEUE = (
+    *("squeue", "--me", "-h", "-r", "-t", "all", "-O"),
+    "JobArrayID:|,State:|,exit_code:|,NodeList:|,Comment:|,Reason:|",
+)
+CONDOR_Q = ("condor_q", "-json", "-attributes", ADS, "-constraint", "B2luigiToken isnt undefined")
+
+IDS: Mapping[str, tuple[str, ...]] = {
+    "htcondor": ("7.0", "7.1", "9.0"),
+    "lsf": ("7[1]", "9", "7[2]", "8[1]"),
+    "slurm": ("7_0", "9", "7_1", "8_0"),
+}
+"""Elements of two arrays and a plain job, as each system calls them."""
+COMMANDS: Mapping[tuple[str, str], tuple[str, ...] | None] = {
+    ("htcondor", "submit one"): ("condor_submit", "-terse", "-"),
+    ("htcondor", "submit three"): ("condor_submit", "-terse", "-"),
+    ("htcondor", "query"): CONDOR_Q,
+    ("htcondor", "cancel"): ("condor_rm", "7.0", "7.1", "9.0"),
+    ("htcondor", "find"): CONDOR_Q,
+    ("htcondor", "history"): (
+        *("condor_history", "-json", "-limit", "3", "-scanlimit", "20000", "-attributes", ADS),
+        *("7.0", "7.1", "9.0"),
+    ),
+    ("lsf", "submit one"): (
+        *("bsub", "-env", "all", "-J", "job-a0", "-oo", "/dev/null"),
+        *("-q", "long", "-n", "2", "-W", "60"),
+    ),
+    ("lsf", "submit three"): (
+        *("bsub", "-env", "all", "-J", "job-a0[1-3]", "-oo", "/dev/null"),
+        *("-q", "long", "-n", "2", "-W", "60"),
+    ),
+    ("lsf", "query"): (*BJOBS, "7", "9", "8"),
+    ("lsf", "cancel"): ("bkill", "7[1,2]", "9", "8[1]"),
+    ("lsf", "find"): BJOBS,
+    ("lsf", "history"): None,
+    ("slurm", "submit one"): (
+        *("sbatch", "--parsable", "--job-name=job-a0", "--comment=a0", "--output=/dev/null"),
+        *("--partition=long", "-n2"),
+    ),
+    ("slurm", "submit three"): (
+        *("sbatch", "--parsable", "--job-name=job-a0", "--comment=a0", "--output=/dev/null", "--array=0-2"),
+        *("--partition=long", "-n2"),
+    ),
+    ("slurm", "query"): SQUEUE,
+    ("slurm", "cancel"): ("scancel", "7_[0,1]", "9", "8_[0]"),
+    ("slurm", "find"): SQUEUE,
+    ("slurm", "history"): (
+        *("sacct", "-X", "-n", "-P", "-o", "JobID,State,ExitCode,NodeList"),
+        *("-j", "7_0,9,7_1,8_0"),
+    ),
+}
+SETTINGS: Mapping[str, Any] = {
+    "queue": "long",
+    "job_slots": 2,
+    "lsf_settings": {"W": 60},
+    "slurm_settings": {"partition": "long", "n": 2},
+    "htcondor_settings": {"request_cpus": 2},
+}
+
+
+def jobs(system: BatchSystem, number: int) -> list[JobSpec]:
+    options = system.options(lambda key: SETTINGS.get(key, KNOWN[key].default))
+    return [a_job(f"a{n}", options) for n in range(number)]
+
+
+MAKERS: Mapping[str, Callable[[BatchSystem, tuple[str, ...]], Command | None]] = {
+    "submit one": lambda system, ids: system.submit(jobs(system, 1)),
+    "submit three": lambda system, ids: system.submit(jobs(system, 3)),
+    "query": lambda system, ids: system.query(ids),
+    "cancel": lambda system, ids: system.cancel(ids),
+    "find": lambda system, ids: system.find(jobs(system, 2)),
+    "history": lambda system, ids: system.history(ids),
+}
+
+
+@pytest.mark.parametrize("verb", MAKERS)
+@pytest.mark.parametrize("name", systems.OURS)
+def test_a_command_word_by_word(name: str, verb: str) -> None:
+    """What b2luigi runs, for one job, an array, and elements of arrays; no row means that nobody decided it."""
+    command = MAKERS[verb](systems.load(name), IDS[name])
+    assert (command.argv if command is not None else None) == COMMANDS[name, verb]
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        ("htcondor", {}),
+        ("lsf", {"LSB_NTRIES": "1", "BSUB_QUIET": None, "BSUB_QUIET2": None, "BSUB_STDERR": None}),
+    ],
+)
+@pytest.mark.parametrize("verb", MAKERS)
+def test_the_variables_of_a_command(name: str, variables: dict[str, str | None], verb: str) -> None:
+    """What each command of a language finds in its environment, or does not."""
+    command = MAKERS[verb](systems.load(name), IDS[name])
+    assert command is None or dict(command.env) == variables
+
+
+@pytest.mark.parametrize("verb", MAKERS)
+def test_slurms_own_variables_are_taken_away_from_each_command(verb: str) -> None:
+    """A user's SQUEUE_FORMAT, say, would change what an answer looks like."""
+    command = MAKERS[verb](systems.load("slurm"), IDS["slurm"])
+    assert command is not None
+    assert set(command.env.values()) == {None}
+    prefixes = {name.partition("_")[0] for name in command.env}
+    assert prefixes == {"SBATCH", "SLURM", "SQUEUE", "SCANCEL", "SACCT"}
