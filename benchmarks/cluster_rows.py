@@ -28,7 +28,7 @@ def cluster_run(full: bool) -> Iterator[Row]:
             pairs = [_whole_and_by_hand(system, n) for _ in range(rounds)]
             run_s, alone, by_hand = (statistics.median(times) for times in zip(*pairs, strict=True))
             ratio = statistics.median(one[0] / one[2] for one in pairs)
-            note = f"by hand {by_hand:.2f} s, {alone:.2f} s of it the {n} in one go; whole run / by hand {ratio:.2f}"
+            note = f"by hand {by_hand:.2f} s, of which {alone:.2f} s for the {n} in one go; run / by hand {ratio:.2f}"
             label = f"whole run on {name}, {n} tasks and their merge"
             yield Row(label, run_s, None, "s", "1.25 by hand", note)
             if full:
@@ -68,7 +68,7 @@ def cluster_submit(full: bool) -> Iterator[Row]:
             limit = "0.5" if name == "HTCondor" else ""
             yield Row(f"200 jobs submitted to {name}", submits[-1].ended - submits[0].began, None, "s", limit, note)
             yield Row(f"start of the run to first job in the queue of {name}", submits[0].ended - began, None, "s", "2")
-            note = f"calls: {len(cancels)} of {system.programs[2]}, {len(queries)} of {system.programs[1]} until then"
+            note = f"calls: {len(cancels)} of {system.programs[2]}, {len(queries)} of {system.programs[1]} before that"
             yield Row(f"Ctrl-C with 200 jobs of {name}", took, None, "s", "2", note)
             wait_until(lambda: not system.live_jobs())
 

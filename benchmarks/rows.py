@@ -39,7 +39,11 @@ def cost(full: bool) -> Iterator[Row]:
         yield Row(f"CPU to schedule {n} tasks", found["ours"][n], found["peer"].get(n), "s", LIMITS.get(n, ""), note)
     words = [ours(), str(SCRIPT.parent / "floor.py"), "10000", MEMORY or ""]
     yield Row(
-        "floor of 10000 tasks: instances, output looked for and made", _floor(words), None, "s", note="luigi alone"
+        "floor of 10000 tasks: creating instances, checking for and writing outputs",
+        _floor(words),
+        None,
+        "s",
+        note="luigi alone",
     )
     if full:
         plot_cost(DOCS / "cost.png", found["ours"], found["peer"])
@@ -154,7 +158,7 @@ def _identity(path: Path, kind: str) -> tuple[int, int]:
 def ctrl_c(full: bool) -> Iterator[Row]:
     """Ctrl-C with 200 running jobs and a bkill that takes 0.2 s."""
     found = [_interrupt(python) for python in ((ours(), peer()) if full else (ours(),))]
-    note = f"submitted with {found[0][1]} calls of bsub, cancelled with {found[0][2]} of bkill"
+    note = f"calls: {found[0][1]} of bsub, {found[0][2]} of bkill"
     yield Row("Ctrl-C with 200 running jobs", found[0][0], found[1][0] if full else None, "s", "2", note)
 
 
@@ -208,9 +212,9 @@ def slow_disk(full: bool) -> Iterator[Row]:
     n = 1000 if full else 200
     env = {"DISK": "0.01", "LOG": "WARNING"}
     mine, theirs = (run(python, "fan", n, FIRST="1", **env)["first"] for python in (ours(), peer()))
-    yield Row(f"start to first job, {n} tasks, 10 ms for each look at a file", mine, theirs, "s")
+    yield Row(f"start to first job, {n} tasks, 10 ms per file check", mine, theirs, "s")
     mine, theirs = (run(python, "fan", n, "--show-output", **env)["wall"] for python in (ours(), peer()))
-    yield Row(f"--show-output, {n} tasks, 10 ms for each look at a file", mine, theirs, "s")
+    yield Row(f"--show-output, {n} tasks, 10 ms per file check", mine, theirs, "s")
 
 
 CLUSTER_ROWS = (cluster_submit, cluster_latency, cluster_run)

@@ -24,7 +24,7 @@ class Row:
 
 def markdown(rows: Iterable[Row]) -> str:
     """The table; the ratio is the peer's value over ours."""
-    head = "| measured | b2luigi | 1.3.0 | unit | ratio | to reach | |\n|---|--:|--:|---|--:|---|---|\n"
+    head = "| measured | b2luigi | 1.3.0 | unit | ratio | target | |\n|---|--:|--:|---|--:|---|---|\n"
     return head + "".join(f"| {' | '.join(_cells(row))} |\n" for row in rows)
 
 
@@ -55,13 +55,14 @@ def write(folder: Path, new: list[Row], machine: str, order: Sequence[str] = ())
     text = f"""# Performance
 
 Measured against the published b2luigi 1.3.0, installed as pip resolves it (with luigi 3.7.3), on {machine},
-shared with other work. The ratio is its value over ours; `-` was not measured. The scripts are in
-`benchmarks/scripts`: jobs are simulated, or run on a stand-in for LSF on the same machine; where HTCondor or Slurm is
-named, they run on a real one, all of it on this machine. What simulated jobs write is written in memory (`/dev/shm`).
+shared with other work. The ratio is the value of 1.3.0 divided by ours; `-` means not measured. The scripts are in
+`benchmarks/scripts`. Jobs are simulated, or run on a stand-in for LSF on the same machine. Where the table names
+HTCondor or Slurm, jobs run on a real installation, all of it on this machine. Simulated jobs write to memory
+(`/dev/shm`).
 
-`python -m benchmarks` measures all of it again and writes this page (the better part of an hour; as root on Debian it
-installs HTCondor and Slurm, which are left out elsewhere); `python -m benchmarks --quick` takes three minutes and
-writes nothing. [Where the rest goes](limits.md) explains what is left.
+`python -m benchmarks` repeats all measurements and writes this page. It takes the better part of an hour. As root on
+Debian it installs HTCondor and Slurm; elsewhere it skips them. `python -m benchmarks --quick` takes three minutes and
+writes nothing. [Where the remaining time goes](limits.md) explains the rest.
 
 {markdown(rows)}"""
     pictures = [name for name in ("cost.png", "latency.png") if (folder / name).exists()]

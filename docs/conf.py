@@ -1,4 +1,4 @@
-"""How Sphinx makes the pages:  pip install -e '.[docs]' && sphinx-build -W docs docs/_build"""
+"""How Sphinx builds the pages:  pip install -e '.[docs]' && sphinx-build -W docs docs/_build"""
 
 from b2luigi import __version__
 
@@ -8,7 +8,7 @@ release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
-nitpicky = False  # types of luigi and of Python would all have to be resolvable
+nitpicky = False  # otherwise all types of luigi and of Python would have to be resolvable
 
 myst_heading_anchors = 3
 myst_links_external_new_tab = False

@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that are made from tables in the code:  python docs/make_reference.py"""
+"""Generates the pages of docs/reference from tables in the code:  python docs/make_reference.py"""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ FOLDER = Path(__file__).with_name("reference")
 
 COMMAND_LINE = """# Command line
 
-The flags of every script that calls `b2luigi.process`. Most are arguments of [`process`](api.md#running), too.
+Every script that calls `b2luigi.process` has these flags. Most of them are also arguments of
+[`process`](api.md#running).
 
 | flag | what it does |
 |---|---|
@@ -23,8 +24,8 @@ The flags of every script that calls `b2luigi.process`. Most are arguments of [`
 
 ENDS = """# How jobs end
 
-Every way a job can end without having done its work, and what is done about it.
-[How it works](../explanation/how-it-works.md#how-the-end-of-a-job-is-judged) tells how the end of a job is judged.
+This page lists every way in which a job can end without having done its work, and what b2luigi does about it.
+[How it works](../explanation/how-it-works.md#how-the-end-of-a-job-is-judged) explains how b2luigi finds the cause.
 
 """
 WORDS: Mapping[str, tuple[str, Mapping[Any, Cause]]] = {
@@ -32,37 +33,39 @@ WORDS: Mapping[str, tuple[str, Mapping[Any, Cause]]] = {
     "HTCondor": ("HoldReasonCode", htcondor.HELD),
     "Slurm": ("state", slurm.CAUSES),
 }
-"""The words of each batch system that tell a cause: what they are called, and what they mean."""
+"""The words of each batch system that indicate a cause: what they are called, and what they mean."""
 HOLDS = {
     6: "the job script",
-    12: "files to carry back",
-    13: "files to carry there",
+    12: "transferring output files",
+    13: "transferring input files",
     34: "memory",
     46: "duration",
     47: "execution time",
 }
-"""What HTCondor's reasons for a hold are about."""
+"""What HTCondor's hold reasons refer to."""
 DONE = {
-    ALWAYS: "it is submitted again, at most `job_retries` times in a run",
-    CHANGED: "it is submitted again if the next try asks for something else, at most `job_retries` times in a run",
-    NEVER: "the task fails, and you are told",
+    ALWAYS: "the job is resubmitted, at most `job_retries` times in a run",
+    CHANGED: (
+        "the job is resubmitted if the next attempt requests something else, at most `job_retries` times in a run"
+    ),
+    NEVER: "the task fails, and the failure is reported",
 }
 BY_OTHER_SIGNS = {
-    Cause.cancelled: "HTCondor: removed from the queue. On this machine: stopped by SIGTERM, SIGINT or SIGHUP.",
-    Cause.vanished: "Gone without a trace, and it had not started when it was last seen.",
+    Cause.cancelled: "HTCondor: removed from the queue. Local machine: stopped by SIGTERM, SIGINT or SIGHUP.",
+    Cause.vanished: "Gone without a trace, and not started when last seen.",
     Cause.infrastructure: (
-        "Killed by a signal without a reason, or gone without a trace after it had started. HTCondor: held for any "
-        "other reason, unless a person held it. Inputs that only the node did not see."
+        "Killed by a signal without a reason, or gone without a trace after it had started. Inputs that only the node "
+        "did not see. HTCondor: held for any other reason, unless a person held the job."
     ),
-    Cause.memory: "Python's `MemoryError`, if the next try asks for something else.",
+    Cause.memory: "Python's `MemoryError`, if the next attempt requests something else.",
     Cause.time: "",
-    Cause.refused: "Slurm: signal 53, with which it tells that a folder could not be made.",
+    Cause.refused: "Slurm: signal 53, which means that Slurm could not create a folder.",
     Cause.ended: (
         "Any exit code without an outcome, a crash (SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL), an `env_script` that "
-        "failed, outputs that are not there."
+        "failed, missing outputs."
     ),
 }
-"""What else tells a cause, besides the words of batch systems."""
+"""What else indicates a cause, besides the words of batch systems."""
 
 
 def command_line() -> str:
@@ -76,7 +79,7 @@ def ends() -> str:
 
 
 def pages() -> dict[Path, str]:
-    """All pages, with their texts."""
+    """All generated pages: path and text."""
     return {FOLDER / "command-line.md": command_line(), FOLDER / "ends-of-jobs.md": ends()}
 
 
@@ -89,8 +92,8 @@ def _row(flag: Flag) -> str:
 def _section(cause: Cause) -> Iterable[str]:
     yield f"## {cause.value[0].upper()}{cause.value[1:]}"
     yield ""
-    yield f"- **What is done:** {DONE[AGAIN[cause]]}."
-    yield f"- **What you are told to do:** {ADVICE[cause]}"
+    yield f"- **What b2luigi does:** {DONE[AGAIN[cause]]}."
+    yield f"- **What the report advises:** {ADVICE[cause]}"
     signs = [f"- **{system}** ({kind}): {words}" for system, kind, words in _words(cause)]
     yield from signs
     if BY_OTHER_SIGNS[cause]:

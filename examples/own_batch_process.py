@@ -1,4 +1,4 @@
-"""The classic way to a batch system of one's own: three hooks. Here jobs are processes of this machine."""
+"""A batch system of your own in three hooks. Here, jobs are processes of the local machine."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ class MyBatchProcess(BatchProcess):
         return JobStatus.successful if exit_code == 0 else JobStatus.aborted
 
     def kill_job(self):
-        os.killpg(self.job.pid, signal.SIGTERM)  # the job script and what it started
+        os.killpg(self.job.pid, signal.SIGTERM)  # the job script and everything it has started
 
 
 class MyTask(b2luigi.Task):

@@ -1,10 +1,10 @@
-"""A scan over two parameters, and its merge: how well is a lifetime measured, with a good and with a bad clock?
+"""A scan over two parameters, merged at the end: how precisely can a good and a bad clock measure a lifetime?
 
     python examples/parameter_scan.py --batch
 
-For each pair of lifetime and resolution particles are simulated, in jobs of 2,000, and their mean lifetime is measured.
-A measurement that is not yet precise enough asks for more jobs (`yield`). In the end all come together in one table,
-and in histograms. The results lie in examples/results.
+For each pair of lifetime and resolution, jobs simulate 2,000 particles each, and another job measures the mean
+lifetime. If the measurement is not precise enough yet, it requests more particles (`yield`). The last task collects all
+measurements in a table and in histograms. The results are in examples/results.
 """
 
 import json
@@ -21,19 +21,19 @@ PARTICLES = 2000
 
 
 class Simulate(b2luigi.Task):
-    """Decay times of particles as a clock of limited resolution shows them: a histogram."""
+    """A histogram of the decay times of particles, as measured by a clock of limited resolution."""
 
     lifetime = b2luigi.FloatParameter()
     resolution = b2luigi.FloatParameter()
-    edges = b2luigi.ListParameter(hashed=True)  # a list would make a long name of a folder, so its hash stands there
+    edges = b2luigi.ListParameter(hashed=True)  # a list makes a long folder name; use its hash
     part = b2luigi.IntParameter()
 
     @property
-    def queue(self):  # LSF: settings may depend on parameters ...
+    def queue(self):  # LSF: settings can depend on parameters ...
         return "s" if self.lifetime < 10 else "l"
 
     @property
-    def htcondor_settings(self):  # ... and on how often it was tried: more memory if it was not enough
+    def htcondor_settings(self):  # ... and on the attempt: more memory if it was not enough
         return {"request_memory": f"{500 * self.job_attempt} MB"}
 
     @property
@@ -59,7 +59,7 @@ class Simulate(b2luigi.Task):
 
 @b2luigi.requires(Simulate, part=0)
 class Measure(b2luigi.Task):
-    """The mean lifetime, from as many simulated particles as its precision takes."""
+    """The mean lifetime, from as many simulated particles as the precision requires."""
 
     precision = b2luigi.FloatParameter()
 
@@ -69,7 +69,7 @@ class Measure(b2luigi.Task):
     def run(self):
         parts = 1
         while True:
-            # Parts that are not there yet become jobs of their own; then this task is run again, from its beginning.
+            # Missing parts become jobs of their own; when they are done, this task runs again from the beginning.
             yield [self.clone(Simulate, part=part) for part in range(parts)]
             found = self.measure(parts)
             if found["error"] <= self.precision * found["mean"]:
@@ -99,7 +99,7 @@ class Scan(b2luigi.Task):
 
     edges = b2luigi.ListParameter(hashed=True)
     precision = b2luigi.FloatParameter()
-    batch_system = "local"  # too small a task for a cluster
+    batch_system = "local"  # too small for a cluster
 
     def requires(self):
         for lifetime in LIFETIMES:

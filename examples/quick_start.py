@@ -1,8 +1,8 @@
-"""Ten random numbers and their average: eleven tasks, each of them a job.
+"""Ten random numbers and their average: eleven tasks, one job each.
 
     python examples/quick_start.py --batch
 
-On a cluster the tasks become jobs of LSF, HTCondor or Slurm; elsewhere they run as jobs on this machine.
+On a cluster the tasks become jobs of LSF, HTCondor or Slurm; elsewhere they run as jobs of the local machine.
 """
 
 import random

@@ -32,5 +32,5 @@ class Sum(b2luigi.Task):
 
 if __name__ == "__main__":
     b2luigi.set_setting("result_dir", "results")
-    b2luigi.set_setting("batch_system", "toy")  # or nothing: where toysub is on PATH, "auto" finds it
+    b2luigi.set_setting("batch_system", "toy")  # optional: "auto" finds it where toysub is on PATH
     b2luigi.process(Sum(), batch=True)

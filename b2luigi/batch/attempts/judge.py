@@ -71,7 +71,7 @@ ADVICE = {
 }
 
 
-ALWAYS, CHANGED, NEVER = "submitted again", "submitted again if the next try asks for something else", "told"
+ALWAYS, CHANGED, NEVER = "resubmitted", "resubmitted if the next attempt requests something else", "reported"
 AGAIN = {
     Cause.cancelled: NEVER,
     Cause.vanished: NEVER,

@@ -1,1 +1,1 @@
-"""A toy batch system: `commands` is the batch system itself, `language` is how b2luigi speaks to it."""
+"""A toy batch system: `commands` is the batch system itself, `language` is how b2luigi talks to it."""

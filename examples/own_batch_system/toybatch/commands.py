@@ -1,4 +1,4 @@
-"""The toy batch system itself: jobs are processes of this machine, a folder each in $TOYBATCH (no slots, no limits).
+"""The toy batch system itself: a job is a process of this machine, with a folder in $TOYBATCH (no slots, no limits).
 
 `toysub NAME TOKEN SCRIPT` prints a job id · `toystat` prints `ID TOKEN STATE CODE` lines · `toydel ID...`.
 """
@@ -16,10 +16,10 @@ RUN = '"$1" "$2"; echo $? > "$0/code.part" && mv "$0/code.part" "$0/code"'
 
 
 def submit() -> None:
-    """Starts a job at once, in a session of its own."""
+    """Starts a job immediately, in a session of its own."""
     _, token, script = sys.argv[1:]
     if not os.access(script, os.X_OK):
-        sys.exit(f"toysub: {script} can not be run")
+        sys.exit(f"toysub: {script} cannot be run")
     job = _new_folder()
     (job / "token").write_text(token)
     with open(job / "output", "wb") as output:
@@ -31,19 +31,19 @@ def submit() -> None:
             start_new_session=True,
         )
     (job / "pid").write_text(str(process.pid))
-    process.returncode = 0  # it goes on when we have ended
+    process.returncode = 0  # the job keeps running after toysub has ended
     print(job.name)
 
 
 def status() -> None:
-    """Tells all jobs."""
+    """Prints all jobs."""
     for job in sorted(FOLDER.glob("[0-9]*"), key=lambda folder: int(folder.name)):
         if (job / "pid").exists():
             print(job.name, (job / "token").read_text(), *_state(job))
 
 
 def delete() -> None:
-    """Stops jobs; those that have ended or never were are fine."""
+    """Stops jobs; jobs that have ended or never existed are no error."""
     for job in (FOLDER / number for number in sys.argv[1:]):
         if (job / "pid").exists() and not (job / "code").exists():
             with contextlib.suppress(ProcessLookupError):

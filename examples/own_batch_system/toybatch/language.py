@@ -1,4 +1,4 @@
-"""The language of the toy batch system: commands to say, answers to read. This is all that b2luigi needs to know."""
+"""The language of the toy batch system: its commands and how to parse their answers. b2luigi needs nothing else."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -48,5 +48,5 @@ class Toy(BatchSystem):
 
 
 def _info(token: str, state: str, code: str) -> JobInfo:
-    status = STATES.get(state, JobStatus.running)  # an unknown word never fails a job
+    status = STATES.get(state, JobStatus.running)  # an unknown state never fails a job
     return JobInfo(status, state, int(code) if code.isdigit() else None, token=token)
