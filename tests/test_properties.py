@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 import b2luigi
 from b2luigi.batch import systems
 from b2luigi.batch.attempts.inbox import Inbox
-from b2luigi.batch.attempts.judge import Deliver, Evidence, Fail, Outputs, Wait, judge
+from b2luigi.batch.attempts.judge import Deliver, Evidence, Fail, Questions, Wait, judge
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Marker, Outcome
-from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.systems.model import Answer, AnswerError, Cause, JobInfo, JobStatus, Submitted
 from b2luigi.core.job_script import JobScript, render
 from b2luigi.core.paths import create_output_file_name
@@ -115,7 +115,7 @@ def test_no_path_is_code_for_the_shell_of_a_batch_system(name: str, folders: lis
 @given(evidence=EVIDENCE, complete=st.booleans(), missing=st.lists(TEXT, max_size=2))
 def test_every_verdict_rests_on_evidence(evidence: Evidence, complete: bool, missing: list[str]) -> None:
     """Nothing is called dead that may live, nothing done that is not, whatever comes together."""
-    verdict = judge(evidence, Outputs(lambda: complete, lambda: missing))
+    verdict = judge(evidence, Questions(lambda: complete, lambda: missing))
     info, outcome, marker = evidence.info, evidence.outcome, evidence.marker
     told = outcome is not None and outcome.status != INTERRUPTED
     over = evidence.gone or marker is not None or (info is not None and info.status.is_final)
@@ -137,7 +137,7 @@ def test_in_the_end_there_is_a_verdict(evidence: Evidence) -> None:
     late = Evidence(
         evidence.outcome, evidence.marker, evidence.info, True, evidence.started, ended_for=1e9, outcome_for=1e9
     )
-    assert judge(late, Outputs(lambda: False, list)) != Wait()
+    assert judge(late, Questions(lambda: False, list)) != Wait()
 
 
 # -- files
@@ -159,7 +159,7 @@ def test_no_text_breaks_the_reading_of_files(tmp_path: Path, text: str) -> None:
     folder = tmp_path / "task"
     folder.mkdir(exist_ok=True)
     (folder / "attempt-1.json").write_bytes(text.encode(errors="surrogatepass"))
-    assert Attempt.last(folder)[0] == 1
+    assert Record.last(folder)[0] == 1
     (folder / "claims").write_bytes(text.encode(errors="surrogatepass"))
     assert isinstance(Inbox(folder).claims(), set)
 

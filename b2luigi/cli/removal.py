@@ -12,7 +12,7 @@ from pathlib import Path
 
 import luigi
 
-from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.attempts.record import Record
 from b2luigi.core.graph import all_tasks, with_dependents
 from b2luigi.core.paths import get_task_file_dir
 
@@ -99,7 +99,7 @@ def _has_open_attempt(task: luigi.Task) -> bool:
     except (ValueError, AttributeError):  # no such path, or no script: it had no job either
         return False
     try:
-        return Attempt.last(folder)[1] is not None
+        return Record.last(folder)[1] is not None
     except ValueError:  # it is another user's
         return True
 

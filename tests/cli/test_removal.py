@@ -10,7 +10,7 @@ import luigi
 import pytest
 
 import b2luigi
-from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.attempts.record import Record
 from b2luigi.cli.removal import Choice, class_names, remove_outputs
 from b2luigi.core.paths import get_task_file_dir
 
@@ -181,7 +181,7 @@ def test_one_fails(capsys: pytest.CaptureFixture[str]) -> None:
 def test_jobs_that_may_run(busy: type[luigi.Task], capsys: pytest.CaptureFixture[str]) -> None:
     """No output goes that a job may be writing, or reading, even if only those of other tasks are to go."""
     there = made(Top(), *ALL)
-    attempt = Attempt.claim(Path(get_task_file_dir(busy())), {}, 0)
+    attempt = Record.claim(Path(get_task_file_dir(busy())), {}, 0)
     choice = Choice(["Bottom"], with_dependents=False, confirmed=True)
     assert remove_outputs([Top()], choice, nobody) == 1
     assert there() == ALL

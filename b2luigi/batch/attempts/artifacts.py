@@ -10,7 +10,7 @@ from pathlib import Path
 import luigi
 from luigi.task import flatten
 
-from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.systems.model import JobSpec
 from b2luigi.core.target import LONGEST_NAME
 
@@ -21,7 +21,7 @@ _PLUSES = 8
 """Room for what tells files of one name apart that were set aside."""
 
 
-def put_logs_aside(attempt: Attempt, log_folder: Path) -> None:
+def put_logs_aside(attempt: Record, log_folder: Path) -> None:
     """Makes room for the logs of a new attempt: those of the last one get its number, `stderr.<n>`.
 
     Or else the last words of an earlier attempt would be told as those of this one.
@@ -49,7 +49,7 @@ def outputs_there(task: luigi.Task) -> list[str] | None:
         return None
 
 
-def set_outputs_aside(task: luigi.Task, attempt: Attempt) -> list[str]:
+def set_outputs_aside(task: luigi.Task, attempt: Record) -> list[str]:
     """Renames what appeared during an attempt that did not end well to `<name>.failed-<n>`; returns the new names.
 
     A file that was cut short must not count as done. Only files of this machine's file system are known to us.

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from b2luigi.batch.attempts.outcome import DONE, INTERRUPTED, Marker, Outcome
+from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, Marker, Outcome
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 
 SIGNALLED = 128
@@ -33,6 +33,16 @@ class Evidence:
     """How long ago the outcome was seen first."""
     grace: float = 60.0
     """How late an outcome may be after the end of its job."""
+    refusal: str = ""
+    """The words with which the batch system refused the job, if it did."""
+    not_found: str = ""
+    """What the batch system said when the job, of which it is not known whether it was taken, was searched in vain."""
+    task_id: str = ""
+    """The task whose attempt it is."""
+    earlier: bool = False
+    """An earlier run has submitted the job."""
+    lived: bool = True
+    """This run has seen the job alive."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,30 @@ class Fail:
     """What the user can do about it."""
 
 
-Verdict = Wait | Deliver | Fail
+@dataclass(frozen=True)
+class Anew:
+    """The job of an earlier run is over, and nobody was there to hear of it: one of ours takes its place."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """There is no job: the batch system did not accept it, or, `in_doubt`, was searched for it in vain."""
+
+    reason: str
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True)
+class Another:
+    """The job ran another task: two tasks share one folder."""
+
+    outcome: Outcome
+
+
+Verdict = Wait | Deliver | Fail | Anew | Refused | Another
+NO_JOB = "an earlier run was interrupted during submission; no such job exists"
 
 ADVICE = {
     Cause.cancelled: "If it was not you, ask your site; run the script again to submit the task anew.",
@@ -85,28 +118,59 @@ AGAIN = {
 
 
 @dataclass(frozen=True)
-class Outputs:
+class Questions:
     """What can be asked of the task itself; each is called only where its answer decides."""
 
     complete: Callable[[], bool]
     missing: Callable[[], list[str]] = list
     """The declared outputs that do not exist here."""
+    inputs_complete: Callable[[], bool] = lambda: False
+    """Whether all requirements are complete here."""
 
 
-def judge(evidence: Evidence, outputs: Outputs) -> Verdict:
+def judge(evidence: Evidence, questions: Questions) -> Verdict:
     """The verdict on one attempt: the first rule that has an opinion decides."""
     for rule in RULES:
-        verdict = rule(evidence, outputs)
+        verdict = rule(evidence, questions)
         if verdict is not None:
-            return verdict
+            return _anew_if_unseen(verdict, evidence)
     return Wait()
 
 
-def _by_outcome(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+def _anew_if_unseen(verdict: Verdict, evidence: Evidence) -> Verdict:
+    """The user runs the script again to have the task done: what failed before we came is no answer to that."""
+    match verdict:
+        case Deliver(outcome) if evidence.earlier and not evidence.lived and outcome.status == FAILED:
+            return Anew(f"its job in an earlier run failed: {outcome.headline or outcome.explanation}")
+        case Fail() if evidence.earlier and not evidence.lived:
+            return Anew(f"its job in an earlier run is over: {verdict.what}")
+    return verdict
+
+
+def _refused(evidence: Evidence, questions: Questions) -> Verdict | None:
+    return Refused(evidence.refusal) if evidence.refusal else None
+
+
+def _nowhere(evidence: Evidence, questions: Questions) -> Verdict | None:
+    """A job that is nowhere to be found was there all the same if it left something."""
+    if not evidence.not_found or evidence.marker is not None or evidence.outcome is not None:
+        return None
+    return Anew(NO_JOB) if evidence.earlier else Refused(evidence.not_found, in_doubt=True)
+
+
+def _another_task(evidence: Evidence, questions: Questions) -> Verdict | None:
+    ran = evidence.outcome.task_id if evidence.outcome is not None else ""
+    return Another(evidence.outcome) if evidence.outcome is not None and ran not in ("", evidence.task_id) else None
+
+
+def _by_outcome(evidence: Evidence, questions: Questions) -> Verdict | None:
     outcome = evidence.outcome
     if outcome is None or outcome.status == INTERRUPTED:
         return None
-    missing = outputs.missing() if outcome.status == DONE else []
+    if outcome.status == FAILED and outcome.missing and questions.inputs_complete():
+        what = "its node did not see inputs that are complete here: " + ", ".join(outcome.missing)
+        return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
+    missing = questions.missing() if outcome.status == DONE else []
     if not missing:
         return Deliver(outcome)
     if max(evidence.ended_for, evidence.outcome_for) < evidence.grace:
@@ -115,7 +179,7 @@ def _by_outcome(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     return Fail(Cause.ended, what, "Do node and submit host see the same folder, and come to the same path?")
 
 
-def _alive(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+def _alive(evidence: Evidence, questions: Questions) -> Verdict | None:
     """An outcome alone is not the end: what the job script does after it may still fail, and be run again."""
     final = evidence.info is not None and evidence.info.status.is_final
     told = evidence.outcome is not None and evidence.outcome.status != INTERRUPTED
@@ -123,14 +187,14 @@ def _alive(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     return None if final or evidence.gone or evidence.marker is not None or waited else Wait()
 
 
-def _outcome_on_its_way(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+def _outcome_on_its_way(evidence: Evidence, questions: Questions) -> Verdict | None:
     if evidence.outcome is not None or evidence.ended_for >= evidence.grace:
         return None
     promised = evidence.marker is not None and evidence.marker.has_outcome
     return Wait() if promised or not _explained(evidence) else None
 
 
-def _ask_first(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+def _ask_first(evidence: Evidence, questions: Questions) -> Verdict | None:
     """A job shot by a signal: who did it, why, and whether it will run again, is for the batch system to say.
 
     A job that was held, evicted or requeued leaves such a marker, too, and lives on.
@@ -139,17 +203,17 @@ def _ask_first(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     return None if known or not wants_reason(evidence.marker) else Wait()
 
 
-def _by_batch_system(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+def _by_batch_system(evidence: Evidence, questions: Questions) -> Verdict | None:
     info = evidence.info
     if info is None or info.cause is None:
         return None
     return Fail(info.cause, f"the batch system says: {info.native}", ADVICE[info.cause])
 
 
-def _exit_zero(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+def _exit_zero(evidence: Evidence, questions: Questions) -> Verdict | None:
     if _exit_code(evidence) != 0:
         return None
-    if outputs.complete():
+    if questions.complete():
         return Deliver(Outcome(DONE))
     if evidence.ended_for < evidence.grace:
         return Wait()
@@ -157,7 +221,7 @@ def _exit_zero(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     return Fail(Cause.ended, what, ADVICE[Cause.ended])
 
 
-def _vanished(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+def _vanished(evidence: Evidence, questions: Questions) -> Verdict | None:
     """A job cancelled while it waits may leave no trace (Slurm: one element of an array), so nobody can tell."""
     waited = evidence.info is None or evidence.info.status is JobStatus.idle
     started = evidence.started or evidence.marker is not None or evidence.outcome is not None
@@ -167,7 +231,7 @@ def _vanished(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     return Fail(Cause.vanished, what, ADVICE[Cause.vanished])
 
 
-def _ended(evidence: Evidence, outputs: Outputs) -> Verdict | None:
+def _ended(evidence: Evidence, questions: Questions) -> Verdict | None:
     code = _exit_code(evidence)
     if code is None:
         said = f" (last word of the batch system: {evidence.info.native})" if evidence.info else ""
@@ -183,7 +247,19 @@ def _ended(evidence: Evidence, outputs: Outputs) -> Verdict | None:
     return Fail(Cause.ended, f"the job ended with exit code {code} and left no outcome", ADVICE[Cause.ended])
 
 
-RULES = (_alive, _by_outcome, _outcome_on_its_way, _ask_first, _by_batch_system, _exit_zero, _vanished, _ended)
+RULES = (
+    _refused,
+    _nowhere,
+    _another_task,
+    _alive,
+    _by_outcome,
+    _outcome_on_its_way,
+    _ask_first,
+    _by_batch_system,
+    _exit_zero,
+    _vanished,
+    _ended,
+)
 
 
 def wants_reason(marker: Marker | None) -> bool:

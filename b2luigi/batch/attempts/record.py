@@ -1,4 +1,4 @@
-"""Attempt: one try to run a task as a job, as files beside the job script."""
+"""Record: one try to run a task as a job, as files beside the job script."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ClaimedError(Exception):
     """Another run has just claimed the next attempt of this task."""
 
 
-class Attempt:
+class Record:
     """The record of one attempt: written before the submission, completed as more becomes known.
 
     A record is `attempt-<n>.json` in the task file folder, mode 0600, since it may hold values of parameters.
@@ -42,7 +42,7 @@ class Attempt:
         return str(self.facts["token"])
 
     @classmethod
-    def claim(cls, folder: Path, facts: Mapping[str, Any], after: int) -> Attempt:
+    def claim(cls, folder: Path, facts: Mapping[str, Any], after: int) -> Record:
         """A new attempt, the one after number `after`: on disk before anything is submitted.
 
         Raises OSError if it can not be written, and ClaimedError if another run was faster: then nothing may be
@@ -59,7 +59,7 @@ class Attempt:
         return attempt
 
     @classmethod
-    def last(cls, folder: Path) -> tuple[int, Attempt | None]:
+    def last(cls, folder: Path) -> tuple[int, Record | None]:
         """The number of the last attempt in this folder (0: there was none), and the attempt if nobody has judged it.
 
         Raises OSError for a record that can not be read: it may be that of a job that lives; ValueError for one of
@@ -73,7 +73,7 @@ class Attempt:
         return number, cls(path, facts) if path is not None and is_whole and not facts.get("ended") else None
 
     @classmethod
-    def given_up(cls, folder: Path) -> list[Attempt]:
+    def given_up(cls, folder: Path) -> list[Record]:
         """The attempts that a run has given up, and whose jobs may be at work all the same. Raises OSError."""
         found = [cls(path, _read(path)) for _, path in records(folder)]
         return [attempt for attempt in found if "ended" not in attempt.facts and attempt._is_given_up]

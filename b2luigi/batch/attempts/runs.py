@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from b2luigi.batch.attempts.inbox import Inbox, inboxes_below
-from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.attempts.record import Record
 
 
 class Runs:
@@ -17,7 +17,7 @@ class Runs:
     def __init__(self, base: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._base, self._clock = base, clock
         self.own = Inbox.new(base)
-        self.going: set[str] = set()
+        self.being_cancelled: set[str] = set()
         """Attempts that this run has given up, and whose jobs may be at work still, by token."""
         self._watched: dict[Path, Inbox] = {}
         self._others: dict[Path, Inbox] = {}
@@ -47,7 +47,7 @@ class Runs:
         path = folder()
         return any(path in inbox.claims() for inbox in inboxes) and _unfinished(path) is not None
 
-    def inbox_of(self, attempt: Attempt) -> Inbox:
+    def inbox_of(self, attempt: Record) -> Inbox:
         """Where the job of an attempt leaves its marker; looked at from now on."""
         folder = Path(str(attempt.facts.get("inbox") or self.own.folder))
         if folder == self.own.folder:
@@ -72,7 +72,7 @@ class Runs:
 
         `left`: jobs of this run are left in the batch system, for a later run to look after.
         """
-        if left or self.going:
+        if left or self.being_cancelled:
             self.own.leave()
         else:
             self.own.close()
@@ -96,5 +96,5 @@ def _changed(folder: Path) -> int:
         return 0
 
 
-def _unfinished(folder: Path) -> Attempt | None:
-    return Attempt.last(folder)[1]
+def _unfinished(folder: Path) -> Record | None:
+    return Record.last(folder)[1]

@@ -12,32 +12,29 @@ from b2luigi.batch.messages.failure import Failure, headline, last_lines, tail, 
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import Cause, JobSpec
 
-NOT_SUBMITTED = "Correct what the message names, and run the script again."
+CORRECT_IT = "Correct what the message names, and run the script again."
 FINISHED = "Tasks that are complete are not repeated."
 OWN_WORDS = "b2luigi: "
 """Starts what the job script and the node say of themselves, in the log of the job."""
 
 
 def of_error_before(task: luigi.Task, system: str, error: BaseException) -> str:
-    """A setting that can not work, a file that can not be written: no job was submitted."""
+    """A setting that cannot work, a file that cannot be written: no job was submitted."""
     words = last_lines(users_frames(error))
     what = f"no job was submitted: {headline(error)}"
-    return tell(Failure(task, what, NOT_SUBMITTED, system, last_words=words))
+    return tell(Failure(task, what, CORRECT_IT, system, last_words=words))
 
 
 def of_refusal(task: luigi.Task, system: str, ticket: Ticket) -> str:
-    """The batch system did not take the job, or nobody knows whether it did."""
-    what, advice = f"{system} did not take the job", f"Correct the setting for {system} that the message is about."
-    if "command not found" in ticket.refused:
-        advice = "Look at the setting batch_system, and at PATH."
-    if ticket.doubt:
-        what = f"it is not known whether {system} took the job"
-        advice = f"Look whether it has a job {ticket.spec.name}; if not, run the script again. {FINISHED}"
-    return _story(task, system, ticket, what=what, advice=advice, words=ticket.refused)
+    """The batch system did not accept the job."""
+    advice = f"Correct the setting for {system} that the message is about."
+    if "command not found" in ticket.reason:
+        advice = "Check the setting batch_system, and PATH."
+    return _story(task, system, ticket, what=f"{system} did not accept the job", advice=advice, words=ticket.reason)
 
 
 def of_exception(task: luigi.Task, system: str, ticket: Ticket, outcome: Outcome) -> str:
-    """The task failed on its node."""
+    """The task raised an exception on its node."""
     words = outcome.traceback or str(outcome.explanation)
     advice = f"Correct the error and run the script again. {FINISHED}"
     what, here = outcome.headline or _headline(words), shlex.quote(str(ticket.spec.script))
@@ -54,38 +51,32 @@ def of_death(task: luigi.Task, system: str, ticket: Ticket, verdict: Fail) -> st
 
 def of_timeout(task: luigi.Task, system: str, ticket: Ticket, seconds: float) -> str:
     """luigi stopped the job."""
-    what = f"it ran for more than its worker_timeout of {seconds:g} s, and was stopped"
+    what = f"it ran for longer than its worker_timeout of {seconds:g} s, and was stopped"
     return _story(
         task, system, ticket, what=what, advice=f"Give it more time. {FINISHED}", words=_log_tail(ticket.spec)
     )
 
 
 def of_requirements(task: luigi.Task, system: str, ticket: Ticket, node: str, problem: str) -> str:
-    """What the task yielded can not be made."""
-    what = "it yielded requirements that can not be made"
-    advice = "What run() yields has to be importable here, take its parameters as text, and be seen by the nodes."
+    """The tasks that `run()` yielded cannot be created on the submit host."""
+    what = "run() yielded tasks that cannot be created here"
+    advice = "Tasks that run() yields must be importable here, take their parameters as text, and be seen by the nodes."
     return _story(task, system, ticket, what=what, advice=advice, words=problem, node=node)
 
 
 def of_another_task(task: luigi.Task, system: str, ticket: Ticket, outcome: Outcome) -> str:
     """The job script was overwritten while the job waited."""
     what = f"its job ran another task, {outcome.task_id}"
-    advice = "Each task needs a folder of its own: look at get_task_file_dir, and at hash functions of parameters."
+    advice = "Each task needs a folder of its own: check get_task_file_dir, and hash functions of parameters."
     return _story(task, system, ticket, what=what, advice=advice, node=outcome.node)
 
 
-def of_brake(task: luigi.Task, reason: str, most: int) -> str:
+def of_open_breaker(task: luigi.Task, reason: str, most: int) -> str:
     """Too many tasks of its kind have failed already."""
     return (
         f"Task {task} was not submitted: the first {most} jobs of {task.get_task_family()} all failed, "
-        f"and for the same reason: {reason}. Correct it and run the script again (setting failure_brake)."
+        f"for the same reason: {reason}. Correct it and run the script again (setting failure_brake)."
     )
-
-
-def inputs_unseen(outcome: Outcome) -> Fail:
-    """The node did not see what is there: not the fault of the task."""
-    what = "its node did not see inputs that are complete here: " + ", ".join(outcome.missing)
-    return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
 
 
 def out_of_memory(outcome: Outcome) -> Fail:

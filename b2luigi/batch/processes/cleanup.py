@@ -1,4 +1,4 @@
-"""How the record of an attempt is closed: at once, or, if its job may be at work, when the batch system let that go."""
+"""How an attempt is closed: at once, or, if its job may be at work, when the batch system no longer has it."""
 
 from __future__ import annotations
 
@@ -10,49 +10,65 @@ import luigi
 
 from b2luigi.batch.attempts.artifacts import collect_logs, set_outputs_aside
 from b2luigi.batch.attempts.outcome import DONE, Outcome
-from b2luigi.batch.attempts.record import Attempt, read_outcome
+from b2luigi.batch.attempts.record import Record, read_outcome
 from b2luigi.batch.node.reports import report_beside
-from b2luigi.batch.processes.preparation import Run
+from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.ticket import Queue, Ticket
 from b2luigi.batch.systems.model import JobSpec
 
+CAN_GIVE_UP = "Jobs can be given up"
+"""What tasks wait for while the disk is full."""
 
-def close(attempt: Attempt, spec: JobSpec | None, end: str, outcome: Outcome | None = None) -> None:
-    """Notes how an attempt ended, and tidies up. What a full disk keeps from being noted is left for a later run."""
+
+class NotYetError(Exception):
+    """What a decision rests on cannot be known, or written, for now; it may be another time."""
+
+
+def close(record: Record, spec: JobSpec | None, end: str, outcome: Outcome | None = None) -> None:
+    """Notes how an attempt ended, and removes its files. What a full disk prevents is left to a later run."""
     with contextlib.suppress(OSError):
-        attempt.note(ended=time.time(), end=end, outcome=vars(outcome) if outcome is not None else None)
-        attempt.drop_predecessors()
+        record.note(ended=time.time(), end=end, outcome=vars(outcome) if outcome is not None else None)
+        record.drop_predecessors()
         if spec is not None:
             _clean_up(spec, end)
 
 
-def see_off(
-    task: luigi.Task, attempt: Attempt, ticket: Ticket, queue: Queue, run: Run, end: str, soon: bool = True
+def cancel_then_close(
+    task: luigi.Task, record: Record, ticket: Ticket, queue: Queue, run: Run, end: str, soon: bool = True
 ) -> None:
-    """Cancels a job that may be at work, and closes its record as soon as the batch system has taken that.
+    """Cancels a job that may be at work, and closes its record as soon as there is no such job any more.
 
     A run that is killed in between leaves a record that says so, and the next run does the same. `soon`: see `cancel`.
     """
     with contextlib.suppress(OSError):
-        attempt.note(given_up=end, by=str(run.runs.own.open()))
-    run.judged.add(attempt.token)
-    run.runs.going.add(attempt.token)
-    ticket.when_left = functools.partial(_has_left, task, attempt, ticket.spec, run, end)
-    queue.cancel([ticket], soon)
+        record.note(given_up=end, by=str(run.runs.own.open()))
+    run.judged.add(record.token)
+    run.runs.being_cancelled.add(record.token)
+    queue.cancel_then(ticket, functools.partial(_close_cancelled, task, record, ticket.spec, run, end), soon)
     queue.release(ticket)
 
 
-def _has_left(task: luigi.Task, attempt: Attempt, spec: JobSpec, run: Run, end: str) -> None:
-    set_aside(task, attempt, spec)
-    close(attempt, spec, end)
-    run.runs.going.discard(attempt.token)
+def void(task: luigi.Task, record: Record, run: Run) -> None:
+    """Keeps the job of an attempt from starting its work. Raises NotYetError while that cannot be written."""
+    try:
+        record.void()
+    except OSError as error:
+        run.outages.wait(str(task), CAN_GIVE_UP, f"its job cannot be given up for now: {error}")
+        raise NotYetError from error
+    run.outages.go_on(str(task), CAN_GIVE_UP)
 
 
-def set_aside(task: luigi.Task, attempt: Attempt, spec: JobSpec) -> None:
-    """Puts the outputs of a job that was stopped aside, unless it had just done its work."""
+def set_aside_unless_done(task: luigi.Task, record: Record, spec: JobSpec) -> None:
+    """Renames the outputs of a job that was stopped, unless it had just done its work."""
     outcome = read_outcome(spec.outcome)
     if outcome is None or outcome.status != DONE:
-        set_outputs_aside(task, attempt)
+        set_outputs_aside(task, record)
+
+
+def _close_cancelled(task: luigi.Task, record: Record, spec: JobSpec, run: Run, end: str) -> None:
+    set_aside_unless_done(task, record, spec)
+    close(record, spec, end)
+    run.runs.being_cancelled.discard(record.token)
 
 
 def _clean_up(spec: JobSpec, end: str) -> None:

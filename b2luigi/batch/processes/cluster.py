@@ -1,44 +1,104 @@
-"""ClusterProcess: a task as a job in a `Queue`: all that is known of it is weighed, and a verdict is given."""
+"""ClusterProcess: a task as a job in a `Queue`, one attempt after the other, until luigi gets a result."""
 
 from __future__ import annotations
 
 import functools
 import logging
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from luigi.task import flatten
+from luigi.task_register import load_task
 
-from b2luigi.batch.attempts.judge import Deliver, Fail, Outputs, Verdict, judge, wants_reason
-from b2luigi.batch.attempts.outcome import Marker, Outcome
-from b2luigi.batch.attempts.record import look_again, look_at_folders_of, read_outcome
+from b2luigi.batch.attempts.artifacts import collect_logs
+from b2luigi.batch.attempts.judge import AGAIN, ALWAYS, CHANGED, Anew, Another, Deliver, Fail, Refused, Wait
+from b2luigi.batch.attempts.outcome import FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.messages import job_failures
 from b2luigi.batch.node.reports import Forwarder, report_beside
-from b2luigi.batch.processes.attempts import CLAIMED, CLAIMED_BY_ANOTHER, LaterError
-from b2luigi.batch.processes.preparation import NOT_SUBMITTED
-from b2luigi.batch.processes.verdicts import VerdictProcess
-from b2luigi.batch.queue.ticket import Ticket
-from b2luigi.batch.systems.model import JobStatus
+from b2luigi.batch.processes.base import BatchProcess
+from b2luigi.batch.processes.cleanup import NotYetError
+from b2luigi.batch.processes.job import CLAIMED_BY_ANOTHER, GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
+from b2luigi.batch.processes.run import Run
+from b2luigi.batch.processes.start import CAN_SUBMIT, Blocked, begin, options_of
+from b2luigi.batch.queue.ticket import Queue
+from b2luigi.batch.systems.model import Cause, JobStatus
+from b2luigi.core.settings import get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-GLANCE = 1.0
-"""Seconds between two looks at the record of a job that another run looks after."""
-_T = TypeVar("_T")
+ROUNDS = 5
+"""How many jobs of a task may find the same yielded requirements missing."""
+SURE = 30.0
+"""Seconds from the last search for a job of doubtful submission to the next submission."""
 
 
-class ClusterProcess(VerdictProcess):
+class ClusterProcess(BatchProcess):
     """A task as a job of a batch system; luigi polls it in place of a process."""
 
-    _glance_at = 0.0
-    _told = ""
+    batch_system: ClassVar[str | None] = None
+    """Name of the batch system for subclasses that are bound to one; None takes the setting of the task."""
 
-    @functools.cached_property
-    def _forwarder(self) -> Forwarder:
-        return Forwarder(self.status_reporter)
+    queue: Queue
+    shared: Run
+    job: JobInFlight | None = None
+    _due: float | None = None
+    """When to begin (again); None while a job is in flight."""
+    _retries = 0
+    _last_report: Mapping[str, Any] | None = None
+    _postponed_for = ""
+
+    def connect(self, queue: Queue, shared: Run) -> None:
+        """Names the queue for its jobs; called once, before `run`."""
+        self.queue, self.shared = queue, shared
+        self.timeout_time = None  # its time starts when it runs, not while it waits in a queue
+
+    # -- hooks
+
+    def start_job(self) -> None:
+        """Resumes the job of an earlier run, or claims an attempt and hands a new job in; returns at once."""
+        self._begin()
+
+    def get_job_status(self) -> JobStatus:
+        """What is known of the job by now; asks nobody."""
+        return self.job.status if self.job is not None else JobStatus.idle
+
+    def kill_job(self) -> None:
+        """Takes the job out of its batch system, with the next command that does so."""
+        job = self.job
+        if job is None:
+            return
+        if self.timeout_time is not None and time.time() > self.timeout_time:
+            self.story = job_failures.of_timeout(self.task, job.queue.name, job.ticket, self.worker_timeout or 0.0)
+            logger.error("%s", self.story)
+        job.stop()
+
+    def leave(self) -> bool:
+        """Leaves the job where it is, for a later run to resume; False if there is none."""
+        self._done = True
+        return self.job is not None and self.job.leave()
+
+    def detach_if_watched(self) -> None:
+        """Leaves a job that another run follows to that run."""
+        if self.job is not None and self.job.watched:
+            self.job.queue.detach(self.job.ticket)
+
+    # -- what the loop asks
+
+    @property
+    def token(self) -> str:
+        """Names the attempt; empty while there is none."""
+        return self.job.token if self.job is not None else ""
+
+    @property
+    def needs_looks(self) -> bool:
+        """To be looked at without news."""
+        return not self._done and (self._due is not None or (self.job is not None and self.job.needs_looks))
+
+    @property
+    def is_over(self) -> bool:
+        """The verdict was given, or the job was stopped."""
+        return self._done
 
     @property
     def is_running(self) -> bool:
@@ -46,11 +106,17 @@ class ClusterProcess(VerdictProcess):
         return not self._done and self.get_job_status() is JobStatus.running
 
     def forward_report(self) -> None:
-        """Tells luigi's scheduler what the task has told since the last time: on its node, or in its outcome."""
+        """Forwards to luigi's scheduler what is new in the reports of the task: from its node, or in its outcome."""
         if self._last_report is not None:
             self._forwarder.forward(self._last_report)
-        elif self.ticket is not None:
-            self._forwarder.read(report_beside(self.ticket.spec.outcome))
+        elif self.job is not None:
+            self._forwarder.read(report_beside(self.job.ticket.spec.outcome))
+
+    @functools.cached_property
+    def _forwarder(self) -> Forwarder:
+        return Forwarder(self.status_reporter)
+
+    # -- from one attempt to the next
 
     def look(self, marker: Marker | None = None) -> None:
         """Weighs what is known, and ends the task if that is enough. Never raises.
@@ -61,7 +127,7 @@ class ClusterProcess(VerdictProcess):
             return
         try:
             self._look_at_job(marker)
-        except LaterError:
+        except NotYetError:
             return
         except Terminated:
             raise
@@ -69,170 +135,167 @@ class ClusterProcess(VerdictProcess):
             self._hook_failed("look", error)
             self._kill_once()
 
-    def _look(self) -> None:
-        """luigi's poll: news comes by `look`."""
-
-    def _hook_failed(self, hook: str, error: BaseException) -> None:
-        """A setting that can not work, a file that can not be written: told without the insides of b2luigi."""
-        if self.ticket is not None:
-            super()._hook_failed(hook, error)
-        else:
-            self.fail(job_failures.of_error_before(self.task, self.queue.name, error))
-            self._close(NOT_SUBMITTED)
-
     def _look_at_job(self, marker: Marker | None) -> None:
         if self._due is not None:
             if self.shared.clock() >= self._due:
                 self._begin()
-        elif self.ticket is not None and not self._judged_by_others(self.ticket):
-            self._weigh(self.ticket, marker)
+        elif self.job is not None:
+            self._react(self.job, marker)
 
-    def _weigh(self, ticket: Ticket, marker: Marker | None) -> None:
-        if self._is_judged_already(ticket) or self._is_unwanted(ticket):
-            return
-        if ticket.refused and self._is_nowhere(ticket, marker):
-            return
-        self._note_job_id(ticket)
-        ended = self._signs.see(ticket, marker)
-        # Read after the batch system said its last word: what it tells is older than the outcome.
-        outcome = read_outcome(ticket.spec.outcome)
-        if outcome is None and ended:
-            if not self._can_see_what_it_left(ticket):
-                return
-            outcome = read_outcome(ticket.spec.outcome)
-        self._signs.see_outcome(outcome)
-        if wants_reason(marker):
-            self._ask_about(ticket)
-        self._tell_if_held(ticket)
-        self._start_clock(ticket)
-        if outcome is not None and outcome.task_id not in ("", self.task.task_id):
-            self._ran_another(ticket, outcome)
-        else:
-            evidence = self._signs.evidence(ticket, marker, outcome, self._grace)
-            self._obey(ticket, judge(evidence, self._outputs()))
-        if self._done or self.ticket is not ticket:
-            self._take_out(ticket, marker)
+    def _react(self, job: JobInFlight, marker: Marker | None) -> None:
+        verdict = job.look(marker)
+        self._start_clock(job)
+        match verdict:
+            case Wait():
+                pass
+            case Deliver(outcome):
+                self._deliver(job, outcome)
+            case Fail():
+                self._died(job, verdict)
+            case Anew(why):
+                self._start_anew(job, why)
+            case Refused():
+                self._refused(job, verdict)
+            case Another(outcome):
+                story = job_failures.of_another_task(self.task, job.queue.name, job.ticket, outcome)
+                self._fail(job, story, "it ran another task")
+                job.close(FAILED, outcome)
+            case Postponed():
+                job.queue.detach(job.ticket)
+                self._postpone(verdict)
 
-    def _is_nowhere(self, ticket: Ticket, marker: Marker | None) -> bool:
-        """False for a job that was looked for in vain, because it is over: there is something to weigh."""
-        if self._earlier or ticket.doubt:
-            if not self._can_see_what_it_left(ticket):
-                return True
-            try:
-                if self._came_and_went(ticket, marker):
-                    return False
-            except OSError:
-                self._waits_for_folder(self._inbox.folder)
-                return True
-        self._refused(ticket)
-        return True
+    def _begin(self) -> None:
+        match begin(self.task, self.queue, self.shared):
+            case JobInFlight() as job:
+                self.job, self._due, self._postponed_for, self.timeout_time = job, None, "", None
+                self.shared.outages.go_on(str(self.task), CAN_SUBMIT)
+            case Postponed() as postponed:
+                self._postpone(postponed)
+            case Blocked(story):
+                self.fail(story)
 
-    def _can_see_what_it_left(self, ticket: Ticket) -> bool:
-        """False if a token expired, or a file system is away: then nothing is judged."""
-        readable = look_again(ticket.spec.folder)
-        if readable:
-            self._waits_no_more(self._readable)
-        else:
-            self._waits_for_folder(ticket.spec.folder)
-        return readable
+    def _postpone(self, postponed: Postponed) -> None:
+        why = postponed.why
+        if postponed.outage:
+            self.shared.outages.wait(str(self.task), postponed.outage, why)
+        elif why and why != self._postponed_for:
+            level = logging.INFO if why == CLAIMED_BY_ANOTHER else logging.WARNING
+            logger.log(level, "%s waits: %s", self.task, why)
+            self._postponed_for = why
+        self.job, self._due = None, self.shared.clock() + postponed.seconds
 
-    def _waits_for_folder(self, folder: Path) -> None:
-        self._waits(self._readable, f"its folder can not be read for now: {folder}")
+    def _start_anew(self, job: JobInFlight, why: str) -> None:
+        """The job of an earlier run counts for nothing: one of ours takes its place."""
+        job.give_up(GIVEN_UP)
+        logger.warning("%s: %s; it is submitted anew.", self.task, why)
+        self.job, self._due = None, self.shared.clock()
 
-    @property
-    def _readable(self) -> str:
-        return f"Folders of {self.queue.name} jobs can be read"
-
-    def _obey(self, ticket: Ticket, verdict: Verdict) -> None:
-        if isinstance(verdict, Deliver):
-            death = self._death_in_disguise(verdict.outcome)
-            if death is None:
-                self._deliver(ticket, verdict.outcome)
-                return
-            verdict = death
-        if isinstance(verdict, Fail):
-            self._died(ticket, verdict)
-
-    def _outputs(self) -> Outputs:
-        return Outputs(self._asked(lambda: bool(self.task.complete())), self._asked(self._missing_outputs))
-
-    def _missing_outputs(self) -> list[str]:
-        missing = [target for target in flatten(self.task.output()) if not target.exists()]
-        look_at_folders_of(missing)
-        return [str(getattr(target, "path", target)) for target in missing]
-
-    def _asked(self, question: Callable[[], _T]) -> Callable[[], _T]:
-        """A question to the task: a file system that hiccups is asked again, while there is time."""
-
-        def ask() -> _T:
-            try:
-                return question()
-            except Exception as error:
-                if self._signs.waited < self._grace:
-                    raise LaterError from error
-                raise
-
-        return ask
-
-    def _ask_about(self, ticket: Ticket) -> None:
-        """Asks soon why a job was shot; one that is still there after a few answers was held, evicted or requeued."""
-        alive = ticket.info is not None and not ticket.info.status.is_final
-        if self._signs.may_ask(ticket):
-            self.queue.hurry(ticket)
-        elif alive and not ticket.absent:
-            self._inbox.remove(self.token)  # its next run will leave another marker
-            self._signs.forget_end()
-
-    def _take_out(self, ticket: Ticket, marker: Marker | None) -> None:
-        """Sees to it that a job that was judged does not run, or run again, whatever the batch system thinks of it."""
-        final = ticket.info is not None and ticket.info.status.is_final and not ticket.info.lingers
-        ended_well = marker is not None and marker.exit_code == 0
-        if not final and not ended_well:
-            # Its successor waits for it; nobody else does.
-            self.queue.cancel([ticket], soon=not self._done)
-
-    def _start_clock(self, ticket: Ticket) -> None:
-        running = ticket.info is not None and ticket.info.status is JobStatus.running
-        if not running or self._signs.is_ending:
+    def _start_clock(self, job: JobInFlight) -> None:
+        if job.watched or job.status is not JobStatus.running or job.is_ending:
             self.timeout_time = None
         elif self.timeout_time is None and self.worker_timeout:
             self.timeout_time = time.time() + self.worker_timeout
 
-    def _tell_if_held(self, ticket: Ticket) -> None:
-        held = ticket.info.native if ticket.info is not None and ticket.info.held else ""
-        if held and held != self._told:
-            logger.warning("%s job %s of %s waits for you: %s", self.queue.name, ticket.job_id, self.task, held)
-        self._told = held
+    # -- verdicts
 
-    # -- other runs
-
-    def _judged_by_others(self, ticket: Ticket) -> bool:
-        """True while another run that lives looks after the job; what that makes of it is told as it is."""
-        if not ticket.others or self.attempt is None or self.shared.clock() < self._glance_at:
-            return ticket.others
-        self._glance_at = self.shared.clock() + GLANCE * (1 + len(self.shared.attached) / 100)
-        self.attempt.reload()
-        outcome = Outcome.from_record(self.attempt.facts.get("outcome"))
-        if "ended" not in self.attempt.facts and "given_up" in self.attempt.facts:
-            self.queue.release(ticket)
-            self._put_off(CLAIMED_BY_ANOTHER, CLAIMED)
-        elif "ended" not in self.attempt.facts:
-            ticket.others = not self._inbox.is_abandoned()
-        elif outcome is not None and self.attempt.facts.get("end") == outcome.status:
-            self._deliver(ticket, outcome)
+    def _deliver(self, job: JobInFlight, outcome: Outcome) -> None:
+        self._last_report = outcome.told
+        problem = self._problem_of_requirements(outcome) if outcome.status == PENDING else ""
+        if outcome.status == FAILED:
+            self._failed(job, outcome)
+        elif problem:
+            story = job_failures.of_requirements(self.task, job.queue.name, job.ticket, outcome.node, problem)
+            self._fail(job, story, problem)
+            job.close(FAILED, outcome)
         else:
-            self._start_anew(f"another run has given its job up ({self.attempt.facts.get('end')})")
-        return True
+            self.shared.breaker.succeeded(self.task.get_task_family())
+            self.finish(outcome.status, outcome.explanation, list(outcome.missing), list(outcome.new_requirements))
+            job.close(outcome.status, outcome)
 
-    def _is_judged_already(self, ticket: Ticket) -> bool:
-        """Two runs may go on with the job of a dead one, or of one that was silent like a dead one.
+    def _failed(self, job: JobInFlight, outcome: Outcome) -> None:
+        """The task raised an exception; one of memory is no fault of its code if the next try asks for more."""
+        if outcome.headline.startswith("MemoryError") and self._is_worth_another(job, Cause.memory):
+            self._died(job, job_failures.out_of_memory(outcome))
+            return
+        story = job_failures.of_exception(self.task, job.queue.name, job.ticket, outcome)
+        self._fail(job, story, outcome.headline, explanation=outcome.explanation, missing=list(outcome.missing))
+        job.close(FAILED, outcome)
 
-        The slower one has nothing to judge, and to set aside.
-        """
-        if self.attempt is None or not (self._earlier or self.shared.runs.own.was_silent):
+    def _problem_of_requirements(self, outcome: Outcome) -> str:
+        key = (self.task.task_id, repr(outcome.new_requirements))
+        self.shared.rounds[key] += 1
+        if self.shared.rounds[key] > ROUNDS:
+            return f"{ROUNDS} jobs in a row found them missing, though they are complete here: does the node see them?"
+        return _first_unloadable(outcome)
+
+    def _refused(self, job: JobInFlight, verdict: Refused) -> None:
+        if verdict.in_doubt:
+            why = f"{job.queue.name} may have received its job, and has no such job: {verdict.reason}"
+            job.give_up(NOT_SUBMITTED)
+            self._postpone(Postponed(why, SURE))
+        else:
+            self.fail(job_failures.of_refusal(self.task, job.queue.name, job.ticket))
+            job.close("refused")
+
+    def _died(self, job: JobInFlight, verdict: Fail) -> None:
+        collect_logs(job.ticket.spec)
+        if self._is_worth_another(job, verdict.cause):
+            self._try_again(job, verdict)
+        else:
+            story = job_failures.of_death(self.task, job.queue.name, job.ticket, verdict)
+            self._fail(job, story, verdict.what, died=True)
+            job.close(verdict.cause.name)
+
+    def _is_worth_another(self, job: JobInFlight, cause: Cause) -> bool:
+        if self._retries >= int(get_setting("job_retries", task=self.task)):
             return False
-        self.attempt.reload()
-        if not {"ended", "given_up"} & self.attempt.facts.keys():
-            return False
-        ticket.others, self._glance_at = True, 0.0
-        return self._judged_by_others(ticket)
+        if AGAIN[cause] == CHANGED:  # the same again would end the same way
+            options = options_of(self.task, self.queue, self.shared.tries[self.task.task_id] + 1)
+            return dict(options) != dict(job.ticket.spec.options)
+        return AGAIN[cause] == ALWAYS
+
+    def _try_again(self, job: JobInFlight, verdict: Fail) -> None:
+        job.give_up(verdict.cause.name)
+        self.job, self._due = None, self.shared.clock()
+        self._retries += 1
+        logger.warning(
+            "%s: %s job %s is over: %s. Retrying (%d of %d).",
+            *(self.task, job.queue.name, job.ticket.job_id, verdict.what),
+            *(self._retries, int(get_setting("job_retries", task=self.task))),
+        )
+        self._begin()
+
+    def _fail(
+        self,
+        job: JobInFlight,
+        story: str,
+        reason: str,
+        *,
+        explanation: object = None,
+        missing: list[str] | None = None,
+        died: bool = False,
+    ) -> None:
+        self.shared.breaker.failed(self.task.get_task_family(), reason)
+        aside = job_failures.aside(job.set_outputs_aside())
+        self.fail(story + aside, explanation=explanation, missing=missing, died=died)
+
+    # -- luigi's poll
+
+    def _look(self) -> None:
+        """News comes by `look`."""
+
+    def _hook_failed(self, hook: str, error: BaseException) -> None:
+        """A setting that cannot work, a file that cannot be written: reported without the insides of b2luigi."""
+        if self.job is not None:
+            super()._hook_failed(hook, error)
+        else:
+            self.fail(job_failures.of_error_before(self.task, self.queue.name, error))
+
+
+def _first_unloadable(outcome: Outcome) -> str:
+    for module, family, parameters in outcome.new_requirements:
+        try:
+            load_task(module, family, parameters)
+        except Exception as error:
+            return f"{module}.{family}: {type(error).__name__}: {error}"
+    return ""

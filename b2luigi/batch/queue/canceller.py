@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from b2luigi.batch.queue.command import Running
-from b2luigi.batch.queue.ticket import Ticket, ids
+from b2luigi.batch.queue.ticket import Ticket, TicketState, ids
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Command
 
@@ -90,4 +90,4 @@ class Cancellations:
             self.given_up += one.tickets
         else:
             for ticket in one.tickets:
-                ticket.leaves()
+                ticket.move(TicketState.ended)

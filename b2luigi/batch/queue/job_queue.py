@@ -12,7 +12,7 @@ from b2luigi.batch.queue.canceller import Cancellations
 from b2luigi.batch.queue.command import Running, start
 from b2luigi.batch.queue.poller import Questions
 from b2luigi.batch.queue.submitter import Submissions
-from b2luigi.batch.queue.ticket import Ticket, counted, never
+from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.model import Accepted, Command, JobSpec, Refused, Submitted
 
@@ -49,21 +49,21 @@ class JobQueue:
         """Raises ValueError for a job this system could not carry as it is."""
         self._system.check(spec)
 
-    def submit(self, spec: JobSpec) -> Ticket:
+    def submit(self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None) -> Ticket:
         """Hands a job in; it is sent at the next `step`, together with others of equal options."""
-        ticket = Ticket(spec)
+        ticket = Ticket(spec, before_sending=before_sending)
         self._submissions.add(ticket)
         return ticket
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
-        """Goes on with a job of another run, known by its id, or to be looked for by its mark."""
-        ticket = Ticket(spec, mark=str(facts.get("mark") or ""))
+        """Follows a job of another run, known by its id, or to be searched for by its label."""
+        ticket = Ticket(spec, label=str(facts.get("mark") or ""))
         job_id = str(facts.get("job_id") or "")
         if re.fullmatch(r"[0-9A-Za-z][\w.+\[\]-]*", job_id):  # it becomes a word of commands
             self._accept(ticket, job_id)
             self._questions.hurry()
         else:
-            ticket.doubt = "it was about to be submitted when its run ended"
+            ticket.move(TicketState.unsure, "it was about to be submitted when its run ended")
             self._questions.doubt(ticket)
         return ticket
 
@@ -72,15 +72,16 @@ class JobQueue:
         news = self._read_submissions()
         news += self._questions.read()
         self._cancellations.step()
-        # A new attempt waits until the batch system has taken the cancellation of the one before.
-        going = {ticket.spec.script for ticket in self._cancellations.pending}
-        news += [self._refused(ticket, text) for ticket, text in self._submissions.send(going)]
+        # A new attempt waits until there is no job of the one before: it was cancelled, or searched for in vain.
+        searched_for = (ticket for ticket in self._questions.unsure.values() if ticket.cancelled)
+        blocked = {ticket.spec.script for ticket in (*self._cancellations.pending, *searched_for)}
+        news += [self._refused(ticket, text) for ticket, text in self._submissions.send(blocked)]
         self._questions.ask()
         return news
 
     def hurry(self, ticket: Ticket) -> None:
         """Asks for this job soon: it looks as if it had ended."""
-        ticket.shot = True
+        ticket.end_reported = True
         self._questions.hurry()
 
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
@@ -90,15 +91,27 @@ class JobQueue:
         some seconds, until there are more of them.
         """
         for ticket in tickets:
-            if not ticket.cancelled and not ticket.others:
+            if not ticket.cancelled:
                 ticket.cancelled = True
                 if ticket.job_id is not None:
                     self._cancellations.add([ticket], soon)
+
+    def cancel_then(self, ticket: Ticket, when_over: Callable[[], None], soon: bool = True) -> None:
+        """Cancels a job, and calls `when_over` as soon as there is no such job any more: now, if there is none."""
+        if ticket.is_over:
+            when_over()
+        else:
+            ticket.when_over = when_over
+            self.cancel([ticket], soon)
 
     def release(self, ticket: Ticket) -> None:
         """Forgets a job that was judged; if it was cancelled before its id is known, that is still done."""
         ticket.released = True
         self._questions.forget(ticket)
+
+    def detach(self, ticket: Ticket) -> None:
+        """Leaves a job to another run: there will be no news of it here, and it is not cancelled."""
+        self.release(ticket)
 
     def leave(self, patience: float) -> None:
         """Leaves the jobs where they are; waits, at most `patience` seconds, for submissions under way."""
@@ -152,6 +165,7 @@ class JobQueue:
         return True
 
     def _accept(self, ticket: Ticket, job_id: str) -> None:
+        ticket.move(TicketState.queued)
         ticket.job_id = job_id
         if not ticket.released:
             self._questions.add(ticket)
@@ -159,12 +173,12 @@ class JobQueue:
             self._cancellations.add([ticket])
 
     def _refused(self, ticket: Ticket, text: str) -> Ticket:
-        ticket.refused = text
+        ticket.move(TicketState.refused, text)
         return ticket
 
     def _doubt(self, ticket: Ticket, text: str) -> None:
         logger.warning(
             "%s may or may not have taken %s; looking for it. It said: %s", self.name, ticket.spec.name, text
         )
-        ticket.doubt = text
+        ticket.move(TicketState.unsure, text)
         self._questions.doubt(ticket)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from b2luigi.batch.attempts.liveness import last_word, processes
 from b2luigi.batch.attempts.outcome import Marker
 from b2luigi.batch.queue.process_groups import end_of, groups_by_token, has_members, signal_group, works_on
-from b2luigi.batch.queue.ticket import Ticket, counted, never
+from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import Setting
 from b2luigi.batch.systems.model import Cause, JobInfo, JobSpec, JobStatus
 
@@ -102,7 +102,7 @@ class LocalQueue:
     def check(self, spec: JobSpec) -> None:
         """Any folder will do."""
 
-    def submit(self, spec: JobSpec) -> Ticket:
+    def submit(self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None) -> Ticket:
         """Hands a job in; it starts as soon as there is a free slot."""
         ticket = Ticket(spec)
         self._waiting.append(ticket)
@@ -110,7 +110,7 @@ class LocalQueue:
         return ticket
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
-        """Goes on with a job of another run: a process of this machine that was started with its token.
+        """Follows a job of another run: a process of this machine that was started with its token.
 
         Raises ValueError for a job of another machine, of which nothing can be known here.
         """
@@ -130,8 +130,9 @@ class LocalQueue:
         elif task is not None and not _ended_by_itself(spec):
             ticket.job_id = str(task)  # the script was shot, and its task works on
         else:
-            ticket.refused = "no process of this machine has its token"
+            ticket.move(TicketState.not_found, "no process of this machine has its token")
         if ticket.job_id is not None:
+            ticket.move(TicketState.queued)
             self._adopted[spec.token] = _Adopted(ticket)
         return ticket
 
@@ -176,8 +177,6 @@ class LocalQueue:
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
         """Asks jobs to stop; those that do not are killed a few seconds later."""
         for ticket in tickets:
-            if ticket.others:
-                continue
             ticket.cancelled = True
             job = self._children.get(ticket.spec.token) or self._adopted.get(ticket.spec.token)
             if job is not None and job.kill_at is None:
@@ -185,9 +184,19 @@ class LocalQueue:
                 job.signal(signal.SIGTERM)
 
     def release(self, ticket: Ticket) -> None:
-        """Nothing is kept of jobs that ended; one that another run looks after is left to it."""
-        if ticket.others:
-            self._adopted.pop(ticket.spec.token, None)
+        """Nothing is kept of jobs that ended."""
+
+    def cancel_then(self, ticket: Ticket, when_over: Callable[[], None], soon: bool = True) -> None:
+        """Asks a job to stop, and calls `when_over` as soon as there is no such job any more: now, if there is none."""
+        if ticket.is_over:
+            when_over()
+        else:
+            ticket.when_over = when_over
+            self.cancel([ticket])
+
+    def detach(self, ticket: Ticket) -> None:
+        """Leaves a job to another run."""
+        self._adopted.pop(ticket.spec.token, None)
 
     def leave(self, patience: float) -> None:
         """Leaves the jobs that run; those that wait for a slot are not started."""
@@ -196,7 +205,6 @@ class LocalQueue:
     def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
         """Stops all jobs, at most `patience` seconds or until `enough`; returns those that are left."""
         self._waiting.clear()
-        self._adopted = {token: job for token, job in self._adopted.items() if not job.ticket.others}
         self.cancel(self._tickets())
         end = self._clock() + patience
         while self._tickets() and self._clock() < end and not enough():
@@ -221,8 +229,9 @@ class LocalQueue:
                     start_new_session=True,
                 )
         except OSError as error:
-            ticket.refused = _why_not(spec, error)
+            ticket.move(TicketState.refused, _why_not(spec, error))
             return
+        ticket.move(TicketState.queued)
         ticket.job_id = str(process.pid)
         ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=platform.node())
         self._children[spec.token] = _Child(ticket, process)
@@ -241,7 +250,7 @@ class LocalQueue:
             return False
         child.ticket.info = _info(child.process.wait(), child)
         del self._children[child.ticket.spec.token]
-        child.ticket.leaves()
+        child.ticket.move(TicketState.ended)
         return True
 
     def _is_over(self, job: _Adopted) -> bool:
@@ -253,7 +262,7 @@ class LocalQueue:
         native = "stopped" if cause else "ended"
         job.ticket.info = JobInfo(JobStatus.aborted, native, None, cause, job.ticket.spec.token, platform.node())
         del self._adopted[job.ticket.spec.token]
-        job.ticket.leaves()
+        job.ticket.move(TicketState.ended)
         return True
 
 

@@ -47,4 +47,4 @@ class Emptiness:
 
 
 def _was_there(ticket: Ticket) -> bool:
-    return bool(ticket.answers) and not (ticket.absent or ticket.shot or ticket.cancelled)
+    return bool(ticket.answers) and not (ticket.absent or ticket.end_reported or ticket.cancelled)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from b2luigi.batch.queue.command import Running
 from b2luigi.batch.queue.mass_disappearance import Emptiness
-from b2luigi.batch.queue.ticket import Ticket, ids
+from b2luigi.batch.queue.ticket import ABSENCES, Ticket, TicketState, ids
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo
 
@@ -101,8 +101,6 @@ class Questions:
         tickets = [*self.live.values(), *self.unsure.values()]
         for ticket in tickets:
             ticket.released = True
-        for token in [token for token, ticket in self.unsure.items() if ticket.others]:
-            del self.unsure[token]
         self.live, self._left, self._asked = {}, [], None
         self._silent_since.clear()
         self._next_search = self._clock()
@@ -175,9 +173,9 @@ class Questions:
     def _answered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
         live = [ticket for ticket in tickets if ticket.spec.token in self.live]
         doubtful = self._emptiness.is_doubtful(live, any(_of(ticket, known) for ticket in live))
-        counts = [ticket for ticket in live if not doubtful or ticket.shot or not ticket.absent]
+        counts = [ticket for ticket in live if not doubtful or ticket.end_reported or not ticket.absent]
         news = [ticket for ticket in counts if self._told(ticket, known)]
-        suspicious = not doubtful and any(ticket.absent and not ticket.gone for ticket in tickets)
+        suspicious = not doubtful and any(ticket.absent and not ticket.is_gone for ticket in tickets)
         self._gap = min(self._most, self._gap * GROWTH)
         self._next_poll = self._clock() + (min(SECOND_LOOK, self._gap) if suspicious else self._gap)
         return news
@@ -186,8 +184,9 @@ class Questions:
         info = _of(ticket, known)
         if info is None:
             return self._missed(ticket)
-        changed, ticket.info, ticket.absent = info != ticket.info, info, 0
-        ticket.answers += 1
+        changed = info != ticket.info
+        ticket.info, ticket.absent, ticket.answers = info, 0, ticket.answers + 1
+        ticket.move(TicketState.queued)
         return changed
 
     def _missed(self, ticket: Ticket) -> bool:
@@ -197,7 +196,9 @@ class Questions:
             ticket.absent, ticket.absent_at = ticket.absent + 1, now
             if ticket.absent == 1:
                 self._left.append(ticket)
-        return ticket.gone
+            if ticket.absent >= ABSENCES:
+                ticket.move(TicketState.gone)
+        return ticket.is_gone
 
     def _remembered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
         news = []
@@ -212,20 +213,20 @@ class Questions:
         self._search_gap = SEARCH_WAIT
         self._next_search = self._clock() + SEARCH_WAIT
         job_ids = {info.token: job_id for job_id, info in known.items()}
-        found = [ticket for ticket in tickets if ticket.spec.token in self.unsure and ticket.mark in job_ids]
+        found = [ticket for ticket in tickets if ticket.spec.token in self.unsure and ticket.label in job_ids]
         for ticket in found:
             del self.unsure[ticket.spec.token]
-            self._accept(ticket, job_ids[ticket.mark])
+            self._accept(ticket, job_ids[ticket.label])
         self._not_found(tickets, "no job of this name was found in it, either")
         return found
 
     def _not_found(self, tickets: list[Ticket], why: str) -> None:
         for ticket in tickets:
             if ticket.spec.token in self.unsure:
-                ticket.searched += 1
-                if ticket.searched >= SEARCHES:
+                ticket.searches += 1
+                if ticket.searches >= SEARCHES:
                     del self.unsure[ticket.spec.token]
-                    ticket.refused = f"{ticket.doubt}\n({why})"
+                    ticket.move(TicketState.not_found, f"{ticket.reason}\n({why})")
                     (self.lost if ticket.cancelled else self._given_up).append(ticket)
 
     # -- silence
@@ -276,4 +277,4 @@ def _checked(known: Any) -> Known:
 def _of(ticket: Ticket, known: Known) -> JobInfo | None:
     """What is known of this very job: an id may have been given to another one since."""
     info = known.get(str(ticket.job_id))
-    return info if info is None or info.token in (None, ticket.mark) else None
+    return info if info is None or info.token in (None, ticket.label) else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from b2luigi.batch.queue.command import Running
-from b2luigi.batch.queue.ticket import Ticket
+from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Answer, Command, Submitted, TryLater, Unsure
 
@@ -100,8 +100,8 @@ class Submissions:
             return []
         specs = [ticket.spec for ticket in tickets]
         try:
-            command, marks = self._system.submit(specs), self._system.marks(specs)
-            problem = _record(tickets, marks)
+            command, labels = self._system.submit(specs), self._system.marks(specs)
+            problem = _record(tickets, labels)
             if problem:
                 self._postpone(tickets, problem)
                 return []
@@ -135,6 +135,7 @@ class Submissions:
     def _postpone(self, tickets: list[Ticket], why: str) -> None:
         self._wait(why, len(tickets))
         for ticket in tickets:
+            ticket.move(TicketState.waiting)
             self._add_behind(ticket)
 
     def _grow(self) -> None:
@@ -171,14 +172,14 @@ class Submissions:
         return self._system.kind(ticket.spec) if self._system.bulk > 1 else None
 
 
-def _record(tickets: Sequence[Ticket], marks: Sequence[str]) -> str:
+def _record(tickets: Sequence[Ticket], labels: Sequence[str]) -> str:
     """How to find the jobs again is on disk before they can be anywhere; says why not, if it can not be."""
-    for ticket, mark in zip(tickets, marks, strict=True):
-        ticket.mark, ticket.sent = mark, True
+    for ticket, label in zip(tickets, labels, strict=True):
+        ticket.label = label
+        ticket.move(TicketState.sent)
         try:
-            if ticket.about_to_send is not None:
-                ticket.about_to_send()
+            if ticket.before_sending is not None:
+                ticket.before_sending(ticket)
         except OSError as error:
-            ticket.sent = False
             return f"the record of the job can not be written: {error}"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,63 +14,89 @@ ABSENCES = 2
 """Answers in a row that lack a job before it counts as gone: one listing alone has been seen to drop live jobs."""
 
 
+class TicketState(enum.Enum):
+    """Where a job stands, as its queue sees it."""
+
+    waiting = "not sent yet"
+    sent = "the command that submits it was started, or is about to be"
+    unsure = "may or may not be in the batch system, which is searched for it"
+    queued = "in the batch system, as far as we know"
+    gone = "the batch system no longer lists it"
+    ended = "it ended as a job of this machine, or the batch system accepted its cancellation"
+    refused = "the batch system did not accept it"
+    not_found = "the batch system was searched for it and has no such job"
+
+
+_S = TicketState
+NEXT: Mapping[TicketState, frozenset[TicketState]] = {
+    _S.waiting: frozenset({_S.sent, _S.unsure, _S.queued, _S.refused, _S.not_found}),
+    _S.sent: frozenset({_S.waiting, _S.unsure, _S.queued, _S.refused}),
+    _S.unsure: frozenset({_S.queued, _S.not_found}),
+    _S.queued: frozenset({_S.gone, _S.ended}),
+    _S.gone: frozenset({_S.queued, _S.ended}),
+    _S.ended: frozenset(),
+    _S.refused: frozenset(),
+    _S.not_found: frozenset(),
+}
+"""All moves there are. From `ended`, `refused` and `not_found` there is no way back."""
+
+
 @dataclass(eq=False)
 class Ticket:
-    """One job in a queue, from the moment it was handed in."""
+    """One job in a queue, from the moment it was handed in. Only the queue writes to it."""
 
     spec: JobSpec
-    mark: str = ""
-    """How the batch system tells this job in its answers; the token, but for elements of an array."""
+    label: str = ""
+    """What the batch system's answers call this job: its token, but for elements of an array."""
+    before_sending: Callable[[Ticket], None] | None = None
+    """Called right before the job is sent; an OSError keeps it from being sent now."""
+    state: TicketState = TicketState.waiting
+    reason: str = ""
+    """Why it is unsure, refused or not found: the words of the batch system."""
     job_id: str | None = None
-    refused: str = ""
-    """Why the batch system did not take the job, in its own words; empty if it did, or may have."""
-    doubt: str = ""
-    """What the batch system said of a submission that may or may not have been taken."""
-    searched: int = 0
-    """Searches that did not find a job in doubt."""
     info: JobInfo | None = None
-    """The last word of the batch system."""
+    """The last that the batch system said of it."""
+    searches: int = 0
+    """Searches that did not find it."""
     absent: int = 0
     """Answers in a row that lacked the job; those that may be from one snapshot count as one."""
     absent_at: float = 0.0
     """When the last of them came."""
     answers: int = 0
-    """Answers so far that told about the job."""
-    shot: bool = False
-    """Its job script told that a signal ended it, unless the batch system runs it once more."""
-    about_to_send: Callable[[], None] | None = None
-    """Called right before the job is sent; an OSError keeps it from being sent now."""
-    sent: bool = False
-    """A command that submits it was started, or was about to be."""
-    others: bool = False
-    """Another run that lives has submitted it, and looks after it."""
+    """Answers so far that had the job."""
+    end_reported: bool = False
+    """Its job script reported that a signal ended it, unless the batch system runs it once more."""
     cancelled: bool = False
-    left: bool = False
-    """The batch system has taken its cancellation, or it ended as a job of ours."""
-    when_left: Callable[[], None] | None = None
-    """Called as soon as that is so."""
+    """It is to leave the batch system, wherever it is by now."""
+    when_over: Callable[[], None] | None = None
+    """Called as soon as there is no such job any more."""
     released: bool = False
     """It was judged: nobody waits for news of it."""
 
     def __post_init__(self) -> None:
-        self.mark = self.mark or self.spec.token
+        self.label = self.label or self.spec.token
 
-    def leaves(self) -> None:
-        """Called by the queue, when the batch system has let the job go."""
-        self.left = True
-        if self.when_left is not None:
-            self.when_left()
-            self.when_left = None
+    def move(self, state: TicketState, reason: str = "") -> None:
+        """Called by the queue only. What is over stays over: a move that `NEXT` does not have changes nothing."""
+        if state in NEXT[self.state]:
+            self.state, self.reason = state, reason
+            if self.is_over and self.when_over is not None:
+                self.when_over()
+
+    @property
+    def is_over(self) -> bool:
+        """There is no such job, or no longer."""
+        return not NEXT[self.state]
 
     @property
     def may_be_there(self) -> bool:
-        """The batch system has the job, or may have it."""
-        return self.job_id is not None or self.sent or bool(self.doubt)
+        """The batch system has the job, or may have it or have had it."""
+        return self.state not in (TicketState.waiting, TicketState.refused)
 
     @property
-    def gone(self) -> bool:
-        """The batch system no longer knows the job."""
-        return self.absent >= ABSENCES
+    def is_gone(self) -> bool:
+        """The batch system no longer knows the job, or never did."""
+        return self.state in (TicketState.gone, TicketState.not_found)
 
 
 class Queue(Protocol):
@@ -89,13 +116,13 @@ class Queue(Protocol):
     def check(self, spec: JobSpec) -> None:
         """Raises ValueError for a job this system could not carry as it is."""
 
-    def submit(self, spec: JobSpec) -> Ticket:
-        """Hands a job in; it is sent at the next `step`."""
+    def submit(self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None) -> Ticket:
+        """Hands a job in; it is sent at the next `step`. `before_sending`: see `Ticket`."""
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
-        """Goes on with a job of another run; `facts`: what the record of its attempt says.
+        """Follows a job of another run; `facts`: what the record of its attempt says.
 
-        A job without an id is looked for; one that is not found is `refused`.
+        A job without an id is searched for. Raises ValueError for a job of which nothing can be known here.
         """
 
     def step(self) -> list[Ticket]:
@@ -107,8 +134,14 @@ class Queue(Protocol):
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
         """Removes jobs from the batch system: at the next `step`, or within seconds, together with others."""
 
+    def cancel_then(self, ticket: Ticket, when_over: Callable[[], None], soon: bool = True) -> None:
+        """Cancels a job, and calls `when_over` as soon as there is no such job any more: now, if there is none."""
+
     def release(self, ticket: Ticket) -> None:
-        """Forgets a job that was judged."""
+        """Forgets a job that was judged. If it is being cancelled, that goes on."""
+
+    def detach(self, ticket: Ticket) -> None:
+        """Leaves a job to another run: there will be no news of it here, and it is not cancelled."""
 
     def leave(self, patience: float) -> None:
         """Leaves the jobs where they are; waits, at most `patience` seconds, for submissions under way."""

@@ -21,7 +21,7 @@ from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.failed_setup import UnusableProcess
-from b2luigi.batch.processes.preparation import Run
+from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue import command
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.local import LocalQueue

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.node.reports import Reports
 from b2luigi.batch.processes.cluster import ClusterProcess
-from b2luigi.batch.processes.preparation import Run
+from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.ticket import Queue, counted
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -59,6 +59,8 @@ class Jobs:
 
     def cancel(self, jobs: list[ClusterProcess], enough: Callable[[], bool]) -> list[ClusterProcess]:
         """Cancels everything. Returns those that may be left: their records stay open, for the next run to see to."""
+        for job in jobs:
+            job.detach_if_watched()
         there = _there(jobs)
         if there:
             logger.warning("Cancelling %s; please wait (Ctrl-C again: do not wait).", counted(there))
@@ -69,7 +71,7 @@ class Jobs:
         if there and not left:
             logger.warning("Cancelled %s.", counted(there))
         tickets = {id(ticket) for _, ticket in left}
-        return [job for job in jobs if id(job.ticket) in tickets and job.leave()]
+        return [process for process in jobs if process.job and id(process.job.ticket) in tickets and process.leave()]
 
     def leave(self, jobs: list[ClusterProcess]) -> list[ClusterProcess]:
         """Leaves everything where it is; returns those that are there."""
@@ -106,4 +108,4 @@ class Jobs:
 
 def _there(jobs: Iterable[ClusterProcess]) -> int:
     """How many of them are ours to cancel, as far as is known."""
-    return sum(job.ticket is not None and job.ticket.may_be_there and not job.ticket.others for job in jobs)
+    return sum(process.job is not None and process.job.is_ours_to_cancel for process in jobs)

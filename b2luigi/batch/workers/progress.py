@@ -75,7 +75,8 @@ def _states(processes: Iterable[object]) -> Iterator[str]:
     for process in processes:
         if isinstance(process, ClusterProcess):
             if not process.is_over:
-                yield _state(process.ticket, is_local=process.queue.name == "local")
+                ticket = process.job.ticket if process.job is not None else None
+                yield _state(ticket, is_local=process.queue.name == "local")
         elif isinstance(process, BatchProcess) and process.last_seen in WORDS:
             yield WORDS[process.last_seen]
 

@@ -17,7 +17,7 @@ import pytest
 from b2luigi.batch.attempts.heartbeat import SILENCE, Heart
 from b2luigi.batch.attempts.inbox import OWNER, Inbox, inboxes_below
 from b2luigi.batch.attempts.liveness import has_ended, last_word, processes, this_process
-from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.runs import Runs
 from tests.waiting import until
 
@@ -250,8 +250,8 @@ def test_outputs_of_an_attempt_that_nobody_judged_do_not_count(tmp_path: Path) -
 
     assert not Runs(tmp_path).unfinished(never)
     folder, other = tmp_path / "task", tmp_path / "other"
-    attempt = Attempt.claim(folder, {}, after=0)
-    Attempt.claim(other, {}, after=0)
+    attempt = Record.claim(folder, {}, after=0)
+    Record.claim(other, {}, after=0)
     inbox(tmp_path, dead_owner(), folder)
     runs = Runs(tmp_path)
     assert runs.unfinished(lambda: folder)
@@ -266,7 +266,7 @@ def test_runs_that_begin_later_are_seen_too(tmp_path: Path) -> None:
     runs = Runs(tmp_path, clock=lambda: now[0])
     assert not runs.unfinished(lambda: folder)
     inbox(tmp_path, this_process(), folder)
-    Attempt.claim(folder, {}, after=0)
+    Record.claim(folder, {}, after=0)
     now[0] += 2
     assert runs.unfinished(lambda: folder)
 
@@ -287,7 +287,7 @@ def test_inboxes_of_dead_runs_go_when_all_their_attempts_were_judged(tmp_path: P
         for owner, name in ((dead_owner(), "open"), (dead_owner(), "judged"), (this_process(), "judged"))
     )
     for found, name in ((open_claim, "open"), (judged, "judged")):
-        attempt = Attempt.claim(tmp_path / name, {"inbox": str(found.folder)}, after=0)
+        attempt = Record.claim(tmp_path / name, {"inbox": str(found.folder)}, after=0)
         if name == "judged":
             attempt.note(ended=1.0)
     runs = Runs(tmp_path)
@@ -308,7 +308,7 @@ def test_a_run_that_left_jobs_owns_them_no_more(tmp_path: Path) -> None:
     """Its process may live on (a notebook): the next run there is to go on with them, and not to wait for it."""
     runs = Runs(tmp_path)
     runs.own.enter(tmp_path / "task")
-    Attempt.claim(tmp_path / "task", {"inbox": str(runs.own.folder)}, after=0)
+    Record.claim(tmp_path / "task", {"inbox": str(runs.own.folder)}, after=0)
     runs.close(left=True)
     (left,) = Runs(tmp_path).others.values()
     assert left.is_abandoned() is True
@@ -318,7 +318,7 @@ def test_a_run_that_left_jobs_owns_them_no_more(tmp_path: Path) -> None:
 def test_markers_of_adopted_jobs_are_seen_too(tmp_path: Path) -> None:
     """Their inbox is that of the run that submitted them."""
     dead = inbox(tmp_path, dead_owner(), tmp_path / "task")
-    attempt = Attempt.claim(tmp_path / "task", {"inbox": str(dead.folder)}, after=0)
+    attempt = Record.claim(tmp_path / "task", {"inbox": str(dead.folder)}, after=0)
     (dead.folder / attempt.token).write_text("0 outcome\n")
     runs = Runs(tmp_path)
     assert dict(runs.markers()) == {}

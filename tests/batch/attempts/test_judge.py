@@ -7,7 +7,21 @@ from typing import Any
 
 import pytest
 
-from b2luigi.batch.attempts.judge import ADVICE, Deliver, Evidence, Fail, Outputs, Verdict, Wait, judge, wants_reason
+from b2luigi.batch.attempts.judge import (
+    ADVICE,
+    NO_JOB,
+    Anew,
+    Another,
+    Deliver,
+    Evidence,
+    Fail,
+    Questions,
+    Refused,
+    Verdict,
+    Wait,
+    judge,
+    wants_reason,
+)
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Marker, Outcome
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 
@@ -26,12 +40,12 @@ def never_asked() -> bool:
 
 def decide(*, complete: bool | None = None, **evidence: Any) -> Verdict:
     """The verdict; `complete` None: the task must not be asked."""
-    return judge(Evidence(**evidence), Outputs(never_asked if complete is None else lambda: complete))
+    return judge(Evidence(**evidence), Questions(never_asked if complete is None else lambda: complete))
 
 
 def test_a_done_without_its_outputs_is_none() -> None:
     """Outputs may be late on a shared file system; when they do not come, the task has failed, with their names."""
-    done, outputs = Outcome(DONE), Outputs(never_asked, lambda: ["/a/b", "/c"])
+    done, outputs = Outcome(DONE), Questions(never_asked, lambda: ["/a/b", "/c"])
     early = Evidence(outcome=done, marker=Marker(0, True), ended_for=59)
     assert judge(early, outputs) == Wait()
     verdict = judge(replace(early, ended_for=60), outputs)
@@ -193,3 +207,61 @@ def test_every_cause_has_advice() -> None:
     """No failure is told without what can be done about it."""
     assert set(ADVICE) == set(Cause)
     assert all(ADVICE.values())
+
+
+def test_a_refusal_is_all_there_is_to_say() -> None:
+    """Whatever an old outcome in the folder says."""
+    assert decide(refusal="no such queue", outcome=Outcome(DONE)) == Refused("no such queue")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "verdict"),
+    [(True, Anew(NO_JOB)), (False, Refused("no answer", in_doubt=True))],
+    ids=["earlier", "ours"],
+)
+def test_a_job_that_was_searched_for_in_vain_and_left_nothing_never_was(earlier: bool, verdict: Verdict) -> None:
+    """Nothing is waited for."""
+    assert decide(not_found="no answer", gone=True, earlier=earlier) == verdict
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_job_that_was_searched_for_in_vain_and_left_something_is_over(earlier: bool) -> None:
+    """It came and went before anybody asked."""
+    left: dict[str, Any] = {"outcome": Outcome(DONE), "marker": Marker(0, True)}
+    assert decide(not_found="no answer", gone=True, earlier=earlier, **left) == Deliver(Outcome(DONE))
+
+
+def test_the_outcome_of_another_task_counts_for_nothing() -> None:
+    """Even while the job still runs: two tasks share one folder."""
+    other = Outcome(DONE, task_id="Other_1")
+    assert decide(outcome=other, task_id="Mine_1", info=RUNNING) == Another(other)
+    assert decide(outcome=other, task_id="Other_1", marker=Marker(0, True)) == Deliver(other)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "why"),
+    [
+        ({"outcome": Outcome(FAILED, headline="no luck"), "marker": Marker(1, True)}, "failed: no luck"),
+        ({"info": KILLED, "marker": Marker(143, False)}, "is over: the batch system says: TERM_OWNER"),
+    ],
+    ids=["failed", "died"],
+)
+def test_a_bad_end_that_nobody_watched_is_no_answer(evidence: dict[str, Any], why: str) -> None:
+    """The user runs the script again to have the task done; a good end counts, whoever saw it."""
+    assert decide(earlier=True, lived=False, **evidence) == Anew(f"its job in an earlier run {why}")
+    assert not isinstance(decide(earlier=True, lived=True, **evidence), Anew)
+    assert not isinstance(decide(earlier=False, lived=False, **evidence), Anew)
+    assert isinstance(decide(earlier=True, lived=False, outcome=Outcome(DONE), marker=Marker(0, True)), Deliver)
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_inputs_that_only_the_node_misses_are_no_fault_of_the_task(complete: bool) -> None:
+    """If they are complete on the submit host, the file system of the node was late."""
+    outcome = Outcome(FAILED, "missing", missing=("Input_1",))
+    questions = Questions(never_asked, inputs_complete=lambda: complete)
+    verdict = judge(Evidence(outcome=outcome, marker=Marker(1, True)), questions)
+    if complete:
+        assert isinstance(verdict, Fail)
+        assert (verdict.cause, "Input_1" in verdict.what) == (Cause.infrastructure, True)
+    else:
+        assert verdict == Deliver(outcome)

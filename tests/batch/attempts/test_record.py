@@ -11,7 +11,7 @@ import pytest
 
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.outcome import DONE, Marker, Outcome
-from b2luigi.batch.attempts.record import LARGEST, Attempt, ClaimedError, look_again, read_outcome
+from b2luigi.batch.attempts.record import LARGEST, ClaimedError, Record, look_again, read_outcome
 
 TOKENS = "0123456789abcdef", "fedcba9876543210"
 
@@ -26,7 +26,7 @@ def test_a_claim_is_on_disk_at_once(tmp_path: Path) -> None:
     """The record of an attempt is there before anything is submitted, for its owner only."""
     former = os.umask(0)
     try:
-        attempt = Attempt.claim(tmp_path / "new" / "folder", {"task_id": "T_1"}, after=0)
+        attempt = Record.claim(tmp_path / "new" / "folder", {"task_id": "T_1"}, after=0)
     finally:
         os.umask(former)
     assert attempt.path == tmp_path / "new" / "folder" / "attempt-1.json"
@@ -44,8 +44,8 @@ def test_attempts_are_counted(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     tokens = set()
     for expected in ("attempt-8.json", "attempt-9.json", "attempt-10.json"):
-        number, _ = Attempt.last(tmp_path)
-        attempt = Attempt.claim(tmp_path, {}, after=number)
+        number, _ = Record.last(tmp_path)
+        attempt = Record.claim(tmp_path, {}, after=number)
         tokens.add(attempt.token)
         assert attempt.path.name == expected
     assert len(tokens) == 3
@@ -56,13 +56,13 @@ def test_of_two_runs_one_gets_the_claim(tmp_path: Path) -> None:
 
     def claim(_: int) -> str | None:
         try:
-            return Attempt.claim(tmp_path, {}, after=3).token
+            return Record.claim(tmp_path, {}, after=3).token
         except ClaimedError:
             return None
 
     with ThreadPoolExecutor(8) as pool:
         won = [token for token in pool.map(claim, range(40)) if token]
-    number, attempt = Attempt.last(tmp_path)
+    number, attempt = Record.last(tmp_path)
     assert attempt is not None
     assert (number, [attempt.token]) == (4, won)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["attempt-4.json"]
@@ -70,28 +70,28 @@ def test_of_two_runs_one_gets_the_claim(tmp_path: Path) -> None:
 
 def test_the_last_attempt_is_unfinished_until_its_end_is_noted(tmp_path: Path) -> None:
     """What nobody has judged may live; a record that is none (cut short, another format) never became a job."""
-    assert Attempt.last(tmp_path / "nowhere") == (0, None)
-    attempt = Attempt.claim(tmp_path, {"task_id": "T_1"}, after=0)
-    number, found = Attempt.last(tmp_path)
+    assert Record.last(tmp_path / "nowhere") == (0, None)
+    attempt = Record.claim(tmp_path, {"task_id": "T_1"}, after=0)
+    number, found = Record.last(tmp_path)
     assert found is not None
     assert (number, found.token, found.number) == (1, attempt.token, 1)
     attempt.note(ended=1.0, end="DONE")
-    assert Attempt.last(tmp_path) == (1, None)
+    assert Record.last(tmp_path) == (1, None)
     for text in ("", "{", "[]", '{"format": 99, "token": "0123456789abcdef"}', '{"format": 1, "token": "../x"}'):
         (tmp_path / "attempt-2.json").write_text(text)
-        assert Attempt.last(tmp_path) == (2, None)
+        assert Record.last(tmp_path) == (2, None)
 
 
 def test_a_claim_that_can_not_be_written(tmp_path: Path) -> None:
     """Without a record there is no attempt: the error is raised."""
     (tmp_path / "taken").write_text("")
     with pytest.raises(OSError, match="taken"):
-        Attempt.claim(tmp_path / "taken", {}, after=Attempt.last(tmp_path / "taken")[0])
+        Record.claim(tmp_path / "taken", {}, after=Record.last(tmp_path / "taken")[0])
 
 
 def test_what_becomes_known_is_added(tmp_path: Path) -> None:
     """Notes complete the record, keep what it said, and leave no other file."""
-    attempt = Attempt.claim(tmp_path / "task", {"task_id": "T_1"}, after=0)
+    attempt = Record.claim(tmp_path / "task", {"task_id": "T_1"}, after=0)
     attempt.note(job_id="7.0", submitted=1.5)
     attempt.note(job_id="8.0", name="ü\n")
     found = facts(attempt.path)
@@ -103,7 +103,7 @@ def test_what_becomes_known_is_added(tmp_path: Path) -> None:
 
 def test_records_of_ended_attempts_go(tmp_path: Path) -> None:
     """Records do not pile up, but those of attempts that may live, or can not be read, stay."""
-    ended, living, mine = (Attempt.claim(tmp_path, {}, after=Attempt.last(tmp_path)[0]) for _ in range(3))
+    ended, living, mine = (Record.claim(tmp_path, {}, after=Record.last(tmp_path)[0]) for _ in range(3))
     ended.note(ended=1.0)
     mine.note(ended=2.0)
     (tmp_path / "attempt-0.json").write_text("{")
@@ -116,12 +116,12 @@ def test_records_of_ended_attempts_go(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of somebody else")
 def test_an_open_record_of_another_user_is_refused(tmp_path: Path) -> None:
     """It may say anything, and its job is theirs; one that is closed is in nobody's way."""
-    attempt = Attempt.claim(tmp_path, {}, after=0)
+    attempt = Record.claim(tmp_path, {}, after=0)
     os.chown(attempt.path, 12345, -1)
     with pytest.raises(ValueError, match=r"another user .uid 12345. has, or had, a job for the same outputs"):
-        Attempt.last(tmp_path)
+        Record.last(tmp_path)
     attempt.path.write_text(json.dumps({**attempt.facts, "ended": 1.0}))
-    assert Attempt.last(tmp_path) == (1, None)
+    assert Record.last(tmp_path) == (1, None)
 
 
 # -- outcomes

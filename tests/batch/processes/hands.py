@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import b2luigi
+from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.processes.cluster import ClusterProcess
-from b2luigi.batch.processes.preparation import Run
-from b2luigi.batch.queue.ticket import Ticket
+from b2luigi.batch.processes.job import JobInFlight
+from b2luigi.batch.processes.run import Run
+from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import JobSpec
 
 
@@ -27,13 +30,14 @@ class Work(b2luigi.Task):
 class HandQueue:
     """A queue in which nothing happens by itself."""
 
-    name = "hand"
     carries_files = False
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "hand") -> None:
+        self.name = name
         self.tickets: list[Ticket] = []
         self.cancelled: list[Ticket] = []
         self.released: list[Ticket] = []
+        self.detached: list[Ticket] = []
         self.hurried = 0
         self.attached: list[dict[str, Any]] = []
         self.problem = ""
@@ -49,15 +53,22 @@ class HandQueue:
         if self.problem:
             raise ValueError(self.problem)
 
-    def submit(self, spec: JobSpec) -> Ticket:
-        self.tickets.append(Ticket(spec))
+    def submit(self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None) -> Ticket:
+        self.tickets.append(Ticket(spec, before_sending=before_sending))
         return self.tickets[-1]
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
         if self.stranger:
             raise ValueError(self.stranger)
         self.attached.append(dict(facts))
-        return Ticket(spec, job_id=facts.get("job_id"), refused=self.nowhere)
+        ticket = Ticket(spec)
+        if self.nowhere:
+            ticket.move(TicketState.not_found, self.nowhere)
+        elif "job_id" in facts:
+            accept(ticket, facts["job_id"])
+        else:
+            doubt(ticket, "it was about to be submitted")
+        return ticket
 
     def leave(self, patience: float) -> None:
         pass
@@ -70,15 +81,70 @@ class HandQueue:
 
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
         for ticket in tickets:
-            if not ticket.cancelled and not ticket.others:
+            if not ticket.cancelled:
                 ticket.cancelled = True
                 self.cancelled.append(ticket)
+
+    def cancel_then(self, ticket: Ticket, when_over: Callable[[], None], soon: bool = True) -> None:
+        if ticket.is_over:
+            when_over()
+        else:
+            ticket.when_over = when_over
+            self.cancel([ticket])
+
+    def detach(self, ticket: Ticket) -> None:
+        self.detached.append(ticket)
 
     def release(self, ticket: Ticket) -> None:
         self.released.append(ticket)
 
-    def close(self, patience: float) -> list[Ticket]:
+    def close(self, patience: float, enough: Callable[[], bool]) -> list[Ticket]:
         return []
+
+
+def a_process(queue: HandQueue, ticket: Ticket | None, *, watched: bool = False) -> ClusterProcess:
+    """A task whose job is as its ticket says; None: there is none yet."""
+    run = Run(Runs(Path("/nowhere")), {}, lambda name: queue)
+    process = ClusterProcess(Work(), None, SimpleQueue(), 0)
+    process.connect(queue, run)
+    if ticket is not None:
+        record = Record(ticket.spec.folder / "attempt-1.json", {"token": ticket.spec.token})
+        process.job = JobInFlight(
+            process.task, run, queue, record, ticket, run.runs.own, grace=60, earlier=watched, watched=watched
+        )
+    return process
+
+
+def accept(ticket: Ticket, job_id: str) -> None:
+    """The batch system has the job and calls it so."""
+    ticket.move(TicketState.queued)
+    ticket.job_id = job_id
+
+
+def refuse(ticket: Ticket, words: str) -> None:
+    """The batch system does not want the job."""
+    ticket.move(TicketState.refused, words)
+
+
+def doubt(ticket: Ticket, words: str) -> None:
+    """The batch system may or may not have the job."""
+    ticket.move(TicketState.unsure, words)
+
+
+def search_in_vain(ticket: Ticket, words: str = "not found") -> None:
+    """The batch system may have had the job, and has no such job."""
+    doubt(ticket, words)
+    ticket.move(TicketState.not_found, words)
+
+
+def lose(ticket: Ticket) -> None:
+    """The batch system no longer lists the job."""
+    ticket.move(TicketState.gone)
+
+
+def let_go(ticket: Ticket) -> None:
+    """The batch system has accepted the cancellation of the job."""
+    ticket.move(TicketState.ended)
 
 
 class Job:
@@ -104,15 +170,21 @@ class Job:
         self.output.parent.mkdir(parents=True, exist_ok=True)
         self.output.touch()
         (ticket,) = self.queue.tickets
-        ticket.job_id = job_id
+        if job_id is not None:
+            accept(ticket, job_id)
         self.process.look()
         return ticket
 
     @property
+    def in_flight(self) -> JobInFlight:
+        """The attempt at work."""
+        assert self.process.job is not None
+        return self.process.job
+
+    @property
     def record(self) -> dict[str, Any]:
         """What is on disk about the attempt."""
-        assert self.process.attempt is not None
-        return dict(json.loads(self.process.attempt.path.read_text()))
+        return dict(json.loads(self.in_flight.record.path.read_text()))
 
     @property
     def status(self) -> str | None:

@@ -18,21 +18,21 @@ from b2luigi.batch.attempts.artifacts import set_outputs_aside
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.liveness import this_process
 from b2luigi.batch.attempts.outcome import Marker, Outcome
-from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.core.paths import get_task_file_dir
-from tests.batch.processes.hands import Job, Work
+from tests.batch.processes.hands import Job, Work, accept, let_go, lose, search_in_vain
 
 RUNNING = JobInfo(JobStatus.running, "run")
 LOST = JobInfo(JobStatus.aborted, "node lost", cause=Cause.infrastructure)
 
 
-def a_former(job: Job, **facts: object) -> Attempt:
+def a_former(job: Job, **facts: object) -> Record:
     """An attempt of an earlier run that was killed."""
     folder = Path(get_task_file_dir(job.process.task))
     known = {"inbox": str(folder.parent / "inbox-dead"), "batch_system": "hand", "outputs": []}
-    return Attempt.claim(folder, {**known, **facts}, after=0)
+    return Record.claim(folder, {**known, **facts}, after=0)
 
 
 def begun(job: Job) -> list[str]:
@@ -57,11 +57,11 @@ def test_a_job_of_an_earlier_run_is_gone_on_with(job: Job) -> None:
     job.process.run()
     assert (job.queue.tickets, job.queue.attached[0]["job_id"]) == ([], "17")
     assert job.process.token == former.token
-    job.process.ticket.info = RUNNING
+    job.in_flight.ticket.info = RUNNING
     job.process.look()
     job.output.parent.mkdir(parents=True)
     job.output.touch()
-    job.process.ticket.spec.outcome.write_text(Outcome("DONE").to_json())
+    job.in_flight.ticket.spec.outcome.write_text(Outcome("DONE").to_json())
     job.process.look(Marker(0, True))
     assert (job.status, job.record["end"]) == ("DONE", "DONE")
 
@@ -71,7 +71,7 @@ def test_a_job_that_was_about_to_be_submitted_and_is_nowhere_is_submitted(job: J
     former = a_former(job)
     job.process.run()
     assert begun(job) == []
-    job.process.ticket.refused = "not found"
+    search_in_vain(job.in_flight.ticket)
     job.process.look()
     job.process.look()
     assert len(begun(job)) == 1
@@ -91,7 +91,7 @@ def test_a_job_that_came_and_went_before_its_id_was_noted_is_done(
     if at_once:
         job.queue.nowhere = "no process of this machine has its token"
     job.process.run()
-    job.process.ticket.refused = job.queue.nowhere or "not found"
+    search_in_vain(job.in_flight.ticket)
     assert job.process.needs_looks
     job.process.look(marker)
     assert (job.status, begun(job), job.output.read_text()) == ("DONE", [], "whole")
@@ -119,7 +119,7 @@ def test_a_job_in_doubt_that_left_its_outcome_is_done(job: Job) -> None:
     """It was taken, and was over before it could be found; its script was shot before it could leave a marker."""
     ticket = job.start(None)
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
-    ticket.doubt, ticket.refused = "no answer within 60 s", "no answer within 60 s (not found)"
+    search_in_vain(ticket, "no answer within 60 s (not found)")
     job.process.look()
     assert (job.status, len(begun(job))) == ("DONE", 1)
 
@@ -153,7 +153,7 @@ def test_a_long_name_is_set_aside_too(tmp_path: Path) -> None:
 
     path = Path(LongName().get_output_file_name("ä" * 127))
     path.write_text("half")
-    attempt = Attempt(tmp_path / "attempt-1.json", {"outputs": [], "attempt": 1})
+    attempt = Record(tmp_path / "attempt-1.json", {"outputs": [], "attempt": 1})
     (moved,) = set_outputs_aside(LongName(), attempt)
     assert not path.exists()
     assert Path(moved).read_text() == "half"
@@ -173,7 +173,7 @@ def test_a_claim_of_a_run_that_lives_is_waited_for(job: Job, owner: dict[str, ob
     job.now += 6
     job.process.look()
     assert job.process.token == former.token
-    assert job.process.ticket.others
+    assert job.in_flight.watched
     job.process.terminate()
     assert "ended" not in json.loads(former.path.read_text())
 
@@ -201,7 +201,7 @@ def test_what_another_run_made_of_it_in_two_tries_is_told_as_it_is(job: Job) -> 
     job.process.look()
     job.output.parent.mkdir(parents=True)
     job.output.write_text("whole")
-    second = Attempt.claim(former.path.parent, {"inbox": str(inbox.folder), "batch_system": "hand"}, after=1)
+    second = Record.claim(former.path.parent, {"inbox": str(inbox.folder), "batch_system": "hand"}, after=1)
     former.path.unlink()
     second.note(ended=1.0, end="DONE", outcome=vars(Outcome("DONE", "by another")))
     job.now += 2
@@ -214,15 +214,15 @@ def test_two_runs_that_go_on_with_one_job_judge_it_once(job: Job, refused: bool)
     """Both found the job of a dead run gone; the other one was faster, and its job writes the output just now."""
     former = a_former(job, **({} if refused else {"job_id": "17"}))
     job.process.run()
-    other = Attempt(former.path, former.facts)
+    other = Record(former.path, former.facts)
     other.note(ended=1.0, end="given up", outcome=None)
-    second = Attempt.claim(former.path.parent, {**former.facts, "token": "f" * 16, "attempt": 2, "job_id": "18"}, 1)
+    second = Record.claim(former.path.parent, {**former.facts, "token": "f" * 16, "attempt": 2, "job_id": "18"}, 1)
     job.output.parent.mkdir(parents=True)
     job.output.write_text("half")
     if refused:
-        job.process.ticket.refused = "not found"
+        search_in_vain(job.in_flight.ticket)
     else:
-        job.process.ticket.info = LOST
+        job.in_flight.ticket.info = LOST
     job.process.look()
     job.now += 1
     job.process.look()
@@ -239,9 +239,8 @@ def test_a_run_that_was_taken_for_dead_is_told_what_became_of_its_job(job: Job) 
     """A run on another host has judged it meanwhile, and has the task done once more: not a third time."""
     job.shared.runs.own = SilentInbox(job.runs.own.folder)
     ticket = job.start()
-    assert job.process.attempt is not None
-    Attempt(job.process.attempt.path, job.process.attempt.facts).note(ended=1.0, end="given up", outcome=None)
-    second = Attempt.claim(ticket.spec.folder, {"inbox": "/elsewhere", "batch_system": "hand", "job_id": "8"}, after=1)
+    Record(job.in_flight.record.path, job.in_flight.record.facts).note(ended=1.0, end="given up", outcome=None)
+    second = Record.claim(ticket.spec.folder, {"inbox": "/elsewhere", "batch_system": "hand", "job_id": "8"}, after=1)
     job.output.write_text("half")
     ticket.info = LOST
     job.process.look()
@@ -267,10 +266,10 @@ def test_a_job_that_was_stopped_by_a_run_that_was_killed_is_stopped(job: Job, tm
     again.process.run()
     assert [ticket.job_id for ticket in again.queue.cancelled] == ["7"]
     assert (len(begun(again)), again.record["attempt"]) == (1, 2)
-    former = json.loads(Path(again.process.attempt.path).with_name("attempt-1.json").read_text())
+    former = json.loads(Path(again.in_flight.record.path).with_name("attempt-1.json").read_text())
     assert "ended" not in former
-    again.queue.cancelled[0].leaves()
-    former = json.loads(Path(again.process.attempt.path).with_name("attempt-1.json").read_text())
+    let_go(again.queue.cancelled[0])
+    former = json.loads(Path(again.in_flight.record.path).with_name("attempt-1.json").read_text())
     assert (former["end"], "ended" in former) == ("stopped", True)
 
 
@@ -279,8 +278,7 @@ def test_a_job_that_was_stopped_is_not_forgotten_behind_its_successor(job: Job, 
     job.start()
     job.process.terminate()
     second = another(job, 1)
-    assert second.attempt is not None
-    assert second.attempt.number == 2
+    assert second.job.record.number == 2
     again = the_next_run(job, tmp_path)
     again.process.run()
     assert [ticket.job_id for ticket in again.queue.cancelled] == ["7"]
@@ -294,7 +292,7 @@ def test_a_job_that_a_living_run_is_stopping_is_waited_for(job: Job, tmp_path: P
     other = Job(tmp_path)
     other.process.run()
     assert (begun(other), other.queue.attached, other.queue.cancelled) == ([], [], [])
-    ticket.leaves()
+    let_go(ticket)
     other.now += 6
     other.process.look()
     assert len(begun(other)) == 1
@@ -306,7 +304,7 @@ def test_a_shared_job_that_another_run_is_stopping_is_waited_for(job: Job, tmp_p
     job.process.run()
     other = Job(tmp_path)
     other.process.run()
-    other.process.ticket.absent = 2
+    lose(other.in_flight.ticket)
     other.process.look()
     other.now += 61
     other.process.look()
@@ -328,7 +326,7 @@ def test_a_run_that_did_not_see_a_job_go_keeps_its_claims(job: Job) -> None:
     job.process.terminate()
     job.runs.close(left=False)
     assert job.runs.own.claims() == {ticket.spec.folder}
-    ticket.leaves()
+    let_go(ticket)
     job.runs.close(left=False)
     assert not job.runs.own.folder.exists()
 
@@ -339,12 +337,13 @@ def test_a_fresh_run_begins_when_it_is_written_that_the_old_job_is_to_go(job: Jo
     job.shared = replace(job.shared, fresh=True)
     job.process.connect(job.queue, job.shared)
     job.process.run()
+    job.process.look()
     (ticket,) = job.queue.cancelled
     record = json.loads(former.path.read_text())
     assert (ticket.job_id, "given_up" in record, "ended" in record) == ("17", True, False)
     job.process.look()
     assert len(begun(job)) == 1
-    ticket.leaves()
+    let_go(ticket)
     assert "ended" in json.loads(former.path.read_text())
 
 
@@ -359,9 +358,9 @@ def test_a_fresh_run_looks_for_a_job_before_it_takes_its_place(job: Job, found: 
         job.process.look()
     assert (begun(job), job.queue.cancelled) == ([], [])
     if found:
-        job.process.ticket.job_id = "17"
+        accept(job.in_flight.ticket, "17")
     else:
-        job.process.ticket.refused = "not found"
+        search_in_vain(job.in_flight.ticket)
     job.process.look()
     job.process.look()
     assert (len(begun(job)), len(job.queue.cancelled)) == (1, int(found))
@@ -413,7 +412,7 @@ def test_a_lost_job_is_tried_again_until_that_is_enough(job: Job, caplog: pytest
     """job_retries: 2 if nothing is said."""
     job.process.run()
     for _ in range(3):
-        job.process.ticket.info = LOST
+        job.in_flight.ticket.info = LOST
         job.process.look()
     assert len(begun(job)) == len(set(begun(job))) == 3
     assert job.status == "FAILED"
@@ -440,7 +439,7 @@ def test_what_is_worth_another_try(job: Job, cause: Cause, differs: bool, submit
         type(task).queue = property(lambda self: f"queue-{self.job_attempt}")
     try:
         job.process.run()
-        job.process.ticket.info = JobInfo(JobStatus.aborted, "over", cause=cause)
+        job.in_flight.ticket.info = JobInfo(JobStatus.aborted, "over", cause=cause)
         job.process.look()
         assert len(begun(job)) == submitted
         assert (job.status == "FAILED") is (submitted == 1)
@@ -449,6 +448,21 @@ def test_what_is_worth_another_try(job: Job, cause: Cause, differs: bool, submit
     finally:
         if differs:
             del type(task).queue
+
+
+@pytest.mark.parametrize("differs", [True, False])
+def test_the_number_of_a_try_is_the_number_of_jobs_that_ran(job: Job, differs: bool) -> None:
+    """Asking what the next try would ask for changes nothing: `self.job_attempt` counts jobs, not questions."""
+    task = job.process.task
+    type(task).queue = property(lambda self: f"queue-{self.job_attempt if differs else 1}")
+    try:
+        job.process.run()
+        accept(job.in_flight.ticket, "7")
+        job.in_flight.ticket.info = JobInfo(JobStatus.aborted, "over", cause=Cause.memory)
+        job.process.look()
+        assert task.job_attempt == len(begun(job)) == 1 + differs
+    finally:
+        del type(task).queue
 
 
 def test_a_memory_error_is_one_of_memory(job: Job) -> None:
@@ -463,7 +477,7 @@ def test_a_job_whose_submission_stays_in_doubt_is_submitted_again(job: Job) -> N
     """It was looked for and not found; its token is void, so that it does nothing if it comes after all."""
     job.process.run()
     first = job.queue.tickets[0]
-    first.doubt, first.refused = "no answer within 60 s", "no answer within 60 s (not found)"
+    search_in_vain(first, "no answer within 60 s (not found)")
     job.process.look()
     assert len(begun(job)) == 1
     job.now += 31
@@ -530,7 +544,7 @@ def test_a_folder_that_can_not_be_read_judges_nobody(job: Job, caplog: pytest.Lo
             job.now += 100
             job.process.look()
     assert job.status is None
-    assert caplog.text.count("its folder can not be read for now") == 1
+    assert caplog.text.count("its folder cannot be read for now") == 1
     folder.unlink()
     aside.rename(folder)
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
@@ -557,7 +571,7 @@ def test_folders_that_can_not_be_read_are_told_once_and_once_when_that_is_over(
             folder.unlink()
             folder.with_name(f"{folder.name}-aside").rename(folder)
             process.look()
-    assert caplog.text.count("can not be read for now") == 1
+    assert caplog.text.count("cannot be read for now") == 1
     assert caplog.text.count("Folders of hand jobs can be read again, after 250 s.") == 1
 
 
@@ -566,7 +580,7 @@ def test_an_inbox_that_can_not_be_read_is_no_reason_to_begin_anew(job: Job) -> N
     former = a_former(job)
     inbox = Path(str(former.facts["inbox"]))
     job.process.run()
-    job.process.ticket.refused = "not found"
+    search_in_vain(job.in_flight.ticket)
     inbox.write_text("not a folder for now")
     for _ in range(3):
         job.process.look()
@@ -591,12 +605,12 @@ def test_a_mark_that_can_not_be_written_is_waited_for(job: Job, caplog: pytest.L
             job.now += 10
             job.process.look()
             assert (job.status, begun(job), job.process.needs_looks) == (None, [first.spec.token], True)
-        assert caplog.text.count("can not be given up for now") == 1
+        assert caplog.text.count("cannot be given up for now") == 1
         mark.unlink()
         job.process.look()
     assert mark.exists()
     assert len(begun(job)) == 2
-    assert caplog.text.count("submitted again (1 of 2 times)") == 1
+    assert caplog.text.count("Retrying (1 of 2)") == 1
     assert "again, after 20 s." in caplog.text
 
 
@@ -604,8 +618,7 @@ def test_an_end_that_can_not_be_noted_leaves_its_outcome(job: Job) -> None:
     """The disk was full at that moment: a later run finds the record open, and would do the work again."""
     ticket = job.start()
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
-    assert job.process.attempt is not None
-    record = job.process.attempt.path
+    record = job.in_flight.record.path
     record.unlink()
     record.mkdir()  # nothing can be renamed to it
     (record / "in the way").touch()
@@ -618,7 +631,7 @@ def test_the_brake_keeps_jobs_from_being_submitted(job: Job) -> None:
     """The task fails at once, and says why; nothing is claimed."""
     b2luigi.set_setting("failure_brake", 3)
     for _ in range(3):
-        job.shared.brake.press("Work", "ImportError: no module named nothing")
+        job.shared.breaker.failed("Work", "ImportError: no module named nothing")
     job.process.run()
     assert (job.status, begun(job)) == ("FAILED", [])
     assert "the first 3 jobs of Work all failed" in job.process.story

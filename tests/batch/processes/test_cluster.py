@@ -15,9 +15,9 @@ from luigi.event import Event
 
 import b2luigi
 from b2luigi.batch.attempts.outcome import Marker, Outcome
-from b2luigi.batch.processes.signs import ANSWERS
+from b2luigi.batch.processes.job import ANSWERS
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
-from tests.batch.processes.hands import Job, Work
+from tests.batch.processes.hands import Job, Work, accept, let_go, lose, refuse
 
 
 def test_the_claim_is_on_disk_before_the_job_is_handed_in(job: Job) -> None:
@@ -26,7 +26,7 @@ def test_the_claim_is_on_disk_before_the_job_is_handed_in(job: Job) -> None:
     assert job.record["task_id"] == job.process.task.task_id
     assert (job.record["token"], job.record["batch_system"]) == (job.queue.tickets[0].spec.token, "hand")
     assert "job_id" not in job.record
-    job.queue.tickets[0].job_id = "7"
+    accept(job.queue.tickets[0], "7")
     job.process.look()
     assert job.record["job_id"] == "7"
     assert job.process.is_alive()
@@ -223,7 +223,7 @@ def test_a_job_that_was_judged_can_not_run_again(
 def test_a_job_that_only_seems_gone_is_taken_out_of_the_queue(job: Job) -> None:
     """A batch system that forgot a job for a while must not run it later."""
     ticket = job.start()
-    ticket.absent = 2
+    lose(ticket)
     job.process.look()
     assert job.status is None
     job.now += 61
@@ -276,7 +276,7 @@ def test_time_in_the_queue_is_no_time_of_the_task(tmp_path: Path, job: Job) -> N
     assert job.process.timeout_time == pytest.approx(time.time() + 100, abs=10)
     job.process.timeout_time -= 200
     job.process.terminate()
-    assert "it ran for more than its worker_timeout of 100 s" in job.process.story
+    assert "it ran for longer than its worker_timeout of 100 s" in job.process.story
 
 
 def test_requirements_that_stay_hidden_from_the_nodes_do_not_cost_jobs_for_ever(job: Job, tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_requirements_that_can_not_be_loaded_fail_their_task_and_nothing_else(jo
     ticket.spec.outcome.write_text(outcome.to_json())
     job.process.look(Marker(0, True))
     assert job.status == "FAILED"
-    assert "it yielded requirements that can not be made" in job.process.story
+    assert "run() yielded tasks that cannot be created here" in job.process.story
     assert "no.such.module.Thing" in job.process.story
 
 
@@ -337,22 +337,22 @@ def test_a_record_that_can_not_be_written_any_more_fails_no_job(job: Job, caplog
         path.unlink()
     folder.rmdir()
     folder.write_text("in the way")
-    job.queue.tickets[0].job_id = "7"
+    accept(job.queue.tickets[0], "7")
     with caplog.at_level(logging.WARNING):
         job.process.look()
     assert job.process.is_alive()
-    assert "can not be written" in caplog.text
+    assert "cannot be written" in caplog.text
     os.unlink(folder)
 
 
 def test_a_refused_job_tells_the_words_of_the_batch_system(job: Job) -> None:
     """There is no job to cancel then."""
     ticket = job.start(job_id=None)
-    ticket.refused = "nosuch: No such queue. Job not submitted."
+    refuse(ticket, "nosuch: No such queue. Job not submitted.")
     job.process.look()
     assert job.status == "FAILED"
-    assert "hand did not take the job" in job.process.story
-    assert ticket.refused in job.process.story
+    assert "hand did not accept the job" in job.process.story
+    assert ticket.reason in job.process.story
     job.process.terminate()
     assert job.queue.cancelled == []
 
@@ -373,7 +373,7 @@ def test_a_record_is_closed_when_the_batch_system_has_let_the_job_go(job: Job) -
     job.process.terminate()
     assert "ended" not in job.record
     job.output.write_text("half, at the last moment")
-    ticket.leaves()
+    let_go(ticket)
     assert (job.record["end"], "ended" in job.record) == ("stopped", True)
     assert not job.output.exists()
 
@@ -381,7 +381,7 @@ def test_a_record_is_closed_when_the_batch_system_has_let_the_job_go(job: Job) -
 def test_a_job_that_is_known_to_be_gone_is_closed_at_once(job: Job) -> None:
     """At the end of a run the queue has cancelled all jobs before luigi stops their processes."""
     ticket = job.start()
-    ticket.leaves()
+    let_go(ticket)
     job.process.terminate()
     assert (job.record["end"], "ended" in job.record) == ("stopped", True)
 
@@ -392,7 +392,7 @@ def test_the_work_of_a_job_that_was_done_at_the_last_moment_is_kept(job: Job) ->
     job.process.terminate()
     job.output.write_text("whole")
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
-    ticket.leaves()
+    let_go(ticket)
     assert job.output.read_text() == "whole"
 
 

@@ -23,12 +23,11 @@ def test_whoever_waits_for_the_end_of_a_job_hears_that_the_cancellation_was_take
     site.replies["cancel"] = [Answer(1, "", "the daemon is down")]
     (ticket,) = submitted(queue, "a")
     heard: list[float] = []
-    ticket.when_left = lambda: heard.append(site.now)
-    queue.cancel([ticket])
+    queue.cancel_then(ticket, lambda: heard.append(site.now))
     run(queue, site, 3)
-    assert (heard, ticket.left) == ([], False)
+    assert (heard, ticket.is_over) == ([], False)
     run(queue, site, 30)
-    assert (len(heard), ticket.left) == (1, True)
+    assert (len(heard), ticket.is_over) == (1, True)
 
 
 def test_cancelled_twice_is_cancelled_once(queue: JobQueue, site: Site) -> None:

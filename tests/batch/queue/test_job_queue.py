@@ -10,6 +10,7 @@ import pytest
 
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.poller import FIRST, SEARCHES
+from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Answer, JobStatus
 from tests.batch.fakes import Fake, Site
 from tests.batch.queue.helpers import DOWN, a_queue, run, submit, submitted, unsure, warnings
@@ -176,7 +177,7 @@ def test_leaving_waits_for_submissions_under_way(queue: JobQueue, site: Site) ->
     (second,) = submit(queue, "b")
     site.events.append((site.now + 1, lambda: site.answer(site.calls[0])))
     queue.leave(10)
-    assert (first.job_id, second.job_id, second.sent) == ("#a", None, False)
+    assert (first.job_id, second.job_id, second.state) == ("#a", None, TicketState.waiting)
     assert site.said("cancel") == []
 
 
@@ -211,7 +212,7 @@ def test_the_error_of_a_language_is_told(site: Site, broken: str, caplog: pytest
     run(queue, site, 30)
     queue.cancel([ticket])
     run(queue, site, 300)
-    assert f"{broken} is broken" in "\n".join([*warnings(caplog), ticket.refused])
+    assert f"{broken} is broken" in "\n".join([*warnings(caplog), ticket.reason])
 
 
 def test_a_job_that_can_not_be_looked_for(site: Site) -> None:
@@ -219,7 +220,7 @@ def test_a_job_that_can_not_be_looked_for(site: Site) -> None:
     queue = a_queue(site, Fake(broken=["find"]))
     (ticket,) = unsure(queue, site, "a")
     run(queue, site, 600, every=1)
-    assert "find is broken" in ticket.refused
+    assert "find is broken" in ticket.reason
 
 
 @pytest.mark.parametrize("known", [None, 7, {"#a": None}, {7: "x"}, ["#a"]])
@@ -247,7 +248,7 @@ def test_a_program_that_can_not_be_started(site: Site) -> None:
     queue = JobQueue(Fake(bulk=1), start=start, clock=site.clock, sleep=site.sleep)
     bad, good = submit(queue, "bad", "good")
     run(queue, site, 1)
-    assert "embedded null byte" in bad.refused
+    assert "embedded null byte" in bad.reason
     assert good.job_id == "#good"
 
 
@@ -276,7 +277,7 @@ def test_a_job_that_is_nowhere_is_refused_in_the_end(queue: JobQueue, site: Site
     """It was not submitted when its run was killed."""
     ticket = queue.attach(a_job("a"), {})
     run(queue, site, 60)
-    assert ticket.refused
+    assert ticket.state is TicketState.not_found
     assert len(site.said("find")) == SEARCHES
 
 
@@ -284,29 +285,41 @@ def test_how_to_find_a_job_is_on_disk_before_it_is_sent(queue: JobQueue, site: S
     """A record that can not be written keeps the job from being sent, until it can."""
     full, seen = True, []
 
-    def note() -> None:
+    def note(ticket: Ticket) -> None:
         seen.append(len(site.said("submit")))
         if full:
             raise OSError("No space left on device")
 
     (ticket,) = submit(queue, "a")
-    ticket.about_to_send = note
+    ticket.before_sending = note
     queue.step()
-    assert (seen, site.said("submit"), ticket.sent) == ([0], [], False)
+    assert (seen, site.said("submit"), ticket.state) == ([0], [], TicketState.waiting)
     full = False
     run(queue, site, 10)
-    assert (seen, site.said("submit"), ticket.sent) == ([0, 0], [("a",)], True)
+    assert (seen, site.said("submit"), ticket.state) == ([0, 0], [("a",)], TicketState.queued)
 
 
 def test_jobs_of_another_run_are_not_cancelled(queue: JobQueue, site: Site) -> None:
-    """Neither by name nor at the end of this run."""
+    """A job that is left to another run is no job of this one, even at its end."""
     site.jobs = {"7": ("running", "a")}
     ticket = queue.attach(a_job("a"), {"job_id": "7"})
-    ticket.others = True
-    queue.cancel([ticket])
+    queue.detach(ticket)
     run(queue, site, 5)
     assert queue.close(10) == []
     assert site.said("cancel") == []
+
+
+def test_a_new_attempt_waits_for_the_search_for_the_one_before(queue: JobQueue, site: Site) -> None:
+    """A run was killed while it submitted the job: it may be there, and write the same outputs."""
+    former = queue.attach(a_job("a"), {})
+    heard: list[str] = []
+    queue.cancel_then(former, lambda: heard.append("over"))
+    queue.release(former)
+    queue.submit(replace(a_job("b"), script=former.spec.script))
+    run(queue, site, 4)
+    assert (site.said("submit"), heard) == ([], [])
+    run(queue, site, 60)
+    assert (site.said("submit"), heard) == ([("b",)], ["over"])
 
 
 @pytest.mark.parametrize("job_id", ["-u root", "--user=root", "7 8", "", "a;b", "7\n8", None, ["7"]])

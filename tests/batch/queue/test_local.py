@@ -19,7 +19,7 @@ import pytest
 
 from b2luigi.batch.attempts.liveness import last_word
 from b2luigi.batch.queue.local import LocalQueue, processors
-from b2luigi.batch.queue.ticket import Ticket
+from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Cause, JobSpec, JobStatus
 from tests.present import present
 
@@ -182,7 +182,7 @@ def test_a_script_that_is_not_there(queue: LocalQueue) -> None:
     job.script.unlink()
     ticket = queue.submit(job)
     assert queue.step() == [ticket]
-    assert ticket.refused.startswith("the job script can not be started: [Errno 2]")
+    assert ticket.reason.startswith("the job script can not be started: [Errno 2]")
     assert (ticket.job_id, ticket.info) == (None, None)
 
 
@@ -192,14 +192,14 @@ def test_a_script_that_can_not_be_started(queue: LocalQueue, shebang: str) -> No
     ticket = queue.submit(spec("00", "true", shebang))
     queue.step()
     told = "there is no /no/such/shell on this machine (setting shell)"
-    assert ticket.refused == told if "#!" in shebang else str(ticket.spec.script) in ticket.refused
+    assert ticket.reason == told if "#!" in shebang else str(ticket.spec.script) in ticket.reason
 
 
 def test_a_folder_that_vanished(queue: LocalQueue) -> None:
     """A folder in which nothing can be written is a refused job, too."""
     ticket = queue.submit(spec("homeless", "true"))
     queue.step()
-    assert "batch.log" in ticket.refused
+    assert "batch.log" in ticket.reason
 
 
 def test_a_refused_job_takes_no_slot(queue: LocalQueue) -> None:
@@ -257,8 +257,7 @@ def test_a_new_attempt_waits_until_the_old_one_has_ended(queue: LocalQueue, cloc
     (old,) = submit(queue, STUBBORN)
     step_until(queue, Path("ready").exists)
     heard: list[float] = []
-    old.when_left = lambda: heard.append(clock.now)
-    queue.cancel([old])
+    queue.cancel_then(old, lambda: heard.append(clock.now))
     new, other = queue.submit(replace(old.spec, token="01")), queue.submit(spec("02", "true"))
     clock.now = 4.9
     step_until(queue, lambda: is_final(other))
@@ -420,7 +419,7 @@ def test_a_job_whose_process_id_was_never_noted_is_found_by_its_token(queue: Loc
 
 def test_a_job_that_was_never_started_is_refused(queue: LocalQueue) -> None:
     """It waited for a slot when its run was killed."""
-    assert attached(queue, "ac").refused
+    assert attached(queue, "ac").state is TicketState.not_found
 
 
 def test_a_stranger_with_the_process_id_of_a_job_is_never_signalled(queue: LocalQueue) -> None:
@@ -437,7 +436,7 @@ def test_a_stranger_with_the_process_id_of_a_job_is_never_signalled(queue: Local
 @pytest.mark.parametrize("job_id", ["seven", "-1", "0", 1.5, "\u0661"])
 def test_a_process_id_that_is_none_is_not_believed(queue: LocalQueue, job_id: object) -> None:
     """It would be signalled."""
-    assert attached(queue, "af", job_id=job_id).refused
+    assert attached(queue, "af", job_id=job_id).state is TicketState.not_found
     queue.step()
 
 
@@ -454,7 +453,7 @@ def test_what_a_shot_job_of_an_earlier_run_had_started_does_not_work_on(queue: L
     process.kill()
     process.wait()
     ticket = attached(queue, A_TOKEN, **({"job_id": str(process.pid)} if noted else {}))
-    assert (ticket.job_id, ticket.refused) == (str(process.pid), "")
+    assert (ticket.job_id, ticket.state) == (str(process.pid), TicketState.queued)
     step_until(queue, lambda: is_final(ticket))
     step_until(queue, lambda: not lives(child))
 
@@ -467,7 +466,7 @@ def test_what_a_finished_job_of_an_earlier_run_left_is_left(queue: LocalQueue, n
     child = number_in("child")
     Path(A_TOKEN).write_text("0 outcome")  # its inbox is the current folder
     ticket = attached(queue, A_TOKEN, **({"job_id": str(process.pid)} if noted else {}))
-    step_until(queue, lambda: bool(ticket.refused) or is_final(ticket))
+    step_until(queue, lambda: ticket.is_over)
     assert lives(child)
     os.killpg(process.pid, signal.SIGKILL)
 
@@ -476,7 +475,7 @@ def test_a_job_that_began_after_another_was_looked_for_is_found(script_folder: P
     """Its run was shot a moment later: what was seen of this machine before says nothing about it."""
     now = [100.0]
     queue = LocalQueue(folder=script_folder, clock=lambda: now[0])
-    assert attached(queue, "ag").refused
+    assert attached(queue, "ag").state is TicketState.not_found
     process = left_behind(A_TOKEN, "sleep 100")
     now[0] += 0.2
     assert attached(queue, A_TOKEN).job_id == str(process.pid)

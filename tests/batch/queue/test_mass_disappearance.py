@@ -20,7 +20,7 @@ def test_all_jobs_gone_at_once_is_not_believed_for_a_while(
     kept, asked = dict(site.jobs), len(site.said("query"))
     site.jobs.clear()
     run(queue, site, DOUBT - POLL, every=1)
-    assert [ticket.gone for ticket in tickets] == [False] * len(tokens)
+    assert [ticket.is_gone for ticket in tickets] == [False] * len(tokens)
     assert len(site.said("query")) - asked < DOUBT / POLL * 2
     site.jobs.update(kept)
     run(queue, site, POLL + 1)
@@ -35,7 +35,7 @@ def test_one_job_gone_is_believed(queue: JobQueue, site: Site, caplog: pytest.Lo
     (ticket,) = seen(queue, site, "a")
     site.jobs.clear()
     run(queue, site, POLL)
-    assert ticket.gone
+    assert ticket.is_gone
     assert warnings(caplog) == []
 
 
@@ -44,7 +44,7 @@ def test_all_jobs_gone_at_once_is_believed_in_the_end(queue: JobQueue, site: Sit
     tickets = seen(queue, site, *"ab")
     site.jobs.clear()
     news = run(queue, site, DOUBT + 2 * POLL + SECOND_LOOK, every=1)
-    assert [ticket.gone for ticket in tickets] == [True] * 2
+    assert [ticket.is_gone for ticket in tickets] == [True] * 2
     assert set(news) == set(tickets)
 
 
@@ -53,10 +53,10 @@ def test_jobs_gone_one_after_the_other_are_believed(queue: JobQueue, site: Site)
     first, second = seen(queue, site, *"ab")
     site.jobs.pop("#a")
     run(queue, site, 2 * POLL)
-    assert (first.gone, second.gone) == (True, False)
+    assert (first.is_gone, second.is_gone) == (True, False)
     site.jobs.clear()
     run(queue, site, 2 * POLL)
-    assert second.gone
+    assert second.is_gone
 
 
 def test_others_that_are_shown_prove_that_jobs_are_gone(queue: JobQueue, site: Site) -> None:
@@ -66,7 +66,7 @@ def test_others_that_are_shown_prove_that_jobs_are_gone(queue: JobQueue, site: S
     run(queue, site, POLL)
     seen(queue, site, "c")
     run(queue, site, 2 * POLL)
-    assert [ticket.gone for ticket in tickets] == [True] * 2
+    assert [ticket.is_gone for ticket in tickets] == [True] * 2
 
 
 def test_jobs_that_said_that_they_were_shot_are_believed_to_be_gone(queue: JobQueue, site: Site) -> None:
@@ -76,4 +76,4 @@ def test_jobs_that_said_that_they_were_shot_are_believed_to_be_gone(queue: JobQu
     for ticket in tickets:
         queue.hurry(ticket)
     run(queue, site, FIRST + SECOND_LOOK)
-    assert [ticket.gone for ticket in tickets] == [True] * 2
+    assert [ticket.is_gone for ticket in tickets] == [True] * 2

@@ -9,6 +9,7 @@ import pytest
 
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.poller import FIRST, SEARCHES, SECOND_LOOK
+from b2luigi.batch.queue.ticket import TicketState
 from b2luigi.batch.systems.model import Answer, JobStatus
 from tests.batch.fakes import Fake, Site
 from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, submit, submitted, unsure, warnings
@@ -30,10 +31,10 @@ def test_a_job_in_doubt_is_looked_for(queue: JobQueue, site: Site) -> None:
 def test_a_job_in_doubt_is_not_refused(queue: JobQueue, site: Site) -> None:
     """As long as it is looked for, and when it was found, nothing says that the job was refused."""
     (ticket,) = unsure(queue, site, "a")
-    assert (ticket.refused, ticket.doubt) == ("", "connection reset")
+    assert (ticket.state, ticket.reason) == (TicketState.unsure, "connection reset")
     site.jobs = {"7": ("running", "a")}
     run(queue, site, 20)
-    assert (ticket.job_id, ticket.refused) == ("7", "")
+    assert (ticket.job_id, ticket.state) == ("7", TicketState.queued)
     assert ticket.info is not None
 
 
@@ -43,7 +44,7 @@ def test_a_job_that_is_not_found_is_given_up(queue: JobQueue, site: Site) -> Non
     news = run(queue, site, 60)
     assert len(site.said("find")) == SEARCHES
     assert news == [ticket]
-    assert ticket.refused.startswith("connection reset")
+    assert ticket.reason.startswith("connection reset")
     assert len(site.said("submit")) == 1
 
 
@@ -54,7 +55,7 @@ def test_each_job_is_looked_for_as_often(queue: JobQueue, site: Site) -> None:
     (late,) = unsure(queue, site, "b")
     run(queue, site, 60)
     assert sum("b" in words for words in site.said("find")) == SEARCHES
-    assert late.refused
+    assert late.state is TicketState.not_found
 
 
 def test_a_search_without_an_answer_does_not_count(queue: JobQueue, site: Site) -> None:
@@ -62,7 +63,7 @@ def test_a_search_without_an_answer_does_not_count(queue: JobQueue, site: Site) 
     (ticket,) = unsure(queue, site, "a")
     site.replies["find"] = [DOWN] * 5
     run(queue, site, 100)
-    assert ticket.refused == ""
+    assert ticket.state is not TicketState.not_found
     site.jobs = {"7": ("running", "a")}
     run(queue, site, 200)
     assert ticket.job_id == "7"
@@ -204,10 +205,10 @@ def test_absent_once_is_not_gone(queue: JobQueue, site: Site) -> None:
     kept = dict(site.jobs)
     site.jobs.clear()
     run(queue, site, FIRST + 1)
-    assert (ticket.absent, ticket.gone) == (1, False)
+    assert (ticket.absent, ticket.is_gone) == (1, False)
     site.jobs.update(kept)
     run(queue, site, SECOND_LOOK + 1)
-    assert (ticket.absent, ticket.gone) == (0, False)
+    assert (ticket.absent, ticket.is_gone) == (0, False)
 
 
 def test_absent_twice_is_gone(queue: JobQueue, site: Site) -> None:
@@ -215,7 +216,7 @@ def test_absent_twice_is_gone(queue: JobQueue, site: Site) -> None:
     (ticket,) = submitted(queue, "a")
     site.jobs.clear()
     news = run(queue, site, FIRST + SECOND_LOOK + 1)
-    assert ticket.gone
+    assert ticket.is_gone
     assert news == [ticket]
 
 
@@ -237,9 +238,9 @@ def test_haste_makes_no_two_answers_of_one_snapshot(queue: JobQueue, site: Site)
     queue.hurry(other)
     run(queue, site, 2)
     assert len(site.times("query")) == 2
-    assert not first.gone
+    assert not first.is_gone
     run(queue, site, SECOND_LOOK + 5)
-    assert first.gone
+    assert first.is_gone
 
 
 def test_a_job_may_come_back(queue: JobQueue, site: Site) -> None:
@@ -248,10 +249,10 @@ def test_a_job_may_come_back(queue: JobQueue, site: Site) -> None:
     kept = dict(site.jobs)
     site.jobs.clear()
     run(queue, site, 60)
-    assert ticket.gone
+    assert ticket.is_gone
     site.jobs.update(kept)
     run(queue, site, 120)
-    assert not ticket.gone
+    assert not ticket.is_gone
 
 
 def test_history_is_asked_once_for_all(queue: JobQueue, site: Site) -> None:
@@ -272,7 +273,7 @@ def test_no_history(site: Site) -> None:
     (ticket,) = submitted(queue, "a")
     site.jobs.clear()
     run(queue, site, 60)
-    assert ticket.gone
+    assert ticket.is_gone
     assert site.said("history") == []
 
 
@@ -305,7 +306,7 @@ def test_an_id_of_somebody_else(queue: JobQueue, site: Site, token: str) -> None
     site.jobs = {"#a": ("running", token)}
     site.past = {"#a": ("successful", token)}
     run(queue, site, 60)
-    assert ticket.gone
+    assert ticket.is_gone
     assert ticket.info is None
 
 
@@ -314,7 +315,7 @@ def test_a_job_without_a_token_is_ours(queue: JobQueue, site: Site) -> None:
     (ticket,) = submitted(queue, "a")
     site.jobs = {"#a": ("running", None)}
     run(queue, site, 60)
-    assert not ticket.gone
+    assert not ticket.is_gone
     assert ticket.info is not None
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.submitter import AT_ONCE
+from b2luigi.batch.queue.ticket import TicketState
 from b2luigi.batch.systems.model import Answer
 from tests.batch.fakes import Fake, Site
 from tests.batch.queue.helpers import a_queue, run, submit, warnings
@@ -92,7 +93,8 @@ def test_refused_jobs_fail_alone(queue: JobQueue, site: Site) -> None:
     queue.step()
     assert queue.step() == [first, second, third]
     assert (first.job_id, second.job_id, third.job_id) == ("1", None, "3")
-    assert (first.refused, second.refused, third.refused) == ("", "no such queue", "")
+    assert (first.reason, second.reason, third.reason) == ("", "no such queue", "")
+    assert second.state is TicketState.refused
 
 
 def test_a_refused_job_is_not_sent_again(queue: JobQueue, site: Site) -> None:
@@ -110,7 +112,7 @@ def test_try_later_backs_off(queue: JobQueue, site: Site, caplog: pytest.LogCapt
     run(queue, site, 400)
     waits = [after - before for before, after in pairwise(site.times("submit"))]
     assert waits == pytest.approx([5, 10, 20, 40, 60, 60], abs=1)
-    assert (ticket.job_id, ticket.refused) == ("#a", "")
+    assert (ticket.job_id, ticket.state) == ("#a", TicketState.queued)
     assert "full" in warnings(caplog)[0]
 
 
@@ -121,7 +123,7 @@ def test_ten_minutes_without_submissions_are_told_once(
     site.replies["submit"] = [[("later", "too many jobs")]] * 1000
     tickets = submit(queue, "a")
     run(queue, site, 600, every=1)
-    assert not any(ticket.job_id or ticket.refused or ticket.doubt for ticket in tickets)
+    assert all(ticket.state is TicketState.waiting for ticket in tickets)
     site.replies["submit"] = []
     run(queue, site, 100, every=1)
     assert all(ticket.job_id for ticket in tickets)
@@ -137,7 +139,7 @@ def test_a_submit_command_that_this_machine_could_not_start_is_sent_again(queue:
     site.replies["submit"] = [Answer(126, "", "bsub: Too many open files", started=False)]
     (ticket,) = submit(queue, "a")
     run(queue, site, 20)
-    assert (ticket.job_id, ticket.refused, ticket.doubt) == ("#a", "", "")
+    assert (ticket.job_id, ticket.state) == ("#a", TicketState.queued)
     assert len(site.said("submit")) == 2
 
 
@@ -211,7 +213,7 @@ def test_results_that_do_not_fit_are_unsure(queue: JobQueue, site: Site, stdout:
     (ticket,) = submit(queue, "a")
     queue.step()
     assert queue.step() == []
-    assert (ticket.job_id, ticket.refused) == (None, "")
+    assert (ticket.job_id, ticket.state) == (None, TicketState.unsure)
 
 
 # -- many jobs

@@ -8,21 +8,23 @@ import pytest
 
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.queue.local import LocalQueue
-from b2luigi.batch.queue.ticket import Ticket, never
+from b2luigi.batch.queue.ticket import Ticket, TicketState, never
 from b2luigi.batch.workers.jobs import Jobs
-from tests.batch.processes.hands import HandQueue, Work
+from tests.batch.processes.hands import HandQueue, a_process
 from tests.batch.systems.recorded import a_job
 
 
 def a_job_of(ticket: Ticket | None) -> ClusterProcess:
     """A task whose job is as the ticket says; None: it was put off."""
-    process = ClusterProcess(Work(), None, HandQueue(), 0)  # type: ignore[arg-type]
-    process.ticket = ticket
-    return process
+    return a_process(HandQueue(), ticket)
+
+
+def a_ticket(token: str, state: TicketState) -> Ticket:
+    return Ticket(a_job(token), state=state)
 
 
 def there() -> ClusterProcess:
-    return a_job_of(Ticket(a_job("ab"), job_id="7"))
+    return a_job_of(a_ticket("ab", TicketState.queued))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def there() -> ClusterProcess:
         ([], []),
         ([there()], ["Cancelling 1 job; please wait (Ctrl-C again: do not wait).", "Cancelled 1 job."]),
         (
-            [there(), a_job_of(Ticket(a_job("cd"), sent=True)), a_job_of(Ticket(a_job("ef"), doubt="no answer"))],
+            [there(), a_job_of(a_ticket("cd", TicketState.sent)), a_job_of(a_ticket("ef", TicketState.unsure))],
             ["Cancelling 3 jobs; please wait (Ctrl-C again: do not wait).", "Cancelled 3 jobs."],
         ),
         (
@@ -52,8 +54,11 @@ def test_the_number_of_cancelled_jobs_is_true(
 
 def test_jobs_of_another_run_are_not_told_as_cancelled(caplog: pytest.LogCaptureFixture) -> None:
     """They go on: it is that run which looks after them."""
-    Jobs().cancel([there(), a_job_of(Ticket(a_job("cd"), job_id="8", others=True))], never)
+    queue = HandQueue()
+    watched = a_process(queue, a_ticket("cd", TicketState.queued), watched=True)
+    Jobs().cancel([there(), watched], never)
     assert caplog.messages[-1] == "Cancelled 1 job."
+    assert [ticket.spec.token for ticket in queue.detached] == ["cd"]
 
 
 def test_jobs_that_wait_for_a_slot_are_not_told_as_cancelled(

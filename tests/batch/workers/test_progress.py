@@ -15,8 +15,9 @@ from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import JobInfo, JobStatus
 from b2luigi.batch.workers.progress import FIRST, MOST, Progress, hushed
-from tests.batch.processes.hands import HandQueue, Work
+from tests.batch.processes.hands import HandQueue, Work, a_process
 from tests.batch.systems.recorded import a_job
+from tests.present import present
 
 DONE, FAILED, PENDING = "DONE", "FAILED", "PENDING"
 RUNNING = JobInfo(JobStatus.running, "RUN")
@@ -56,11 +57,7 @@ def _all_is_told(caplog: pytest.LogCaptureFixture) -> None:
 
 def in_queue(info: JobInfo | None = None, job_id: str | None = "7", name: str = "hand") -> ClusterProcess:
     """A task whose job is in a batch system."""
-    process = ClusterProcess(Work(), None, queue.SimpleQueue(), 0)
-    process.queue = HandQueue()  # type: ignore[assignment]
-    process.queue.name = name  # type: ignore[misc]
-    process.ticket = Ticket(a_job("ab"), job_id=job_id, info=info)
-    return process
+    return a_process(HandQueue(name), Ticket(a_job("ab"), job_id=job_id, info=info))
 
 
 def note(progress: Progress, **counts: int) -> None:
@@ -114,8 +111,7 @@ def test_a_job_that_was_judged(progress: Progress, clock: Clock, caplog: pytest.
 
 def test_a_task_without_a_job_yet(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """A full disk, or another run, keeps it from being submitted for now."""
-    process = in_queue()
-    process.ticket = None
+    process = a_process(HandQueue(), None)
     clock.now += FIRST
     progress.look([process])
     assert told(caplog) == ["0 of 0 tasks done; jobs: 1 to be submitted"]
@@ -200,7 +196,7 @@ def test_nothing_new_is_not_told(progress: Progress, clock: Clock, caplog: pytes
         clock.now += 10
         progress.look([job])
     assert len(told(caplog)) == 1
-    job.ticket = Ticket(a_job("ab"), job_id="7", info=RUNNING)
+    present(job.job).ticket.info = RUNNING
     clock.now += 10
     progress.look([job])
     assert told(caplog)[1:] == ["0 of 0 tasks done; jobs: 1 running"]

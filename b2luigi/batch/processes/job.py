@@ -1,0 +1,362 @@
+"""JobInFlight: everything about one attempt of a task, from its submission to the verdict."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import luigi
+from luigi.task import flatten
+
+from b2luigi.batch.attempts.artifacts import set_outputs_aside
+from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.judge import NO_JOB, Anew, Deliver, Evidence, Questions, Verdict, Wait, judge, wants_reason
+from b2luigi.batch.attempts.outcome import INTERRUPTED, Marker, Outcome
+from b2luigi.batch.attempts.record import Record, look_again, look_at_folders_of, read_outcome
+from b2luigi.batch.processes import cleanup
+from b2luigi.batch.processes.cleanup import NotYetError
+from b2luigi.batch.processes.run import Run
+from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState
+from b2luigi.batch.systems.model import JobStatus
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+CLAIMED = 1.0
+"""Seconds until a task is tried again that another run has claimed."""
+CLAIMED_BY_ANOTHER = "another run is about to submit it"
+GIVEN_UP = "given up"
+NOT_SUBMITTED = "not submitted"
+"""How attempts end that were replaced, and those that never became a job."""
+ANSWERS = 3
+"""So many answers about a job that a signal ended are asked for in a hurry; if all say that it lives, it does."""
+READING = 1.0
+"""Seconds between two readings of the record of a job that another run follows."""
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Postponed:
+    """There is no job for now; another look for one is due in so many seconds."""
+
+    why: str
+    """Empty if that was reported."""
+    seconds: float
+    outage: str = ""
+    """A sentence that is not true for now, if that is why: many tasks wait for it at once."""
+
+
+class JobInFlight:
+    """One attempt of a task: its record, its ticket, its inbox, and what was seen of its end. It is dropped whole.
+
+    `grace`: seconds by which an outcome may be late. `earlier`: an earlier run submitted the job, or another one did.
+    `watched`: another run, which is alive, judges the job; this one reads its verdict in the record.
+    """
+
+    def __init__(
+        self,
+        task: luigi.Task,
+        run: Run,
+        queue: Queue,
+        record: Record,
+        ticket: Ticket,
+        inbox: Inbox,
+        *,
+        grace: float,
+        earlier: bool = False,
+        watched: bool = False,
+    ) -> None:
+        self.task, self.run, self.queue = task, run, queue
+        self.record, self.ticket, self.inbox = record, ticket, inbox
+        self.grace, self.earlier, self.watched = grace, earlier, watched
+        self._lived = False
+        self._ended_at: float | None = None
+        self._outcome_at: float | None = None
+        self._marker: Marker | None = None
+        self._answers_at_end = 0
+        self._id_noted = False
+        self._hold_reported = ""
+        self._read_at = 0.0
+
+    # -- what is known
+
+    @property
+    def token(self) -> str:
+        """Names the attempt."""
+        return self.record.token
+
+    @property
+    def status(self) -> JobStatus:
+        """The last that the batch system said; asks nobody."""
+        return self.ticket.info.status if self.ticket.info is not None else JobStatus.idle
+
+    @property
+    def is_ending(self) -> bool:
+        """There was a sign of the end."""
+        return self._ended_at is not None or self._outcome_at is not None
+
+    @property
+    def is_ours_to_cancel(self) -> bool:
+        """It may be in the batch system, and no other run follows it."""
+        return self.ticket.may_be_there and not self.watched
+
+    @property
+    def needs_looks(self) -> bool:
+        """To be looked at without news: it is ending, another run judges it, or its folder cannot be read."""
+        unwanted = self.earlier and self.run.fresh
+        return self.is_ending or self.watched or unwanted or self.ticket.is_over
+
+    # -- the verdict
+
+    def look(self, marker: Marker | None = None) -> Verdict | Postponed:
+        """Weighs what is known. `marker`: what the job script left in the inbox, if it did."""
+        if not self.watched and self._was_judged_by_another_run():
+            self.watched, self._read_at = True, 0.0
+        if self.watched:
+            return self._verdict_of_other_run()
+        if self.earlier and self.run.fresh:
+            return self._verdict_of_fresh_run()
+        if self.ticket.state is TicketState.not_found and marker is None:
+            if not self._can_read_inbox():
+                return Wait()
+            marker = self.inbox.read(self.token) if self.inbox.has(self.token) else None
+        self.note_job_id()
+        ended = self._see(marker)
+        # Read after the batch system's last word, which is older than the outcome.
+        outcome = read_outcome(self.ticket.spec.outcome)
+        if outcome is None and ended:
+            if not self._can_read_folder():
+                return Wait()
+            outcome = read_outcome(self.ticket.spec.outcome)
+        self._see_outcome(outcome)
+        if wants_reason(marker):
+            self._ask_about()
+        self._report_hold()
+        return self._judged(marker, outcome)
+
+    def _judged(self, marker: Marker | None, outcome: Outcome | None) -> Verdict:
+        ticket = self.ticket
+        evidence = Evidence(
+            outcome=outcome,
+            marker=marker,
+            info=ticket.info,
+            refusal=ticket.reason if ticket.state is TicketState.refused else "",
+            not_found=ticket.reason if ticket.state is TicketState.not_found else "",
+            gone=ticket.is_gone,
+            started=ticket.is_gone and ticket.spec.report.exists(),
+            ended_for=self._since(self._ended_at),
+            outcome_for=self._since(self._outcome_at),
+            grace=self.grace,
+            task_id=self.task.task_id,
+            earlier=self.earlier,
+            lived=self._lived,
+        )
+        try:
+            return judge(evidence, self._questions())
+        except NotYetError:
+            return Wait()
+
+    def _see(self, marker: Marker | None) -> bool:
+        """Takes in what job script and batch system say; True if one of them says that the job ended."""
+        info = self.ticket.info
+        final = info is not None and info.status.is_final
+        ended = marker is not None or self.ticket.is_gone or final
+        self._lived = self._lived or (info is not None and not final)
+        if not ended:
+            self._ended_at = None  # gone for a while, and there again
+        elif self._ended_at is None or marker != self._marker:
+            self._ended_at, self._answers_at_end = self._now(), self.ticket.answers
+        self._marker = marker
+        return ended
+
+    def _see_outcome(self, outcome: Outcome | None) -> None:
+        if outcome is not None and outcome.status != INTERRUPTED and self._outcome_at is None:
+            self._outcome_at = self._now()
+
+    def _ask_about(self) -> None:
+        """Asks soon why a signal ended a job; one still there after a few answers was held, evicted or requeued."""
+        info = self.ticket.info
+        alive = info is not None and not info.status.is_final
+        if self.ticket.answers - self._answers_at_end < ANSWERS:
+            self.queue.hurry(self.ticket)
+        elif alive and not self.ticket.absent:
+            self.inbox.remove(self.token)  # its next start will leave another marker
+            self._ended_at = self._marker = None
+
+    def _report_hold(self) -> None:
+        info = self.ticket.info
+        held = info.native if info is not None and info.held else ""
+        if held and held != self._hold_reported:
+            logger.warning("%s job %s of %s waits for you: %s", self.queue.name, self.ticket.job_id, self.task, held)
+        self._hold_reported = held
+
+    def _questions(self) -> Questions:
+        return Questions(
+            complete=self._asked(lambda: bool(self.task.complete())),
+            missing=self._asked(self._missing_outputs),
+            inputs_complete=lambda: all(required.complete() for required in self.task.deps()),
+        )
+
+    def _missing_outputs(self) -> list[str]:
+        missing = [target for target in flatten(self.task.output()) if not target.exists()]
+        look_at_folders_of(missing)
+        return [str(getattr(target, "path", target)) for target in missing]
+
+    def _asked(self, question: Callable[[], _T]) -> Callable[[], _T]:
+        """A question to the task: a file system that hiccups is asked again, while there is time."""
+
+        def ask() -> _T:
+            try:
+                return question()
+            except Exception as error:
+                if self._waited < self.grace:
+                    raise NotYetError from error
+                raise
+
+        return ask
+
+    # -- other runs
+
+    def _was_judged_by_another_run(self) -> bool:
+        """Two runs may follow the job of a dead one, or of one that was silent like a dead one: the faster one judges.
+
+        The slower one has nothing to judge, and nothing to set aside.
+        """
+        if not (self.earlier or self.run.runs.own.was_silent):
+            return False
+        self.record.reload()
+        return bool({"ended", "given_up"} & self.record.facts.keys())
+
+    def _verdict_of_other_run(self) -> Verdict | Postponed:
+        if self._now() < self._read_at:
+            return Wait()
+        self._read_at = self._now() + READING * (1 + len(self.run.attached) / 100)
+        self.record.reload()
+        facts = self.record.facts
+        if "ended" in facts:
+            outcome, end = Outcome.from_record(facts.get("outcome")), facts.get("end")
+            if outcome is None or end != outcome.status:
+                return Anew(f"another run gave its job up ({end})")
+            return Deliver(outcome)
+        if "given_up" in facts:
+            return Postponed(CLAIMED_BY_ANOTHER, CLAIMED)
+        self.watched = not self.inbox.is_abandoned()
+        return Wait()
+
+    def _verdict_of_fresh_run(self) -> Verdict:
+        """--fresh: what an earlier run has left is cancelled, as soon as it is known what that is."""
+        if self.ticket.job_id is not None:
+            return Anew(f"--fresh: {self.queue.name} job {self.ticket.job_id} of an earlier run is cancelled")
+        return Anew(NO_JOB) if self.ticket.is_over else Wait()
+
+    # -- outages
+
+    def _can_read_folder(self) -> bool:
+        """False if a token expired, or a file system is away: then nothing is judged."""
+        return self._reported(look_again(self.ticket.spec.folder), self.ticket.spec.folder)
+
+    def _can_read_inbox(self) -> bool:
+        try:
+            self.inbox.has(self.token)
+        except OSError:
+            return self._reported(False, self.inbox.folder)
+        return True
+
+    def _reported(self, readable: bool, folder: Path) -> bool:
+        able = f"Folders of {self.queue.name} jobs can be read"
+        if readable:
+            self.run.outages.go_on(str(self.task), able)
+        else:
+            self.run.outages.wait(str(self.task), able, f"its folder cannot be read for now: {folder}")
+        return readable
+
+    # -- the end
+
+    def note_job_id(self) -> None:
+        """Writes the job id into the record, once it is known."""
+        job_id = self.ticket.job_id
+        if job_id is None or self._id_noted:
+            return
+        self._id_noted = True
+        again = " (of an earlier run)" if self.earlier else ""
+        logger.debug("%s is %s job %s%s", self.task.task_id, self.queue.name, job_id, again)
+        try:
+            if self.record.facts.get("job_id") != job_id:
+                self.record.note(job_id=job_id, submitted=time.time())
+        except OSError as error:
+            logger.warning("The record of %s cannot be written: %s", self.task.task_id, error)
+
+    def set_outputs_aside(self) -> list[str]:
+        """Renames outputs that may be cut short; returns their new names."""
+        return [] if self.watched else set_outputs_aside(self.task, self.record)
+
+    def give_up(self, end: str) -> None:
+        """Another attempt takes the place of this one. Raises NotYetError while its job could still start its work."""
+        if not self.watched:
+            cleanup.void(self.task, self.record, self.run)
+        self.set_outputs_aside()
+        self.close(end, replaced=True)
+
+    def stop(self) -> None:
+        """Takes the job out of its batch system, with the next command that does so."""
+        if not self.watched:
+            self.queue.cancel([self.ticket])
+            cleanup.set_aside_unless_done(self.task, self.record, self.ticket.spec)
+        self.close("stopped")
+
+    def leave(self) -> bool:
+        """Leaves the job where it is, for a later run to resume; False if there is none."""
+        self.note_job_id()
+        if not self.ticket.may_be_there:
+            self.close(NOT_SUBMITTED)
+        return self.ticket.may_be_there
+
+    def close(self, end: str, outcome: Outcome | None = None, *, replaced: bool = False) -> None:
+        """The attempt is over; `end` and `outcome` go into its record. `replaced`: another attempt waits for that.
+
+        A job that may be at work is cancelled first, and one that was judged does not run again, whatever the batch
+        system thinks of it.
+        """
+        self.run.judged.add(self.token)
+        if self.watched:
+            self.queue.detach(self.ticket)
+            return
+        self.inbox.remove(self.token)
+        if self._may_be_at_work:
+            cleanup.cancel_then_close(self.task, self.record, self.ticket, self.queue, self.run, end, soon=replaced)
+            return
+        cleanup.close(self.record, self.ticket.spec, end, outcome)
+        self.queue.release(self.ticket)
+        if self._may_run_again:
+            self.queue.cancel([self.ticket], soon=replaced)
+
+    @property
+    def _may_be_at_work(self) -> bool:
+        """Nobody has said that the job ended, but that it is nowhere to be seen, or takes too long."""
+        over = self.ticket.state is TicketState.ended or self.status.is_final
+        reported = self._marker is not None or self._outcome_at is not None
+        return self.ticket.job_id is not None and not (over or reported)
+
+    @property
+    def _may_run_again(self) -> bool:
+        info = self.ticket.info
+        final = info is not None and info.status.is_final and not info.lingers
+        ended_well = self._marker is not None and self._marker.exit_code == 0
+        return self.ticket.job_id is not None and not (final or ended_well)
+
+    # -- time
+
+    @property
+    def _waited(self) -> float:
+        """Seconds since the first sign of the end."""
+        seen = [moment for moment in (self._ended_at, self._outcome_at) if moment is not None]
+        return self._now() - min(seen) if seen else 0.0
+
+    def _since(self, moment: float | None) -> float:
+        return self._now() - moment if moment is not None else 0.0
+
+    def _now(self) -> float:
+        return self.run.clock()

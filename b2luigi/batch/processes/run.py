@@ -1,0 +1,43 @@
+"""Run: what the jobs of one run share."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from b2luigi.batch.attempts.runs import Runs
+from b2luigi.batch.messages.outages import Outages
+from b2luigi.batch.processes.circuit_breaker import CircuitBreaker
+from b2luigi.batch.queue.ticket import Queue
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the jobs of one run share."""
+
+    runs: Runs
+    worker: Mapping[str, Any]
+    """The values of luigi's section [worker] that matter on the node."""
+    queue_of: Callable[[str], Queue]
+    """The queue of a batch system, by its name: that of an earlier run may be another one."""
+    fresh: bool = False
+    """Jobs of earlier runs are cancelled instead of being attached to."""
+    clock: Callable[[], float] = time.monotonic
+    attached: list[str] = field(default_factory=list)
+    """Tasks whose job is one of an earlier run, by task id."""
+    judged: set[str] = field(default_factory=set)
+    """Attempts that are over, by token, even if a full disk kept that from being noted."""
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+    rounds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often a task yielded the very same requirements, by task id and these."""
+    tries: Counter[str] = field(default_factory=Counter)
+    """How often this run has submitted a task, by task id."""
+
+    @functools.cached_property
+    def outages(self) -> Outages:
+        """What its tasks wait for."""
+        return Outages(self.clock)
