@@ -360,7 +360,7 @@ def test_jobs_that_all_die_of_one_mistake_are_stopped_by_the_brake(system: Syste
     )
     ended = project.run()
     assert "* 1 ran successfully:" in ended.text, ended.text
-    assert "the first 3 jobs of Broken all failed, and for the same reason: ModuleNotFoundError" in ended.text
+    assert "the first 3 jobs of Broken all failed, for the same reason: ModuleNotFoundError" in ended.text
     assert len([record for record in project.records() if record["class"].endswith("Broken")]) < 9
 
 

@@ -124,7 +124,7 @@ def test_an_id_that_was_given_to_another_job_is_not_taken_for_ours(project: Proj
     _command(lsf, "bsub", "-J", "stranger", "true")
     ended = end_of(process)
     assert "* 1 ran successfully:" in ended.text, ended.text
-    assert "It is submitted again (1 of 2 times)." in ended.text
+    assert "Retrying (1 of 2)." in ended.text
     assert project.read("started.log") == "xx"
 
 

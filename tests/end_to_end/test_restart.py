@@ -210,7 +210,7 @@ def test_a_job_that_was_shot_is_submitted_again_and_its_logs_are_kept(system: Sy
     )
     ended = project.run()
     assert "progress looks :)" in ended.text, ended.text
-    assert "It is submitted again (2 of 2 times)." in ended.text
+    assert "Retrying (2 of 2)." in ended.text
     logs = project.folder / "logs" / "Shot"
     assert [(logs / name).read_text() for name in ("stdout.1", "stdout.2", "stdout")] == [
         "this is try 1\n",

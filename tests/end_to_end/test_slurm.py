@@ -140,7 +140,7 @@ def test_a_job_that_died_with_its_node_is_submitted_again(
     cluster.resume_node("n2")
     ended = end_of(process)
     if retries:
-        assert "NODE_FAIL: NodeDown. It is submitted again (1 of 2 times)." in ended.text
+        assert "NODE_FAIL: NodeDown. Retrying (1 of 2)." in ended.text
         assert "* 1 ran successfully:" in ended.text
         assert (project.read("started-0"), project.read("ran.log")) == ("xx", "x")
     else:

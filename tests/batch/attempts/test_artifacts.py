@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from b2luigi.batch.attempts.artifacts import KEPT, LOGS, put_logs_aside
-from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.attempts.record import Record
 
 
 def attempts(folder: Path, number: int) -> None:
     """So many attempts of one task, each with logs of its own."""
     for after in range(number):
-        put_logs_aside(Attempt.claim(folder, {}, after=after), folder)
+        put_logs_aside(Record.claim(folder, {}, after=after), folder)
         for name in LOGS:
             (folder / name).write_text(f"{name} of attempt {after + 1}")
 
@@ -42,5 +42,5 @@ def test_only_so_many_old_logs_are_kept(tmp_path: Path) -> None:
 def test_attempts_without_logs(tmp_path: Path) -> None:
     """A job that never started has left none, and nothing else is touched."""
     (tmp_path / "stdout.old").touch()
-    put_logs_aside(Attempt.claim(tmp_path, {}, after=3), tmp_path)
+    put_logs_aside(Record.claim(tmp_path, {}, after=3), tmp_path)
     assert set(logs(tmp_path)) == {"stdout.old"}

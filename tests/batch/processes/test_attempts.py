@@ -1,4 +1,4 @@
-"""A task and its attempts: attached to, put off, tried again, given up; with a queue that a test moves by hand."""
+"""A task and its attempts: attached to, postponed, tried again, given up; with a queue that a test moves by hand."""
 
 from __future__ import annotations
 

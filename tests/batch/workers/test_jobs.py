@@ -15,7 +15,7 @@ from tests.batch.systems.recorded import a_job
 
 
 def a_job_of(ticket: Ticket | None) -> ClusterProcess:
-    """A task whose job is as the ticket says; None: it was put off."""
+    """A task whose job is as the ticket says; None: it was postponed."""
     return a_process(HandQueue(), ticket)
 
 
