@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import secrets
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +16,12 @@ import pytest
 
 from b2luigi.batch import systems
 from b2luigi.core.settings import with_new_settings
-from tests.machine import path_without
+from tests.machine import path_without, processes_with
+
+MARK = "B2LUIGI_TESTS"
+"""Variable by which processes are known that a test has started, itself or by others."""
+ENDING = 30.0
+"""Seconds for processes that were stopped to be gone."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,6 +40,22 @@ def _signals() -> None:
     for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    """What the tests of a module started has ended when they are over; what has not is killed, and is an error."""
+    mark = secrets.token_hex(8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARK, mark)
+        yield
+    end = time.monotonic() + ENDING
+    while (left := processes_with(f"{MARK}={mark}")) and time.monotonic() < end:
+        time.sleep(0.1)
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert not left, f"left running: {left}"
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable
@@ -23,3 +24,14 @@ def path_without(programs: Iterable[str], folder: Path) -> str:
             if name not in unwanted and not link.is_symlink():
                 link.symlink_to(os.path.join(place, name))
     return str(folder)
+
+
+def processes_with(variable: str) -> dict[int, str]:
+    """The processes of this machine that were started with a variable `NAME=value`: id and command line."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # somebody else's, or it has ended
+            if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+                found[int(folder.name)] = b" ".join(words).decode(errors="replace")
+    return found

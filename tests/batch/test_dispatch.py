@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 import b2luigi
 from b2luigi.batch import dispatch as room
 from b2luigi.batch.dispatch import run_task_remote
+from tests.waiting import PATIENCE, until
 
 
 class Shell(b2luigi.Task):
@@ -47,10 +47,7 @@ def exists(pid: int) -> bool:
 
 
 def wait_for(path: Path) -> str:
-    end = time.monotonic() + 10
-    while not (path.exists() and path.read_text().endswith("\n")):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: path.exists() and path.read_text().endswith("\n"), f"{path} is whole")
     return path.read_text()
 
 
@@ -231,9 +228,7 @@ def test_one_that_does_not_listen_is_killed(script_folder: Path, stopper: Any, m
     stopper(signal.SIGINT, script_folder)
     with pytest.raises(KeyboardInterrupt):
         Shell(program=f"trap '' TERM; {SLEEP}").run()
-    end = time.monotonic() + 5
-    while exists(int(Path("pid").read_text())):
-        assert time.monotonic() < end
+    until(lambda: not exists(int(Path("pid").read_text())), "it is gone")
 
 
 def test_a_sigterm_comes_through_when_the_process_is_gone(script_folder: Path, stopper: Any) -> None:
@@ -302,7 +297,7 @@ def script(script_folder: Path) -> list[str]:
 
 
 def run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -333,7 +328,7 @@ def test_a_script_that_is_told_to_end_leaves_nothing_behind(script: list[str]) -
     try:
         pid = int(wait_for(Path("pid")))
         process.terminate()
-        assert process.wait(20) == -signal.SIGTERM
+        assert process.wait(PATIENCE) == -signal.SIGTERM
         assert not exists(pid)
         assert not Path("out").exists()
     finally:

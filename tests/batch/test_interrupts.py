@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from b2luigi.batch.interrupts import Interrupts
+from tests.waiting import PATIENCE
 
 SIGNALS = pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)], ids=["INT", "TERM"]
@@ -169,7 +170,7 @@ def test_not_on_the_main_thread(received: list[int]) -> None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE)
     send(signal.SIGINT)
     assert (steps, received) == (["deferred", "ignored"], [signal.SIGINT])
 
@@ -183,7 +184,7 @@ def test_the_exit_status_of_a_script(number: signal.Signals, code: int) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    assert (process.communicate(timeout=10)[0], process.returncode) == ("finished\n", code)
+    assert (process.communicate(timeout=PATIENCE)[0], process.returncode) == ("finished\n", code)
 
 
 SCRIPT = """
@@ -194,5 +195,5 @@ with Interrupts() as interrupts:
         print("ready", flush=True)
         time.sleep(0.3)
         print("finished", flush=True)
-    time.sleep(20)
+    time.sleep(1000)
 """

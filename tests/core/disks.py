@@ -6,9 +6,7 @@ import threading
 from collections.abc import Collection
 
 from b2luigi.core.ahead import LookAhead
-
-PATIENCE = 20.0
-"""Seconds of the real clock that a look of a thread waits for another one at the same time: none comes to that."""
+from tests.waiting import PATIENCE
 
 
 class Disk:

@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from b2luigi.core.executable import create_cmd_from_task, create_executable_wrap
 from b2luigi.core.files import write_aside
 from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE, JobScript, read_description, render
 from tests.present import present
+from tests.waiting import PATIENCE, until
 
 TOKEN = "0123456789abcdef"
 PYTHON = (sys.executable, "-ISc")
@@ -98,14 +98,7 @@ class Node:
 
 
 def run(*words: str | Path, cwd: str | Path = "/", **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=30, **kwargs)
-
-
-def wait_for(path: Path) -> None:
-    end = time.monotonic() + 10
-    while not path.exists():
-        assert time.monotonic() < end, f"{path} never came"
-        time.sleep(0.01)
+    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, **kwargs)
 
 
 @pytest.fixture
@@ -256,7 +249,7 @@ def start(node: Node, *command: str, **fields: Any) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [node.script(*command, **fields), TOKEN], stdout=subprocess.DEVNULL, start_new_session=True
     )
-    wait_for(node.folder / "begun")
+    until((node.folder / "begun").exists, "the command runs", every=0.01)
     return process
 
 
@@ -265,9 +258,9 @@ def start(node: Node, *command: str, **fields: Any) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU], ids=lambda number: number.name)
 def test_a_script_that_is_stopped_says_so(node: Node, kill: Any, number: signal.Signals) -> None:
     """A job that is stopped leaves a marker that tells a signal, never the exit code 0 of a job that ended well."""
-    process = start(node, "/bin/sh", "-c", "echo > begun; exec sleep 20")
+    process = start(node, "/bin/sh", "-c", "echo > begun; exec sleep 1000")
     kill(process.pid, number)
-    process.wait(10)
+    process.wait(PATIENCE)
     os.killpg(process.pid, signal.SIGKILL) if kill is os.kill else None
     assert node.marker == "143 none\n"
     assert "stopped by a signal" in node.stderr
@@ -276,9 +269,9 @@ def test_a_script_that_is_stopped_says_so(node: Node, kill: Any, number: signal.
 @pytest.mark.parametrize("shell", ["bash"])
 def test_an_outcome_left_before_the_signal_counts(node: Node) -> None:
     """A stopped job whose outcome is there already says that, too."""
-    process = start(node, "/bin/sh", "-c", f'echo x > "${OUTCOME_VARIABLE}"; echo > begun; exec sleep 20')
+    process = start(node, "/bin/sh", "-c", f'echo x > "${OUTCOME_VARIABLE}"; echo > begun; exec sleep 1000')
     os.killpg(process.pid, signal.SIGTERM)
-    process.wait(10)
+    process.wait(PATIENCE)
     assert node.marker == "143 outcome\n"
 
 
@@ -286,11 +279,14 @@ def test_an_outcome_left_before_the_signal_counts(node: Node) -> None:
 @pytest.mark.parametrize("text", ["true", "false", "[ -e nowhere ]"])
 def test_a_signal_while_the_env_script_runs_is_told_as_one(node: Node, text: str) -> None:
     """Not as the status of any line before: the batch system may run such a job again."""
-    (node.folder / "env.sh").write_text(f"{text} || true; echo > begun; [ -e nowhere ] || sleep 20\n")
+    (node.folder / "env.sh").write_text(f"{text} || true; echo > begun; [ -e nowhere ] || sleep 1000\n")
     process = start(node, "true", env_script="env.sh")
-    while process.poll() is None:  # a signal between the fork and the exec of a child is lost on it
-        os.killpg(process.pid, signal.SIGTERM)
-        time.sleep(0.2)
+
+    def is_stopped() -> bool:
+        os.killpg(process.pid, signal.SIGTERM)  # again: one between the fork and the exec of a child is lost on it
+        return process.poll() is not None
+
+    until(is_stopped, "it has stopped", every=0.2)
     assert node.marker == "143 none\n"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from b2luigi.batch.node.reports import GLANCE, MOST, Forwarder, NodeReporter, Reports, report_beside
-from tests.end_to_end.project import until
+from tests.waiting import until
 
 
 class Scheduler:

@@ -26,6 +26,7 @@ from b2luigi.batch.node.runner import run_one
 from b2luigi.core.executable import create_executable_wrapper
 from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE
 from b2luigi.core.settings import set_setting
+from tests.waiting import PATIENCE, until
 
 OUTCOME = Path("outcome.json")
 
@@ -438,7 +439,7 @@ class Job(b2luigi.Task):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.how == "waits":
             open("begun", "w").close()
-            time.sleep(20)
+            time.sleep(1000)
         open(self.get_output_file_name("done.txt"), "w").close()
 
 if __name__ == "__main__":
@@ -474,7 +475,7 @@ def outcomes(folder: Path) -> list[str]:
 @pytest.mark.parametrize(("how", "marker", "statuses"), [("it's", "0 outcome\n", [DONE]), ("shot", "137 none\n", [])])
 def test_a_whole_job(start: Any, script_folder: Path, how: str, marker: str, statuses: list[str]) -> None:
     """From job script to marker: a job that ends well, and one that is shot."""
-    start(how).wait(30)
+    start(how).wait(PATIENCE)
     assert (script_folder / "inbox" / ("a" * 16)).read_text() == marker
     assert outcomes(script_folder / "task_files") == statuses
     assert (script_folder / "logs" / f"how={how}" / "Job" / "stdout").exists()
@@ -489,10 +490,8 @@ def test_a_job_that_is_stopped(
 ) -> None:
     """LSF's bkill begins with SIGINT, which Python turns into an outcome; SIGTERM just ends it."""
     process = start("waits")
-    while not (script_folder / "begun").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
+    until(lambda: (script_folder / "begun").exists() or process.poll() is not None, "the task runs")
     os.killpg(process.pid, number)
-    process.wait(30)
+    process.wait(PATIENCE)
     assert (script_folder / "inbox" / ("a" * 16)).read_text() == marker
     assert outcomes(script_folder / "task_files") == statuses

@@ -22,6 +22,7 @@ from b2luigi.batch.queue.local import LocalQueue, processors
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Cause, JobSpec, JobStatus
 from tests.present import present
+from tests.waiting import PATIENCE, until
 
 A_TOKEN = secrets.token_hex(8)
 """Nobody else's, as tokens are."""
@@ -69,11 +70,15 @@ def submit(queue: LocalQueue, *texts: str) -> list[Ticket]:
 
 def step_until(queue: LocalQueue, condition: Callable[[], object]) -> list[Ticket]:
     """Steps until the condition holds; all the news on the way."""
-    news, end = [], time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        news += queue.step()
-        time.sleep(0.005)
+    news: list[Ticket] = []
+
+    def is_reached() -> bool:
+        if condition():
+            return True
+        news.extend(queue.step())
+        return False
+
+    until(is_reached, "the queue is where it should be", every=0.005)
     return news
 
 
@@ -89,10 +94,7 @@ def lives(pid: int) -> bool:
 
 
 def number_in(path: str) -> int:
-    end = time.monotonic() + 10
-    while not (Path(path).exists() and Path(path).read_text().strip()):
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    until(lambda: Path(path).exists() and Path(path).read_text().endswith("\n"), f"{path} holds a number", every=0.005)
     return int(Path(path).read_text())
 
 
@@ -110,15 +112,15 @@ def test_slots_are_respected(queue: LocalQueue) -> None:
     assert [ticket.job_id for ticket in tickets] == [None] * 5
     news = queue.step()
     assert news == tickets[:2]
-    most = 0
-    end = time.monotonic() + 10
-    while not all(map(is_final, tickets)):
-        assert time.monotonic() < end
-        news += queue.step()
-        running = [ticket for ticket in tickets if ticket.info is not None and not is_final(ticket)]
-        most = max(most, len(running))
+    at_once = set()
+
+    def all_ended() -> bool:
+        at_once.add(sum(ticket.info is not None and not is_final(ticket) for ticket in tickets))
+        return all(map(is_final, tickets))
+
+    news += step_until(queue, all_ended)
     begun = list(dict.fromkeys(id(ticket) for ticket in news))
-    assert most == 2
+    assert max(at_once) == 2
     assert begun == [id(ticket) for ticket in tickets]
     assert [news.count(ticket) for ticket in tickets] == [2] * 5
 
@@ -244,7 +246,7 @@ def test_a_stubborn_child_is_killed(queue: LocalQueue, clock: Clock) -> None:
     (ticket,) = submit(queue, f"sh -c '{STUBBORN.replace(chr(39), chr(34))}' & echo $! > child; wait")
     step_until(queue, Path("ready").exists)
     queue.cancel([ticket])
-    time.sleep(0.1)
+    until(lambda: not lives(int(present(ticket.job_id))), "the job script has ended")
     assert queue.step() == []
     assert lives(number_in("child"))
     clock.now = 5.0
@@ -322,7 +324,7 @@ def test_a_shell_that_ignores_its_children(script_folder: Path) -> None:
     (script_folder / "job.sh").chmod(0o700)
     (script_folder / "run.py").write_text(IGNORES_CHILDREN)
     answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "run.py"], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-W", "ignore", "run.py"], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert (answer.stdout, answer.stderr) == ("True\n", "")
 
@@ -336,8 +338,7 @@ from b2luigi.batch.systems.model import JobSpec
 here = Path.cwd()
 queue = LocalQueue(folder=here)
 ticket = queue.submit(JobSpec("00", "n", here / "job.sh", here, here, here))
-end = time.monotonic() + 10
-while time.monotonic() < end and not (ticket.info and ticket.info.status.is_final):
+while not (ticket.info and ticket.info.status.is_final):
     queue.step()
     time.sleep(0.01)
 print(ticket.info.status.is_final)
@@ -374,15 +375,8 @@ def left_behind(token: str, text: str) -> subprocess.Popen[bytes]:
     """A job that a run has started which is no more."""
     job = spec(token, text)
     process = subprocess.Popen([job.script, token], start_new_session=True)
-    while last_word(process.pid) != token:  # for a moment it has no arguments yet
-        time.sleep(0.001)
+    until(lambda: last_word(process.pid) == token, "it has its arguments", every=0.001)
     return process
-
-
-def until_there(path: Path) -> None:
-    """Waits for a file that is not empty."""
-    while not (path.exists() and path.read_text()):
-        time.sleep(0.001)
 
 
 def attached(queue: LocalQueue, token: str, **facts: object) -> Ticket:
@@ -412,7 +406,7 @@ def test_a_job_whose_process_id_was_never_noted_is_found_by_its_token(queue: Loc
     ticket = attached(queue, A_TOKEN)
     assert ticket.job_id == str(process.pid)
     queue.cancel([ticket])
-    assert process.wait(10) == -signal.SIGTERM
+    assert process.wait(PATIENCE) == -signal.SIGTERM
     step_until(queue, lambda: is_final(ticket))
     assert present(ticket.info).cause is Cause.cancelled
 
@@ -448,7 +442,6 @@ WORKING = "B2LUIGI_OUTCOME=/x/{}.outcome bash -c 'echo $$ > child; sleep 100; tr
 def test_what_a_shot_job_of_an_earlier_run_had_started_does_not_work_on(queue: LocalQueue, noted: bool) -> None:
     """Its script was shot, the task itself was not: it would still write while the next attempt does."""
     process = left_behind(A_TOKEN, WORKING.format(A_TOKEN))
-    until_there(Path("child"))
     child = number_in("child")
     process.kill()
     process.wait()
@@ -479,7 +472,7 @@ def test_a_job_that_began_after_another_was_looked_for_is_found(script_folder: P
     process = left_behind(A_TOKEN, "sleep 100")
     now[0] += 0.2
     assert attached(queue, A_TOKEN).job_id == str(process.pid)
-    process.kill()
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 

@@ -18,6 +18,7 @@ from b2luigi.batch.workers.progress import FIRST, MOST, Progress, hushed
 from tests.batch.processes.hands import HandQueue, Work, a_process
 from tests.batch.systems.recorded import a_job
 from tests.present import present
+from tests.waiting import PATIENCE
 
 DONE, FAILED, PENDING = "DONE", "FAILED", "PENDING"
 RUNNING = JobInfo(JobStatus.running, "RUN")
@@ -237,7 +238,7 @@ def test_a_thread_of_luigi_is_hushed(level: int, caplog: pytest.LogCaptureFixtur
     luigis, begin = logging.getLogger("luigi-interface"), threading.Event()
 
     def tell() -> None:
-        begin.wait(10)
+        begin.wait(PATIENCE)
         luigis.info("stopped")
         luigis.warning("no ping")
 

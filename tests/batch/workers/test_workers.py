@@ -18,6 +18,7 @@ from b2luigi.batch.processes import BatchProcess
 from b2luigi.batch.systems.model import JobStatus
 from b2luigi.batch.workers.progress import Progress
 from b2luigi.batch.workers.worker import SendJobWorker, SendJobWorkerSchedulerFactory
+from tests.waiting import PATIENCE
 
 
 class Simulated(BatchProcess):
@@ -158,7 +159,7 @@ def test_what_a_wrapper_task_requires_is_looked_at_once(there: Any, status: str,
     with SendJobWorkerSchedulerFactory().create_worker(scheduler, worker_processes=1) as worker:
         Counts.asked.clear()
         worker._create_task_process(All(there=there)).run()
-        task_id, found, explanation, missing, _ = worker.results.get(timeout=1)
+        task_id, found, explanation, missing, _ = worker.results.get(timeout=PATIENCE)
     assert (task_id, found) == (All(there=there).task_id, status)
     assert missing == ([Counts(there=False).task_id] if there is False else [])
     assert "who knows" in explanation if there is None else len(Counts.asked) == (1 if there else 2)

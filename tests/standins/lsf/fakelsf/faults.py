@@ -135,7 +135,9 @@ def omitted(call: Call) -> set[str]:
 def snapshot_time(call: Call) -> float | None:
     """When the snapshot was taken from which this answer comes; None if it is of now."""
     fault = call.fault("stale")
-    return time.time() - float(fault.get("seconds", 5)) if fault else None
+    if not fault:
+        return None
+    return float(fault["at"]) if "at" in fault else time.time() - float(fault.get("seconds", 5))
 
 
 def refused_connection(call: Call) -> str:
