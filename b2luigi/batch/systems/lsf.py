@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import parse
 
+from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.model import (
     Accepted,
@@ -41,6 +41,7 @@ leaves nobody sure. With BSUB_* set, bsub hides the line with the job id or send
 
 LIMIT = 250
 """Elements of an array; LSF's own limit is 1000 unless the site says otherwise (MAX_JOB_ARRAY_SIZE)."""
+ARRAYS = Arrays("LSB_JOBINDEX", first=1, separator="[", end="]")
 
 FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name"
 RESERVED = frozenset({"J", "o", "oo", "e", "eo", "env", "I", "Ip", "Is", "K", "pack", "i", "is", "cwd", "H"})
@@ -132,20 +133,20 @@ class LSF(BatchSystem):
             )
 
     def marks(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
-        return _elements(jobs[0].token, len(jobs))
+        return ARRAYS.elements(jobs[0].token, len(jobs))
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
-        array = f"[1-{len(jobs)}]" if len(jobs) > 1 else ""
+        array = f"[{ARRAYS.indexes(len(jobs))}]" if len(jobs) > 1 else ""
         # LSF's own output file is written after the job ended, when we have long tidied up; its report tells
         # nothing that bjobs does not.
         ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-oo", "/dev/null")
         # By stdin, because bsub joins the words of a command and quotes them in its own way.
-        return Command((*ours, *jobs[0].options["argv"]), stdin=_script(jobs), env=ENVIRONMENT)
+        return Command((*ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=ENVIRONMENT)
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         result = _submission(answer)
         if isinstance(result, Accepted):
-            return [Accepted(job_id) for job_id in _elements(result.job_id, len(jobs))]
+            return [Accepted(job_id) for job_id in ARRAYS.elements(result.job_id, len(jobs))]
         # The site allows fewer elements than we sent: next time we send fewer.
         too_large = len(jobs) > 1 and isinstance(result, Refused) and re.search("array", result.text, re.IGNORECASE)
         return [TryLater(answer.words) if too_large else result] * len(jobs)
@@ -160,7 +161,7 @@ class LSF(BatchSystem):
         return {_job_id(record): _info(record) for record in records if "STAT" in record}
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
-        return Command(("bkill", *_together(job_ids)), env=ENVIRONMENT)
+        return Command(("bkill", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
 
     def parse_cancel(self, answer: Answer) -> str:
         if answer.rc == 0 and answer.timed_out is None:
@@ -199,30 +200,6 @@ def _extra_option(key: str, value: Any) -> list[str]:
         return [f"-{flag}"]
     values = value if isinstance(value, (list, tuple)) else [value]
     return [word for one in values for word in _option(f"-{flag}", one, f"lsf_settings[{key!r}]")]
-
-
-def _script(jobs: Sequence[JobSpec]) -> str:
-    if len(jobs) == 1:
-        return f"#!/bin/sh\n{_call(jobs[0])}\n"
-    cases = "".join(f"{index}) {_call(job)} ;;\n" for index, job in enumerate(jobs, start=1))
-    return f'#!/bin/sh\ncase "$LSB_JOBINDEX" in\n{cases}esac\n'
-
-
-def _call(job: JobSpec) -> str:
-    return f"exec {shlex.join((str(job.script), job.token))} > {shlex.quote(str(job.report))} 2>&1"
-
-
-def _elements(name: str, number: int) -> list[str]:
-    return [name] if number == 1 else [f"{name}[{index}]" for index in range(1, number + 1)]
-
-
-def _together(job_ids: Sequence[str]) -> list[str]:
-    """Elements of one array in one word."""
-    words: dict[str, list[str]] = {}
-    for job_id in job_ids:
-        array, _, index = job_id.rstrip("]").partition("[")
-        words.setdefault(array, []).extend([index] if index else [])
-    return [f"{array}[{','.join(indexes)}]" if indexes else array for array, indexes in words.items()]
 
 
 def _name(job: JobSpec) -> str:
