@@ -77,7 +77,9 @@ class Cancellations:
                     return None
                 one.running = self._start(self._system.cancel(ids(one.tickets)))
             answer = one.running.poll()
-            return None if answer is None else self._system.parse_cancel(answer)
+            if answer is None:
+                return None
+            return self._system.parse_cancel(answer) if answer.is_complete else answer.words
         except Exception as error:  # a language of somebody else's
             return f"{type(error).__name__}: {error}"
 

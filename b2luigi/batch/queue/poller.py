@@ -258,7 +258,7 @@ class Questions:
 
 
 def _read(question: _Question, answer: Answer) -> Known:
-    if not answer.started:
+    if not answer.is_complete:
         raise AnswerError(answer.words)
     return _checked(question.read(answer))
 

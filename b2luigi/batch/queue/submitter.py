@@ -114,8 +114,9 @@ class Submissions:
     def _results(self, tickets: list[Ticket], answer: Answer) -> Sequence[Submitted]:
         if not answer.started:
             return [TryLater(answer.words)] * len(tickets)
+        read = self._system.parse_submit if answer.is_complete else self._system.parse_stopped_submit
         try:
-            results = list(self._system.parse_submit(answer, [ticket.spec for ticket in tickets]))
+            results = list(read(answer, [ticket.spec for ticket in tickets]))
         except Exception as error:
             return [Unsure(f"{type(error).__name__}: {error}")] * len(tickets)
         whole = len(results) == len(tickets) and all(isinstance(result, Submitted) for result in results)

@@ -144,12 +144,16 @@ class LSF(BatchSystem):
         return Command((*ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=ENVIRONMENT)
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
-        result = _submission(answer)
-        if isinstance(result, Accepted):
-            return [Accepted(job_id) for job_id in ARRAYS.elements(result.job_id, len(jobs))]
+        accepted = _accepted(answer, jobs)
+        if accepted:
+            return accepted
+        result = _not_accepted(answer)
         # The site allows fewer elements than we sent: next time we send fewer.
         too_large = len(jobs) > 1 and isinstance(result, Refused) and re.search("array", result.text, re.IGNORECASE)
         return [TryLater(answer.words) if too_large else result] * len(jobs)
+
+    def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
+        return _accepted(answer, jobs) or super().parse_stopped_submit(answer, jobs)
 
     def query(self, job_ids: Sequence[str]) -> Command:
         arrays = dict.fromkeys(job_id.partition("[")[0] for job_id in job_ids)
@@ -164,12 +168,11 @@ class LSF(BatchSystem):
         return Command(("bkill", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
 
     def parse_cancel(self, answer: Answer) -> str:
-        if answer.rc == 0 and answer.timed_out is None:
+        if answer.rc == 0:
             return ""
         reports = [line for line in _lines(answer) if _reported.parse(line)]
         left = [line for line in reports if not any(text in line for text in ENDED)]
-        fine = reports and not left and answer.timed_out is None
-        return "" if fine else "\n".join(left) or answer.words
+        return "" if reports and not left else "\n".join(left) or answer.words
 
     def find(self, jobs: Sequence[JobSpec]) -> Command:
         return Command(("bjobs", "-a", "-json", "-o", FIELDS), env=ENVIRONMENT)
@@ -212,24 +215,24 @@ def _lines(answer: Answer) -> list[str]:
     return [line.strip() for line in f"{answer.stdout}\n{answer.stderr}".splitlines() if line.strip()]
 
 
-def _submission(answer: Answer) -> Submitted:
+def _accepted(answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
+    """All jobs with their ids, if the id of the submission was printed, else none."""
     for line in _lines(answer):
         found = _submitted.parse(line)
         if found and re.fullmatch(r"[0-9]+", found["job_id"]):
-            return Accepted(found["job_id"])
-    return _not_accepted(answer)
+            return [Accepted(job_id) for job_id in ARRAYS.elements(found["job_id"], len(jobs))]
+    return []
 
 
 def _not_accepted(answer: Answer) -> Submitted:
     # The line that says "not submitted" counts, if there is one: busy notices may stand before it.
     text = "\n".join(line for line in _lines(answer) if REFUSED in line) or answer.words
-    if answer.timed_out is None:
-        if any(word in text for word in LOST):
-            return Unsure(answer.words)
-        if any(word in text for word in DOWN):
-            return TryLater(answer.words)
-        if REFUSED in text or answer.rc in (126, 127) or "illegal option" in text:
-            return Refused(answer.words)
+    if any(word in text for word in LOST):
+        return Unsure(answer.words)
+    if any(word in text for word in DOWN):
+        return TryLater(answer.words)
+    if REFUSED in text or answer.rc in (126, 127) or "illegal option" in text:
+        return Refused(answer.words)
     return Unsure(answer.words)
 
 
@@ -239,8 +242,6 @@ def _records(answer: Answer) -> list[dict[str, str]]:
         # Not strict, because a name of a job may hold a line break.
         found = json.loads(text, strict=False)["RECORDS"] if text else _nothing(answer)
     except (ValueError, KeyError, TypeError, RecursionError):
-        found = None
-    if answer.timed_out is not None:
         found = None
     if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
         raise AnswerError(answer.words)

@@ -142,8 +142,11 @@ class Slurm(BatchSystem):
             if found and answer.rc == 0:
                 return [Accepted(job_id) for job_id in ARRAYS.elements(found[1], len(jobs))]
         # The site allows fewer elements than we sent: next time we send fewer.
-        too_large = len(jobs) > 1 and answer.timed_out is None and TOO_LARGE in answer.words
+        too_large = len(jobs) > 1 and TOO_LARGE in answer.words
         return [TryLater(answer.words) if too_large else _not_accepted(answer)] * len(jobs)
+
+    def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
+        return [_not_accepted(answer)] * len(jobs) if _is_full(answer) else super().parse_stopped_submit(answer, jobs)
 
     def query(self, job_ids: Sequence[str]) -> Command:
         # Without ids: one of a job that squeue has forgotten, asked for alone, is an error.
@@ -158,12 +161,11 @@ class Slurm(BatchSystem):
         return Command(("scancel", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
 
     def parse_cancel(self, answer: Answer) -> str:
-        if answer.rc == 0 and answer.timed_out is None:
+        if answer.rc == 0:
             return ""
         lines = [line for line in answer.stderr.splitlines() if line.strip()]
         left = [line for line in lines if not any(text in line for text in ENDED)]
-        fine = lines and not left and answer.timed_out is None
-        return "" if fine else "\n".join(left) or answer.words
+        return "" if lines and not left else "\n".join(left) or answer.words
 
     def find(self, jobs: Sequence[JobSpec]) -> Command:
         return self.query([])
@@ -202,11 +204,16 @@ def _option(key: str, value: Any) -> str:
     return f"-{name}{value}" if short else f"--{name}={value}"
 
 
+def _is_full(answer: Answer) -> bool:
+    """Slurm takes no more jobs for now: sbatch waits, and retries by itself, for minutes."""
+    return FULL in answer.stderr
+
+
 def _not_accepted(answer: Answer) -> Submitted:
     text = answer.words
-    if FULL in answer.stderr:  # with that sbatch waits, and tries again for minutes
+    if _is_full(answer):
         return TryLater(answer.stderr.strip())
-    if answer.timed_out is not None or answer.rc <= 0 or any(word in text for word in UNSURE):
+    if answer.rc <= 0 or any(word in text for word in UNSURE):
         return Unsure(text)
     if any(word in text for word in LATER):
         return TryLater(text)
@@ -220,7 +227,7 @@ def _rows(answer: Answer, fields: int) -> list[list[str]]:
     rows = [row for row in split if len(row) == fields and re.fullmatch(r"[0-9]+(_[0-9]+)?", row[0])]
     # An array that waits as a whole is a row of sacct, too: `7_[0-9]`, which tells nothing of its elements.
     none_at_all = not rows and any("|" not in line for line in lines)
-    if answer.rc != 0 or answer.timed_out is not None or cut or none_at_all:
+    if answer.rc != 0 or cut or none_at_all:
         raise AnswerError(answer.words)
     return rows
 
