@@ -44,12 +44,13 @@ class Jobs:
 
     def look(self) -> bool:
         """Moves all queues a little, and weighs the jobs of which there is news; True if something happened."""
-        news = {ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step()}
+        news = [ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step()]
         if self._run is None:
             return bool(news)
         markers = dict(self._run.runs.markers()) if self._by_token else {}
         ended = [self._weigh(process, None) for process in self._without(markers)]
-        ended += [self._hear(token, markers.get(token), self._run) for token in news | markers.keys()]
+        heard = dict.fromkeys([*news, *markers])  # each once, and in this order, which is the same in each run
+        ended += [self._hear(token, markers.get(token), self._run) for token in heard]
         self._tell_attached(self._run)
         return bool(news) or any(ended)
 
