@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from b2luigi.batch.queue.command import Running
-from b2luigi.batch.queue.mass_disappearance import Emptiness
+from b2luigi.batch.queue.mass_disappearance import MassDisappearance
+from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import Ticket, ids
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo
 
-logger = logging.getLogger("luigi-interface.b2luigi")
-
-QUERY, FIND, HISTORY = "query", "search", "question about the past"
+QUERY, FIND, HISTORY = "status query", "job search", "history query"
 
 FIRST, GROWTH, SUSPICION = 10.0, 1.5, 1.0
 """Seconds from a submission to the next query; how the wait grows; the wait when a job looks as if it ended."""
@@ -53,12 +51,12 @@ class Questions:
     ) -> None:
         self._system, self._start, self._clock, self._most = system, start, clock, poll_interval
         self._accept = accept
-        self._emptiness = Emptiness(system.name, clock)
+        self._disappearance = MassDisappearance(system.name, clock)
         self._gap = min(FIRST, poll_interval)
         self._search_gap = SEARCH_WAIT
         self._next_poll, self._next_search = 0.0, 0.0
         self._asked: tuple[_Question, Running] | None = None
-        self._silent_since: dict[str, float] = {}
+        self._outages = self._no_outages()
         self._left: list[Ticket] = []
         self._given_up: list[Ticket] = []
         self.live: dict[str, Ticket] = {}
@@ -87,7 +85,7 @@ class Questions:
 
     def hurry(self) -> None:
         """Something ended that should not have: ask soon, unless there was no answer the last time."""
-        if QUERY not in self._silent_since:
+        if not self._outages[QUERY].lasts:
             self._next_poll = min(self._next_poll, self._clock() + min(SUSPICION, self._most))
 
     def forget(self, ticket: Ticket) -> None:
@@ -104,14 +102,14 @@ class Questions:
         for token in [token for token, ticket in self.unsure.items() if ticket.others]:
             del self.unsure[token]
         self.live, self._left, self._asked = {}, [], None
-        self._silent_since.clear()
+        self._outages = self._no_outages()
         self._next_search = self._clock()
         return tickets
 
     @property
     def searching(self) -> bool:
         """There are jobs in doubt, and the batch system answers."""
-        return bool(self.unsure) and FIND not in self._silent_since
+        return bool(self.unsure) and not self._outages[FIND].lasts
 
     def ask(self) -> None:
         """Starts the most urgent command that is due, if none is under way."""
@@ -139,7 +137,7 @@ class Questions:
         except Exception as error:
             self._failed(question, error)
         else:
-            self._answers_again(question.what)
+            self._outages[question.what].end()
             news += question.learn(question.tickets, known)
         return news
 
@@ -174,7 +172,7 @@ class Questions:
 
     def _answered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
         live = [ticket for ticket in tickets if ticket.spec.token in self.live]
-        doubtful = self._emptiness.is_doubtful(live, any(_of(ticket, known) for ticket in live))
+        doubtful = self._disappearance.is_doubtful(live, any(_of(ticket, known) for ticket in live))
         counts = [ticket for ticket in live if not doubtful or ticket.shot or not ticket.absent]
         news = [ticket for ticket in counts if self._told(ticket, known)]
         suspicious = not doubtful and any(ticket.absent and not ticket.gone for ticket in tickets)
@@ -240,10 +238,8 @@ class Questions:
     def _no_answer(self, what: str, words: str) -> None:
         """Changes nothing but the wait until it is asked again."""
         now = self._clock()
-        if what not in self._silent_since:
-            self._silent_since[what] = now
-            name = self._system.name
-            logger.warning("%s does not answer a %s; its jobs go on. It said: %s", name, what, words)
+        name = self._system.name
+        self._outages[what].begin("The %s of %s failed; its jobs keep running. Output: %s", what, name, words)
         if what == QUERY:
             self._gap = min(max(self._gap, FIRST) * 2, max(self._most, FIRST))
             self._next_poll = now + min(self._gap, self._most)
@@ -251,10 +247,9 @@ class Questions:
             self._search_gap = min(self._search_gap * 2, max(self._most, SEARCH_WAIT))
             self._next_search = now + self._search_gap
 
-    def _answers_again(self, what: str) -> None:
-        since = self._silent_since.pop(what, None)
-        if since is not None:
-            logger.warning("%s answers a %s again after %.0f s.", self._system.name, what, self._clock() - since)
+    def _no_outages(self) -> Mapping[str, Outage]:
+        name = self._system.name
+        return {what: Outage(f"The {what} of {name} works", self._clock) for what in (QUERY, FIND, HISTORY)}
 
 
 def _read(question: _Question, answer: Answer) -> Known:

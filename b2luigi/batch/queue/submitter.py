@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from b2luigi.batch.queue.command import Running
+from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Answer, Command, Submitted, TryLater, Unsure
-
-logger = logging.getLogger("luigi-interface.b2luigi")
 
 AT_ONCE = 4
 """Submit commands under way at once."""
@@ -38,7 +36,7 @@ class Submissions:
         self._most = system.bulk
         self._under_way: list[_UnderWay] = []
         self._later, self._not_before, self._grow_at = LATER_FIRST, 0.0, 0.0
-        self._busy_since: float | None = None
+        self._outage = Outage(f"{system.name} accepts jobs", clock)
 
     def add(self, ticket: Ticket) -> None:
         """Hands a job in; those that may go together wait in one lane."""
@@ -129,7 +127,7 @@ class Submissions:
             self._postpone(list(later), next(iter(later.values())))
         else:
             self._later, self._not_before = LATER_FIRST, 0.0
-            self._tell_over()
+            self._outage.end()
             self._grow()
         yield from (pair for pair in zip(tickets, results, strict=True) if pair[0] not in later)
 
@@ -148,17 +146,10 @@ class Submissions:
             self._most = min(self._most, jobs // 2)
         now = self._clock()
         self._grow_at = now + GROW_AFTER
-        if self._busy_since is None:
-            self._busy_since = now
-            name, wait = self._system.name, self._later
-            logger.warning("%s takes no jobs now; trying again in %.0f s. It said: %s", name, wait, text)
+        name, wait = self._system.name, self._later
+        self._outage.begin("%s is not accepting jobs; retrying in %.0f s. Output: %s", name, wait, text)
         if now >= self._not_before:
             self._not_before, self._later = now + self._later, min(2 * self._later, LATER_MOST)
-
-    def _tell_over(self) -> None:
-        if self._busy_since is not None:
-            logger.warning("%s takes jobs again after %.0f s.", self._system.name, self._clock() - self._busy_since)
-        self._busy_since = None
 
     def _add_behind(self, ticket: Ticket) -> None:
         """Behind all others, whom the limit may not concern."""
