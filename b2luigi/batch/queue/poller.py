@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.command import Running
 from b2luigi.batch.queue.mass_disappearance import MassDisappearance
 from b2luigi.batch.queue.outage import Outage
@@ -15,8 +16,10 @@ from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo
 
 QUERY, FIND, HISTORY = "status query", "job search", "history query"
 
-FIRST, GROWTH, SUSPICION = 10.0, 1.5, 1.0
-"""Seconds from a submission to the next query; how the wait grows; the wait when a job looks as if it ended."""
+FIRST, SUSPICION = 10.0, 1.0
+"""Seconds from a submission to the next query, and when a job looks as if it had ended."""
+GROWTH, SILENT_GROWTH = 1.5, 2.0
+"""How the wait for the next query grows after an answer, and after a failure."""
 SECOND_LOOK = 10.0
 """Seconds until a job that an answer lacked is asked for again: batch systems answer from snapshots that are
 seconds old (LSF: 5 s), and two answers from one snapshot are one."""
@@ -52,9 +55,8 @@ class Questions:
         self._system, self._start, self._clock, self._most = system, start, clock, poll_interval
         self._accept = accept
         self._disappearance = MassDisappearance(system.name, clock)
-        self._gap = min(FIRST, poll_interval)
-        self._search_gap = SEARCH_WAIT
-        self._next_poll, self._next_search = 0.0, 0.0
+        self._polls = Backoff(clock, first=FIRST, most=poll_interval, growth=GROWTH)
+        self._searches = Backoff(clock, first=SEARCH_WAIT, most=max(poll_interval, SEARCH_WAIT))
         self._asked: tuple[_Question, Running] | None = None
         self._outages = self._no_outages()
         self._left: list[Ticket] = []
@@ -68,25 +70,23 @@ class Questions:
 
     def add(self, ticket: Ticket) -> None:
         """A job was accepted. A due query stays due: while jobs trickle in, it would otherwise never be asked."""
-        now = self._clock()
         if not self.live:
-            self._next_poll = now + self._most
+            self._polls.due_in(self._most)
         self.live[ticket.spec.token] = ticket
-        self._gap = min(FIRST, self._most)
-        self._next_poll = min(self._next_poll, now + self._gap)
+        self._polls.restart()
 
     def doubt(self, ticket: Ticket) -> None:
         """A job may or may not have been submitted: it is looked for by name, unless nobody cares."""
         if ticket.released and not ticket.cancelled:
             return
         if not self.unsure:
-            self._next_search = self._clock() + min(SUSPICION, self._most)
+            self._searches.due_in(min(SUSPICION, self._most))
         self.unsure[ticket.spec.token] = ticket
 
     def hurry(self) -> None:
         """Something ended that should not have: ask soon, unless there was no answer the last time."""
         if not self._outages[QUERY].lasts:
-            self._next_poll = min(self._next_poll, self._clock() + min(SUSPICION, self._most))
+            self._polls.due_within(min(SUSPICION, self._most))
 
     def forget(self, ticket: Ticket) -> None:
         """The job was judged. One in doubt that was cancelled is looked for all the same."""
@@ -103,7 +103,7 @@ class Questions:
             del self.unsure[token]
         self.live, self._left, self._asked = {}, [], None
         self._outages = self._no_outages()
-        self._next_search = self._clock()
+        self._searches.due_in(0.0)
         return tickets
 
     @property
@@ -144,13 +144,12 @@ class Questions:
     # -- what to ask
 
     def _due(self) -> _Question | None:
-        now = self._clock()
-        if self.unsure and now >= self._next_search:
+        if self.unsure and self._searches.is_due:
             return self._search()
         self._left = [ticket for ticket in self._left if ticket.spec.token in self.live]
         if self._left:
             return self._history()
-        return self._query() if self.live and now >= self._next_poll else None
+        return self._query() if self.live and self._polls.is_due else None
 
     def _search(self) -> _Question:
         tickets = list(self.unsure.values())
@@ -176,8 +175,9 @@ class Questions:
         counts = [ticket for ticket in live if not doubtful or ticket.shot or not ticket.absent]
         news = [ticket for ticket in counts if self._told(ticket, known)]
         suspicious = not doubtful and any(ticket.absent and not ticket.gone for ticket in tickets)
-        self._gap = min(self._most, self._gap * GROWTH)
-        self._next_poll = self._clock() + (min(SECOND_LOOK, self._gap) if suspicious else self._gap)
+        self._polls.put_off()
+        if suspicious:
+            self._polls.due_within(SECOND_LOOK)
         return news
 
     def _told(self, ticket: Ticket, known: Known) -> bool:
@@ -207,8 +207,8 @@ class Questions:
         return news
 
     def _found(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
-        self._search_gap = SEARCH_WAIT
-        self._next_search = self._clock() + SEARCH_WAIT
+        self._searches.reset()
+        self._searches.put_off()
         job_ids = {info.token: job_id for job_id, info in known.items()}
         found = [ticket for ticket in tickets if ticket.spec.token in self.unsure and ticket.mark in job_ids]
         for ticket in found:
@@ -237,15 +237,12 @@ class Questions:
 
     def _no_answer(self, what: str, words: str) -> None:
         """Changes nothing but the wait until it is asked again."""
-        now = self._clock()
         name = self._system.name
         self._outages[what].begin("The %s of %s failed; its jobs keep running. Output: %s", what, name, words)
         if what == QUERY:
-            self._gap = min(max(self._gap, FIRST) * 2, max(self._most, FIRST))
-            self._next_poll = now + min(self._gap, self._most)
+            self._polls.put_off(SILENT_GROWTH)
         elif what == FIND:
-            self._search_gap = min(self._search_gap * 2, max(self._most, SEARCH_WAIT))
-            self._next_search = now + self._search_gap
+            self._searches.put_off()
 
     def _no_outages(self) -> Mapping[str, Outage]:
         name = self._system.name

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.workers.results import LONGEST, SHORTEST, Results
 
 
@@ -108,8 +109,7 @@ def test_it_never_waits_longer_than_asked() -> None:
 def test_a_task_in_another_process_wakes_us() -> None:
     """A result on luigi's own queue is returned as soon as it is there, however long the nap."""
     real = multiprocessing.get_context("spawn").Queue()
-    results = Results(real, lambda: None)
-    results._nap = 5.0
+    results = Results(real, lambda: None, Backoff(time.monotonic, first=5.0, most=5.0))
     threading.Timer(0.05, real.put, [("task", "DONE")]).start()
     began = time.monotonic()
     assert results.get(timeout=10) == ("task", "DONE")
