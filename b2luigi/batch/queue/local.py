@@ -14,9 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from b2luigi.batch.attempts.liveness import last_word, processes
 from b2luigi.batch.attempts.outcome import Marker
-from b2luigi.batch.queue.process_groups import end_of, groups_by_token, has_members, signal_group, works_on
+from b2luigi.batch.queue.process_groups import (
+    end_of,
+    groups_by_token,
+    has_members,
+    last_argument,
+    leaders_by_last_argument,
+    signal_group,
+    works_on,
+)
 from b2luigi.batch.queue.ticket import Ticket, counted, never
 from b2luigi.batch.systems.base import Setting
 from b2luigi.batch.systems.model import Cause, JobInfo, JobSpec, JobStatus
@@ -59,7 +66,7 @@ class _Adopted:
 
     @property
     def lives(self) -> bool:
-        return last_word(int(str(self.ticket.job_id))) == self.ticket.spec.token
+        return last_argument(int(str(self.ticket.job_id))) == self.ticket.spec.token
 
     def signal(self, number: signal.Signals) -> None:
         """To the job script and all it started, also when that alone was shot; never to a stranger with its number."""
@@ -140,7 +147,7 @@ class LocalQueue:
         at, scripts, tasks = self._seen
         age = self._clock() - at
         if age > 1.0 or (token not in scripts and age > MISSED):  # it may have been started since
-            scripts, tasks = processes(), groups_by_token()
+            scripts, tasks = leaders_by_last_argument(), groups_by_token()
             self._seen = self._clock(), scripts, tasks
         return scripts.get(token), tasks.get(token)
 

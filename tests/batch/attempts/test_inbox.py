@@ -15,7 +15,7 @@ import pytest
 
 from b2luigi.batch.attempts.heartbeat import SILENCE, Heart
 from b2luigi.batch.attempts.inbox import OWNER, Inbox, inboxes_below
-from b2luigi.batch.attempts.liveness import has_ended, last_word, processes, this_process
+from b2luigi.batch.attempts.liveness import has_ended, stat_of, this_process
 from b2luigi.batch.attempts.record import Attempt
 from b2luigi.batch.attempts.runs import Runs
 from tests.waiting import until
@@ -72,18 +72,19 @@ def test_of_another_host_nothing_is_known() -> None:
     assert has_ended({**this_process(), "host": "elsewhere"}) is None
 
 
-def test_a_process_is_found_by_its_last_argument() -> None:
-    """The token of a job, in this case; once it has ended it is not found."""
-    process = subprocess.Popen([sys.executable, "-c", "input()", TOKEN], stdin=subprocess.PIPE, start_new_session=True)
+def test_a_process_that_was_not_reaped_has_ended() -> None:
+    """It has a process id until then, and nothing else."""
+    process = subprocess.Popen(["sh", "-c", "exec sleep 60"], start_new_session=True)
     try:
-        while last_word(process.pid) != TOKEN:  # for a moment it has no arguments yet
-            time.sleep(0.001)
-        assert processes()[TOKEN] == process.pid
-        assert last_word(process.pid) == TOKEN
+        stat = stat_of(process.pid)
+        assert stat is not None
+        assert stat.group == process.pid
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert stat_of(process.pid) is None
     finally:
-        process.communicate(b"\n")
-    assert TOKEN not in processes()
-    assert last_word(process.pid) == ""
+        process.kill()
+        process.wait()
 
 
 # -- inboxes
