@@ -12,7 +12,7 @@ from b2luigi.batch.messages.failure import Failure, headline, last_lines, tail, 
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import Cause, JobSpec
 
-NOT_SUBMITTED = "Correct what the message names, and run the script again."
+CORRECT_IT = "Correct what the message names, and run the script again."
 FINISHED = "Tasks that are complete are not repeated."
 OWN_WORDS = "b2luigi: "
 """Starts what the job script and the node say of themselves, in the log of the job."""
@@ -22,7 +22,7 @@ def of_error_before(task: luigi.Task, system: str, error: BaseException) -> str:
     """A setting that can not work, a file that can not be written: no job was submitted."""
     words = last_lines(users_frames(error))
     what = f"no job was submitted: {headline(error)}"
-    return tell(Failure(task, what, NOT_SUBMITTED, system, last_words=words))
+    return tell(Failure(task, what, CORRECT_IT, system, last_words=words))
 
 
 def of_refusal(task: luigi.Task, system: str, ticket: Ticket) -> str:

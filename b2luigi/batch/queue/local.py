@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from b2luigi.batch.attempts.outcome import Marker
+from b2luigi.batch.interrupts import SIGNALLED
 from b2luigi.batch.queue.process_groups import (
+    KILL_AFTER,
     end_of,
     groups_by_token,
     has_members,
@@ -30,14 +32,10 @@ from b2luigi.batch.systems.model import Cause, JobInfo, JobSpec, JobStatus
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-SIGNALLED = 128
-"""Exit codes above tell a signal."""
 ASKED_TO_GO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals by which a person stops a job; those that the system sends are others."""
 MISSED = 0.1
 """Seconds after which a job that was not among the processes of this machine is looked for again."""
-PATIENCE = 5.0
-"""Seconds from the request to stop (SIGTERM) to the end (SIGKILL)."""
 
 
 def processors() -> int:
@@ -188,7 +186,7 @@ class LocalQueue:
             ticket.cancelled = True
             job = self._children.get(ticket.spec.token) or self._adopted.get(ticket.spec.token)
             if job is not None and job.kill_at is None:
-                job.kill_at = self._clock() + PATIENCE
+                job.kill_at = self._clock() + KILL_AFTER
                 job.signal(signal.SIGTERM)
 
     def release(self, ticket: Ticket) -> None:

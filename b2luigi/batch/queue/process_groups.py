@@ -10,6 +10,8 @@ import signal
 from b2luigi.batch.attempts.liveness import stat_of
 from b2luigi.core.job_script import OUTCOME_VARIABLE
 
+KILL_AFTER = 5.0
+"""Seconds from the request to stop (SIGTERM) to the end (SIGKILL)."""
 _EXPORTED = re.compile(rb"(?:^|\0)" + OUTCOME_VARIABLE.encode() + rb"=[^\0]*/([0-9a-f]{16})\.outcome(?=\0|$)")
 
 
