@@ -32,7 +32,7 @@ class _Cancellation:
     running: Running | None = None
 
 
-class Cancellations:
+class Canceller:
     """The jobs that are to leave the batch system."""
 
     def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:

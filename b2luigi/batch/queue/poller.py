@@ -38,7 +38,7 @@ class _Question:
     learn: Callable[[list[Ticket], Known], list[Ticket]]
 
 
-class Questions:
+class Poller:
     """When to ask what: jobs of doubtful submission, the history of jobs that left, who is still there.
 
     `accept` is told the id of a job that was found.

@@ -28,7 +28,7 @@ class _UnderWay:
     tickets: list[Ticket]
 
 
-class Submissions:
+class Submitter:
     """The jobs that were handed in and are not yet in the batch system."""
 
     def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:

@@ -92,8 +92,8 @@ def _state(ticket: Ticket | None, is_local: bool) -> str:
 
 
 @contextmanager
-def hushed(thread: threading.Thread) -> Iterator[None]:
-    """Meanwhile what luigi tells of the end of its own thread is for who looks at its insides (DEBUG)."""
+def quiet_keepalive(thread: threading.Thread) -> Iterator[None]:
+    """Hides, except at level DEBUG, what luigi logs about the end of its own keep-alive thread."""
     log = logging.getLogger("luigi-interface")
 
     def is_for_all(record: logging.LogRecord) -> bool:
