@@ -18,13 +18,12 @@ import luigi
 
 from b2luigi.batch.interrupts import SIGNALLED, Interrupts, Terminated
 from b2luigi.batch.messages.failure import tail
+from b2luigi.batch.queue.process_groups import KILL_AFTER
 from b2luigi.core.executable import create_executable_wrapper
 from b2luigi.core.paths import get_log_file_dir
 from b2luigi.core.settings import get_setting
 from b2luigi.core.task import Task
 
-PATIENCE = 5.0
-"""Seconds from the request to stop (SIGTERM) to the end (SIGKILL)."""
 _IN_PLACE = ("--batch-runner", "--test")
 """Flags of a process in which tasks run where they are: a node, and a test."""
 
@@ -119,7 +118,7 @@ def _start(script: str, logs: Path) -> subprocess.Popen[bytes]:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Asks the job script and all it started to stop, and makes them stop when their time is over."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + KILL_AFTER
     lives = _signal(process.pid, signal.SIGTERM)
     while lives and time.monotonic() < end:
         time.sleep(0.02)

@@ -11,7 +11,7 @@ from typing import Any
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNALLED = 128
-"""Added to the number of a signal: the exit code, as a shell would tell it."""
+"""Added to the number of a signal: the exit code of what it ended, as a shell reports it."""
 
 
 class Terminated(SystemExit):

@@ -224,7 +224,7 @@ def test_it_has_time_to_end_well(script_folder: Path, stopper: Any) -> None:
 
 def test_one_that_does_not_listen_is_killed(script_folder: Path, stopper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """When its time is over it is made to stop."""
-    monkeypatch.setattr(room, "PATIENCE", 0.2)
+    monkeypatch.setattr(room, "KILL_AFTER", 0.2)
     stopper(signal.SIGINT, script_folder)
     with pytest.raises(KeyboardInterrupt):
         Shell(program=f"trap '' TERM; {SLEEP}").run()

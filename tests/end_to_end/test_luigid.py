@@ -127,7 +127,7 @@ def test_luigid_may_go_away_while_jobs_run(project: Project, luigid: Luigid) -> 
     luigid.start()
     ended = end_of(process)
     assert "progress looks :)" in ended.text, ended.text
-    assert ended.text.count("does not answer; the jobs go on.") == 1
+    assert ended.text.count("does not answer; the jobs keep running.") == 1
     assert "luigi's scheduler answers again after" in ended.text
     assert sorted(log.read_text().split()) == ["1", "2", "3"]
 

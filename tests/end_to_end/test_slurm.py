@@ -106,7 +106,7 @@ def test_a_controller_that_is_away_loses_no_job(project: Project, cluster: Slurm
     cluster.start_controller()
     ended = end_of(process)
     assert "* 6 ran successfully:" in ended.text, ended.text
-    assert ended.text.count("slurm takes no jobs now") >= 1
+    assert ended.text.count("slurm is not accepting jobs") >= 1
     assert project.read("ran.log") == "xxx"
 
 

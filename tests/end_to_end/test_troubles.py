@@ -113,7 +113,7 @@ def test_a_batch_system_that_takes_no_jobs_for_now_is_tried_again(tmp_path: Path
         project.write(SLOW.format(seconds=0.1, jobs=1))
         ended = project.run()
         assert "progress looks :)" in ended.text, ended.text
-        assert f"takes no jobs now; trying again in 5 s. It said: {words}" in ended.text
+        assert f"is not accepting jobs; retrying in 5 s. Output: {words}" in ended.text
 
 
 def test_equal_jobs_go_out_together_and_are_asked_about_together(cluster: System, cluster_project: Project) -> None:

@@ -14,7 +14,7 @@ from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.systems.model import JobSpec
 from b2luigi.core.target import LONGEST_NAME
 
-LOGS = ("stdout", "stderr")
+LOG_NAMES = ("stdout", "stderr")
 KEPT = 5
 """Earlier attempts whose logs are kept."""
 _PLUSES = 8
@@ -27,7 +27,7 @@ def put_logs_aside(attempt: Record, log_folder: Path) -> None:
     Or else the last words of an earlier attempt would be told as those of this one.
     """
     number = attempt.number - 1
-    for name in LOGS:
+    for name in LOG_NAMES:
         with contextlib.suppress(OSError):
             (log_folder / f"{name}.{number - KEPT}").unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
@@ -36,7 +36,7 @@ def put_logs_aside(attempt: Record, log_folder: Path) -> None:
 
 def collect_logs(spec: JobSpec) -> None:
     """Puts logs that came home with the other files of a job where logs belong."""
-    for name in LOGS:
+    for name in LOG_NAMES:
         with contextlib.suppress(OSError):
             os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
 

@@ -1,4 +1,4 @@
-"""Heart: says, to runs on other hosts, that this one lives, whatever luigi's loop is busy with."""
+"""Heartbeat: shows runs on other hosts that this one is alive, whatever luigi's loop is busy with."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 BEAT = 15.0
 """Seconds between two touches of the owner file."""
 SILENCE = 60.0
-"""Seconds, of the clock of whoever looks, without a touch after which a run on another host counts as dead."""
+"""Seconds without a touch, on the clock of the observer, after which a run on another host counts as dead."""
 
 
-class Heart:
+class Heartbeat:
     """Touches a file every so many seconds, on a thread of its own, from `start` to `stop`.
 
-    The loop may wait for minutes: for a `complete()` of the user, for luigi's scheduler. A forked child has no such
-    thread, so that it never speaks for the run.
+    The loop may wait for minutes: for a `complete()` of the user, for luigi's scheduler. A forked child does not have
+    this thread, so that it never passes for the run.
     """
 
     def __init__(self, path: Path, every: float = BEAT, clock: Callable[[], float] = time.time) -> None:
@@ -27,11 +27,11 @@ class Heart:
         self._last, self._longest = clock(), 0.0
 
     def start(self) -> None:
-        """Begins to beat."""
-        threading.Thread(target=self._go_on, name=f"b2luigi-heart {self._path}", daemon=True).start()
+        """Starts the thread."""
+        threading.Thread(target=self._beat_on, name=f"b2luigi-heartbeat {self._path}", daemon=True).start()
 
     def stop(self) -> None:
-        """There is nothing to speak for any more."""
+        """Ends the thread: the run is over."""
         self._stopped.set()
 
     def beat(self) -> None:
@@ -45,9 +45,9 @@ class Heart:
 
     @property
     def was_silent(self) -> bool:
-        """There was a time, maybe up to now, after which others took this run for dead: it was stopped, say."""
+        """There was a gap, perhaps until now, so long that others took this run for dead: it was suspended, say."""
         return max(self._longest, self._clock() - self._last) >= SILENCE
 
-    def _go_on(self) -> None:
+    def _beat_on(self) -> None:
         while not self._stopped.wait(self._every):
             self.beat()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from b2luigi.batch.attempts.heartbeat import BEAT, SILENCE, Heart
+from b2luigi.batch.attempts.heartbeat import BEAT, SILENCE, Heartbeat
 from b2luigi.batch.attempts.liveness import has_ended, this_process
 from b2luigi.batch.attempts.outcome import Marker
 from b2luigi.core.files import write_aside
@@ -31,7 +31,7 @@ class Inbox:
         self.folder = folder
         self._clock = clock
         self._beat = beat
-        self._heart: Heart | None = None
+        self._heartbeat: Heartbeat | None = None
         self._touched: tuple[int, float] | None = None
         self._abandoned: tuple[float, bool | None] = (float("-inf"), None)
         self._claims: tuple[int, set[Path]] = (0, set())
@@ -43,7 +43,7 @@ class Inbox:
 
     def open(self) -> Path:
         """Makes the folder if it is not there, with its owner file in it from the first moment. Raises OSError."""
-        if self._heart is None or not self.folder.is_dir():  # not any more: somebody took this run for dead
+        if self._heartbeat is None or not self.folder.is_dir():  # not any more: somebody took this run for dead
             aside = self.folder.with_name(f".{self.folder.name}")
             try:
                 self._make(aside)
@@ -51,9 +51,9 @@ class Inbox:
             except OSError:
                 shutil.rmtree(aside, ignore_errors=True)
                 raise
-        if self._heart is None:
-            self._heart = Heart(self.folder / OWNER, self._beat)
-            self._heart.start()
+        if self._heartbeat is None:
+            self._heartbeat = Heartbeat(self.folder / OWNER, self._beat)
+            self._heartbeat.start()
         return self.folder
 
     def _make(self, folder: Path) -> None:
@@ -63,13 +63,13 @@ class Inbox:
     @property
     def was_silent(self) -> bool:
         """Runs on other hosts may have taken this one for dead."""
-        return self._heart is not None and self._heart.was_silent
+        return self._heartbeat is not None and self._heartbeat.was_silent
 
     @property
     def is_shut(self) -> bool:
         """This run can not write into its own inbox any more: an expired token, a full disk."""
         try:
-            if self._heart is not None:
+            if self._heartbeat is not None:
                 write_aside(self.folder / OWNER, json.dumps(this_process()), 0o600)
         except OSError:
             return True
@@ -141,8 +141,8 @@ class Inbox:
 
     def leave(self) -> None:
         """The run is over, and says so: whatever its jobs leave here is for another one to look after."""
-        if self._heart is not None:
-            self._heart.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         with contextlib.suppress(OSError):
             (self.folder / OWNER).unlink(missing_ok=True)
 

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, Marker, Outcome
+from b2luigi.batch.interrupts import SIGNALLED
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 
-SIGNALLED = 128
-"""Exit codes above tell a signal."""
 CRASHES = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV}
 """Signals that a program brings upon itself."""
 

@@ -1,51 +1,49 @@
-"""Which process something belongs to, told so that another one can find out whether it still lives."""
+"""Which process something belongs to, written down so that another one can find out whether it is still alive."""
 
 from __future__ import annotations
 
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 
+@dataclass(frozen=True)
+class Stat:
+    """What the system knows of a process that is alive."""
+
+    group: int
+    """Its process group."""
+    start: int
+    """Clock ticks from the boot to its start."""
+
+
+def stat_of(pid: int) -> Stat | None:
+    """A process that is alive; None if it ended, or the machine does not say (proc(5): the state follows the name)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state, _, group, *others = file.read().rpartition(b")")[2].split()
+            return Stat(int(group), int(others[16])) if state not in (b"Z", b"X") else None
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def this_process() -> dict[str, Any]:
-    """Names this process for good: host, boot of that host, process id and its start time (proc(5))."""
-    return {"host": platform.node(), "boot": _boot(), "pid": os.getpid(), "start": _start(os.getpid())}
+    """Identifies this process for good: host, boot of that host, process id and its start time."""
+    stat = stat_of(os.getpid())
+    return {"host": platform.node(), "boot": _boot(), "pid": os.getpid(), "start": stat.start if stat else None}
 
 
 def has_ended(owner: Mapping[str, Any]) -> bool | None:
-    """Whether a process is over; None where that can not be known from here (another host, no /proc)."""
+    """Whether a process has ended; None where that cannot be known from here (another host, no /proc)."""
     if owner.get("host") != platform.node() or not _boot():
         return None
     if owner.get("boot") != _boot():
         return True
-    start = _start(int(owner.get("pid") or 0))
-    return start is None or start != owner.get("start")
-
-
-def processes() -> dict[str, int]:
-    """The leaders of all process groups of this machine, by the last argument they were started with.
-
-    Others may be copies of a leader, which a shell makes before it starts a program.
-    """
-    pids = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
-    return {last_word(pid): pid for pid in pids if _leads(pid)}
-
-
-def _leads(pid: int) -> bool:
-    try:
-        return os.getpgid(pid) == pid
-    except ProcessLookupError:
-        return False
-
-
-def last_word(pid: int) -> str:
-    """The last argument a process was started with; empty if it ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").rpartition(b"\0")[2].decode(errors="replace")
-    except OSError:
-        return ""
+    stat = stat_of(int(owner.get("pid") or 0))
+    return stat is None or stat.start != owner.get("start")
 
 
 def _boot() -> str:
@@ -53,12 +51,3 @@ def _boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
-
-
-def _start(pid: int) -> int | None:
-    """Clock ticks from the boot to the start of a process; None if it ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])

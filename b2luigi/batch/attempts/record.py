@@ -16,7 +16,7 @@ from b2luigi.batch.attempts.outcome import Outcome
 from b2luigi.core.files import create_aside, write_aside
 
 FORMAT = 1
-LARGEST = 64 * 1024 * 1024
+LARGEST_OUTCOME = 64 * 1024 * 1024
 """Bytes of an outcome file that are read at most."""
 _RECORD = re.compile(r"attempt-(\d{1,9})\.json")
 _TOKEN = re.compile(r"[0-9a-f]{16}")
@@ -134,7 +134,7 @@ def read_outcome(path: Path) -> Outcome | None:
     """The outcome a node left, None while there is none that is whole."""
     try:
         with open(path, encoding="utf-8") as file:
-            return Outcome.from_json(file.read(LARGEST))
+            return Outcome.from_json(file.read(LARGEST_OUTCOME))
     except (OSError, UnicodeDecodeError):
         return None
 

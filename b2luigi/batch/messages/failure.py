@@ -22,7 +22,7 @@ FEW, LISTED = 3, 20
 """Failures of one kind at the end of a run: up to so many are told whole; of more, one, and so many in a line each."""
 KINDS = 10
 """How many kinds of failures are told at the end of a run."""
-LOGS = "  logs:    "
+LOGS_LABEL = "  logs:    "
 """Starts the line of a story that names the log folder."""
 _OWN_FOLDERS = (str(Path(__file__).parents[2]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib")))
 """Code that is not the user's: b2luigi, Python, installed packages."""
@@ -116,7 +116,7 @@ def _of_kind(task_ids: list[str], failures: Mapping[str, str]) -> str:
 
 
 def _logs(story: str) -> str:
-    found = (line.removeprefix(LOGS) for line in story.splitlines() if line.startswith(LOGS))
+    found = (line.removeprefix(LOGS_LABEL) for line in story.splitlines() if line.startswith(LOGS_LABEL))
     return next(found, "").removesuffix(" (stdout, stderr)")
 
 
@@ -128,7 +128,7 @@ def _lines(failure: Failure) -> Iterator[str]:
     yield f"  task id: {failure.task.task_id}"
     yield f"  job:     {job}" + (f" on node {failure.node}" if failure.node else "")
     if failure.log_folder is not None:
-        yield f"{LOGS}{failure.log_folder}{os.sep} (stdout, stderr)"
+        yield f"{LOGS_LABEL}{failure.log_folder}{os.sep} (stdout, stderr)"
     if failure.last_words:
         yield "  last words:"
         yield from (f"    | {line}" for line in failure.last_words.splitlines())

@@ -1,11 +1,10 @@
-"""Outages: what many tasks wait for at once is said once, and once more when it is over."""
+"""Outages: what many tasks wait for at once is logged once, and once when it is over."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
-logger = logging.getLogger("luigi-interface.b2luigi")
+from b2luigi.batch.queue.outage import Outage
 
 
 class Outages:
@@ -13,20 +12,20 @@ class Outages:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._waiting: dict[str, tuple[float, set[str]]] = {}
-        """By what is not possible for now: since when, and who waits for it."""
+        self._waiting: dict[str, tuple[Outage, set[str]]] = {}
+        """By what is not possible for now: the outage, and who waits for its end."""
 
     def wait(self, who: str, able: str, why: str) -> None:
-        """Somebody waits. `able`: a sentence that is not true for now; `why`: what is told of the first who waits."""
-        if able not in self._waiting:
-            self._waiting[able] = self._clock(), set()
-            logger.warning("%s waits, and so may others: %s", who, why)
-        self._waiting[able][1].add(who)
+        """Somebody waits. `able`: a sentence that is not true for now; `why`: logged for the first who waits."""
+        outage, waiting = self._waiting.setdefault(able, (Outage(able, self._clock), set()))
+        outage.begin("%s is waiting, and other tasks may be, too: %s", who, why)
+        waiting.add(who)
 
     def go_on(self, who: str, able: str) -> None:
         """Somebody does not wait for this, or not any more."""
-        since, waiting = self._waiting.get(able, (0.0, set()))
-        waiting.discard(who)
-        if able in self._waiting and not waiting:
-            del self._waiting[able]
-            logger.warning("%s again, after %.0f s.", able, self._clock() - since)
+        if able in self._waiting:
+            outage, waiting = self._waiting[able]
+            waiting.discard(who)
+            if not waiting:
+                del self._waiting[able]
+                outage.end()

@@ -19,11 +19,11 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 PAUSE = 5.0
 """Seconds from one writing of the file to the next: a task may tell its progress in each turn of a loop."""
-GLANCE = 10.0
+READ_EVERY = 10.0
 """Seconds between two looks at the file of the same task."""
 MOST = 50
 """Files that are looked at in one go, so that the results of other tasks need not wait."""
-LARGEST = 1024 * 1024
+LARGEST_REPORT = 1024 * 1024
 """Bytes of a file that are read at most."""
 UPDATES = {
     "tracking_url": "update_tracking_url",
@@ -129,7 +129,7 @@ class Forwarder:
             version = (str(path), found.st_ino, found.st_mtime_ns)
             if version != self._seen:
                 with open(path, encoding="utf-8") as file:
-                    self.forward(json.loads(file.read(LARGEST)))
+                    self.forward(json.loads(file.read(LARGEST_REPORT)))
                 self._seen = version
         except (OSError, ValueError):  # not there yet, not there any more, not whole
             return
@@ -167,7 +167,7 @@ class Reports:
     def look(self, jobs: Iterable[HasReport]) -> None:
         """Called often. `jobs`: all there are."""
         if not self._waiting and self.clock() >= self._next_at:
-            self._next_at = self.clock() + GLANCE
+            self._next_at = self.clock() + READ_EVERY
             self._waiting = [job for job in jobs if job.is_running]
         for job in self._waiting[:MOST]:
             job.forward_report()

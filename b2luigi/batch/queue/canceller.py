@@ -1,4 +1,4 @@
-"""Cancels jobs, all at once and idempotently, and says so when a batch system will not."""
+"""Cancels jobs, all at once and idempotently, and reports those that a batch system does not cancel."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.command import Running
 from b2luigi.batch.queue.ticket import Ticket, TicketState, ids
 from b2luigi.batch.systems.base import BatchSystem
@@ -13,32 +14,34 @@ from b2luigi.batch.systems.model import Command
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-TRIES, PAUSE = 3, 5.0
-"""How often a cancellation is sent that the batch system turned down; seconds to wait, the more the later."""
-
-
+TRIES = 3
+"""How often a cancellation that fails is sent."""
+PAUSE, PAUSE_MOST = 5.0, 60.0
+"""Seconds to wait after a failure, the first time and at most."""
 COMPANY = 5.0
 """Seconds for which cancellations without haste are gathered."""
 
 
 @dataclass(eq=False)
-class _Try:
+class _Cancellation:
+    """One command, repeated if it fails."""
+
     tickets: list[Ticket]
-    number: int = 1
-    not_before: float = 0.0
+    tries: Backoff
+    failures: int = 0
     running: Running | None = None
 
 
-class Cancellations:
+class Canceller:
     """The jobs that are to leave the batch system."""
 
     def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:
         self._system, self._start, self._clock = system, start, clock
         self._waiting: list[Ticket] = []
         self._due = 0.0
-        self._tries: list[_Try] = []
+        self._sent: list[_Cancellation] = []
         self.given_up: list[Ticket] = []
-        """Jobs that the batch system did not cancel, however often it was told to."""
+        """Jobs that the batch system did not cancel, however often it was asked to."""
 
     def add(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
         """Hands jobs in, which have an id. Those that are not to leave `soon` wait a while for company."""
@@ -55,38 +58,43 @@ class Cancellations:
     @property
     def pending(self) -> list[Ticket]:
         """Jobs whose cancellation was not confirmed yet."""
-        return [*self._waiting, *(ticket for one in self._tries for ticket in one.tickets)]
+        return [*self._waiting, *(ticket for one in self._sent for ticket in one.tickets)]
 
     def step(self) -> None:
         """Sends what waits, in one command, one at a time, and reads what came back."""
-        under_way = any(one.running is not None for one in self._tries)
+        under_way = any(one.running is not None for one in self._sent)
         if self._waiting and self._clock() >= self._due and not under_way:
-            self._tries.append(_Try(self._waiting))
+            tries = Backoff(self._clock, first=PAUSE, most=PAUSE_MOST)
+            self._sent.append(_Cancellation(self._waiting, tries))
             self._waiting = []
-        for one in list(self._tries):
+        for one in list(self._sent):
             words = self._move(one)
             if words is not None:
-                self._tries.remove(one)
                 self._answered(one, words)
 
-    def _move(self, one: _Try) -> str | None:
+    def _move(self, one: _Cancellation) -> str | None:
         """What is wrong, empty if nothing is, None while that is not known."""
         try:
             if one.running is None:
-                if self._clock() < one.not_before:
+                if not one.tries.is_due:
                     return None
                 one.running = self._start(self._system.cancel(ids(one.tickets)))
             answer = one.running.poll()
-            return None if answer is None else self._system.parse_cancel(answer)
+            if answer is None:
+                return None
+            return self._system.parse_cancel(answer) if answer.is_complete else answer.words
         except Exception as error:  # a language of somebody else's
             return f"{type(error).__name__}: {error}"
 
-    def _answered(self, one: _Try, words: str) -> None:
-        if words and one.number < TRIES:
-            self._tries.append(_Try(one.tickets, one.number + 1, self._clock() + PAUSE * one.number))
-        elif words:
+    def _answered(self, one: _Cancellation, words: str) -> None:
+        one.running, one.failures = None, one.failures + bool(words)
+        if words and one.failures < TRIES:
+            one.tries.put_off()
+            return
+        self._sent.remove(one)
+        if words:
             name, left = self._system.name, " ".join(ids(one.tickets))
-            logger.error("%s did not cancel these jobs, please do: %s. It said: %s", name, left, words)
+            logger.error("%s did not cancel these jobs; please cancel them yourself: %s. Output: %s", name, left, words)
             self.given_up += one.tickets
         else:
             for ticket in one.tickets:

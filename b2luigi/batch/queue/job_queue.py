@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from b2luigi.batch.queue.canceller import Cancellations
+from b2luigi.batch.queue.canceller import Canceller
 from b2luigi.batch.queue.command import Running, start
-from b2luigi.batch.queue.poller import Questions
-from b2luigi.batch.queue.submitter import Submissions
+from b2luigi.batch.queue.poller import Poller
+from b2luigi.batch.queue.submitter import Submitter
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.model import Accepted, Command, JobSpec, Refused, Submitted
@@ -37,9 +37,9 @@ class JobQueue:
     ) -> None:
         self.name, self.carries_files = system.name, system.carries_files
         self._system, self._clock, self._sleep = system, clock, sleep
-        self._submissions = Submissions(system, start, clock)
-        self._questions = Questions(system, start, clock, poll_interval, self._accept)
-        self._cancellations = Cancellations(system, start, clock)
+        self._submissions = Submitter(system, start, clock)
+        self._questions = Poller(system, start, clock, poll_interval, self._accept)
+        self._cancellations = Canceller(system, start, clock)
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         """The settings of one task that this system cares about. Raises ValueError, naming the setting."""

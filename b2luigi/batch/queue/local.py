@@ -14,23 +14,28 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from b2luigi.batch.attempts.liveness import last_word, processes
 from b2luigi.batch.attempts.outcome import Marker
-from b2luigi.batch.queue.process_groups import end_of, groups_by_token, has_members, signal_group, works_on
+from b2luigi.batch.interrupts import SIGNALLED
+from b2luigi.batch.queue.process_groups import (
+    KILL_AFTER,
+    end_of,
+    groups_by_token,
+    has_members,
+    last_argument,
+    leaders_by_last_argument,
+    signal_group,
+    works_on,
+)
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import Setting
 from b2luigi.batch.systems.model import Cause, JobInfo, JobSpec, JobStatus
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-SIGNALLED = 128
-"""Exit codes above tell a signal."""
 ASKED_TO_GO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals by which a person stops a job; those that the system sends are others."""
 MISSED = 0.1
 """Seconds after which a job that was not among the processes of this machine is looked for again."""
-PATIENCE = 5.0
-"""Seconds from the request to stop (SIGTERM) to the end (SIGKILL)."""
 
 
 def processors() -> int:
@@ -59,7 +64,7 @@ class _Adopted:
 
     @property
     def lives(self) -> bool:
-        return last_word(int(str(self.ticket.job_id))) == self.ticket.spec.token
+        return last_argument(int(str(self.ticket.job_id))) == self.ticket.spec.token
 
     def signal(self, number: signal.Signals) -> None:
         """To the job script and all it started, also when that alone was shot; never to a stranger with its number."""
@@ -141,7 +146,7 @@ class LocalQueue:
         at, scripts, tasks = self._seen
         age = self._clock() - at
         if age > 1.0 or (token not in scripts and age > MISSED):  # it may have been started since
-            scripts, tasks = processes(), groups_by_token()
+            scripts, tasks = leaders_by_last_argument(), groups_by_token()
             self._seen = self._clock(), scripts, tasks
         return scripts.get(token), tasks.get(token)
 
@@ -180,7 +185,7 @@ class LocalQueue:
             ticket.cancelled = True
             job = self._children.get(ticket.spec.token) or self._adopted.get(ticket.spec.token)
             if job is not None and job.kill_at is None:
-                job.kill_at = self._clock() + PATIENCE
+                job.kill_at = self._clock() + KILL_AFTER
                 job.signal(signal.SIGTERM)
 
     def release(self, ticket: Ticket) -> None:

@@ -1,49 +1,38 @@
-"""Emptiness: an answer that all of a sudden knows none of several jobs is not believed for a while."""
+"""MassDisappearance: an answer that suddenly lists none of several jobs is not believed for a while."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 
+from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import Ticket
 
-logger = logging.getLogger("luigi-interface.b2luigi")
-
 SEVERAL = 2
-"""So many jobs do not vanish at once, in one answer, without a word: it is rather the batch system that forgets."""
+"""So many jobs hardly vanish at once, in one answer, without a trace: the batch system has rather lost track."""
 DOUBT = 600.0
-"""Seconds for which they are taken to live all the same."""
+"""Seconds for which they still count as alive."""
 
 
-class Emptiness:
-    """What the answers of one batch system (`name`) lack. `clock` gives seconds."""
+class MassDisappearance:
+    """Watches the answers of one batch system (`name`). `clock` gives seconds."""
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
-        self._name, self._clock = name, clock
-        self._since: float | None = None
+        self._name = name
+        self._outage = Outage(f"{name} lists jobs", clock)
 
     def is_doubtful(self, asked: Iterable[Ticket], known: bool) -> bool:
-        """Whether an answer proves nothing. `known`: it tells about some of the jobs it was asked for."""
+        """Whether an answer proves nothing. `known`: it lists some of the jobs it was asked for."""
         if known:
-            self._end()
+            self._outage.end()
             return False
-        if self._since is None:
-            self._begin(sum(map(_was_there, asked)))
-        return self._since is not None and self._clock() - self._since < DOUBT
-
-    def _begin(self, lost: int) -> None:
+        lost = sum(map(_was_there, asked))
         if lost >= SEVERAL:
-            self._since = self._clock()
-            logger.warning(
-                "%s knows none of %d jobs any more, all at once and without a word of their end. That is believed "
-                "after %.0f minutes, not before. If it was you who cancelled them: Ctrl-C ends this run now.",
+            self._outage.begin(
+                "%s suddenly lists none of %d jobs and reported the end of none. They count as lost only if it still "
+                "does so in %.0f minutes. If you cancelled them yourself, press Ctrl-C to end this run now.",
                 *(self._name, lost, DOUBT / 60),
             )
-
-    def _end(self) -> None:
-        if self._since is not None:
-            logger.warning("%s knows jobs again, after %.0f s.", self._name, self._clock() - self._since)
-        self._since = None
+        return self._outage.lasts and self._outage.duration < DOUBT
 
 
 def _was_there(ticket: Ticket) -> bool:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.command import Running
-from b2luigi.batch.queue.mass_disappearance import Emptiness
+from b2luigi.batch.queue.mass_disappearance import MassDisappearance
+from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import ABSENCES, Ticket, TicketState, ids
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo
 
-logger = logging.getLogger("luigi-interface.b2luigi")
+QUERY, FIND, HISTORY = "status query", "job search", "history query"
 
-QUERY, FIND, HISTORY = "query", "search", "question about the past"
-
-FIRST, GROWTH, SUSPICION = 10.0, 1.5, 1.0
-"""Seconds from a submission to the next query; how the wait grows; the wait when a job looks as if it ended."""
+FIRST, SUSPICION = 10.0, 1.0
+"""Seconds from a submission to the next query, and when a job looks as if it had ended."""
+GROWTH, SILENT_GROWTH = 1.5, 2.0
+"""How the wait for the next query grows after an answer, and after a failure."""
 SECOND_LOOK = 10.0
 """Seconds until a job that an answer lacked is asked for again: batch systems answer from snapshots that are
 seconds old (LSF: 5 s), and two answers from one snapshot are one."""
@@ -37,7 +38,7 @@ class _Question:
     learn: Callable[[list[Ticket], Known], list[Ticket]]
 
 
-class Questions:
+class Poller:
     """When to ask what: jobs of doubtful submission, the history of jobs that left, who is still there.
 
     `accept` is told the id of a job that was found.
@@ -53,12 +54,11 @@ class Questions:
     ) -> None:
         self._system, self._start, self._clock, self._most = system, start, clock, poll_interval
         self._accept = accept
-        self._emptiness = Emptiness(system.name, clock)
-        self._gap = min(FIRST, poll_interval)
-        self._search_gap = SEARCH_WAIT
-        self._next_poll, self._next_search = 0.0, 0.0
+        self._disappearance = MassDisappearance(system.name, clock)
+        self._polls = Backoff(clock, first=FIRST, most=poll_interval, growth=GROWTH)
+        self._searches = Backoff(clock, first=SEARCH_WAIT, most=max(poll_interval, SEARCH_WAIT))
         self._asked: tuple[_Question, Running] | None = None
-        self._silent_since: dict[str, float] = {}
+        self._outages = self._no_outages()
         self._left: list[Ticket] = []
         self._given_up: list[Ticket] = []
         self.live: dict[str, Ticket] = {}
@@ -70,25 +70,23 @@ class Questions:
 
     def add(self, ticket: Ticket) -> None:
         """A job was accepted. A due query stays due: while jobs trickle in, it would otherwise never be asked."""
-        now = self._clock()
         if not self.live:
-            self._next_poll = now + self._most
+            self._polls.due_in(self._most)
         self.live[ticket.spec.token] = ticket
-        self._gap = min(FIRST, self._most)
-        self._next_poll = min(self._next_poll, now + self._gap)
+        self._polls.restart()
 
     def doubt(self, ticket: Ticket) -> None:
         """A job may or may not have been submitted: it is looked for by name, unless nobody cares."""
         if ticket.released and not ticket.cancelled:
             return
         if not self.unsure:
-            self._next_search = self._clock() + min(SUSPICION, self._most)
+            self._searches.due_in(min(SUSPICION, self._most))
         self.unsure[ticket.spec.token] = ticket
 
     def hurry(self) -> None:
         """Something ended that should not have: ask soon, unless there was no answer the last time."""
-        if QUERY not in self._silent_since:
-            self._next_poll = min(self._next_poll, self._clock() + min(SUSPICION, self._most))
+        if not self._outages[QUERY].lasts:
+            self._polls.due_within(min(SUSPICION, self._most))
 
     def forget(self, ticket: Ticket) -> None:
         """The job was judged. One in doubt that was cancelled is looked for all the same."""
@@ -102,14 +100,14 @@ class Questions:
         for ticket in tickets:
             ticket.released = True
         self.live, self._left, self._asked = {}, [], None
-        self._silent_since.clear()
-        self._next_search = self._clock()
+        self._outages = self._no_outages()
+        self._searches.due_in(0.0)
         return tickets
 
     @property
     def searching(self) -> bool:
         """There are jobs in doubt, and the batch system answers."""
-        return bool(self.unsure) and FIND not in self._silent_since
+        return bool(self.unsure) and not self._outages[FIND].lasts
 
     def ask(self) -> None:
         """Starts the most urgent command that is due, if none is under way."""
@@ -137,20 +135,19 @@ class Questions:
         except Exception as error:
             self._failed(question, error)
         else:
-            self._answers_again(question.what)
+            self._outages[question.what].end()
             news += question.learn(question.tickets, known)
         return news
 
     # -- what to ask
 
     def _due(self) -> _Question | None:
-        now = self._clock()
-        if self.unsure and now >= self._next_search:
+        if self.unsure and self._searches.is_due:
             return self._search()
         self._left = [ticket for ticket in self._left if ticket.spec.token in self.live]
         if self._left:
             return self._history()
-        return self._query() if self.live and now >= self._next_poll else None
+        return self._query() if self.live and self._polls.is_due else None
 
     def _search(self) -> _Question:
         tickets = list(self.unsure.values())
@@ -172,12 +169,13 @@ class Questions:
 
     def _answered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
         live = [ticket for ticket in tickets if ticket.spec.token in self.live]
-        doubtful = self._emptiness.is_doubtful(live, any(_of(ticket, known) for ticket in live))
+        doubtful = self._disappearance.is_doubtful(live, any(_of(ticket, known) for ticket in live))
         counts = [ticket for ticket in live if not doubtful or ticket.end_reported or not ticket.absent]
         news = [ticket for ticket in counts if self._told(ticket, known)]
         suspicious = not doubtful and any(ticket.absent and not ticket.is_gone for ticket in tickets)
-        self._gap = min(self._most, self._gap * GROWTH)
-        self._next_poll = self._clock() + (min(SECOND_LOOK, self._gap) if suspicious else self._gap)
+        self._polls.put_off()
+        if suspicious:
+            self._polls.due_within(SECOND_LOOK)
         return news
 
     def _told(self, ticket: Ticket, known: Known) -> bool:
@@ -210,8 +208,8 @@ class Questions:
         return news
 
     def _found(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
-        self._search_gap = SEARCH_WAIT
-        self._next_search = self._clock() + SEARCH_WAIT
+        self._searches.reset()
+        self._searches.put_off()
         job_ids = {info.token: job_id for job_id, info in known.items()}
         found = [ticket for ticket in tickets if ticket.spec.token in self.unsure and ticket.label in job_ids]
         for ticket in found:
@@ -240,26 +238,20 @@ class Questions:
 
     def _no_answer(self, what: str, words: str) -> None:
         """Changes nothing but the wait until it is asked again."""
-        now = self._clock()
-        if what not in self._silent_since:
-            self._silent_since[what] = now
-            name = self._system.name
-            logger.warning("%s does not answer a %s; its jobs go on. It said: %s", name, what, words)
+        name = self._system.name
+        self._outages[what].begin("The %s of %s failed; its jobs keep running. Output: %s", what, name, words)
         if what == QUERY:
-            self._gap = min(max(self._gap, FIRST) * 2, max(self._most, FIRST))
-            self._next_poll = now + min(self._gap, self._most)
+            self._polls.put_off(SILENT_GROWTH)
         elif what == FIND:
-            self._search_gap = min(self._search_gap * 2, max(self._most, SEARCH_WAIT))
-            self._next_search = now + self._search_gap
+            self._searches.put_off()
 
-    def _answers_again(self, what: str) -> None:
-        since = self._silent_since.pop(what, None)
-        if since is not None:
-            logger.warning("%s answers a %s again after %.0f s.", self._system.name, what, self._clock() - since)
+    def _no_outages(self) -> Mapping[str, Outage]:
+        name = self._system.name
+        return {what: Outage(f"The {what} of {name} works", self._clock) for what in (QUERY, FIND, HISTORY)}
 
 
 def _read(question: _Question, answer: Answer) -> Known:
-    if not answer.started:
+    if not answer.is_complete:
         raise AnswerError(answer.words)
     return _checked(question.read(answer))
 

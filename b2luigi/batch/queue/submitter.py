@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.command import Running
+from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Answer, Command, Submitted, TryLater, Unsure
 
-logger = logging.getLogger("luigi-interface.b2luigi")
-
 AT_ONCE = 4
 """Submit commands under way at once."""
 LATER_FIRST, LATER_MOST = 5.0, 60.0
-"""Seconds to wait after "try later", doubling."""
+"""Seconds to wait after "try later", the first time and at most."""
 GROW_AFTER = 60.0
 """Seconds without "try later" after which submissions may hold twice as many jobs again."""
 
@@ -29,7 +28,7 @@ class _UnderWay:
     tickets: list[Ticket]
 
 
-class Submissions:
+class Submitter:
     """The jobs that were handed in and are not yet in the batch system."""
 
     def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:
@@ -37,8 +36,9 @@ class Submissions:
         self._lanes: dict[Hashable, deque[Ticket]] = {}
         self._most = system.bulk
         self._under_way: list[_UnderWay] = []
-        self._later, self._not_before, self._grow_at = LATER_FIRST, 0.0, 0.0
-        self._busy_since: float | None = None
+        self._tries = Backoff(clock, first=LATER_FIRST, most=LATER_MOST)
+        self._grow_at = 0.0
+        self._outage = Outage(f"{system.name} accepts jobs", clock)
 
     def add(self, ticket: Ticket) -> None:
         """Hands a job in; those that may go together wait in one lane."""
@@ -71,7 +71,7 @@ class Submissions:
         return failed
 
     def _may_send(self) -> bool:
-        return len(self._under_way) < AT_ONCE and self._clock() >= self._not_before
+        return len(self._under_way) < AT_ONCE and self._tries.is_due
 
     def read(self) -> Iterator[tuple[Ticket, Submitted]]:
         """What became of the jobs whose command answered; "try later" is dealt with here."""
@@ -114,8 +114,9 @@ class Submissions:
     def _results(self, tickets: list[Ticket], answer: Answer) -> Sequence[Submitted]:
         if not answer.started:
             return [TryLater(answer.words)] * len(tickets)
+        read = self._system.parse_submit if answer.is_complete else self._system.parse_stopped_submit
         try:
-            results = list(self._system.parse_submit(answer, [ticket.spec for ticket in tickets]))
+            results = list(read(answer, [ticket.spec for ticket in tickets]))
         except Exception as error:
             return [Unsure(f"{type(error).__name__}: {error}")] * len(tickets)
         whole = len(results) == len(tickets) and all(isinstance(result, Submitted) for result in results)
@@ -127,8 +128,8 @@ class Submissions:
         if later:
             self._postpone(list(later), next(iter(later.values())))
         else:
-            self._later, self._not_before = LATER_FIRST, 0.0
-            self._tell_over()
+            self._tries.reset()
+            self._outage.end()
             self._grow()
         yield from (pair for pair in zip(tickets, results, strict=True) if pair[0] not in later)
 
@@ -146,19 +147,10 @@ class Submissions:
         # A limit of the site may be smaller than this one submission: the next is half as large.
         if jobs > 1:
             self._most = min(self._most, jobs // 2)
-        now = self._clock()
-        self._grow_at = now + GROW_AFTER
-        if self._busy_since is None:
-            self._busy_since = now
-            name, wait = self._system.name, self._later
-            logger.warning("%s takes no jobs now; trying again in %.0f s. It said: %s", name, wait, text)
-        if now >= self._not_before:
-            self._not_before, self._later = now + self._later, min(2 * self._later, LATER_MOST)
-
-    def _tell_over(self) -> None:
-        if self._busy_since is not None:
-            logger.warning("%s takes jobs again after %.0f s.", self._system.name, self._clock() - self._busy_since)
-        self._busy_since = None
+        self._grow_at = self._clock() + GROW_AFTER
+        if self._tries.is_due:  # or else another command that was under way has just put it off
+            wait, name = self._tries.put_off(), self._system.name
+            self._outage.begin("%s is not accepting jobs; retrying in %.0f s. Output: %s", name, wait, text)
 
     def _add_behind(self, ticket: Ticket) -> None:
         """Behind all others, whom the limit may not concern."""

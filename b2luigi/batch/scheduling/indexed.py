@@ -18,7 +18,7 @@ from luigi import scheduler
 from luigi.scheduler import RetryPolicy
 from luigi.task_status import DISABLED, DONE, FAILED, PENDING, RUNNING
 
-from b2luigi.batch.scheduling.ready_queue import Rank, ReadyTasks, Signature
+from b2luigi.batch.scheduling.ready_queue import Rank, ReadyQueue, Signature
 
 PRUNE_EVERY, PRUNE_SHARE = 5.0, 20
 """Seconds between two looks at all tasks, at least, and so many times as long as the look itself takes."""
@@ -31,7 +31,7 @@ class IndexedState(scheduler.SimpleTaskState):
 
     def __init__(self, state_path: str) -> None:
         super().__init__(state_path)
-        self.ready = ReadyTasks()
+        self.ready = ReadyQueue()
         self._needed_by: dict[str, set[str]] = defaultdict(set)
         self._needs: dict[str, frozenset[str]] = {}
         self._undone: dict[str, int] = {}

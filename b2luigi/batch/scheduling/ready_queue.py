@@ -1,4 +1,4 @@
-"""ReadyTasks: the tasks that may run at once, in luigi's order; the first comes in logarithmic time."""
+"""ReadyQueue: the tasks that can run now, in luigi's order; finding the first takes logarithmic time."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 Signature = tuple[tuple[str, int], ...]
-"""The resources a task asks for, in a form that can be compared."""
+"""The resources a task requests, in a form that can be compared."""
 Rank = tuple[float, float, int]
-"""Smaller is earlier: minus the priority, the time the task was first heard of, a number."""
+"""Smaller is earlier: minus the priority, the time the task was added, a running number."""
 
 
-class ReadyTasks:
-    """The tasks that may run at once, ranked, in one heap for each combination of resources.
+class ReadyQueue:
+    """The tasks that can run now, ranked, in one heap for each combination of resources.
 
-    Entries that are no longer true stay in a heap until they come up.
+    Outdated entries stay in a heap until they come up.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class ReadyTasks:
         self._count = 0
 
     def enter(self, task: Any) -> None:
-        """Takes in a task, or its new place if priority or resources changed."""
+        """Adds a task, or moves it if its priority or resources changed."""
         known, signature = self._entered.get(task.id), signature_of(task)
         if known is not None and known[1] == signature and known[0][:2] == (-task.priority, task.time):
             return
@@ -34,7 +34,7 @@ class ReadyTasks:
         heapq.heappush(self._heaps.setdefault(signature, []), (rank, task))
 
     def drop(self, task: Any) -> None:
-        """Forgets a task."""
+        """Removes a task."""
         self._entered.pop(task.id, None)
 
     def heads(self) -> dict[Signature, tuple[Rank, Any]]:
@@ -60,10 +60,10 @@ class ReadyTasks:
                     heapq.heappush(front, (heap[child][0], child))
 
     def holds(self, rank: Rank, task: Any, signature: Signature) -> bool:
-        """Whether an entry is still true."""
+        """Whether an entry is still valid."""
         return self._entered.get(task.id) == (rank, signature)
 
 
 def signature_of(task: Any) -> Signature:
-    """The resources a task asks for."""
+    """The resources a task requests."""
     return tuple(sorted(task.resources.items())) if task.resources else ()

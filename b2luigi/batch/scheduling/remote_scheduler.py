@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import platform
 import time
 from pathlib import Path
@@ -13,9 +12,8 @@ from luigi.rpc import RemoteScheduler
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_never, wait_fixed
 
 from b2luigi.batch.attempts.liveness import has_ended, this_process
+from b2luigi.batch.queue.outage import Outage
 from b2luigi.core.files import write_aside
-
-logger = logging.getLogger("luigi-interface.b2luigi")
 
 WAIT = 5.0
 """Seconds between two tries to reach a scheduler that is away."""
@@ -28,8 +26,10 @@ class PatientScheduler(RemoteScheduler):
     One that never answered raises RPCError after luigi's own tries (`[core] rpc-retry-attempts`).
     """
 
-    _heard = False
-    _silent_since: float | None = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._heard = False
+        self._outage = Outage("luigi's scheduler answers", time.monotonic)
 
     def _get_retryer(self) -> Any:
         if not self._heard:
@@ -40,17 +40,15 @@ class PatientScheduler(RemoteScheduler):
 
     def _fetch(self, url_suffix: str, body: Any) -> Any:
         response = super()._fetch(url_suffix, body)
-        if self._silent_since is not None:
-            logger.warning("luigi's scheduler answers again after %.0f s.", time.monotonic() - self._silent_since)
-            self._silent_since = None
+        self._outage.end()
         self._heard = True
         return response
 
     def _failed(self, state: RetryCallState) -> None:
-        if self._silent_since is None:
-            self._silent_since = time.monotonic()
-            error = state.outcome.exception() if state.outcome is not None else None
-            logger.warning("luigi's scheduler at %s does not answer; the jobs go on. It said: %s", self._url, error)
+        error = state.outcome.exception() if state.outcome is not None else None
+        self._outage.begin(
+            "luigi's scheduler at %s does not answer; the jobs keep running. Error: %s", self._url, error
+        )
 
 
 def worker_id(base: Path) -> str | None:

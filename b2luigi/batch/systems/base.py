@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo, JobSpec, Submitted
+from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo, JobSpec, Submitted, Unsure
 
 Setting = Callable[[str], Any]
 """Gives the value of a setting for one task; ValueError when there is none and no default."""
@@ -15,6 +15,9 @@ Setting = Callable[[str], Any]
 
 class BatchSystem(abc.ABC):
     """The language of one batch system. All methods are pure; none may raise anything but what it says.
+
+    The methods that read an answer only ever see those of commands that ran to their end. What a command printed
+    before it was stopped, because it took longer than the setting `command_timeout`, is no answer.
 
     A new system is one subclass in one file, named by an entry point of the group `b2luigi.batch_systems`,
     and recorded answers for its tests.
@@ -51,6 +54,14 @@ class BatchSystem(abc.ABC):
     @abc.abstractmethod
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         """What became of each job, in the order of `jobs`."""
+
+    def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
+        """Like `parse_submit`, for a submission that took too long and was stopped.
+
+        Such a job may have been taken, so that it is `Unsure`, unless what the command had printed is proof: an id,
+        or a notice that it retries while the batch system is full.
+        """
+        return [Unsure(answer.words)] * len(jobs)
 
     @abc.abstractmethod
     def query(self, job_ids: Sequence[str]) -> Command:

@@ -92,11 +92,10 @@ class HTCondor(BatchSystem):
         return Command(("condor_submit", "-terse", "-"), stdin=describe.description(jobs))
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
-        for line in answer.stdout.splitlines():
-            ids = _ids(line)
-            if len(ids) == len(jobs):
-                return [Accepted(job_id) for job_id in ids]
-        return [_not_accepted(answer)] * len(jobs)
+        return _accepted(answer, jobs) or [_not_accepted(answer)] * len(jobs)
+
+    def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
+        return _accepted(answer, jobs) or super().parse_stopped_submit(answer, jobs)
 
     def query(self, job_ids: Sequence[str]) -> Command:
         return Command(("condor_q", "-json", "-attributes", ATTRIBUTES, "-constraint", OURS))
@@ -109,10 +108,9 @@ class HTCondor(BatchSystem):
 
     def parse_cancel(self, answer: Answer) -> str:
         lines = [line for line in answer.words.splitlines() if line.strip()]
-        if answer.rc == 0 and answer.timed_out is None:  # it ends so, too, when only some jobs could be removed
+        if answer.rc == 0:  # it ends so, too, when only some jobs could be removed
             return "\n".join(line for line in lines if any(text in line for text in DENIED))
-        fine = answer.timed_out is None and all(re.match(TAKEN, line) for line in lines)
-        return "" if fine else answer.words
+        return "" if all(re.match(TAKEN, line) for line in lines) else answer.words
 
     def find(self, jobs: Sequence[JobSpec]) -> Command:
         return self.query([])
@@ -121,6 +119,12 @@ class HTCondor(BatchSystem):
         # Without a limit it reads the whole history of the pool (measured: 3,161 ads, 9 MB).
         limits = ("-limit", str(len(job_ids)), "-scanlimit", "20000")
         return Command(("condor_history", "-json", *limits, "-attributes", ATTRIBUTES, *job_ids))
+
+
+def _accepted(answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
+    """All jobs with their ids, if these were printed, else none."""
+    found = (ids for line in answer.stdout.splitlines() if len(ids := _ids(line)) == len(jobs))
+    return [Accepted(job_id) for job_id in next(found, [])]
 
 
 def _ids(line: str) -> list[str]:
@@ -136,7 +140,7 @@ def _ids(line: str) -> list[str]:
 
 def _not_accepted(answer: Answer) -> Submitted:
     text = answer.words
-    if answer.timed_out is not None or answer.rc <= 0 or any(word in text for word in UNSURE):
+    if answer.rc <= 0 or any(word in text for word in UNSURE):
         return Unsure(text)
     if any(word in text for word in TRY_LATER):
         return TryLater(text)
@@ -149,7 +153,7 @@ def _ads(answer: Answer) -> list[dict[str, Any]]:
         ads = json.loads(answer.stdout) if answer.stdout.strip() else []
     except (ValueError, RecursionError):
         ads = None
-    if answer.rc != 0 or answer.timed_out is not None or not isinstance(ads, list) or not all(map(_whole, ads)):
+    if answer.rc != 0 or not isinstance(ads, list) or not all(map(_whole, ads)):
         raise AnswerError(answer.words)
     return ads
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import parse
 
+from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.model import (
     Accepted,
@@ -41,6 +41,7 @@ leaves nobody sure. With BSUB_* set, bsub hides the line with the job id or send
 
 LIMIT = 250
 """Elements of an array; LSF's own limit is 1000 unless the site says otherwise (MAX_JOB_ARRAY_SIZE)."""
+ARRAYS = Arrays("LSB_JOBINDEX", first=1, separator="[", end="]")
 
 FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name"
 RESERVED = frozenset({"J", "o", "oo", "e", "eo", "env", "I", "Ip", "Is", "K", "pack", "i", "is", "cwd", "H"})
@@ -132,23 +133,27 @@ class LSF(BatchSystem):
             )
 
     def marks(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
-        return _elements(jobs[0].token, len(jobs))
+        return ARRAYS.elements(jobs[0].token, len(jobs))
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
-        array = f"[1-{len(jobs)}]" if len(jobs) > 1 else ""
+        array = f"[{ARRAYS.indexes(len(jobs))}]" if len(jobs) > 1 else ""
         # LSF's own output file is written after the job ended, when we have long tidied up; its report tells
         # nothing that bjobs does not.
         ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-oo", "/dev/null")
         # By stdin, because bsub joins the words of a command and quotes them in its own way.
-        return Command((*ours, *jobs[0].options["argv"]), stdin=_script(jobs), env=ENVIRONMENT)
+        return Command((*ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=ENVIRONMENT)
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
-        result = _submission(answer)
-        if isinstance(result, Accepted):
-            return [Accepted(job_id) for job_id in _elements(result.job_id, len(jobs))]
+        accepted = _accepted(answer, jobs)
+        if accepted:
+            return accepted
+        result = _not_accepted(answer)
         # The site allows fewer elements than we sent: next time we send fewer.
         too_large = len(jobs) > 1 and isinstance(result, Refused) and re.search("array", result.text, re.IGNORECASE)
         return [TryLater(answer.words) if too_large else result] * len(jobs)
+
+    def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
+        return _accepted(answer, jobs) or super().parse_stopped_submit(answer, jobs)
 
     def query(self, job_ids: Sequence[str]) -> Command:
         arrays = dict.fromkeys(job_id.partition("[")[0] for job_id in job_ids)
@@ -160,15 +165,14 @@ class LSF(BatchSystem):
         return {_job_id(record): _info(record) for record in records if "STAT" in record}
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
-        return Command(("bkill", *_together(job_ids)), env=ENVIRONMENT)
+        return Command(("bkill", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
 
     def parse_cancel(self, answer: Answer) -> str:
-        if answer.rc == 0 and answer.timed_out is None:
+        if answer.rc == 0:
             return ""
         reports = [line for line in _lines(answer) if _reported.parse(line)]
         left = [line for line in reports if not any(text in line for text in ENDED)]
-        fine = reports and not left and answer.timed_out is None
-        return "" if fine else "\n".join(left) or answer.words
+        return "" if reports and not left else "\n".join(left) or answer.words
 
     def find(self, jobs: Sequence[JobSpec]) -> Command:
         return Command(("bjobs", "-a", "-json", "-o", FIELDS), env=ENVIRONMENT)
@@ -201,30 +205,6 @@ def _extra_option(key: str, value: Any) -> list[str]:
     return [word for one in values for word in _option(f"-{flag}", one, f"lsf_settings[{key!r}]")]
 
 
-def _script(jobs: Sequence[JobSpec]) -> str:
-    if len(jobs) == 1:
-        return f"#!/bin/sh\n{_call(jobs[0])}\n"
-    cases = "".join(f"{index}) {_call(job)} ;;\n" for index, job in enumerate(jobs, start=1))
-    return f'#!/bin/sh\ncase "$LSB_JOBINDEX" in\n{cases}esac\n'
-
-
-def _call(job: JobSpec) -> str:
-    return f"exec {shlex.join((str(job.script), job.token))} > {shlex.quote(str(job.report))} 2>&1"
-
-
-def _elements(name: str, number: int) -> list[str]:
-    return [name] if number == 1 else [f"{name}[{index}]" for index in range(1, number + 1)]
-
-
-def _together(job_ids: Sequence[str]) -> list[str]:
-    """Elements of one array in one word."""
-    words: dict[str, list[str]] = {}
-    for job_id in job_ids:
-        array, _, index = job_id.rstrip("]").partition("[")
-        words.setdefault(array, []).extend([index] if index else [])
-    return [f"{array}[{','.join(indexes)}]" if indexes else array for array, indexes in words.items()]
-
-
 def _name(job: JobSpec) -> str:
     """bsub reads square brackets in a name as an array of jobs."""
     return job.name.replace("[", "(").replace("]", ")")
@@ -235,24 +215,24 @@ def _lines(answer: Answer) -> list[str]:
     return [line.strip() for line in f"{answer.stdout}\n{answer.stderr}".splitlines() if line.strip()]
 
 
-def _submission(answer: Answer) -> Submitted:
+def _accepted(answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
+    """All jobs with their ids, if the id of the submission was printed, else none."""
     for line in _lines(answer):
         found = _submitted.parse(line)
         if found and re.fullmatch(r"[0-9]+", found["job_id"]):
-            return Accepted(found["job_id"])
-    return _not_accepted(answer)
+            return [Accepted(job_id) for job_id in ARRAYS.elements(found["job_id"], len(jobs))]
+    return []
 
 
 def _not_accepted(answer: Answer) -> Submitted:
     # The line that says "not submitted" counts, if there is one: busy notices may stand before it.
     text = "\n".join(line for line in _lines(answer) if REFUSED in line) or answer.words
-    if answer.timed_out is None:
-        if any(word in text for word in LOST):
-            return Unsure(answer.words)
-        if any(word in text for word in DOWN):
-            return TryLater(answer.words)
-        if REFUSED in text or answer.rc in (126, 127) or "illegal option" in text:
-            return Refused(answer.words)
+    if any(word in text for word in LOST):
+        return Unsure(answer.words)
+    if any(word in text for word in DOWN):
+        return TryLater(answer.words)
+    if REFUSED in text or answer.rc in (126, 127) or "illegal option" in text:
+        return Refused(answer.words)
     return Unsure(answer.words)
 
 
@@ -262,8 +242,6 @@ def _records(answer: Answer) -> list[dict[str, str]]:
         # Not strict, because a name of a job may hold a line break.
         found = json.loads(text, strict=False)["RECORDS"] if text else _nothing(answer)
     except (ValueError, KeyError, TypeError, RecursionError):
-        found = None
-    if answer.timed_out is not None:
         found = None
     if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
         raise AnswerError(answer.words)

@@ -112,6 +112,11 @@ class Answer:
     """False: this machine could not start the program, for a reason that may pass (memory, processes, disk)."""
 
     @property
+    def is_complete(self) -> bool:
+        """The program ran to its end: only then its output means what it says."""
+        return self.started and self.timed_out is None
+
+    @property
     def words(self) -> str:
         """What it said, in one text for a message."""
         if self.timed_out is not None:

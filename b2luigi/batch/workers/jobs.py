@@ -13,7 +13,7 @@ from b2luigi.batch.queue.ticket import Queue, counted
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-PATIENCE = 60.0
+END_PATIENCE = 60.0
 """Seconds that the end of a run waits for submissions and cancellations under way, for each batch system."""
 
 
@@ -44,12 +44,13 @@ class Jobs:
 
     def look(self) -> bool:
         """Moves all queues a little, and weighs the jobs of which there is news; True if something happened."""
-        news = {ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step()}
+        news = [ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step()]
         if self._run is None:
             return bool(news)
         markers = dict(self._run.runs.markers()) if self._by_token else {}
         ended = [self._weigh(process, None) for process in self._without(markers)]
-        ended += [self._hear(token, markers.get(token), self._run) for token in news | markers.keys()]
+        heard = dict.fromkeys([*news, *markers])  # each once, and in this order, which is the same in each run
+        ended += [self._hear(token, markers.get(token), self._run) for token in heard]
         self._tell_attached(self._run)
         return bool(news) or any(ended)
 
@@ -64,7 +65,7 @@ class Jobs:
         there = _there(jobs)
         if there:
             logger.warning("Cancelling %s; please wait (Ctrl-C again: do not wait).", counted(there))
-        left = [(queue, ticket) for queue in self.queues.values() for ticket in queue.close(PATIENCE, enough)]
+        left = [(queue, ticket) for queue in self.queues.values() for ticket in queue.close(END_PATIENCE, enough)]
         for queue, ticket in left:
             what = f"{queue.name} job {ticket.job_id}" if ticket.job_id else f"{ticket.spec.name} in {queue.name}"
             logger.error("It is not sure that this job is gone; please look after it: %s", what)
@@ -76,7 +77,7 @@ class Jobs:
     def leave(self, jobs: list[ClusterProcess]) -> list[ClusterProcess]:
         """Leaves everything where it is; returns those that are there."""
         for queue in self.queues.values():
-            queue.leave(PATIENCE)
+            queue.leave(END_PATIENCE)
         left = [job for job in jobs if job.leave()]
         logger.warning("Left in place: %s. Run the script again to go on.", counted(len(left)))
         return left

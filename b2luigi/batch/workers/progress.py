@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from b2luigi.batch.attempts.outcome import DONE, FAILED
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import JobStatus
 
@@ -32,10 +33,11 @@ class Progress:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
         self._statuses: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
-        self._told, self._gap, self._next_at = "", FIRST, clock() + FIRST
+        self._last_line = ""
+        self._lines = Backoff(clock, first=FIRST, most=MOST, growth=GROWTH)
+        self._lines.put_off()
 
     def note(self, task_id: str, status: str) -> None:
         """A task has a (new) status, which is one of luigi's."""
@@ -46,7 +48,7 @@ class Progress:
 
     def look_at_scheduling(self) -> None:
         """Tells how much of the graph was seen, if a line is due. Called often."""
-        if self._clock() >= self._next_at:
+        if self._lines.is_due:
             self._tell(f"Looking at the tasks: {len(self._statuses):,} so far, {self._counts[DONE]:,} of them done")
 
     def look(self, processes: Collection[object]) -> None:
@@ -54,7 +56,7 @@ class Progress:
 
         `processes`: those of all tasks that luigi takes as running.
         """
-        if self._clock() >= self._next_at:
+        if self._lines.is_due:
             states = Counter(_states(processes))
             jobs = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
             self._tell(self._tasks() + (f"; jobs: {jobs}" if jobs else ""))
@@ -64,11 +66,12 @@ class Progress:
         return f"{self._counts[DONE]:,} of {len(self._statuses):,} tasks done{failed}"
 
     def _tell(self, line: str) -> None:
-        self._next_at = self._clock() + FIRST
-        if line != self._told:
-            logger.info("%s", line)
-            self._told, self._gap = line, min(MOST, self._gap * GROWTH)
-            self._next_at = self._clock() + self._gap
+        if line == self._last_line:
+            self._lines.due_in(FIRST)
+            return
+        logger.info("%s", line)
+        self._last_line = line
+        self._lines.put_off()
 
 
 def _states(processes: Iterable[object]) -> Iterator[str]:
@@ -90,8 +93,8 @@ def _state(ticket: Ticket | None, is_local: bool) -> str:
 
 
 @contextmanager
-def hushed(thread: threading.Thread) -> Iterator[None]:
-    """Meanwhile what luigi tells of the end of its own thread is for who looks at its insides (DEBUG)."""
+def quiet_keepalive(thread: threading.Thread) -> Iterator[None]:
+    """Hides, except at level DEBUG, what luigi logs about the end of its own keep-alive thread."""
     log = logging.getLogger("luigi-interface")
 
     def is_for_all(record: logging.LogRecord) -> bool:

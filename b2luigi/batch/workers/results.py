@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import queue
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from b2luigi.batch.attempts.outcome import plain
+from b2luigi.batch.queue.backoff import Backoff
 
 SHORTEST, LONGEST, GROWTH = 0.02, 0.5, 1.5
 """Seconds between two looks: short after anything happened, then longer and longer."""
@@ -27,14 +29,14 @@ class RealQueue(Protocol):
 class Results:
     """One queue over both: results of this process, first come first served, and luigi's own for other processes.
 
-    `look` is called at each turn of the wait.
+    `look` is called at each turn of the wait, `naps` says how long a turn is; tests replace them.
     """
 
-    def __init__(self, real: RealQueue, look: Callable[[], None]) -> None:
+    def __init__(self, real: RealQueue, look: Callable[[], None], naps: Backoff | None = None) -> None:
         self.real = real
         self._look = look
         self._results: collections.deque[Any] = collections.deque()
-        self._nap = SHORTEST
+        self._naps = naps or Backoff(time.monotonic, first=SHORTEST, most=LONGEST, growth=GROWTH)
 
     def __len__(self) -> int:
         return len(self._results)
@@ -54,12 +56,12 @@ class Results:
             self._wait(max(left, 0.001))  # at least once: a result of another process may be there
             if left <= 0 and not self._results:
                 raise queue.Empty
-        self._nap = SHORTEST
+        self._naps.reset()
         return _as_json(self._results.popleft())
 
     def stir(self) -> None:
         """Something happened: look again soon."""
-        self._nap = SHORTEST
+        self._naps.reset()
 
     def close(self) -> None:
         """No more results."""
@@ -67,10 +69,8 @@ class Results:
 
     def _wait(self, left: float) -> None:
         """Sleeps on luigi's own queue, so that a task in another process wakes us at once."""
-        try:
-            self._results.append(self.real.get(timeout=min(left, self._nap)))
-        except queue.Empty:
-            self._nap = min(LONGEST, self._nap * GROWTH)
+        with contextlib.suppress(queue.Empty):
+            self._results.append(self.real.get(timeout=min(left, self._naps.put_off())))
 
 
 def _as_json(result: Any) -> Any:

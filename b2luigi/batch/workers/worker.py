@@ -29,7 +29,7 @@ from b2luigi.batch.workers.assignment import (
     runs_nothing,
     task_file_folder,
 )
-from b2luigi.batch.workers.progress import Progress, hushed
+from b2luigi.batch.workers.progress import Progress, quiet_keepalive
 from b2luigi.batch.workers.results import Results
 from b2luigi.batch.workers.retries import Retries
 from b2luigi.core.ahead import LookAhead, each
@@ -78,7 +78,7 @@ class SendJobWorker(AssigningWorker):
             cleaning.callback(self.interrupts.__exit__, kind, error, trace)
             cleaning.callback(self._glances.__exit__)
             cleaning.enter_context(self.interrupts.ignored())
-            cleaning.enter_context(hushed(self._keep_alive_thread))
+            cleaning.enter_context(quiet_keepalive(self._keep_alive_thread))
             cleaning.callback(super().__exit__, kind, error, trace)
             cleaning.callback(self._opening.close)
             self._stop_jobs(error)

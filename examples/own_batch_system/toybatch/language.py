@@ -23,7 +23,7 @@ class Toy(BatchSystem):
         return Command(("toysub", job.options["job_name"], job.token, str(job.script)))
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Accepted | Refused | Unsure]:
-        if answer.timed_out is not None or answer.rc < 0:
+        if answer.rc < 0:  # killed: it may have been heard
             return [Unsure(answer.words)]
         number = answer.stdout.strip()
         return [Accepted(number) if answer.rc == 0 and number.isdigit() else Refused(answer.words)]
@@ -33,7 +33,7 @@ class Toy(BatchSystem):
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
         rows = [line.split(" ") for line in answer.stdout.splitlines()]
-        if answer.rc != 0 or answer.timed_out is not None or any(len(row) != 4 for row in rows):
+        if answer.rc != 0 or any(len(row) != 4 for row in rows):
             raise AnswerError(answer.words)
         return {row[0]: _info(*row[1:]) for row in rows}
 
@@ -41,7 +41,7 @@ class Toy(BatchSystem):
         return Command(("toydel", *job_ids))
 
     def parse_cancel(self, answer: Answer) -> str:
-        return "" if answer.rc == 0 and answer.timed_out is None else answer.words
+        return "" if answer.rc == 0 else answer.words
 
     def find(self, jobs: Sequence[JobSpec]) -> Command:
         return self.query([])

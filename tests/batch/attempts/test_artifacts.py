@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from b2luigi.batch.attempts.artifacts import KEPT, LOGS, put_logs_aside
+from b2luigi.batch.attempts.artifacts import KEPT, LOG_NAMES, put_logs_aside
 from b2luigi.batch.attempts.record import Record
 
 
@@ -12,12 +12,12 @@ def attempts(folder: Path, number: int) -> None:
     """So many attempts of one task, each with logs of its own."""
     for after in range(number):
         put_logs_aside(Record.claim(folder, {}, after=after), folder)
-        for name in LOGS:
+        for name in LOG_NAMES:
             (folder / name).write_text(f"{name} of attempt {after + 1}")
 
 
 def logs(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for name in LOGS for path in folder.glob(f"{name}*")}
+    return {path.name: path.read_text() for name in LOG_NAMES for path in folder.glob(f"{name}*")}
 
 
 def test_logs_of_earlier_attempts_get_their_number(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_only_so_many_old_logs_are_kept(tmp_path: Path) -> None:
     last = KEPT + 4
     attempts(tmp_path, last)
     kept = range(last - KEPT, last)
-    assert set(logs(tmp_path)) == {*LOGS, *(f"{name}.{number}" for name in LOGS for number in kept)}
+    assert set(logs(tmp_path)) == {*LOG_NAMES, *(f"{name}.{number}" for name in LOG_NAMES for number in kept)}
 
 
 def test_attempts_without_logs(tmp_path: Path) -> None:

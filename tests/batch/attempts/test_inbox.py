@@ -9,14 +9,13 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from b2luigi.batch.attempts.heartbeat import SILENCE, Heart
+from b2luigi.batch.attempts.heartbeat import SILENCE, Heartbeat
 from b2luigi.batch.attempts.inbox import OWNER, Inbox, inboxes_below
-from b2luigi.batch.attempts.liveness import has_ended, last_word, processes, this_process
+from b2luigi.batch.attempts.liveness import has_ended, stat_of, this_process
 from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.runs import Runs
 from tests.waiting import until
@@ -73,18 +72,19 @@ def test_of_another_host_nothing_is_known() -> None:
     assert has_ended({**this_process(), "host": "elsewhere"}) is None
 
 
-def test_a_process_is_found_by_its_last_argument() -> None:
-    """The token of a job, in this case; once it has ended it is not found."""
-    process = subprocess.Popen([sys.executable, "-c", "input()", TOKEN], stdin=subprocess.PIPE, start_new_session=True)
+def test_a_process_that_was_not_reaped_has_ended() -> None:
+    """It has a process id until then, and nothing else."""
+    process = subprocess.Popen(["sh", "-c", "exec sleep 60"], start_new_session=True)
     try:
-        while last_word(process.pid) != TOKEN:  # for a moment it has no arguments yet
-            time.sleep(0.001)
-        assert processes()[TOKEN] == process.pid
-        assert last_word(process.pid) == TOKEN
+        stat = stat_of(process.pid)
+        assert stat is not None
+        assert stat.group == process.pid
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert stat_of(process.pid) is None
     finally:
-        process.communicate(b"\n")
-    assert TOKEN not in processes()
-    assert last_word(process.pid) == ""
+        process.kill()
+        process.wait()
 
 
 # -- inboxes
@@ -111,9 +111,9 @@ def test_a_run_on_another_host_is_abandoned_after_a_silence(tmp_path: Path) -> N
     assert other.is_abandoned() is True
 
 
-def hearts(folder: Path) -> int:
+def heartbeats(folder: Path) -> int:
     """How many of them beat in this process, for inboxes below a folder."""
-    return sum(thread.name.startswith(f"b2luigi-heart {folder}") for thread in threading.enumerate())
+    return sum(thread.name.startswith(f"b2luigi-heartbeat {folder}") for thread in threading.enumerate())
 
 
 def until_touched(path: Path) -> None:
@@ -125,20 +125,20 @@ def until_touched(path: Path) -> None:
 def test_a_run_says_that_it_lives(tmp_path: Path) -> None:
     """By touching its owner file, now and then, whatever its loop does meanwhile; a run without jobs has none."""
     mine = Inbox(tmp_path / "inbox-1", beat=0.001)
-    assert (mine.folder.exists(), hearts(tmp_path)) == (False, 0)
+    assert (mine.folder.exists(), heartbeats(tmp_path)) == (False, 0)
     mine.open()
     until_touched(mine.folder / OWNER)
     until_touched(mine.folder / OWNER)
     mine.close()
-    until(lambda: not hearts(tmp_path), "nobody touches it any more", every=0.001)
+    until(lambda: not heartbeats(tmp_path), "nobody touches it any more", every=0.001)
 
 
 def test_a_child_of_a_run_does_not_speak_for_it(tmp_path: Path) -> None:
     """luigi forks for tasks of its own; what such a child leaves running says nothing of the run."""
     mine = Inbox(tmp_path / "inbox-1", beat=0.001)
     mine.open()
-    child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(hearts(tmp_path)))
-    assert hearts(tmp_path) == 1
+    child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(heartbeats(tmp_path)))
+    assert heartbeats(tmp_path) == 1
     child.start()
     child.join()
     assert child.exitcode == 0
@@ -148,20 +148,20 @@ def test_a_child_of_a_run_does_not_speak_for_it(tmp_path: Path) -> None:
 def test_a_run_knows_that_it_was_silent(tmp_path: Path) -> None:
     """It was stopped for a while, or could not write: another host may have taken it for dead."""
     clock = Clock()
-    heart = Heart(tmp_path / OWNER, clock=clock)
-    assert not heart.was_silent
+    heartbeat = Heartbeat(tmp_path / OWNER, clock=clock)
+    assert not heartbeat.was_silent
     clock.now += SILENCE - 1
     (tmp_path / OWNER).touch()
-    heart.beat()
+    heartbeat.beat()
     clock.now += SILENCE - 1
     (tmp_path / OWNER).unlink()
-    heart.beat()
-    assert not heart.was_silent
+    heartbeat.beat()
+    assert not heartbeat.was_silent
     clock.now += 1
-    assert heart.was_silent
+    assert heartbeat.was_silent
     (tmp_path / OWNER).touch()
-    heart.beat()
-    assert heart.was_silent
+    heartbeat.beat()
+    assert heartbeat.was_silent
 
 
 def test_an_inbox_is_never_seen_without_its_owner(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.outcome import DONE, Marker, Outcome
-from b2luigi.batch.attempts.record import LARGEST, ClaimedError, Record, look_again, read_outcome
+from b2luigi.batch.attempts.record import LARGEST_OUTCOME, ClaimedError, Record, look_again, read_outcome
 
 TOKENS = "0123456789abcdef", "fedcba9876543210"
 
@@ -149,7 +149,7 @@ def test_no_outcome_at_all(tmp_path: Path) -> None:
 def test_an_outcome_too_large_is_none(tmp_path: Path) -> None:
     """A file beyond all measure does not fill the memory of the submit host."""
     with open(tmp_path / "outcome", "w") as file:
-        file.truncate(LARGEST * 1000)
+        file.truncate(LARGEST_OUTCOME * 1000)
     assert read_outcome(tmp_path / "outcome") is None
 
 

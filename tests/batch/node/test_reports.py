@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from b2luigi.batch.node.reports import GLANCE, MOST, Forwarder, NodeReporter, Reports, report_beside
+from b2luigi.batch.node.reports import MOST, READ_EVERY, Forwarder, NodeReporter, Reports, report_beside
 from tests.waiting import until
 
 
@@ -141,6 +141,6 @@ def test_few_at_a_time_and_seldom() -> None:
         looked.append(sum(job.looks for job in jobs))
     assert looked == [MOST, 2 * MOST, 3 * MOST, 3 * MOST, 3 * MOST]
     assert all(job.looks == job.is_running for job in jobs)
-    now[0] = GLANCE
+    now[0] = READ_EVERY
     reports.look(jobs)
     assert sum(job.looks for job in jobs) == 4 * MOST

@@ -514,7 +514,7 @@ def test_a_full_disk_is_waited_for(job: Job, caplog: pytest.LogCaptureFixture) -
         job.now += 10
         job.process.look()
     assert len(begun(job)) == 1
-    assert "Jobs can be submitted again, after 60 s." in caplog.text
+    assert "Jobs can be submitted again after 60 s." in caplog.text
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write and read everything")
@@ -572,7 +572,7 @@ def test_folders_that_can_not_be_read_are_told_once_and_once_when_that_is_over(
             folder.with_name(f"{folder.name}-aside").rename(folder)
             process.look()
     assert caplog.text.count("cannot be read for now") == 1
-    assert caplog.text.count("Folders of hand jobs can be read again, after 250 s.") == 1
+    assert caplog.text.count("Folders of hand jobs can be read again after 250 s.") == 1
 
 
 def test_an_inbox_that_can_not_be_read_is_no_reason_to_begin_anew(job: Job) -> None:
@@ -611,7 +611,7 @@ def test_a_mark_that_can_not_be_written_is_waited_for(job: Job, caplog: pytest.L
     assert mark.exists()
     assert len(begun(job)) == 2
     assert caplog.text.count("Retrying (1 of 2)") == 1
-    assert "again, after 20 s." in caplog.text
+    assert "again after 20 s." in caplog.text
 
 
 def test_an_end_that_can_not_be_noted_leaves_its_outcome(job: Job) -> None:

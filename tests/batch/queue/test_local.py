@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from b2luigi.batch.attempts.liveness import last_word
 from b2luigi.batch.queue.local import LocalQueue, processors
+from b2luigi.batch.queue.process_groups import last_argument
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Cause, JobSpec, JobStatus
 from tests.present import present
@@ -375,7 +375,7 @@ def left_behind(token: str, text: str) -> subprocess.Popen[bytes]:
     """A job that a run has started which is no more."""
     job = spec(token, text)
     process = subprocess.Popen([job.script, token], start_new_session=True)
-    until(lambda: last_word(process.pid) == token, "it has its arguments", every=0.001)
+    until(lambda: last_argument(process.pid) == token, "it has its arguments", every=0.001)
     return process
 
 

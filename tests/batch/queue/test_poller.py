@@ -339,8 +339,8 @@ def test_silence_is_told_once(queue: JobQueue, site: Site, caplog: pytest.LogCap
     site.replies["query"] = [DOWN] * 5
     run(queue, site, 1000, every=1)
     first, last = warnings(caplog)
-    assert "the daemon is down" in first
-    assert "answers" in last
+    assert first == "The status query of fake failed; its jobs keep running. Output: the daemon is down"
+    assert "The status query of fake works again after" in last
     assert len(site.said("query")) > 6
 
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ from b2luigi.batch.systems.model import (
     JobSpec,
     JobStatus,
     Submitted,
+    TryLater,
     Unsure,
 )
 from b2luigi.core.known_settings import KNOWN
 from tests.batch.systems.recorded import a_job, names, recorded
 
 SUBMISSIONS = [(system, name) for system in systems.names() for name in names(system, "submit")]
-QUERIES = [(system, name) for system in systems.names() for name in names(system, "query")]
 REPLIES = [(system, name) for system in systems.names() for name in names(system, "")]
 ODD = [
     "",
@@ -173,23 +174,20 @@ def test_a_garbled_answer_is_none(system: BatchSystem, rc: int) -> None:
         system.parse_query(Answer(rc, "garbage {", ""))
 
 
-@pytest.mark.parametrize(("name", "text"), QUERIES)
-def test_a_query_that_timed_out_is_no_answer(name: str, text: str) -> None:
-    """What a program wrote before it was stopped is not believed."""
-    answer = recorded(name, text)
-    with pytest.raises(AnswerError):
-        systems.load(name).parse_query(Answer(-9, answer.stdout, answer.stderr, timed_out=60.0))
-
-
-def test_a_submission_that_timed_out_is_unsure(system: BatchSystem) -> None:
-    """A submission that was stopped may have been taken."""
-    (result,) = system.parse_submit(Answer(-9, "", "", timed_out=60.0), [a_spec(system)])
+def test_a_submission_that_was_stopped_is_unsure(system: BatchSystem) -> None:
+    """It may have been taken."""
+    (result,) = system.parse_stopped_submit(Answer(-9, "", "", timed_out=60.0), [a_spec(system)])
     assert isinstance(result, Unsure)
 
 
-def test_a_cancellation_that_timed_out_is_none(system: BatchSystem) -> None:
-    """A cancellation that was stopped is not done."""
-    assert system.parse_cancel(Answer(-9, "", "", timed_out=60.0))
+@pytest.mark.parametrize(("name", "text"), SUBMISSIONS)
+def test_a_submission_that_was_stopped_is_never_refused(name: str, text: str) -> None:
+    """Whatever a command printed before it was stopped, its jobs are accepted, not sent for sure, or unsure."""
+    system, answer = systems.load(name), recorded(name, text)
+    specs = [a_spec(system, token) for token in "abc"]
+    results = system.parse_stopped_submit(replace(answer, rc=-9, timed_out=60.0), specs)
+    assert len(results) == len(specs)
+    assert all(isinstance(result, Accepted | TryLater | Unsure) for result in results)
 
 
 def test_a_failure_without_words_is_told(system: BatchSystem) -> None:

@@ -182,7 +182,8 @@ def test_the_id_is_read_from_its_line(stdout: str, stderr: str) -> None:
 
 def test_the_id_counts_even_if_the_command_was_stopped() -> None:
     """A job whose id was read is submitted, whatever became of bsub."""
-    assert result(TAKEN, rc=-9, timed_out=60.0) == Accepted("12")
+    stopped = Answer(-9, TAKEN, "", timed_out=60.0)
+    assert LSF().parse_stopped_submit(stopped, [a_job()]) == [Accepted("12")]
 
 
 REJECTED = "nosuch: No such queue. Job not submitted."
@@ -224,7 +225,8 @@ def test_what_bsub_says_without_an_id(stderr: str, rc: int, kind: type) -> None:
 
 def test_a_stopped_bsub_is_unsure_whatever_it_said() -> None:
     """A bsub that was stopped while it waited for a daemon may have been heard."""
-    assert isinstance(result("", "LSF is down. Please wait ...", -9, timed_out=60.0), Unsure)
+    stopped = Answer(-9, "", "LSF is down. Please wait ...", timed_out=60.0)
+    assert LSF().parse_stopped_submit(stopped, [a_job()]) == [Unsure("no answer within 60 s")]
 
 
 # -- queries

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import queue
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.local import LocalQueue
 from b2luigi.batch.queue.ticket import Ticket, TicketState, never
+from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.workers.jobs import Jobs
-from tests.batch.processes.hands import HandQueue, a_process
+from tests.batch.processes.hands import HandQueue, Work, a_process, accept
 from tests.batch.systems.recorded import a_job
 
 
@@ -70,3 +76,31 @@ def test_jobs_that_wait_for_a_slot_are_not_told_as_cancelled(
     tickets = [queue.submit(a_job(token)) for token in ("ab", "cd")]
     jobs.cancel([a_job_of(ticket) for ticket in tickets], never)
     assert caplog.messages == []
+
+
+class Reporting(HandQueue):
+    """A queue that reports all of its jobs at each step, in the order in which they were submitted."""
+
+    def step(self) -> list[Ticket]:
+        return self.tickets
+
+    def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
+        return []
+
+
+def test_results_come_in_the_order_in_which_the_queue_reports_them(script_folder: Path) -> None:
+    """Not in the order of a set, which differs from run to run, and with it the log and luigi's next choices."""
+    jobs, site, results = Jobs(), Reporting(), queue.SimpleQueue[Any]()
+    jobs.queues["hand"] = site
+    shared = Run(Runs(script_folder / "task_files"), {}, lambda name: site)
+    tasks = [Work(n=n) for n in range(20)]
+    for task in tasks:
+        process = ClusterProcess(task, None, results, 0)
+        process.connect(site, shared)
+        process.run()
+        jobs.register(process)
+    for number, ticket in enumerate(site.tickets):
+        accept(ticket, str(number))
+        ticket.info = JobInfo(JobStatus.aborted, "killed by its owner", cause=Cause.cancelled)
+    jobs.look()
+    assert [results.get_nowait()[0] for _ in tasks] == [task.task_id for task in tasks]

@@ -14,7 +14,7 @@ from b2luigi.batch.processes import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import JobInfo, JobStatus
-from b2luigi.batch.workers.progress import FIRST, MOST, Progress, hushed
+from b2luigi.batch.workers.progress import FIRST, MOST, Progress, quiet_keepalive
 from tests.batch.processes.hands import HandQueue, Work, a_process
 from tests.batch.systems.recorded import a_job
 from tests.present import present
@@ -244,7 +244,7 @@ def test_a_thread_of_luigi_is_hushed(level: int, caplog: pytest.LogCaptureFixtur
 
     thread = threading.Thread(target=tell)
     thread.start()
-    with hushed(thread):
+    with quiet_keepalive(thread):
         begin.set()
         thread.join()
         luigis.info("ours")

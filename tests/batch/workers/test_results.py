@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.workers.results import LONGEST, SHORTEST, Results
 from tests.waiting import PATIENCE
 
@@ -115,8 +116,7 @@ def test_it_never_waits_longer_than_asked() -> None:
 def test_a_task_in_another_process_wakes_us() -> None:
     """A result on luigi's own queue is returned as soon as it is there, however long the nap."""
     real = multiprocessing.get_context("fork").Queue()
-    results = Results(real, lambda: None)
-    results._nap = 2 * PATIENCE
+    results = Results(real, lambda: None, Backoff(time.monotonic, first=2 * PATIENCE, most=2 * PATIENCE))
     threading.Timer(0.05, real.put, [("task", "DONE")]).start()
     assert results.get(timeout=PATIENCE) == ("task", "DONE")
     results.close()
