@@ -15,11 +15,11 @@ SIGNALLED = 128
 
 
 class Terminated(SystemExit):
-    """The end of the run by SIGTERM or SIGHUP, to be told from a SystemExit that a user's code raises."""
+    """The end of the run by SIGTERM or SIGHUP, as distinct from a SystemExit that a user's code raises."""
 
     @property
     def is_hangup(self) -> bool:
-        """The terminal is gone, or a service was told to go: the jobs are to stay."""
+        """The terminal is gone, or a service is being stopped: the jobs stay."""
         return self.code == SIGNALLED + signal.SIGHUP
 
 
@@ -48,7 +48,7 @@ class Interrupts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._former.items():
-            # None: a handler that Python did not install and can not put back (basf2 and ROOT embed Python).
+            # None: a handler that Python did not install and cannot put back (basf2 and ROOT embed Python).
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._former, self._came = {}, None
 

@@ -241,7 +241,7 @@ def test_outputs_that_the_submit_host_does_not_see_are_no_success(project: Proje
         """
     )
     (story,) = project.run().stories.values()
-    assert f"these outputs are not there: {project.folder}/home/out.txt" in story
+    assert f"these outputs do not exist: {project.folder}/home/out.txt" in story
 
 
 def test_a_copy_of_the_project_may_run_on_the_nodes(project: Project, tmp_path: Path) -> None:

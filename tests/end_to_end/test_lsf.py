@@ -161,7 +161,7 @@ def test_a_second_ctrl_c_names_what_may_be_left(project: Project, lsf: FakeLSF) 
     ended = end_of(process, timeout=20)
     assert ended.rc == 130
     for job_id in ids(project):
-        assert f"It is not sure that this job is gone; please look after it: lsf job {job_id}" in ended.text
+        assert f"Could not confirm that this job was cancelled; please check: lsf job {job_id}" in ended.text
     lsf.clear_faults()
     (project.folder / "again").touch()
     _command(lsf, "bkill", "-s", "KILL", *ids(project))

@@ -1,4 +1,4 @@
-"""What attempts leave behind: logs of earlier ones, outputs of those that did not end well, files that were carried."""
+"""What attempts leave behind: logs of earlier ones, outputs of failed ones, files carried home from the node."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LOG_NAMES = ("stdout", "stderr")
 KEPT = 5
 """Earlier attempts whose logs are kept."""
 _PLUSES = 8
-"""Room for what tells files of one name apart that were set aside."""
+"""Bytes kept free for the `+` that keeps files of one name apart."""
 
 
 def put_logs_aside(attempt: Record, log_folder: Path) -> None:
     """Makes room for the logs of a new attempt: those of the last one get its number, `stderr.<n>`.
 
-    Or else the last words of an earlier attempt would be told as those of this one.
+    Otherwise the last lines of an earlier attempt would be reported as those of this one.
     """
     number = attempt.number - 1
     for name in LOG_NAMES:
@@ -35,14 +35,14 @@ def put_logs_aside(attempt: Record, log_folder: Path) -> None:
 
 
 def collect_logs(spec: JobSpec) -> None:
-    """Puts logs that came home with the other files of a job where logs belong."""
+    """Moves logs that came home with the other files of a job into the log folder."""
     for name in LOG_NAMES:
         with contextlib.suppress(OSError):
             os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
 
 
 def outputs_there(task: luigi.Task) -> list[str] | None:
-    """The files among the outputs of a task that exist already; None if the task can not tell."""
+    """The files among the outputs of a task that exist already; None if its output() fails."""
     try:
         return [path for path in _files(task) if os.path.lexists(path)]
     except Exception:  # the user's own output()

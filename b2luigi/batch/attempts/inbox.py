@@ -67,7 +67,7 @@ class Inbox:
 
     @property
     def is_shut(self) -> bool:
-        """This run can not write into its own inbox any more: an expired token, a full disk."""
+        """This run can no longer write into its own inbox: an expired token, a full disk."""
         try:
             if self._heartbeat is not None:
                 write_aside(self.folder / OWNER, json.dumps(this_process()), 0o600)
@@ -113,14 +113,14 @@ class Inbox:
         return True if self._clock() - self._touched[1] >= SILENCE else None
 
     def tokens(self) -> list[str]:
-        """The attempts that ended. An unreadable folder reads as empty: the batch system tells, too."""
+        """The attempts that ended. An unreadable folder counts as empty: the batch system reports ends as well."""
         try:
             return [name for name in os.listdir(self.folder) if _TOKEN.fullmatch(name)]
         except OSError:
             return []
 
     def has(self, token: str) -> bool:
-        """Whether an attempt ended and said so. Raises OSError where that can not be seen for now."""
+        """Whether an attempt has left its marker. Raises OSError where that cannot be read for now."""
         try:
             os.stat(self.folder / token)
         except FileNotFoundError:
@@ -140,7 +140,7 @@ class Inbox:
             (self.folder / token).unlink(missing_ok=True)
 
     def leave(self) -> None:
-        """The run is over, and says so: whatever its jobs leave here is for another one to look after."""
+        """The run is over: another one may resume its jobs, whose markers still come here."""
         if self._heartbeat is not None:
             self._heartbeat.stop()
         with contextlib.suppress(OSError):

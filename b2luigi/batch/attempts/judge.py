@@ -21,7 +21,7 @@ class Evidence:
     outcome: Outcome | None = None
     marker: Marker | None = None
     info: JobInfo | None = None
-    """The last word of the batch system, None if it never said any."""
+    """The last that the batch system reported, None if it never did."""
     gone: bool = False
     """The batch system was asked, more than once, and no longer knows the job."""
     started: bool = False
@@ -35,7 +35,7 @@ class Evidence:
     refusal: str = ""
     """The words with which the batch system refused the job, if it did."""
     not_found: str = ""
-    """What the batch system said when the job, of which it is not known whether it was taken, was searched in vain."""
+    """Why it is not known whether the batch system accepted the job, if a search for it found nothing."""
     task_id: str = ""
     """The task whose attempt it is."""
     earlier: bool = False
@@ -46,7 +46,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing can be said yet."""
+    """There is no verdict yet."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ Verdict = Wait | Deliver | Fail | Anew | Refused | Another
 NO_JOB = "an earlier run was interrupted during submission; no such job exists"
 
 ADVICE = {
-    Cause.cancelled: "If it was not you, ask your site; run the script again to submit the task anew.",
-    Cause.vanished: "If it was not you, ask your site; run the script again to submit the task anew.",
+    Cause.cancelled: "If you did not cancel it, ask your site; run the script again to submit the task anew.",
+    Cause.vanished: "If you did not cancel it, ask your site; run the script again to submit the task anew.",
     Cause.infrastructure: "Run the script again.",
     Cause.memory: "Ask the batch system for more memory in the settings of this task.",
     Cause.time: "Ask the batch system for more time, or another queue, in the settings of this task.",
@@ -128,7 +128,7 @@ class Questions:
 
 
 def judge(evidence: Evidence, questions: Questions) -> Verdict:
-    """The verdict on one attempt: the first rule that has an opinion decides."""
+    """The verdict on one attempt: the first rule that applies decides."""
     for rule in RULES:
         verdict = rule(evidence, questions)
         if verdict is not None:
@@ -174,15 +174,15 @@ def _by_outcome(evidence: Evidence, questions: Questions) -> Verdict | None:
         return Deliver(outcome)
     if max(evidence.ended_for, evidence.outcome_for) < evidence.grace:
         return Wait()
-    what = "its node says that it is done, but these outputs are not there: " + ", ".join(missing)
-    return Fail(Cause.ended, what, "Do node and submit host see the same folder, and come to the same path?")
+    what = "its node reported that it is done, but these outputs do not exist: " + ", ".join(missing)
+    return Fail(Cause.ended, what, "Check that node and submit host see the same folder under the same path.")
 
 
 def _alive(evidence: Evidence, questions: Questions) -> Verdict | None:
     """An outcome alone is not the end: what the job script does after it may still fail, and be run again."""
     final = evidence.info is not None and evidence.info.status.is_final
-    told = evidence.outcome is not None and evidence.outcome.status != INTERRUPTED
-    waited = told and evidence.outcome_for >= evidence.grace
+    reported = evidence.outcome is not None and evidence.outcome.status != INTERRUPTED
+    waited = reported and evidence.outcome_for >= evidence.grace
     return None if final or evidence.gone or evidence.marker is not None or waited else Wait()
 
 
@@ -194,7 +194,7 @@ def _outcome_on_its_way(evidence: Evidence, questions: Questions) -> Verdict | N
 
 
 def _ask_first(evidence: Evidence, questions: Questions) -> Verdict | None:
-    """A job shot by a signal: who did it, why, and whether it will run again, is for the batch system to say.
+    """A job killed by a signal: the batch system knows who did it, why, and whether the job will run again.
 
     A job that was held, evicted or requeued leaves such a marker, too, and lives on.
     """
@@ -206,7 +206,7 @@ def _by_batch_system(evidence: Evidence, questions: Questions) -> Verdict | None
     info = evidence.info
     if info is None or info.cause is None:
         return None
-    return Fail(info.cause, f"the batch system says: {info.native}", ADVICE[info.cause])
+    return Fail(info.cause, f"the batch system reports: {info.native}", ADVICE[info.cause])
 
 
 def _exit_zero(evidence: Evidence, questions: Questions) -> Verdict | None:
@@ -221,20 +221,20 @@ def _exit_zero(evidence: Evidence, questions: Questions) -> Verdict | None:
 
 
 def _vanished(evidence: Evidence, questions: Questions) -> Verdict | None:
-    """A job cancelled while it waits may leave no trace (Slurm: one element of an array), so nobody can tell."""
+    """A job cancelled while it waits may leave no trace (Slurm: one element of an array), so its end stays unknown."""
     waited = evidence.info is None or evidence.info.status is JobStatus.idle
     started = evidence.started or evidence.marker is not None or evidence.outcome is not None
     if not evidence.gone or started or not waited:
         return None
-    what = "the batch system no longer knows the job, which had not started when it was last seen: cancelled, or lost"
+    what = "the batch system no longer lists the job, which had not started when it was last seen: cancelled, or lost"
     return Fail(Cause.vanished, what, ADVICE[Cause.vanished])
 
 
 def _ended(evidence: Evidence, questions: Questions) -> Verdict | None:
     code = _exit_code(evidence)
     if code is None:
-        said = f" (last word of the batch system: {evidence.info.native})" if evidence.info else ""
-        what = f"the job ended without an outcome and without an exit code{said}"
+        last = f" (last status from the batch system: {evidence.info.native})" if evidence.info else ""
+        what = f"the job ended without an outcome and without an exit code{last}"
         return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
     if code - SIGNALLED in CRASHES:
         name = signal.Signals(code - SIGNALLED).name
@@ -276,7 +276,7 @@ def _exit_code(evidence: Evidence) -> int | None:
 
 
 def _explained(evidence: Evidence) -> bool:
-    """Nothing more to wait for: the job script says there is no outcome, or the system tells a cause or a signal."""
+    """Nothing more to wait for: the script reports no outcome, or the system a cause or a signal."""
     marker = evidence.marker
     by_script = marker is not None and not marker.has_outcome and marker.exit_code is not None
     info = evidence.info

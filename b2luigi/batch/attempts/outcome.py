@@ -33,7 +33,7 @@ class Outcome:
     headline: str = ""
     """The same in one line."""
     told: Mapping[str, Any] = field(default_factory=dict)
-    """What the task told luigi's scheduler last: status message, progress, tracking URL."""
+    """What the task last reported to luigi's scheduler: status message, progress, tracking URL."""
 
     def to_json(self) -> str:
         """The text of an outcome file."""
@@ -75,7 +75,7 @@ def plain(value: Any) -> Any:
             return made()
         except Exception:
             continue  # a value of the user's own may fail in any way
-    return f"a {type(value).__name__}, which can not be shown"
+    return f"a {type(value).__name__}, which cannot be printed"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Marker:
 
     @classmethod
     def from_text(cls, text: str) -> Marker:
-        """Reads `<exit code> outcome` or `<exit code> none`; anything else tells only that the script ended."""
+        """Reads `<exit code> outcome` or `<exit code> none`; from anything else only the end is known."""
         found = re.fullmatch(r"([0-9]{1,3}) (outcome|none)\s*", text)
         return cls(int(found[1]), found[2] == "outcome") if found else cls(None, False)
 

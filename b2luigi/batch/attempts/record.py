@@ -45,7 +45,7 @@ class Record:
     def claim(cls, folder: Path, facts: Mapping[str, Any], after: int) -> Record:
         """A new attempt, the one after number `after`: on disk before anything is submitted.
 
-        Raises OSError if it can not be written, and ClaimedError if another run was faster: then nothing may be
+        Raises OSError if it cannot be written, and ClaimedError if another run was faster: then nothing may be
         submitted either.
         """
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ class Record:
     def last(cls, folder: Path) -> tuple[int, Record | None]:
         """The number of the last attempt in this folder (0: there was none), and the attempt if nobody has judged it.
 
-        Raises OSError for a record that can not be read: it may be that of a job that lives; ValueError for one of
+        Raises OSError for a record that cannot be read: it may be that of a job that lives; ValueError for one of
         another user: whatever it says is none of our business.
         """
         number, path = max(records(folder), default=(0, None))
@@ -97,7 +97,7 @@ class Record:
         return self.path.parent / f"{self.token}.void"
 
     def reload(self) -> None:
-        """Reads what another run has noted meanwhile; if that has gone on to another attempt, how that one ended."""
+        """Reads what another run has noted meanwhile; if it has made another attempt since, how that one ended."""
         facts = _facts(self.path)
         if not facts and not self.path.exists():
             _, latest = max(records(self.path.parent), default=(0, None))
@@ -142,7 +142,7 @@ def read_outcome(path: Path) -> Outcome | None:
 def look_again(folder: Path) -> bool:
     """Makes a network file system look at the folder itself instead of at what it remembers of it.
 
-    False if it can not be read for now.
+    False if it cannot be read for now.
     """
     with contextlib.suppress(OSError):
         os.utime(folder)

@@ -44,8 +44,8 @@ def of_exception(task: luigi.Task, system: str, ticket: Ticket, outcome: Outcome
 def of_death(task: luigi.Task, system: str, ticket: Ticket, verdict: Fail) -> str:
     """The job ended without an outcome that stands."""
     words = _log_tail(ticket.spec)
-    said = [line.partition(OWN_WORDS)[2] for line in words.splitlines() if OWN_WORDS in line]
-    what = said[-1] if said and verdict.cause is Cause.ended else verdict.what
+    ours = [line.partition(OWN_WORDS)[2] for line in words.splitlines() if OWN_WORDS in line]
+    what = ours[-1] if ours and verdict.cause is Cause.ended else verdict.what
     return _story(task, system, ticket, what=what, advice=f"{verdict.advice} {FINISHED}", words=words)
 
 
@@ -119,6 +119,6 @@ def _log_tail(spec: JobSpec) -> str:
 
 
 def _headline(words: str) -> str:
-    """The sentence that tells most: the last line of a traceback, the first line of anything else."""
+    """The most informative line: the last line of a traceback, the first line of anything else."""
     lines = last_lines(words).splitlines() if "Traceback" in words else last_lines(words.strip()).splitlines()[:1]
     return lines[-1].strip() if lines else "no explanation"

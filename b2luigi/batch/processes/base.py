@@ -48,11 +48,11 @@ class BatchProcess(abc.ABC):
 
     use_multiprocessing = False
     story = ""
-    """What was told about its failure."""
+    """The report of its failure."""
     last_seen = JobStatus.idle
     """What the last look at its job has shown."""
     exitcode = 0
-    """luigi looks here for the exit code of a process that died; what we know of a job is told by its result."""
+    """luigi looks here for the exit code of a process that died; what we know of a job is in its result."""
 
     def __init__(
         self, task: luigi.Task, scheduler: Any, result_queue: ResultQueue, worker_timeout: float | None
@@ -151,10 +151,10 @@ class BatchProcess(abc.ABC):
     def fail(
         self, story: str, *, explanation: Any = None, missing: list[str] | None = None, died: bool = False
     ) -> None:
-        """Ends the task as failed, and tells the story on the console.
+        """Ends the task as failed, and logs the story.
 
-        `explanation`: what luigi's scheduler is told, if not the story.
-        `died`: luigi's handlers of a process that died are to hear of it.
+        `explanation`: for luigi's scheduler, if not the story.
+        `died`: luigi's handlers of a process that died are called.
         """
         if self._done:
             return
@@ -198,7 +198,7 @@ class BatchProcess(abc.ABC):
     def _log_folder(self) -> Path | None:
         try:
             return Path(get_log_file_dir(self.task))
-        except Exception:  # the user's own method, or a parameter that can not be part of a path
+        except Exception:  # the user's own method, or a parameter that cannot be part of a path
             return None
 
 

@@ -25,7 +25,7 @@ class UnusableProcess(BatchProcess):
 
     def start_job(self) -> None:
         advice = "Correct the setting that the message names, and run the script again."
-        self.fail(tell(Failure(self.task, f"it can not become a job: {self.error}", advice, "no batch system")))
+        self.fail(tell(Failure(self.task, f"it cannot become a job: {self.error}", advice, "no batch system")))
 
     def get_job_status(self) -> JobStatus:
         return JobStatus.aborted

@@ -90,7 +90,7 @@ class JobInFlight:
 
     @property
     def status(self) -> JobStatus:
-        """The last that the batch system said; asks nobody."""
+        """The last that the batch system reported; runs no command."""
         return self.ticket.info.status if self.ticket.info is not None else JobStatus.idle
 
     @property
@@ -335,7 +335,7 @@ class JobInFlight:
 
     @property
     def _may_be_at_work(self) -> bool:
-        """Nobody has said that the job ended, but that it is nowhere to be seen, or takes too long."""
+        """There is no report of its end; it is merely nowhere to be seen, or takes too long."""
         over = self.ticket.state is TicketState.ended or self.status.is_final
         reported = self._marker is not None or self._outcome_at is not None
         return self.ticket.job_id is not None and not (over or reported)

@@ -201,7 +201,7 @@ class IndexedScheduler(scheduler.Scheduler):
         return {"task_id": task.id, "task_family": task.family, "task_module": module, "task_params": task.params}
 
     def _orphan(self, current_tasks: Collection[str] | None) -> Any:
-        """A task that is said to run, but that the worker does not run (any more): it is handed out again."""
+        """A task that counts as running, but that the worker no longer runs: it is handed out again."""
         running = self._state._status_tasks[RUNNING]
         if current_tasks is None or running.keys() <= set(current_tasks):
             return None
@@ -251,7 +251,7 @@ class IndexedScheduler(scheduler.Scheduler):
         return iter(sorted(rows, key=lambda row: row[0]))
 
     def _counts(self, worker: Any, alone: bool) -> dict[str, Any]:
-        """What luigi tells besides: exactly, where the worker decides by it whether to go on."""
+        """What else luigi's answer holds: exact where the worker decides by it whether to continue."""
         if alone:
             counts: dict[str, Any] = {**self.count_pending(worker.id), "running_tasks": []}
             return counts

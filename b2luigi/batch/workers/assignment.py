@@ -152,7 +152,7 @@ def runs_nothing(task: luigi.Task) -> bool:
 
 
 def _has_all_it_requires(process: luigi.worker.TaskProcess) -> bool:
-    """If not, or if that can not be said, luigi's process tells: it looks one by one."""
+    """If not, or if that is unknown, luigi's process checks one by one and reports."""
     if process.task.run in (None, NotImplemented):
         return False
     try:

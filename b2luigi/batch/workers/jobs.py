@@ -55,7 +55,7 @@ class Jobs:
         return bool(news) or any(ended)
 
     def forward_reports(self) -> None:
-        """Tells luigi's scheduler what running tasks tell on their nodes. Called often, and does little then."""
+        """Forwards to luigi's scheduler what running tasks report. Called often; does little each time."""
         self._reports.look(self._by_token.values())
 
     def cancel(self, jobs: list[ClusterProcess], enough: Callable[[], bool]) -> list[ClusterProcess]:
@@ -68,7 +68,7 @@ class Jobs:
         left = [(queue, ticket) for queue in self.queues.values() for ticket in queue.close(END_PATIENCE, enough)]
         for queue, ticket in left:
             what = f"{queue.name} job {ticket.job_id}" if ticket.job_id else f"{ticket.spec.name} in {queue.name}"
-            logger.error("It is not sure that this job is gone; please look after it: %s", what)
+            logger.error("Could not confirm that this job was cancelled; please check: %s", what)
         if there and not left:
             logger.warning("Cancelled %s.", counted(there))
         tickets = {id(ticket) for _, ticket in left}
@@ -79,7 +79,7 @@ class Jobs:
         for queue in self.queues.values():
             queue.leave(END_PATIENCE)
         left = [job for job in jobs if job.leave()]
-        logger.warning("Left in place: %s. Run the script again to go on.", counted(len(left)))
+        logger.warning("%s left running. Run the script again to resume.", counted(len(left)))
         return left
 
     def _without(self, markers: Iterable[str]) -> list[ClusterProcess]:

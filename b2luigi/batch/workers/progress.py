@@ -1,4 +1,4 @@
-"""Progress: a line now and then that tells how far a run is, the same on a terminal and in a file."""
+"""Progress: a line now and then that shows how far a run is, the same on a terminal and in a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 FIRST, GROWTH, MOST = 10.0, 1.5, 60.0
 """Seconds to the first line, and so to any in a short run; how the wait for the next one grows, and to what."""
 STATES = ("running", "pending", "held", "ending", "to be submitted")
-"""What is told of jobs, in this order."""
+"""The states of jobs in that line, in this order."""
 WORDS = {JobStatus.idle: "pending", JobStatus.running: "running"}
 """All others have ended: until they are judged, what they leave is waited for."""
 
@@ -47,12 +47,12 @@ class Progress:
         self._counts[status] += 1
 
     def look_at_scheduling(self) -> None:
-        """Tells how much of the graph was seen, if a line is due. Called often."""
+        """Logs how much of the graph was seen, if a line is due. Called often."""
         if self._lines.is_due:
             self._tell(f"Looking at the tasks: {len(self._statuses):,} so far, {self._counts[DONE]:,} of them done")
 
     def look(self, processes: Collection[object]) -> None:
-        """Tells how far the run is, if a line is due and something changed. Called often.
+        """Logs how far the run is, if a line is due and something changed. Called often.
 
         `processes`: those of all tasks that luigi takes as running.
         """

@@ -35,7 +35,7 @@ class Retries:
         return bool(self._due)
 
     def due(self) -> list[str]:
-        """The tasks whose time has come, by task id; each is told once."""
+        """The tasks whose time has come, by task id; each is returned once."""
         now = self._clock()
         found = [task_id for task_id, moment in self._due.items() if moment <= now]
         for task_id in found:

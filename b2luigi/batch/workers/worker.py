@@ -52,7 +52,7 @@ class SendJobWorker(AssigningWorker):
         self._task_result_queue: Any = self.results
         self.interrupts = Interrupts()
         self.failures: dict[str, str] = {}
-        """By task id: what was told about the tasks that failed, and were not done since."""
+        """By task id: the stories of the tasks that failed and were not done since."""
         self.progress = Progress()
         self._retries = Retries()
         self._glances = Glances()
@@ -90,7 +90,7 @@ class SendJobWorker(AssigningWorker):
         return super().run() and not self._add_failed
 
     def add(self, task: luigi.Task, *args: Any, **kwargs: Any) -> bool:
-        """Schedules a task. Once the loop runs, one that can not be scheduled (a `yield` of it) ends nothing else."""
+        """Schedules a task. Once the loop runs, one that cannot be scheduled (a `yield` of it) ends nothing else."""
         if not self._in_run:
             next(self._coming_roots, None)
             return bool(super().add(task, *args, **kwargs))
@@ -101,7 +101,7 @@ class SendJobWorker(AssigningWorker):
             if isinstance(error, luigi.rpc.RPCError):
                 raise
             self._add_failed = True
-            self.failures[task.task_id] = f"Task {task} can not be scheduled:\n{traceback.format_exc()}"
+            self.failures[task.task_id] = f"Task {task} cannot be scheduled:\n{traceback.format_exc()}"
             return False
 
     def _add(self, task: luigi.Task, is_complete: bool) -> Iterator[luigi.Task]:
@@ -114,7 +114,7 @@ class SendJobWorker(AssigningWorker):
             return self._shared.runs.unfinished(lambda: Path(get_task_file_dir(task)))
         except OSError:  # unreadable for now: it may be that of a job that lives
             return True
-        except Exception:  # a parameter that can not be part of a path: told when the task is to run
+        except Exception:  # a parameter that cannot be part of a path: reported when the task is to run
             return False
 
     def _get_work(self) -> Any:

@@ -50,7 +50,7 @@ def test_a_done_without_its_outputs_is_none() -> None:
     assert judge(early, outputs) == Wait()
     verdict = judge(replace(early, ended_for=60), outputs)
     assert isinstance(verdict, Fail)
-    assert "these outputs are not there: /a/b, /c" in verdict.what
+    assert "these outputs do not exist: /a/b, /c" in verdict.what
 
 
 def test_a_crash_of_the_program_is_not_blamed_on_the_cluster() -> None:
@@ -138,7 +138,7 @@ def test_the_batch_system_is_asked_about_a_signal(marker: Marker, info: JobInfo 
     assert decide(marker=marker, info=info, outcome=outcome) == Wait()
     told = decide(marker=marker, info=KILLED, outcome=outcome)
     assert isinstance(told, Fail)
-    assert (told.cause, told.what) == (Cause.cancelled, "the batch system says: TERM_OWNER")
+    assert (told.cause, told.what) == (Cause.cancelled, "the batch system reports: TERM_OWNER")
 
 
 @pytest.mark.parametrize("marker", [None, Marker(0, False), Marker(0, True), Marker(1, False), Marker(1, True)])
@@ -152,7 +152,7 @@ def test_other_ends_need_no_reason(marker: Marker | None) -> None:
 def test_the_cause_of_the_batch_system_is_told(cause: Cause, marker: Marker | None) -> None:
     """What the batch system says is the reason, in its own words, with the advice for this cause."""
     verdict = decide(info=JobInfo(JobStatus.aborted, "its words", 137, cause), marker=marker)
-    assert verdict == Fail(cause, "the batch system says: its words", ADVICE[cause])
+    assert verdict == Fail(cause, "the batch system reports: its words", ADVICE[cause])
 
 
 @pytest.mark.parametrize("evidence", [{"marker": Marker(0, False)}, {"info": ENDED, "ended_for": 60}], ids=str)
@@ -181,12 +181,12 @@ def test_outputs_do_not_excuse_a_bad_end(evidence: dict[str, Any]) -> None:
     [
         ({"info": EXITED}, Cause.ended, "exit code 1 "),
         ({"info": SHOT}, Cause.infrastructure, "signal 9 (exit code 137)"),
-        ({"info": MUTE}, Cause.infrastructure, "without an exit code (last word of the batch system: EXIT)"),
+        ({"info": MUTE}, Cause.infrastructure, "without an exit code (last status from the batch system: EXIT)"),
         ({"gone": True}, Cause.vanished, "cancelled, or lost"),
         ({"gone": True, "info": IDLE}, Cause.vanished, "had not started"),
         ({"gone": True, "info": IDLE, "started": True}, Cause.infrastructure, "without an exit code"),
         ({"gone": True, "outcome": Outcome(INTERRUPTED)}, Cause.infrastructure, "without an exit code"),
-        ({"gone": True, "info": RUNNING}, Cause.infrastructure, "last word of the batch system: RUN"),
+        ({"gone": True, "info": RUNNING}, Cause.infrastructure, "last status from the batch system: RUN"),
         ({"gone": True, "marker": Marker(None, False)}, Cause.infrastructure, "without an exit code"),
         ({"gone": True, "marker": Marker(137, False)}, Cause.infrastructure, "signal 9"),
         ({"gone": True, "marker": Marker(1, True)}, Cause.ended, "exit code 1 "),
@@ -242,7 +242,7 @@ def test_the_outcome_of_another_task_counts_for_nothing() -> None:
     ("evidence", "why"),
     [
         ({"outcome": Outcome(FAILED, headline="no luck"), "marker": Marker(1, True)}, "failed: no luck"),
-        ({"info": KILLED, "marker": Marker(143, False)}, "is over: the batch system says: TERM_OWNER"),
+        ({"info": KILLED, "marker": Marker(143, False)}, "is over: the batch system reports: TERM_OWNER"),
     ],
     ids=["failed", "died"],
 )

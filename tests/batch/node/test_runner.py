@@ -229,8 +229,8 @@ def nested(depth: int) -> list[Any]:
         (nested(300), nested(300)),
         (Path("/a"), "PosixPath('/a')"),
         ({1}, "{1}"),
-        (Endless(), "a Endless, which can not be shown"),
-        (nested(50_000), "a list, which can not be shown"),
+        (Endless(), "a Endless, which cannot be printed"),
+        (nested(50_000), "a list, which cannot be printed"),
     ],
     ids=lambda value: type(value).__name__,
 )
