@@ -113,7 +113,7 @@ def _start(script: str, logs: Path) -> subprocess.Popen[bytes]:
                 [script], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True
             )
         except OSError as error:
-            raise RuntimeError(f"The job script {script} can not be started (setting shell): {error}") from error
+            raise RuntimeError(f"The job script {script} cannot be started (setting shell): {error}") from error
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -151,6 +151,6 @@ def _failure(task: luigi.Task, code: int, logs: Path) -> str:
 
 def _no_generator(name: str) -> str:
     return (
-        f"{name} can not be dispatched, since it yields requirements, which can not be handed over from another "
+        f"{name} cannot be dispatched, since it yields requirements, which cannot be handed over from another "
         "process. Name them in requires(), or run the task as a job (--batch), or without dispatch."
     )

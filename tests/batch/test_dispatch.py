@@ -106,7 +106,7 @@ def test_a_failure_without_words() -> None:
 def test_a_job_script_that_can_not_be_started() -> None:
     """A shell that is not there is told with the setting."""
     b2luigi.set_setting("shell", "/no/such/shell")
-    with pytest.raises(RuntimeError, match=r"executable_wrapper\.sh can not be started \(setting shell\)"):
+    with pytest.raises(RuntimeError, match=r"executable_wrapper\.sh cannot be started \(setting shell\)"):
         run_task_remote(Shell(program="true"))
 
 
@@ -136,12 +136,12 @@ def test_a_setting_keeps_it_in_place() -> None:
     assert Path("in_place").exists()
 
 
-# -- what can not be dispatched
+# -- what cannot be dispatched
 
 
 def test_a_run_with_yield_is_refused_where_it_is_defined() -> None:
     """Requirements could not be handed over, so the class is not even made."""
-    with pytest.raises(TypeError, match=r"run can not be dispatched, since it yields requirements"):
+    with pytest.raises(TypeError, match=r"run cannot be dispatched, since it yields requirements"):
 
         @b2luigi.dispatch
         def run(self: Any) -> Any:
@@ -155,7 +155,7 @@ def test_a_hidden_yield_is_refused() -> None:
     def run(self: Any) -> Any:
         yield b2luigi.Task()
 
-    with pytest.raises(TypeError, match="can not be dispatched"):
+    with pytest.raises(TypeError, match="cannot be dispatched"):
         b2luigi.dispatch(run)
 
 
@@ -167,7 +167,7 @@ def test_a_process_with_yield_is_refused() -> None:
             yield b2luigi.Task()
 
     b2luigi.set_setting("_dispatch_local_execution", True)
-    with pytest.raises(TypeError, match=r"Yields\.run can not be dispatched"):
+    with pytest.raises(TypeError, match=r"Yields\.run cannot be dispatched"):
         Yields().run()
 
 

@@ -354,7 +354,7 @@ def test_what_luigi_runs_itself_ends_nothing_but_itself(project: Project) -> Non
     ended = project.run(timeout=40)
     assert (project.folder / "good.txt").exists(), ended.text
     assert "mail server still down" in ended.text
-    assert "Task Bad() can not be scheduled" in ended.text
+    assert "Task Bad() cannot be scheduled" in ended.text
     assert "timed out after 2 seconds" in ended.text
     assert ended.seconds < 30
 

@@ -178,7 +178,7 @@ class JobQueue:
 
     def _doubt(self, ticket: Ticket, text: str) -> None:
         logger.warning(
-            "%s may or may not have taken %s; looking for it. It said: %s", self.name, ticket.spec.name, text
+            "Unclear whether %s accepted job %s; searching for it. Output: %s", self.name, ticket.spec.name, text
         )
         ticket.move(TicketState.unsure, text)
         self._questions.doubt(ticket)

@@ -215,7 +215,7 @@ class Poller:
         for ticket in found:
             del self.unsure[ticket.spec.token]
             self._accept(ticket, job_ids[ticket.label])
-        self._not_found(tickets, "no job of this name was found in it, either")
+        self._not_found(tickets, "a search found no such job")
         return found
 
     def _not_found(self, tickets: list[Ticket], why: str) -> None:
@@ -234,7 +234,7 @@ class Poller:
         words = f"{type(error).__name__}: {error}"
         self._no_answer(question.what, words)
         if question.what == FIND:
-            self._not_found(question.tickets, f"it can not be looked for: {words}")
+            self._not_found(question.tickets, f"the job search failed: {words}")
 
     def _no_answer(self, what: str, words: str) -> None:
         """Changes nothing but the wait until it is asked again."""

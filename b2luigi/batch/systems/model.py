@@ -122,7 +122,7 @@ class Answer:
         if self.timed_out is not None:
             return f"no answer within {self.timed_out:g} s"
         said = "\n".join(part.strip() for part in (self.stderr, self.stdout) if part.strip())
-        return said or f"exit code {self.rc}, no words"
+        return said or f"exit code {self.rc}, no output"
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ class SendJobWorker(AssigningWorker):
     def _try_again(self) -> None:
         for task_id in self._retries.due():
             task = self._scheduled_tasks[task_id]
-            logger.warning("%s is tried again (retry_count).", task)
+            logger.warning("Retrying %s (retry_count).", task)
             for _ in super()._add(task, False):  # its requirements are known
                 pass
 

@@ -177,7 +177,7 @@ def test_what_it_leaves_running_is_not_waited_for() -> None:
     [
         (Answer(1, " out\n", "err\n"), "err\nout"),
         (Answer(0, "out", " \n"), "out"),
-        (Answer(255, "", ""), "exit code 255, no words"),
+        (Answer(255, "", ""), "exit code 255, no output"),
         (Answer(-9, "out", "err", 60.0), "no answer within 60 s"),
     ],
 )

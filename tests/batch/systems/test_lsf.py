@@ -402,7 +402,7 @@ def test_words_that_say_nothing(text: str, rc: int) -> None:
         ),
         ("Connection reset by peer", 255, "Connection reset by peer"),
         ("bkill: command not found", 127, "bkill: command not found"),
-        ("", -9, "exit code -9, no words"),
+        ("", -9, "exit code -9, no output"),
     ],
 )
 def test_cancellations(stderr: str, rc: int, left: str) -> None:
