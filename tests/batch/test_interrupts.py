@@ -158,7 +158,7 @@ def test_any_handler_is_given_back(handler: Any) -> None:
 
 
 def test_not_on_the_main_thread(received: list[int]) -> None:
-    """In another thread, which can not have handlers, everything goes on without them."""
+    """In another thread, which cannot have handlers, everything goes on without them."""
     steps: list[str] = []
 
     def run() -> None:

@@ -308,7 +308,7 @@ def test_bad_values_fail_the_tasks_they_concern_and_nothing_else(project: Projec
 
 
 def test_what_luigi_runs_itself_ends_nothing_but_itself(project: Project) -> None:
-    """Odd results and errors of tasks that are no jobs, and yielded tasks that can not be scheduled."""
+    """Odd results and errors of tasks that are no jobs, and yielded tasks that cannot be scheduled."""
     project.write(
         """
         class Set(b2luigi.WrapperTask):

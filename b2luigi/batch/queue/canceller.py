@@ -19,7 +19,7 @@ TRIES = 3
 PAUSE, PAUSE_MOST = 5.0, 60.0
 """Seconds to wait after a failure, the first time and at most."""
 COMPANY = 5.0
-"""Seconds for which cancellations without haste are gathered."""
+"""Seconds for which cancellations that are not urgent are collected."""
 
 
 @dataclass(eq=False)
@@ -44,7 +44,7 @@ class Canceller:
         """Jobs that the batch system did not cancel, however often it was asked to."""
 
     def add(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
-        """Hands jobs in, which have an id. Those that are not to leave `soon` wait a while for company."""
+        """Cancels jobs, which have an id. Those that need not leave `soon` wait a little for others."""
         if not self._waiting:
             self._due = self._clock() + COMPANY
         self._waiting += tickets
@@ -52,16 +52,16 @@ class Canceller:
             self.hurry()
 
     def hurry(self) -> None:
-        """Nobody waits any longer."""
+        """No job waits any longer for others."""
         self._due = self._clock()
 
     @property
     def pending(self) -> list[Ticket]:
-        """Jobs whose cancellation was not confirmed yet."""
+        """Jobs whose cancellation is not confirmed yet."""
         return [*self._waiting, *(ticket for one in self._sent for ticket in one.tickets)]
 
     def step(self) -> None:
-        """Sends what waits, in one command, one at a time, and reads what came back."""
+        """Starts one command for all that wait, unless one is running, and reads answers."""
         under_way = any(one.running is not None for one in self._sent)
         if self._waiting and self._clock() >= self._due and not under_way:
             tries = Backoff(self._clock, first=PAUSE, most=PAUSE_MOST)
@@ -73,7 +73,7 @@ class Canceller:
                 self._answered(one, words)
 
     def _move(self, one: _Cancellation) -> str | None:
-        """What is wrong, empty if nothing is, None while that is not known."""
+        """What went wrong, empty if nothing did, None while that is not known."""
         try:
             if one.running is None:
                 if not one.tries.is_due:

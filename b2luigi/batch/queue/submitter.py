@@ -1,4 +1,4 @@
-"""Sends jobs: gathers what belongs together, a few commands at a time, and reads what became of each job."""
+"""Submits jobs: groups those that may go together, runs a few commands at a time, and reads what became of each job."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Answer, Command, Submitted, TryLater, Unsure
 
 AT_ONCE = 4
-"""Submit commands under way at once."""
+"""Submit commands that run at the same time."""
 LATER_FIRST, LATER_MOST = 5.0, 60.0
 """Seconds to wait after "try later", the first time and at most."""
 GROW_AFTER = 60.0
 """Seconds without "try later" after which submissions may hold twice as many jobs again."""
+NOT_ACCEPTED = "%s is not accepting jobs; retrying in %.0f s. Output: %s"
+NOT_RECORDED = "Cannot write the records of %s jobs, so none is submitted; retrying in %.0f s: %s"
 
 
 @dataclass(eq=False)
@@ -29,7 +31,7 @@ class _UnderWay:
 
 
 class Submitter:
-    """The jobs that were handed in and are not yet in the batch system."""
+    """The jobs that were handed in and are not in the batch system yet."""
 
     def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:
         self._system, self._start, self._clock = system, start, clock
@@ -38,23 +40,24 @@ class Submitter:
         self._under_way: list[_UnderWay] = []
         self._tries = Backoff(clock, first=LATER_FIRST, most=LATER_MOST)
         self._grow_at = 0.0
-        self._outage = Outage(f"{system.name} accepts jobs", clock)
+        self._refusals = Outage(f"{system.name} accepts jobs", clock)
+        self._disk = Outage(f"Records of {system.name} jobs can be written", clock)
 
     def add(self, ticket: Ticket) -> None:
         """Hands a job in; those that may go together wait in one lane."""
         self._lanes.setdefault(self._kind(ticket), deque()).append(ticket)
 
     def drop_waiting(self) -> None:
-        """Forgets the jobs for which no command was sent yet."""
+        """Forgets the jobs for which no command was started yet."""
         self._lanes.clear()
 
     @property
     def under_way(self) -> list[Ticket]:
-        """Jobs whose command was sent and has not answered yet."""
+        """Jobs whose submit command is running."""
         return [ticket for one in self._under_way for ticket in one.tickets]
 
     def send(self, blocked: Collection[Path] = ()) -> list[tuple[Ticket, str]]:
-        """Sends what waits, but for job scripts that are `blocked`.
+        """Submits what waits, except for job scripts that are `blocked`.
 
         Returns the jobs for which the language could not even make a command, and why.
         """
@@ -74,7 +77,7 @@ class Submitter:
         return len(self._under_way) < AT_ONCE and self._tries.is_due
 
     def read(self) -> Iterator[tuple[Ticket, Submitted]]:
-        """What became of the jobs whose command answered; "try later" is dealt with here."""
+        """What became of the jobs whose command ended; "try later" is handled here."""
         for one in list(self._under_way):
             answer = one.running.poll()
             if answer is not None:
@@ -100,16 +103,28 @@ class Submitter:
             return []
         specs = [ticket.spec for ticket in tickets]
         try:
-            command, labels = self._system.submit(specs), self._system.marks(specs)
-            problem = _record(tickets, labels)
-            if problem:
-                self._postpone(tickets, problem)
+            command, labels = self._system.submit(specs), self._system.labels(specs)
+            if not self._record(tickets, labels):
                 return []
             running = self._start(command)
         except Exception as error:  # a language of somebody else's: its error is its own jobs' alone
             return [(ticket, f"{type(error).__name__}: {error}") for ticket in tickets]
         self._under_way.append(_UnderWay(running, tickets))
         return []
+
+    def _record(self, tickets: list[Ticket], labels: Sequence[str]) -> bool:
+        """How to find the jobs again has to be on disk before they can be anywhere; False if it cannot be written."""
+        for ticket, label in zip(tickets, labels, strict=True):
+            ticket.label = label
+            ticket.move(TicketState.sent)
+            try:
+                if ticket.before_sending is not None:
+                    ticket.before_sending(ticket)
+            except OSError as error:
+                self._postpone(tickets, self._disk, NOT_RECORDED, str(error))
+                return False
+        self._disk.end()
+        return True
 
     def _results(self, tickets: list[Ticket], answer: Answer) -> Sequence[Submitted]:
         if not answer.started:
@@ -126,15 +141,18 @@ class Submitter:
         pairs = zip(tickets, results, strict=True)
         later = {ticket: result.text for ticket, result in pairs if isinstance(result, TryLater)}
         if later:
-            self._postpone(list(later), next(iter(later.values())))
+            self._postpone(list(later), self._refusals, NOT_ACCEPTED, next(iter(later.values())))
         else:
             self._tries.reset()
-            self._outage.end()
+            self._refusals.end()
             self._grow()
         yield from (pair for pair in zip(tickets, results, strict=True) if pair[0] not in later)
 
-    def _postpone(self, tickets: list[Ticket], why: str) -> None:
-        self._wait(why, len(tickets))
+    def _postpone(self, tickets: list[Ticket], outage: Outage, what: str, why: str) -> None:
+        self._shrink(len(tickets))
+        if self._tries.is_due:  # or else another command that was running has just put it off
+            wait = self._tries.put_off()
+            outage.begin(what, self._system.name, wait, why)
         for ticket in tickets:
             ticket.move(TicketState.waiting)
             self._add_behind(ticket)
@@ -143,17 +161,14 @@ class Submitter:
         if self._clock() >= self._grow_at:
             self._most, self._grow_at = min(2 * self._most, self._system.bulk), self._clock() + GROW_AFTER
 
-    def _wait(self, text: str, jobs: int) -> None:
+    def _shrink(self, jobs: int) -> None:
         # A limit of the site may be smaller than this one submission: the next is half as large.
         if jobs > 1:
             self._most = min(self._most, jobs // 2)
         self._grow_at = self._clock() + GROW_AFTER
-        if self._tries.is_due:  # or else another command that was under way has just put it off
-            wait, name = self._tries.put_off(), self._system.name
-            self._outage.begin("%s is not accepting jobs; retrying in %.0f s. Output: %s", name, wait, text)
 
     def _add_behind(self, ticket: Ticket) -> None:
-        """Behind all others, whom the limit may not concern."""
+        """Behind all others, which the limit may not concern."""
         if not ticket.cancelled:
             kind = self._kind(ticket)
             lane = self._lanes.pop(kind, None) or deque()
@@ -162,16 +177,3 @@ class Submitter:
 
     def _kind(self, ticket: Ticket) -> Hashable:
         return self._system.kind(ticket.spec) if self._system.bulk > 1 else None
-
-
-def _record(tickets: Sequence[Ticket], labels: Sequence[str]) -> str:
-    """How to find the jobs again is on disk before they can be anywhere; says why not, if it can not be."""
-    for ticket, label in zip(tickets, labels, strict=True):
-        ticket.label = label
-        ticket.move(TicketState.sent)
-        try:
-            if ticket.before_sending is not None:
-                ticket.before_sending(ticket)
-        except OSError as error:
-            return f"the record of the job can not be written: {error}"
-    return ""

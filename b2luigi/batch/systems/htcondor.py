@@ -68,7 +68,7 @@ TRY_LATER = (
 )
 UNSURE = ("Failed to commit", "Failed to queue job", "communication error", "Failed to end transaction")
 TAKEN = r"Job [\d.]+ (not found|(already )?marked for removal)|Couldn't find/remove all jobs in cluster"
-"""What condor_rm says of jobs that are going, or went."""
+"""What condor_rm prints for jobs that are being removed, or are gone."""
 DENIED = ("Permission denied", "No result found")
 
 _range = parse.compile("{cluster}.{first} - {same}.{last}")
@@ -184,7 +184,7 @@ def _text(ad: Mapping[str, Any], name: str) -> str | None:
 
 
 def _exit_code(ad: Mapping[str, Any]) -> int | None:
-    """ExitStatus is always 0, and ExitBySignal is there before the job ends: only these two tell."""
+    """ExitStatus is always 0, and ExitBySignal is set before the job ends: only these two are reliable."""
     if ad.get("ExitBySignal") and isinstance(ad.get("ExitSignal"), int):
         return 128 + int(ad["ExitSignal"])
     return ad["ExitCode"] if isinstance(ad.get("ExitCode"), int) else None

@@ -87,7 +87,7 @@ STUCK = re.compile(
 )
 """Reasons for which a pending job waits for ever, unless a person does something."""
 NOT_LAUNCHED = 53
-"""The signal that Slurm tells for a job whose output file or folder can not be made."""
+"""The signal that Slurm reports for a job whose output file or folder cannot be created."""
 
 LATER = (
     "Unable to contact slurm controller",
@@ -110,7 +110,7 @@ UNSURE = (
     "I/O error",
 )
 ENDED = ("Invalid job id specified", "already completing or completed")
-"""What newer versions of scancel say of jobs that are gone; 22.05 says nothing."""
+"""What newer versions of scancel print for jobs that are gone; 22.05 prints nothing."""
 NO_PAST = "accounting storage is disabled"
 
 
@@ -126,9 +126,9 @@ class Slurm(BatchSystem):
 
     def check(self, job: JobSpec) -> None:
         if "\0" in str(job.script):
-            raise ValueError(f"Slurm can not work with the folder {str(job.folder)!r}: its name holds a zero byte.")
+            raise ValueError(f"Slurm cannot work with the folder {str(job.folder)!r}: its name holds a zero byte.")
 
-    def marks(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
+    def labels(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
         return ARRAYS.elements(jobs[0].token, len(jobs))
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
@@ -193,7 +193,7 @@ def _option(key: str, value: Any) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
         raise ValueError(f"slurm_settings has the key {key!r}, which is no option of sbatch.")
     if SHORT.get(name, name) in RESERVED:
-        raise ValueError(f"slurm_settings has the option {key!r}, which b2luigi sets itself; please take it out.")
+        raise ValueError(f"slurm_settings has the option {key!r}, which b2luigi sets itself; please remove it.")
     if value is None or value is False or value == "":
         return ""
     short = len(name) == 1
@@ -225,7 +225,7 @@ def _rows(answer: Answer, fields: int) -> list[list[str]]:
     *lines, cut = answer.stdout.split("\n")
     split = (line.removesuffix("|").split("|", fields - 1) for line in lines)
     rows = [row for row in split if len(row) == fields and re.fullmatch(r"[0-9]+(_[0-9]+)?", row[0])]
-    # An array that waits as a whole is a row of sacct, too: `7_[0-9]`, which tells nothing of its elements.
+    # An array that waits as a whole is a row of sacct, too: `7_[0-9]`, which has no information on its elements.
     none_at_all = not rows and any("|" not in line for line in lines)
     if answer.rc != 0 or cut or none_at_all:
         raise AnswerError(answer.words)
@@ -259,7 +259,7 @@ def _node(node: str) -> str | None:
 
 
 def _exit_code(text: str) -> int | None:
-    """squeue tells the raw status of wait(2) (768), sacct exit code and signal (3:0)."""
+    """squeue prints the raw status of wait(2) (768), sacct exit code and signal (3:0)."""
     if re.fullmatch(r"[0-9]{1,3}:[0-9]{1,3}", text):
         code, number = map(int, text.split(":"))
     elif re.fullmatch(r"[0-9]{1,5}", text):

@@ -64,7 +64,7 @@ def test_private_parameters_are_not_told() -> None:
     ids=lambda text: ascii(text)[:12],
 )
 def test_a_parameter_is_one_line(text: str, shown: str) -> None:
-    """Values are cut, and can not paint on the terminal."""
+    """Values are cut, and cannot paint on the terminal."""
     assert f"    text = {shown}" in story(task=Fails(text=text)).split("\n")
 
 

@@ -124,7 +124,7 @@ def interrupt() -> None:
 
 class OddError(Exception):
     def __str__(self) -> str:
-        raise RuntimeError("can not even be shown")
+        raise RuntimeError("cannot even be shown")
 
 
 def odd_error() -> None:

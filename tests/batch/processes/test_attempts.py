@@ -533,7 +533,7 @@ def test_an_expired_token_is_waited_for(job: Job) -> None:
 
 
 def test_a_folder_that_can_not_be_read_judges_nobody(job: Job, caplog: pytest.LogCaptureFixture) -> None:
-    """The batch system says that the job is over; what its node left can not be seen for now."""
+    """The batch system says that the job is over; what its node left cannot be seen for now."""
     ticket = job.start()
     folder, aside = ticket.spec.folder, ticket.spec.folder.with_name("aside")
     folder.rename(aside)
@@ -576,7 +576,7 @@ def test_folders_that_can_not_be_read_are_told_once_and_once_when_that_is_over(
 
 
 def test_an_inbox_that_can_not_be_read_is_no_reason_to_begin_anew(job: Job) -> None:
-    """The job of an earlier run is nowhere, but what it left can not be seen for now."""
+    """The job of an earlier run is nowhere, but what it left cannot be seen for now."""
     former = a_former(job)
     inbox = Path(str(former.facts["inbox"]))
     job.process.run()

@@ -477,7 +477,7 @@ def test_a_job_that_began_after_another_was_looked_for_is_found(script_folder: P
 
 
 def test_jobs_of_another_machine_are_not_guessed_about(queue: LocalQueue) -> None:
-    """Whether they live can not be seen from here; the message says where, and what can be done."""
+    """Whether they live cannot be seen from here; the message says where, and what can be done."""
     with pytest.raises(ValueError, match=r"was started on elsewhere by another run.*--fresh"):
         attached(queue, "ae", submit_host="elsewhere", job_id="12")
 

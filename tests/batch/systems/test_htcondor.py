@@ -255,8 +255,8 @@ def test_files_beside_the_result_folder() -> None:
 
 @pytest.mark.parametrize("path", ["/home/me,you/run.py", "/home/a\nb.py", "/home/$$(x).py"])
 def test_our_own_files_that_can_not_be_carried(path: str) -> None:
-    """A script that HTCondor can not transfer is refused with its path, where files are carried at all."""
-    with pytest.raises(ValueError, match="can not transfer") as refusal:
+    """A script that HTCondor cannot transfer is refused with its path, where files are carried at all."""
+    with pytest.raises(ValueError, match="cannot transfer") as refusal:
         HTCondor().check(job(transfer_files=FILES, inputs=(Path(path),)))
     assert repr(path) in str(refusal.value)
     HTCondor().check(job(inputs=(Path(path),)))
