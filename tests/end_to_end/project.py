@@ -41,8 +41,9 @@ class Ended:
 class Project:
     """A folder with a script of a user."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, env: Mapping[str, str], python: str = sys.executable) -> None:
+        """`env`: added to the environment of the script; `python`: the interpreter that runs it."""
+        self.folder, self.python = folder, python
         self.env = {**os.environ, **env}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -55,7 +56,7 @@ class Project:
     def start(self, *arguments: str, name: str = "analysis.py", cwd: Path | None = None) -> subprocess.Popen[str]:
         """Starts the script like a shell does: with Ctrl-C enabled."""
         return subprocess.Popen(
-            [sys.executable, str(self.folder / name), *arguments],
+            [self.python, str(self.folder / name), *arguments],
             cwd=cwd or self.folder,
             env=self.env,
             stdin=subprocess.DEVNULL,
