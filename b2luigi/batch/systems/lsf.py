@@ -44,8 +44,19 @@ LIMIT = 250
 ARRAYS = Arrays("LSB_JOBINDEX", first=1, separator="[", end="]")
 
 FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name"
-RESERVED = frozenset({"J", "o", "oo", "e", "eo", "env", "I", "Ip", "Is", "K", "pack", "i", "is", "cwd", "H"})
-"""Options of bsub that b2luigi needs for itself, or that would break its reading of the job."""
+OURS = "b2luigi sets this option itself"
+NO_JOB = "with this option bsub submits no job"
+OTHER_JOB = "with this option bsub submits what a file describes instead of the task"
+WAITS = "bsub would wait for the job; b2luigi waits itself"
+FORBIDDEN = {
+    **dict.fromkeys(("J", "o", "oo", "e", "eo", "env", "i", "is", "cwd"), OURS),
+    **dict.fromkeys(("h", "V"), NO_JOB),
+    **dict.fromkeys(("pack", "json", "yaml", "jsdl", "jsdl_strict"), OTHER_JOB),
+    **dict.fromkeys(("I", "Ip", "Is", "IS", "ISp", "ISs", "IX", "K", "tty", "XF"), WAITS),
+    "H": "the job would wait until somebody runs bresume",
+}
+"""Options of bsub that would break the job, or the reading of the answer, and why. Their case matters, and none may be
+shortened (LSF 10.1 command reference)."""
 
 STATES = {
     "PEND": JobStatus.idle,
@@ -197,8 +208,8 @@ def _extra_option(key: str, value: Any) -> list[str]:
     flag = str(key).lstrip("-")
     if not re.fullmatch(r"[A-Za-z_]+", flag):
         raise ValueError(f"lsf_settings has the key {key!r}, which is no option of bsub.")
-    if flag in RESERVED:
-        raise ValueError(f"lsf_settings has the option -{flag}, which b2luigi sets itself; please remove it.")
+    if flag in FORBIDDEN:
+        raise ValueError(f"lsf_settings has the option {key!r}: {FORBIDDEN[flag]}; please remove it.")
     if value is True:
         return [f"-{flag}"]
     values = value if isinstance(value, (list, tuple)) else [value]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from b2luigi.batch.systems import slurm_options
 from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.model import (
@@ -44,12 +45,6 @@ ARRAYS = Arrays("SLURM_ARRAY_TASK_ID", first=0, separator="_")
 FIELDS = ("JobArrayID", "State", "exit_code", "NodeList", "Comment", "Reason")
 """The last one may hold anything."""
 PAST_FIELDS = ("JobID", "State", "ExitCode", "NodeList")
-
-RESERVED = frozenset(
-    ("array", "comment", "output", "error", "input", "parsable", "wait", "wrap", "test-only", "clusters", "quiet")
-)
-SHORT = {"a": "array", "o": "output", "e": "error", "i": "input", "W": "wait", "M": "clusters", "Q": "quiet"}
-"""Options of sbatch that b2luigi needs for itself, or that would break its reading of the answer."""
 
 STATES = {
     "PENDING": JobStatus.idle,
@@ -122,7 +117,10 @@ class Slurm(BatchSystem):
     bulk: ClassVar[int] = LIMIT
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
-        return {"job_name": str(setting("job_name") or ""), "argv": _extra(setting("slurm_settings") or {})}
+        return {
+            "job_name": str(setting("job_name") or ""),
+            "argv": slurm_options.options(setting("slurm_settings") or {}),
+        }
 
     def check(self, job: JobSpec) -> None:
         if "\0" in str(job.script):
@@ -180,32 +178,8 @@ class Slurm(BatchSystem):
         return {row[0]: _past(*row) for row in _rows(answer, len(PAST_FIELDS))}
 
 
-def _extra(settings: Mapping[str, Any]) -> list[str]:
-    if not isinstance(settings, Mapping):
-        raise ValueError(f"slurm_settings has to be a dictionary of sbatch options, but it is {settings!r}.")
-    words = (_option(str(key), value) for key, value in settings.items())
-    return [word for word in words if word]
-
-
-def _option(key: str, value: Any) -> str:
-    """An option as one word; empty where its value is unset (None, False or empty)."""
-    name = key.lstrip("-")
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
-        raise ValueError(f"slurm_settings has the key {key!r}, which is no option of sbatch.")
-    if SHORT.get(name, name) in RESERVED:
-        raise ValueError(f"slurm_settings has the option {key!r}, which b2luigi sets itself; please remove it.")
-    if value is None or value is False or value == "":
-        return ""
-    short = len(name) == 1
-    if value is True:
-        return f"-{name}" if short else f"--{name}"
-    if not isinstance(value, (str, int, float)) or re.search(r"[\n\r\0]", str(value)):
-        raise ValueError(f"slurm_settings[{key!r}] has to be one line of text or a number, but it is {value!r}.")
-    return f"-{name}{value}" if short else f"--{name}={value}"
-
-
 def _is_full(answer: Answer) -> bool:
-    """Slurm takes no more jobs for now: sbatch waits, and retries by itself, for minutes."""
+    """Slurm accepts no more jobs for now: sbatch waits, and retries by itself, for minutes."""
     return FULL in answer.stderr
 
 

@@ -116,6 +116,9 @@ def test_settings(entry: dict[str, Any], line: str) -> None:
     [
         *("executable", "Executable", "arguments", "arguments2", "queue", "initialdir", "initial_dir"),
         *("transfer_input_files", "transfer_output_remaps", "+B2luigiToken", "MY.b2luigitoken"),
+        *("+Cmd", "MY.Cmd", "my.cmd", "Cmd", "+Args", "MY.Arguments", "Args", "+Iwd", "Iwd", "job_iwd", "Arguments"),
+        *("noop_job", "NOOP_JOB", "+IsNoopJob", "MY.isNoopJob", "interactive", "+TransferInput"),
+        *("max_materialize", "Max_Idle", "+JobMaterializeLimit", "MY.JobMaterializeMaxIdle"),
         *("", "a b", "a=b", "queue 5\nx", "-x", "1x", 7),
     ],
 )

@@ -71,11 +71,39 @@ def test_options_are_sbatchs_own() -> None:
     assert argv[5:] == ("--partition=long", "--mem=4G", "-n2", "--exclusive", "-H")
 
 
-@pytest.mark.parametrize("key", ["array", "--comment", "output", "-o", "e", "wait", "W", "wrap", "parsable"])
-def test_options_that_b2luigi_needs_are_refused(key: str) -> None:
-    """They would break the reading of the job; the message names the option."""
-    with pytest.raises(ValueError, match=f"slurm_settings has the option '{key}', which b2luigi sets itself"):
+@pytest.mark.parametrize(
+    ("key", "means"),
+    [
+        *[(name, "") for name in ("array", "--comment", "output", "wait", "wrap", "parsable", "help", "--version")],
+        *[("-o", "output"), ("e", "error"), ("W", "wait"), ("a", "array"), ("h", "help"), ("V", "version")],
+        *[("arra", "array"), ("--wra", "wrap"), ("outp", "output"), ("inp", "input"), ("usag", "usage")],
+        *[("test-onl", "test-only"), ("test_only", "test-only"), ("WRAP", "wrap"), ("pars", "parsable")],
+        ("com", "com"),  # comment, or a newer option: nobody knows
+    ],
+)
+def test_options_that_would_break_the_job_are_refused_however_they_are_spelled(key: str, means: str) -> None:
+    """sbatch accepts each unique beginning of an option; the message names the key and what it means."""
+    with pytest.raises(ValueError, match=f"slurm_settings has the option '{key}'.*please remove it") as caught:
         submit(slurm_settings={key: "x"})
+    assert not means or means == key or f"means --{means}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "word"),
+    [
+        ("part", "--partition=x"),
+        ("Time", "--time=x"),
+        ("mail_type", "--mail-type=x"),
+        ("constraint", "--constraint=x"),
+        ("time", "--time=x"),  # and not --time-min
+        ("container", "--container=x"),
+        ("brand-new", "--brand-new=x"),
+        ("N", "-Nx"),
+    ],
+)
+def test_other_options_may_be_spelled_in_any_way(key: str, word: str) -> None:
+    """They are resolved as sbatch does; an option of a newer release is handed on as it is."""
+    assert submit(slurm_settings={key: "x"}).argv[-1] == word
 
 
 @pytest.mark.parametrize("key", ["a b", "", "mem;rm", "x\ny"])
