@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from b2luigi.batch.attempts.record import Attempt
+from b2luigi.batch.attempts.record import Record
 from tests.end_to_end import recordings
 from tests.end_to_end.project import Ended, Project, end_of, until
 from tests.end_to_end.record import FIRST_JOB
@@ -320,7 +320,7 @@ def test_a_job_script_of_the_old_code_sees_that_it_is_over(
     recording = Recording.read(commit, "lsf-queued")
     recording.lay_out(here, recordings.a_dead_run())
     folder = _folder_of_part_0(here)
-    _, attempt = Attempt.last(folder)
+    _, attempt = Record.last(folder)
     assert attempt is not None
     CLOSINGS[closing](attempt)
     before = _files(here)
@@ -334,7 +334,7 @@ def test_a_job_script_of_the_old_code_works_while_its_attempt_is_open(here: Proj
     """Whatever else today's code has noted in the record, the old job does its work."""
     Recording.read(commit, "lsf-queued").lay_out(here, recordings.a_dead_run())
     folder = _folder_of_part_0(here)
-    _, attempt = Attempt.last(folder)
+    _, attempt = Record.last(folder)
     assert attempt is not None
     attempt.note(job_id="101[1]", submitted=1795628607.6, mark="0123456789abcdef[1]")
     finish(here)
@@ -350,7 +350,7 @@ def test_an_old_job_that_comes_after_a_fresh_run_does_nothing(project: Project, 
     recording = Recording.read(commit, "lsf-queued")
     recording.lay_out(project, recordings.a_dead_run())
     folder = _folder_of_part_0(project)
-    old_script, (_, old) = folder / "old.sh", Attempt.last(folder)
+    old_script, (_, old) = folder / "old.sh", Record.last(folder)
     assert old is not None
     (folder / "executable_wrapper.sh").rename(old_script)
     lsf.set("slots", 0)
