@@ -108,7 +108,8 @@ def test_a_job_that_a_person_has_stopped_is_told_once(project: Project, lsf: Fak
     lsf.set("slots", 8)
     _command(lsf, "bresume", *ids(project))
     ended = end_of(process)
-    told = f"WARNING: lsf job {ids(project)[0]} of Work(n=0) waits for you: PSUSP: suspended while it waited; bresume"
+    state = "PSUSP: suspended while it was pending; resume it with bresume"
+    told = f"WARNING: lsf job {ids(project)[0]} of Work(n=0) waits for you: {state}"
     assert ended.text.count(told) == 1, ended.text
     assert "* 1 ran successfully:" in ended.text
 
