@@ -116,12 +116,7 @@ def test_a_module_of_a_package(project: Project, module: str) -> None:
     write(project, "", "package/tools.py")
     name = {"package": "package/__main__.py"}.get(module, module.replace(".", "/") + ".py")
     project.write(PACKAGE.replace(".tools", "..tools") if "inner" in module else PACKAGE, name)
-    words = [sys.executable, "-m", module]
-    ended = end_of(
-        subprocess.Popen(
-            words, cwd=project.folder, env=project.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-    )
+    ended = end_of(project.start_python("-m", module))
     assert ended.rc == 0, ended.text
     (made,) = project.folder.rglob("part.txt")
     assert "--batch-runner" in made.read_text()
