@@ -33,6 +33,13 @@ def of_refusal(task: luigi.Task, system: str, ticket: Ticket) -> str:
     return _story(task, system, ticket, what=f"{system} did not accept the job", advice=advice, words=ticket.reason)
 
 
+def of_doubt(task: luigi.Task, system: str, ticket: Ticket, times: int) -> str:
+    """Whatever the batch system answered, it has no such job, several times in a row."""
+    what = f"{system} was asked {times} times to run it, and has no such job"
+    advice = f"Check the settings for {system} that the message is about, and whether {system} works here. {FINISHED}"
+    return _story(task, system, ticket, what=what, advice=advice, words=ticket.reason)
+
+
 def of_exception(task: luigi.Task, system: str, ticket: Ticket, outcome: Outcome) -> str:
     """The task raised an exception on its node."""
     words = outcome.traceback or str(outcome.explanation)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from b2luigi.batch.queue.backoff import Backoff
-from b2luigi.batch.queue.command import Running
+from b2luigi.batch.queue.command import Running, fits
 from b2luigi.batch.queue.ticket import Ticket, TicketState, ids
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Command
@@ -78,13 +78,23 @@ class Canceller:
             if one.running is None:
                 if not one.tries.is_due:
                     return None
-                one.running = self._start(self._system.cancel(ids(one.tickets)))
+                one.running = self._start(self._command(one))
             answer = one.running.poll()
             if answer is None:
                 return None
             return self._system.parse_cancel(answer) if answer.is_complete else answer.words
         except Exception as error:  # a language of somebody else's
             return f"{type(error).__name__}: {error}"
+
+    def _command(self, one: _Cancellation) -> Command:
+        """Cancels all of them, or as many as one command can name: the others follow in one of their own."""
+        command = self._system.cancel(ids(one.tickets))
+        while len(one.tickets) > 1 and not fits(command):
+            half = len(one.tickets) // 2
+            self._sent.append(_Cancellation(one.tickets[half:], Backoff(self._clock, first=PAUSE, most=PAUSE_MOST)))
+            one.tickets = one.tickets[:half]
+            command = self._system.cancel(ids(one.tickets))
+        return command
 
     def _answered(self, one: _Cancellation, words: str) -> None:
         one.running, one.failures = None, one.failures + bool(words)

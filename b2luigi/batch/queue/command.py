@@ -21,6 +21,14 @@ PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC,
 KILL_WAIT = 0.5
 """Seconds to wait for the end of a program that was killed."""
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
+LONGEST_WORD, LONGEST_LINE = 100_000, 1_000_000
+"""Bytes of one word of a command, and of all of them: Linux accepts 128 KiB and about 2 MiB (execve(2))."""
+
+
+def fits(command: Command) -> bool:
+    """Whether the system can start a command as long as this one."""
+    sizes = [len(os.fsencode(word)) + 1 for word in command.argv]
+    return max(sizes) <= LONGEST_WORD and sum(sizes) <= LONGEST_LINE
 
 
 class Running(Protocol):

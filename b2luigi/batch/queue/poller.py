@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from b2luigi.batch.queue.backoff import Backoff
-from b2luigi.batch.queue.command import Running
+from b2luigi.batch.queue.command import Running, fits
 from b2luigi.batch.queue.mass_disappearance import MassDisappearance
 from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import ABSENCES, Ticket, TicketState, ids
@@ -33,7 +33,7 @@ Known = Mapping[str, JobInfo]
 class _Question:
     what: str
     tickets: list[Ticket]
-    command: Callable[[], Command | None]
+    command: Callable[[list[Ticket]], Command | None]
     read: Callable[[Answer], Known]
     learn: Callable[[list[Ticket], Known], list[Ticket]]
 
@@ -59,6 +59,8 @@ class Poller:
         self._searches = Backoff(clock, first=SEARCH_WAIT, most=max(poll_interval, SEARCH_WAIT))
         self._asked: tuple[_Question, Running] | None = None
         self._outages = self._no_outages()
+        self._rest: list[_Question] = []
+        """Parts of a question about too many jobs for one command, to be asked next."""
         self._left: list[Ticket] = []
         self._given_up: list[Ticket] = []
         self.live: dict[str, Ticket] = {}
@@ -99,7 +101,7 @@ class Poller:
         tickets = [*self.live.values(), *self.unsure.values()]
         for ticket in tickets:
             ticket.released = True
-        self.live, self._left, self._asked = {}, [], None
+        self.live, self._left, self._rest, self._asked = {}, [], [], None
         self._outages = self._no_outages()
         self._searches.due_in(0.0)
         return tickets
@@ -115,7 +117,12 @@ class Poller:
         if question is None:
             return
         try:
-            command = question.command()
+            command = question.command(question.tickets)
+            while command is not None and len(question.tickets) > 1 and not fits(command):
+                half = len(question.tickets) // 2
+                self._rest.append(replace(question, tickets=question.tickets[half:]))
+                question = replace(question, tickets=question.tickets[:half])
+                command = question.command(question.tickets)
             self._asked = (question, self._start(command)) if command is not None else None
         except Exception as error:  # a language of somebody else's: its error touches no job
             self._failed(question, error)
@@ -142,6 +149,8 @@ class Poller:
     # -- what to ask
 
     def _due(self) -> _Question | None:
+        if self._rest:
+            return self._rest.pop()
         if self.unsure and self._searches.is_due:
             return self._search()
         self._left = [ticket for ticket in self._left if ticket.spec.token in self.live]
@@ -150,20 +159,23 @@ class Poller:
         return self._query() if self.live and self._polls.is_due else None
 
     def _search(self) -> _Question:
-        tickets = list(self.unsure.values())
-        specs = [ticket.spec for ticket in tickets]
-        return _Question(FIND, tickets, lambda: self._system.find(specs), self._system.parse_query, self._found)
+        def command(tickets: list[Ticket]) -> Command:
+            return self._system.find([ticket.spec for ticket in tickets])
+
+        return _Question(FIND, list(self.unsure.values()), command, self._system.parse_query, self._found)
 
     def _history(self) -> _Question:
+        def command(tickets: list[Ticket]) -> Command | None:
+            return self._system.history(ids(tickets))
+
         tickets, self._left = self._left, []
-        job_ids = ids(tickets)
-        read, learn = self._system.parse_history, self._remembered
-        return _Question(HISTORY, tickets, lambda: self._system.history(job_ids), read, learn)
+        return _Question(HISTORY, tickets, command, self._system.parse_history, self._remembered)
 
     def _query(self) -> _Question:
-        tickets = list(self.live.values())
-        job_ids = ids(tickets)
-        return _Question(QUERY, tickets, lambda: self._system.query(job_ids), self._system.parse_query, self._answered)
+        def command(tickets: list[Ticket]) -> Command:
+            return self._system.query(ids(tickets))
+
+        return _Question(QUERY, list(self.live.values()), command, self._system.parse_query, self._answered)
 
     # -- what the answers mean
 

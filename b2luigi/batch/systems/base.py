@@ -63,6 +63,10 @@ class BatchSystem(abc.ABC):
         """
         return [Unsure(answer.words)] * len(jobs)
 
+    def notices(self, answer: Answer) -> Sequence[str]:
+        """What the answer to an accepted submission says besides: warnings, words of the site; shown once each."""
+        return [line for line in answer.stderr.splitlines() if line.strip()]
+
     @abc.abstractmethod
     def query(self, job_ids: Sequence[str]) -> Command:
         """One command that queries all these jobs."""

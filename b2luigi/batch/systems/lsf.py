@@ -26,6 +26,7 @@ from b2luigi.batch.systems.model import (
     JobStatus,
     Refused,
     Submitted,
+    TooMany,
     TryLater,
     Unsure,
 )
@@ -159,9 +160,9 @@ class LSF(BatchSystem):
         if accepted:
             return accepted
         result = _not_accepted(answer)
-        # The site allows fewer elements than we sent: next time we send fewer.
+        # The site allows fewer elements (MAX_JOB_ARRAY_SIZE).
         too_large = len(jobs) > 1 and isinstance(result, Refused) and re.search("array", result.text, re.IGNORECASE)
-        return [TryLater(answer.words) if too_large else result] * len(jobs)
+        return [TooMany(answer.words) if too_large else result] * len(jobs)
 
     def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         return _accepted(answer, jobs) or super().parse_stopped_submit(answer, jobs)

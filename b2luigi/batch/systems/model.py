@@ -141,7 +141,18 @@ class Refused:
 
 @dataclass(frozen=True)
 class TryLater:
-    """Not submitted, but the same command may work in a while."""
+    """Not submitted, but the same command may work in a while.
+
+    `tries`: how often it is tried in all, where the text leaves open whether it ever will; None: until it works.
+    """
+
+    text: str
+    tries: int | None = None
+
+
+@dataclass(frozen=True)
+class TooMany:
+    """None of the jobs was submitted, because there were too many for one submission: fewer may go at once."""
 
     text: str
 
@@ -153,7 +164,7 @@ class Unsure:
     text: str
 
 
-Submitted = Accepted | Refused | TryLater | Unsure
+Submitted = Accepted | Refused | TryLater | TooMany | Unsure
 
 
 class AnswerError(Exception):

@@ -23,6 +23,7 @@ from b2luigi.batch.systems.model import (
     JobStatus,
     Refused,
     Submitted,
+    TooMany,
     TryLater,
     Unsure,
 )
@@ -84,15 +85,12 @@ STUCK = re.compile(
 NOT_LAUNCHED = 53
 """The signal that Slurm reports for a job whose output file or folder cannot be created."""
 
-LATER = (
-    "Unable to contact slurm controller",
-    "Resource temporarily unavailable",
-    "Job submit limit",
-    "job submit limit",
-    "SubmitJobLimit",
-    "SubmitJobPerUserLimit",
-    "in standby mode",
-)
+LATER = ("Unable to contact slurm controller", "Resource temporarily unavailable", "in standby mode")
+LIMIT_REASON = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w*")
+"""The name of a limit, on a line of its own before the sentence that is the same for all of them."""
+SOME_LIMIT = "violates accounting/QOS policy"
+OPEN_TRIES = 5
+"""How often a job is tried whose limit may or may not pass."""
 FULL = "temporarily unable to accept job"
 TOO_LARGE = "Invalid job array specification"
 UNSURE = (
@@ -139,9 +137,9 @@ class Slurm(BatchSystem):
             found = re.fullmatch(r"([0-9]{1,18})(;\S+)?", line.strip())  # a cluster's name may follow
             if found and answer.rc == 0:
                 return [Accepted(job_id) for job_id in ARRAYS.elements(found[1], len(jobs))]
-        # The site allows fewer elements than we sent: next time we send fewer.
+        # The site allows fewer elements (MaxArraySize).
         too_large = len(jobs) > 1 and TOO_LARGE in answer.words
-        return [TryLater(answer.words) if too_large else _not_accepted(answer)] * len(jobs)
+        return [TooMany(answer.words) if too_large else _not_accepted(answer)] * len(jobs)
 
     def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         return [_not_accepted(answer)] * len(jobs) if _is_full(answer) else super().parse_stopped_submit(answer, jobs)
@@ -191,7 +189,17 @@ def _not_accepted(answer: Answer) -> Submitted:
         return Unsure(text)
     if any(word in text for word in LATER):
         return TryLater(text)
-    return Refused(text)
+    return _over_limit(text) or Refused(text)
+
+
+def _over_limit(text: str) -> Submitted | None:
+    """What becomes of a job that is over a limit of an account or a QOS: the name of the limit decides."""
+    limits = LIMIT_REASON.findall(text)
+    if limits and all("Submit" in limit for limit in limits):  # as many jobs as allowed are in the queue
+        return TryLater(text)
+    if any("Grp" in limit for limit in limits) or (SOME_LIMIT in text and not limits):
+        return TryLater(text, OPEN_TRIES)
+    return Refused(text) if limits else None
 
 
 def _rows(answer: Answer, fields: int) -> list[list[str]]:

@@ -19,7 +19,7 @@ from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.liveness import this_process
 from b2luigi.batch.attempts.outcome import Marker, Outcome
 from b2luigi.batch.attempts.record import Record
-from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.batch.processes.cluster import DOUBTS, ClusterProcess
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.core.paths import get_task_file_dir
 from tests.batch.processes.hands import Greedy, Job, Work, accept, let_go, lose, search_in_vain
@@ -474,6 +474,19 @@ def test_a_job_whose_submission_stays_in_doubt_is_submitted_again(job: Job) -> N
     job.process.look()
     assert len(begun(job)) == 2
     assert (first.spec.folder / f"{first.spec.token}.void").exists()
+
+
+def test_a_submission_that_always_ends_in_doubt_fails_in_the_end(job: Job) -> None:
+    """The words of the batch system are unknown, and it never has the job: nobody waits for that for ever."""
+    job.process.run()
+    for number in range(1, DOUBTS + 1):
+        assert (len(begun(job)), job.status) == (number, None)
+        search_in_vain(job.queue.tickets[-1], "strange words (not found)")
+        job.process.look()
+        job.now += 31
+        job.process.look()
+    assert (len(begun(job)), job.status) == (DOUBTS, "FAILED")
+    assert "strange words" in job.process.story
 
 
 # -- what has to wait

@@ -19,6 +19,7 @@ from b2luigi.batch.systems.model import (
     JobStatus,
     Refused,
     Submitted,
+    TooMany,
     TryLater,
     Unsure,
 )
@@ -463,3 +464,30 @@ def test_cancellations(stdout: str, stderr: str, rc: int, left: str) -> None:
     words = HTCondor().parse_cancel(Answer(rc, stdout, stderr))
     assert left in words
     assert bool(words) is bool(left)
+
+
+COMMIT = "ERROR: Failed to commit job submission into the queue.\n"
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("ERROR: Please say accounting_group = <your project> in your submit file.\n", Refused),
+        ("ERROR: Received invalid attribute value '1' for job 57.-1; ignoring\n", Refused),
+        ("", Unsure),
+        ("ERROR: Connection closed by the schedd\n", Unsure),
+        ("CEDAR:6002:failed to read end of message from <127.0.0.1:9618>\n", Unsure),
+        ("SECMAN:2007:Failed to end classad message.\n", Unsure),
+    ],
+)
+def test_a_commit_that_fails_for_a_reason_was_refused(reason: str, expected: type[Submitted]) -> None:
+    """A SUBMIT_REQUIREMENT of the site has a text of its own; a lost connection leaves everything open."""
+    answer = Answer(1, "", f"\n{COMMIT}{reason}")
+    assert HTCondor().parse_submit(answer, [job()]) == [expected(answer.words)]
+
+
+def test_more_jobs_than_one_submission_may_hold_are_submitted_in_parts() -> None:
+    """MAX_JOBS_PER_SUBMISSION; of a single job it is a refusal."""
+    answer = recorded("htcondor", "submit-limit-submission")
+    assert HTCondor().parse_submit(answer, [job()] * 5) == [TooMany(answer.words)] * 5
+    assert isinstance(HTCondor().parse_submit(answer, [job()])[0], Refused)

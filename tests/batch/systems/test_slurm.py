@@ -16,10 +16,11 @@ from b2luigi.batch.systems.model import (
     JobStatus,
     Refused,
     Submitted,
+    TooMany,
     TryLater,
     Unsure,
 )
-from b2luigi.batch.systems.slurm import Slurm
+from b2luigi.batch.systems.slurm import OPEN_TRIES, Slurm
 from tests.batch.systems.recorded import a_job, recorded
 
 
@@ -132,7 +133,6 @@ def test_elements_are_cancelled_together() -> None:
     ("words", "kind"),
     [
         ("Unable to contact slurm controller (connect failure)", TryLater),
-        ("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)", TryLater),
         ("Resource temporarily unavailable", TryLater),
         ("Socket timed out on send/recv operation", Unsure),
         ("Zero Bytes were transmitted or received", Unsure),
@@ -145,10 +145,38 @@ def test_what_is_wrong_is_in_the_words(words: str, kind: type[Submitted]) -> Non
     assert isinstance(result(f"sbatch: error: Batch job submission failed: {words}"), kind)
 
 
+POLICY = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        *[(name, TryLater) for name in ("QOSMaxSubmitJobPerUserLimit", "AssocMaxSubmitJobLimit")],
+        *[(name, TryLater) for name in ("AssocGrpSubmitJobsLimit", "QOSGrpSubmitJobsLimit")],
+        *[(name, Refused) for name in ("QOSMaxWallDurationPerJobLimit", "AssocMaxNodePerJobLimit")],
+        *[
+            (name, Refused)
+            for name in ("QOSMaxCpuPerUserLimit", "QOSMinCpuNotSatisfied", "AssocMaxWallDurationPerJobLimit")
+        ],
+    ],
+)
+def test_the_name_of_a_limit_decides_whether_waiting_helps(limit: str, expected: type[Submitted]) -> None:
+    """The sentence after it is the same for all limits of accounts and QOS."""
+    words = f"sbatch: error: {limit}\nsbatch: error: Batch job submission failed: {POLICY}"
+    assert result(words) == expected(words)
+
+
+@pytest.mark.parametrize("limit", ["sbatch: error: AssocGrpCpuLimit\n", "sbatch: error: QOSGrpMemLimit\n", ""])
+def test_a_limit_that_may_or_may_not_pass_is_tried_a_few_times(limit: str) -> None:
+    """A limit of a group depends on what others run; older releases do not name the limit."""
+    words = f"{limit}sbatch: error: Batch job submission failed: {POLICY}"
+    assert result(words) == TryLater(words, OPEN_TRIES)
+
+
 def test_an_array_that_is_too_large_for_the_site_is_sent_again_in_parts() -> None:
     """A single job that is refused with the same words would be refused for ever."""
     words = recorded("slurm", "submit-array-too-large").stderr
-    assert isinstance(result(words, jobs=40), TryLater)
+    assert isinstance(result(words, jobs=40), TooMany)
     assert isinstance(result(words), Refused)
 
 
