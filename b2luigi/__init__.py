@@ -188,7 +188,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 if os.environ.get("B2LUIGI_JOB_SCRIPT"):  # this is the node: only what a task needs
-    from b2luigi.core.late_rpc import import_luigi
+    from b2luigi.core.lazy_rpc import import_luigi
 
     import_luigi()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from b2luigi.batch.attempts.outcome import plain
-from b2luigi.core.files import write_aside
+from b2luigi.core.files import write_atomically
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -108,7 +108,7 @@ class NodeReporter:
         self._next_at = time.monotonic() + PAUSE
         if self._path is not None:
             with contextlib.suppress(OSError):  # a full disk is no reason to end the task
-                write_aside(self._path, json.dumps(self.told), 0o600)
+                write_atomically(self._path, json.dumps(self.told), 0o600)
 
 
 class Forwarder:

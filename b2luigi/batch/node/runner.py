@@ -23,8 +23,8 @@ from b2luigi.batch.attempts.record import look_at_folders_of
 from b2luigi.batch.messages.failure import headline
 from b2luigi.batch.node.reports import NodeReporter, report_beside
 from b2luigi.core.description import rebuild
-from b2luigi.core.files import write_aside
-from b2luigi.core.graph import find_task, missing_requirements, nearest_task_ids
+from b2luigi.core.files import write_atomically
+from b2luigi.core.graph import find_task, missing_requirements, similar_task_ids
 from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE, read_description
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -60,7 +60,7 @@ def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | N
 
 def _leave(outcome: Outcome, path: Path) -> bool:
     try:
-        write_aside(path, outcome.to_json(), 0o600)
+        write_atomically(path, outcome.to_json(), 0o600)
     except OSError as error:
         logger.error("b2luigi: the task is %s, but its outcome can not be written: %s", outcome.status, error)
         return False
@@ -110,7 +110,7 @@ def _find(tasks: Sequence[luigi.Task], task_id: str, description: Mapping[str, A
     task = _rebuilt(description) if description else None
     task = task if task is not None else find_task(tasks, task_id)
     if task is None:
-        near = nearest_task_ids(tasks, task_id)
+        near = similar_task_ids(tasks, task_id)
         raise LookupError(
             f"There is no task {task_id} in the task graph of this script. The nearest are: {', '.join(near)}. "
             "If the task was there when the job was submitted: requires() has to give the same tasks every time, "
