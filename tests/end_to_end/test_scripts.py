@@ -244,7 +244,7 @@ def test_removing_by_flags_and_by_arguments(
         (["--dry-run", "--scheduler-port", "1"], "AttributeError: Dry runs and tests do not use a central scheduler"),
         (["--batch-runner"], "AttributeError: --batch-runner needs --task-id"),
         (["--scheduler-port", "x"], "ValueError: --scheduler-port must be a number, not 'x'."),
-        (["--batch-runner", "--task-id", "Part_2_x"], "The nearest are: Part_1_"),
+        (["--batch-runner", "--task-id", "Part_2_x"], "Similar ids: Part_1_"),
         (["--remove", "Pat"], "No task of this graph is named Pat; nothing was removed. Did you mean Part?"),
     ],
     ids=" ".join,

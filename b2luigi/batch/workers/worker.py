@@ -196,7 +196,7 @@ class SendJobWorker(AssigningWorker):
         processes = [process for process in self._running_tasks.values() if isinstance(process, BatchProcess)]
         jobs = [process for process in processes if isinstance(process, ClusterProcess)]
         leave = jobs and _leaves_jobs(error)
-        left = self._jobs.leave(jobs) if leave else self._jobs.cancel(jobs, lambda: self.interrupts.came_again)
+        left = self._jobs.leave(jobs) if leave else self._jobs.cancel(jobs, lambda: self.interrupts.interrupted_again)
         for process in processes:
             if process not in left:
                 process.terminate()
