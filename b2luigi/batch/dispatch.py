@@ -21,6 +21,7 @@ from b2luigi.batch.messages.failure import tail
 from b2luigi.batch.queue.process_groups import KILL_AFTER
 from b2luigi.core.executable import create_executable_wrapper
 from b2luigi.core.paths import get_log_file_dir
+from b2luigi.core.process_call import running_call
 from b2luigi.core.settings import get_setting
 from b2luigi.core.task import Task
 
@@ -78,9 +79,9 @@ def run_task_remote(task: luigi.Task) -> None:
 
 def _runs_in_process(task: luigi.Task) -> bool:
     ours = itertools.takewhile(lambda word: word != "--", sys.argv[1:])
-    return any(word in _IN_PROCESS_FLAGS for word in ours) or bool(
-        get_setting("_dispatch_local_execution", default=False, task=task, deprecated_keys=["local_execution"])
-    )
+    if running_call().in_process or any(word in _IN_PROCESS_FLAGS for word in ours):
+        return True
+    return bool(get_setting("_dispatch_local_execution", default=False, task=task, deprecated_keys=["local_execution"]))
 
 
 def _run(script: str, logs: Path) -> int:

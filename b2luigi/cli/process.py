@@ -12,8 +12,7 @@ from typing import Any
 import luigi
 
 from b2luigi.cli.arguments import parse_arguments
-from b2luigi.core.executable import CALL
-from b2luigi.core.settings import clear_setting, set_setting
+from b2luigi.core.process_call import ProcessCall, running
 
 WORKERS = 1000
 """Maximum number of jobs in flight, with batch, unless the user passes `workers`."""
@@ -60,26 +59,27 @@ def process(
     kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
     if flags.batch_runner:
         return _run_one(tasks, flags.task_id, number, kwargs)
-    set_setting(CALL, number)
-    if show_output or flags.show_output:
-        from b2luigi.cli.modes import show_outputs
+    call = ProcessCall(number, in_process=test or flags.test)
+    with running(call):
+        if show_output or flags.show_output:
+            from b2luigi.cli.modes import show_outputs
 
-        return show_outputs(tasks)
-    if dry_run or flags.dry_run:
-        from b2luigi.cli.modes import dry_run as list_tasks_to_run
+            return show_outputs(tasks)
+        if dry_run or flags.dry_run:
+            from b2luigi.cli.modes import dry_run as list_tasks_to_run
 
-        list_tasks_to_run(tasks)
-        sys.exit(0)
-    if test or flags.test:
-        return _run_test(tasks, kwargs)
-    if flags.remove or remove or flags.remove_only or remove_only:
-        _remove(
-            *(tasks, flags.remove or remove, flags.remove_only or remove_only, flags.keep or keep_tasks),
-            confirmed=flags.yes or auto_confirm,
-        )
-    if batch or flags.batch:
-        return _run_batch(tasks, kwargs, flags.fresh)
-    return _build(tasks, kwargs)
+            list_tasks_to_run(tasks)
+            sys.exit(0)
+        if call.in_process:
+            return _build(tasks, {**kwargs, "log_level": "DEBUG", "workers": 1})
+        if flags.remove or remove or flags.remove_only or remove_only:
+            _remove(
+                *(tasks, flags.remove or remove, flags.remove_only or remove_only, flags.keep or keep_tasks),
+                confirmed=flags.yes or auto_confirm,
+            )
+        if batch or flags.batch:
+            return _run_batch(tasks, kwargs, flags.fresh)
+        return _build(tasks, kwargs)
 
 
 def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: dict[str, Any]) -> Any:
@@ -93,14 +93,6 @@ def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: 
         done = types.SimpleNamespace(status=status, worker=None, scheduling_succeeded=True, summary_text="")
         return done if kwargs.get("detailed_summary") else True
     sys.exit(code)
-
-
-def _run_test(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
-    set_setting("_dispatch_local_execution", True)
-    try:
-        return _build(tasks, {**kwargs, "log_level": "DEBUG", "workers": 1})
-    finally:
-        clear_setting("_dispatch_local_execution")
 
 
 def _remove(tasks: list[luigi.Task], names: Any, only: Any, keep: Any, confirmed: bool) -> None:

@@ -17,11 +17,10 @@ from b2luigi.core.flags import script_arguments
 from b2luigi.core.job_script import JobScript, render
 from b2luigi.core.known_settings import DROPPED
 from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
+from b2luigi.core.process_call import running_call
 from b2luigi.core.settings import get_setting, settings_files
 
 SCRIPT_NAME = "executable_wrapper.sh"
-CALL = "_call"
-"""Internal setting: the number of the current call of `process` in the script; a node runs the same call."""
 
 
 def create_executable_wrapper(
@@ -41,7 +40,7 @@ def create_executable_wrapper(
     `worker`: values of luigi's section [worker] for the node.
     Raises ValueError, naming the setting, for an invalid value; OSError if the file cannot be written.
     """
-    for_node = {"call": get_setting(CALL, default=1), **(worker or {})}
+    for_node = {"call": running_call().number, **(worker or {})}
     script = _collect(task, inbox, carried, {**describe(task), "worker": for_node})
     folder = Path(get_task_file_dir(task))
     folder.mkdir(parents=True, exist_ok=True)

@@ -136,6 +136,19 @@ def test_a_setting_runs_it_in_process() -> None:
     assert Path("in_place").exists()
 
 
+def test_a_call_of_process_for_a_test_runs_it_in_process() -> None:
+    """`process(test=True)` does what `--test` does, and nothing is left of it afterwards."""
+
+    class Once(Shell):
+        def complete(self) -> bool:
+            return Path("in_place").exists()
+
+    assert b2luigi.process(Once(program="exit 3"), test=True)
+    assert Path("in_place").exists()
+    with pytest.raises(RuntimeError, match="return code 3"):
+        Shell(program="exit 3").run()
+
+
 # -- what cannot be dispatched
 
 
