@@ -47,7 +47,8 @@ class Setting:
     """A setting that users set as a task attribute, with `set_setting` or in settings.json.
 
     `default` applies if it is not set (None: determined where it is used, as the description explains),
-    `unit` is the unit of a number ("s" for seconds), `old_names` are still read, with a warning.
+    `unit` is the unit of a number ("s" for seconds), `old_names` are still read, with a warning. `merged`: the
+    dictionaries of all places are merged, entry by entry.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Setting:
     description: str
     unit: str = ""
     old_names: tuple[str, ...] = ()
+    merged: bool = False
 
 
 _ROWS = (
@@ -129,15 +131,18 @@ _ROWS = (
     Setting("job_name", NAME, "", "Name of the jobs in the batch system; empty for a name derived from the task."),
     Setting("queue", QUEUE, "s", "LSF queue; null for the default queue of the cluster."),
     Setting("job_slots", SLOTS, None, "LSF job slots per job; None for the default of the cluster."),
-    Setting("lsf_settings", ENTRIES, {}, "Further options of bsub, name to value."),
+    Setting("lsf_settings", ENTRIES, {}, "Further options of bsub, name to value.", merged=True),
     Setting(
         "htcondor_settings",
         ENTRIES,
         {},
         "Further lines of the HTCondor submit description, name to value.",
         old_names=("htcondor_setting",),
+        merged=True,
     ),
-    Setting("slurm_settings", ENTRIES, {}, "Further options of sbatch by their long names, name to value."),
+    Setting(
+        "slurm_settings", ENTRIES, {}, "Further options of sbatch by their long names, name to value.", merged=True
+    ),
     Setting(
         "transfer_files",
         PATHS,

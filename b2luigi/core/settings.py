@@ -67,10 +67,14 @@ def get_setting(
 
 
 def get_merged_setting(key: str, task: Any = None) -> Any:
-    """Like `get_setting`, but merges the dictionaries of all places.
+    """Like `get_setting`, but dictionaries of options are merged from all places.
 
-    If several places have the same entry, the first one wins: the task before `set_setting`, and so on.
+    If several places have the same entry, the first one wins: the task before `set_setting`, and so on. This applies to
+    the settings of b2luigi that are `merged`, and to settings of your own.
     """
+    row = find_setting(key)
+    if row is not None and not row.merged:
+        return get_setting(key, task=task)
     names = _names_of(key)
     found = [value for lookup in _places(task) for name in names if (value := lookup(name, _MISSING)) is not _MISSING]
     if not found or not all(isinstance(value, Mapping) for value in found):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,12 @@ import pytest
 
 import b2luigi
 from b2luigi.core.known_settings import KNOWN
-from b2luigi.core.settings import DeprecatedSettingsWarning, UnknownSettingWarning, with_new_settings
+from b2luigi.core.settings import (
+    DeprecatedSettingsWarning,
+    UnknownSettingWarning,
+    get_merged_setting,
+    with_new_settings,
+)
 
 
 class Plain(b2luigi.Task):
@@ -219,3 +225,48 @@ def test_settings_are_restored_even_after_an_error() -> None:
     with pytest.raises(RuntimeError):
         _fail_with_new_settings()
     assert b2luigi.get_setting("queue") == "outer"
+
+
+# -- dictionaries of options
+
+
+class WithOptions(b2luigi.Task):
+    lsf_settings = {"W": "1:00", "P": "task"}
+    env = {"A": "task"}
+    toy_settings = {"memory": 1}
+
+
+def test_dictionaries_of_options_are_merged(script_folder: Path) -> None:
+    """Entry by entry, where the nearest place wins: the task, set_setting, settings.json."""
+    write_settings(script_folder, lsf_settings={"P": "file", "R": "file", "q": "file"})
+    b2luigi.set_setting("lsf_settings", {"P": "set", "R": "set"})
+    assert get_merged_setting("lsf_settings", WithOptions()) == {"W": "1:00", "P": "task", "R": "set", "q": "file"}
+    assert get_merged_setting("lsf_settings") == {"P": "set", "R": "set", "q": "file"}
+
+
+def test_other_dictionaries_are_not_merged() -> None:
+    """A setting that is not a dictionary of options comes from one place, as a whole."""
+    b2luigi.set_setting("env", {"B": "set"})
+    assert get_merged_setting("env", WithOptions()) == {"A": "task"}
+
+
+def test_options_of_another_batch_system_are_merged() -> None:
+    """b2luigi does not know the settings of a batch system of somebody else, and treats them like its own."""
+    b2luigi.set_setting("toy_settings", {"memory": 2, "disk": 3})
+    assert get_merged_setting("toy_settings", WithOptions()) == {"memory": 1, "disk": 3}
+
+
+def test_options_that_are_no_dictionary_somewhere_come_from_the_first_place() -> None:
+    """There is nothing to merge them with."""
+    b2luigi.set_setting("lsf_settings", None)
+    assert get_merged_setting("lsf_settings", WithOptions()) == {"W": "1:00", "P": "task"}
+    assert get_merged_setting("lsf_settings") is None
+
+
+def test_the_documentation_names_the_settings_that_are_merged() -> None:
+    """Exactly the ones that are, and all of them are dictionaries."""
+    merged = [row for row in KNOWN.values() if row.merged]
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    sentence = page[page.index("Dictionaries of options") : page.index("are merged")]
+    assert {row.name for row in merged} == set(re.findall(r"`(\w+)`", sentence))
+    assert all(row.kind.fits({}) for row in merged)
