@@ -10,7 +10,7 @@ _REMOTE = "remote targets are not supported; set default_task_target_class to a 
 _CONTAINER = 'put the container into the setting executable_prefix, as in ["apptainer", "exec", "image.sif"]'
 _GRID = "the Belle II grid is not supported"
 
-DROPPED: Mapping[str, str] = MappingProxyType(
+DROPPED_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "b2luigi.BatchIntParameter": "use IntParameter; each task is a job of its own",
         "b2luigi.wrap_parameter": "no call is needed; use the parameter classes of b2luigi instead of luigi's",
@@ -41,7 +41,7 @@ def dropped(module: str) -> Callable[[str], Any]:
     """
 
     def getattr_(name: str) -> Any:
-        instead = DROPPED.get(f"{module}.{name}", DROPPED.get(module, ""))
+        instead = DROPPED_NAMES.get(f"{module}.{name}", DROPPED_NAMES.get(module, ""))
         if instead and not name.startswith("_"):
             raise ImportError(f"{module}.{name} of b2luigi 1.x is not here: {instead}.", name=module)
         raise AttributeError(f"module {module!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ from b2luigi.core.description import describe
 from b2luigi.core.files import write_atomically
 from b2luigi.core.flags import script_arguments
 from b2luigi.core.job_script import JobScript, render
-from b2luigi.core.known_settings import DROPPED
+from b2luigi.core.known_settings import DROPPED_SETTINGS
 from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
 from b2luigi.core.process_call import running_call
 from b2luigi.core.settings import get_setting, settings_files
@@ -81,7 +81,7 @@ def create_cmd_from_task(task: luigi.Task) -> list[str]:
 def _refuse_container(task: luigi.Task) -> None:
     """A task meant to run in a container must not run without one."""
     if get_setting("apptainer_image", default="", task=task):
-        raise ValueError(f"apptainer_image is not supported: {DROPPED['apptainer_image']}.")
+        raise ValueError(f"apptainer_image is not supported: {DROPPED_SETTINGS['apptainer_image']}.")
 
 
 def _collect(

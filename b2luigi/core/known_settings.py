@@ -205,7 +205,7 @@ _ROWS = (
 KNOWN: Mapping[str, Setting] = MappingProxyType({row.name: row for row in _ROWS})
 """All settings by name, in the order of the documentation."""
 
-DROPPED: Mapping[str, str] = MappingProxyType(
+DROPPED_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
         "apptainer_image": "put the container into executable_prefix, as in "
         '["apptainer", "exec", "image.sif"], and its Python into executable',
@@ -236,7 +236,7 @@ def name_problem(name: str) -> str:
     """Why the name of a setting is probably a mistake; empty for one of ours or of the user's own."""
     if name in _BY_ANY_NAME:
         return ""
-    instead = "the Belle II grid is not supported" if name.startswith("gbasf2_") else DROPPED.get(name)
+    instead = "the Belle II grid is not supported" if name.startswith("gbasf2_") else DROPPED_SETTINGS.get(name)
     if instead is not None:
         return f"the setting {name} of b2luigi 1.x has no effect here: {instead}."
     similar = closest_setting(name)

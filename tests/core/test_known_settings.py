@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 import b2luigi
-from b2luigi.core.known_settings import DROPPED, KNOWN, closest_setting, find_setting, name_problem, value_problem
+from b2luigi.core.known_settings import (
+    DROPPED_SETTINGS,
+    KNOWN,
+    closest_setting,
+    find_setting,
+    name_problem,
+    value_problem,
+)
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -101,7 +108,7 @@ def test_the_closest_setting(given: str, meant: str) -> None:
 
 def test_dropped_settings_have_advice() -> None:
     """For a setting of b2luigi 1.x without effect, the message says what to do instead."""
-    for name in DROPPED:
+    for name in DROPPED_SETTINGS:
         assert find_setting(name) is None
         assert name_problem(name).startswith(f"the setting {name} of b2luigi 1.x has no effect here: ")
     assert "Belle II grid" in name_problem("gbasf2_release")
