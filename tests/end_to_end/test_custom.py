@@ -143,7 +143,7 @@ def test_settings_that_can_not_work_name_themselves(project: Project) -> None:
         .replace('batch_system = "local"', 'batch_system = "local"; executable = "python3"')
     )
     ended = project.run()
-    assert "executable has to be a list of words" in ended.text
+    assert "executable must be a list of strings" in ended.text
     assert "process_class" in ended.text
     assert "Traceback" not in ended.text
 
@@ -168,7 +168,7 @@ def test_an_unknown_task_id_names_the_nearest(project: Project) -> None:
     ended = project.run("--batch-runner", "--task-id", "Other__99914b932c")
     assert ended.rc == 1
     assert "There is no task Other__99914b932c" in ended.text
-    assert "The nearest are: Other__99914b932b" in ended.text
+    assert "Similar ids: Other__99914b932b" in ended.text
 
 
 def test_batch_runner_without_a_task_id_is_an_error(project: Project) -> None:

@@ -472,7 +472,7 @@ def test_a_job_script_that_can_not_start_its_task_says_why(system: System, proje
     )
     ended = project.run()
     stories = {story.split()[1]: story for story in ended.stories.values()}
-    assert "there is no readable env_script ./nowhere.sh" in stories["NoScript"]
+    assert "cannot read the env_script ./nowhere.sh" in stories["NoScript"]
     assert "looking for the program /no/such/python" in stories["NoPython"]
 
 

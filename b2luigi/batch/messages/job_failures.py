@@ -8,7 +8,7 @@ import luigi
 
 from b2luigi.batch.attempts.judge import ADVICE, Fail
 from b2luigi.batch.attempts.outcome import Outcome
-from b2luigi.batch.messages.failure import Failure, headline, last_lines, tail, tell, users_frames
+from b2luigi.batch.messages.failure import Failure, headline, last_lines, render, tail, users_frames
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import Cause, JobSpec
 
@@ -22,7 +22,7 @@ def of_error_before(task: luigi.Task, system: str, error: BaseException) -> str:
     """A setting that cannot work, a file that cannot be written: no job was submitted."""
     words = last_lines(users_frames(error))
     what = f"no job was submitted: {headline(error)}"
-    return tell(Failure(task, what, CORRECT_IT, system, last_words=words))
+    return render(Failure(task, what, CORRECT_IT, system, last_words=words))
 
 
 def of_refusal(task: luigi.Task, system: str, ticket: Ticket) -> str:
@@ -118,7 +118,7 @@ def _story(
         last_words=last_lines(words),
         here=here,
     )
-    return tell(failure)
+    return render(failure)
 
 
 def _log_tail(spec: JobSpec) -> str:

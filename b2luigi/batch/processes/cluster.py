@@ -15,7 +15,7 @@ from b2luigi.batch.attempts.judge import AGAIN, ALWAYS, CHANGED, Anew, Another, 
 from b2luigi.batch.attempts.outcome import FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.messages import job_failures
-from b2luigi.batch.node.reports import Forwarder, report_beside
+from b2luigi.batch.node.reports import Forwarder, report_path
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cleanup import NotYetError
 from b2luigi.batch.processes.job import CLAIMED_BY_ANOTHER, GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
@@ -112,7 +112,7 @@ class ClusterProcess(BatchProcess):
         if self._last_report is not None:
             self._forwarder.forward(self._last_report)
         elif self.job is not None:
-            self._forwarder.read(report_beside(self.job.ticket.spec.outcome))
+            self._forwarder.read(report_path(self.job.ticket.spec.outcome))
 
     @functools.cached_property
     def _forwarder(self) -> Forwarder:
@@ -201,7 +201,7 @@ class ClusterProcess(BatchProcess):
     # -- verdicts
 
     def _deliver(self, job: JobInFlight, outcome: Outcome) -> None:
-        self._last_report = outcome.told
+        self._last_report = outcome.reports
         problem = self._problem_of_requirements(outcome) if outcome.status == PENDING else ""
         if outcome.status == FAILED:
             self._failed(job, outcome)

@@ -56,7 +56,7 @@ class Jobs:
 
     def forward_reports(self) -> None:
         """Forwards to luigi's scheduler what running tasks report. Called often; does little each time."""
-        self._reports.look(self._by_token.values())
+        self._reports.read(self._by_token.values())
 
     def cancel(self, jobs: list[ClusterProcess], enough: Callable[[], bool]) -> list[ClusterProcess]:
         """Cancels everything. Returns those that may be left: their records stay open, for the next run to see to."""

@@ -56,7 +56,7 @@ def test_a_grace_that_is_no_time_is_told_before_anything_is_submitted(job: Job) 
     b2luigi.set_setting("result_grace", -1)
     job.process.run()
     assert (job.status, job.queue.tickets) == ("FAILED", [])
-    assert "result_grace has to be a number of seconds" in job.process.story
+    assert "result_grace must be a number of seconds" in job.process.story
 
 
 def test_an_outcome_is_delivered_whatever_else_is_said(job: Job) -> None:
