@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from b2luigi.batch import systems
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Project, end_of
 from tests.end_to_end.recordings import SCRIPT, Recording, Submission, emptied
 from tests.end_to_end.shims import Shims
 from tests.machine import path_without
 from tests.standins.lsf import FakeLSF
+from tests.waiting import until
 
 FIRST_JOB = 101
 """Job ids that no other number in the files is likely to be."""

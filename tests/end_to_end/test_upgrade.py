@@ -16,10 +16,11 @@ import pytest
 
 from b2luigi.batch.attempts.record import Record
 from tests.end_to_end import recordings
-from tests.end_to_end.project import Ended, Project, end_of, until
+from tests.end_to_end.project import Ended, Project, end_of
 from tests.end_to_end.record import FIRST_JOB
 from tests.end_to_end.recordings import Owner, Recording
 from tests.standins.lsf import FakeLSF
+from tests.waiting import until
 
 pytestmark = pytest.mark.parametrize("commit", recordings.COMMITS)
 
