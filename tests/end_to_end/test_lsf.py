@@ -181,8 +181,8 @@ def test_a_second_ctrl_c_names_what_may_be_left(project: Project, lsf: FakeLSF) 
     for job_id in ids(project):
         assert f"Could not confirm that this job was cancelled; please check: lsf job {job_id}" in ended.text
     lsf.clear_faults()
+    until(lambda: not lsf.live_jobs(), "bkill does its work")
     project.touch("again")
-    _command(lsf, "bkill", "-s", "KILL", *ids(project))
     again = project.run()
     assert "* 2 ran successfully:" in again.text, again.text
 

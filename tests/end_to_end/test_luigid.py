@@ -135,7 +135,7 @@ def test_luigid_may_go_away_while_jobs_run(project: Project, luigid: Luigid) -> 
     luigid.stop()
     project.touch("go")
     until(lambda: len(list(project.folder.rglob("part.txt"))) == 3, "the jobs are done")
-    process.until_printed("does not answer; the jobs go on.")
+    process.until_printed("does not answer; the jobs keep running.")
     luigid.start()
     ended = end_of(process)
     assert "progress looks :)" in ended.text, ended.text

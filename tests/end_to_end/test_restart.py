@@ -183,7 +183,7 @@ def test_jobs_may_stay_when_the_script_goes(
     first.send_signal(number)
     told = end_of(first)
     assert told.rc == rc
-    assert "Run the script again to go on." in told.text
+    assert "Run the script again to resume." in told.text
     ended = gone_on_with(project)
     assert "* 6 ran successfully:" in ended.text, ended.text
     assert ran(project) == ["0", "1", "2", "3", "4"]
