@@ -275,9 +275,9 @@ def test_a_copy_of_the_project_may_run_on_the_nodes(project: Project, tmp_path: 
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("b2luigi.set_setting('local_slots', 0)", "local_slots has to be a whole number above 0"),
-        ("b2luigi.set_setting('local_slots', -1)", "local_slots has to be a whole number above 0"),
-        ("Job.worker_timeout = '3600'", "worker_timeout has to be a number of seconds"),
+        ("b2luigi.set_setting('local_slots', 0)", "local_slots must be a positive integer"),
+        ("b2luigi.set_setting('local_slots', -1)", "local_slots must be a positive integer"),
+        ("Job.worker_timeout = '3600'", "worker_timeout must be a number of seconds"),
         ("Job.env = {'A': None}", "env['A'] is None"),
         ("Job.job_name = property(lambda self: int('x1'))", "ValueError: invalid literal for int()"),
     ],

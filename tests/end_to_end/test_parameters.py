@@ -155,14 +155,14 @@ LIMITS = """
 """
 
 
-def test_values_that_can_not_be_part_of_a_path_start_no_job(tmp_path: Path) -> None:
-    """Refused before anything is submitted, with task, parameter and remedy; with it, and for the others, jobs run."""
+def test_values_that_are_no_folder_name_start_no_job(tmp_path: Path) -> None:
+    """The error names task, parameter and remedy, and no job is submitted; hashed and valid values work."""
     project = Project(tmp_path / "project", {"PYTHONIOENCODING": "utf-8"})
     project.write(LIMITS)
     ended = project.run()
     assert "* 4 ran successfully:" in ended.text, ended.text
     for task, value in (("Text", "'a/b'"), ("Text", "'..'"), ("Outside", "'a/b'")):
-        assert f"{task}: the parameter 'text' has the value {value}, which cannot be" in ended.text
-    assert "Text: the parameter 'text' makes a folder name of 257 bytes; 255 are possible" in ended.text
+        assert f"{task}: the parameter 'text' has the value {value}, which is not a valid folder name" in ended.text
+    assert "Text: the parameter 'text' leads to a folder name of 257 bytes; the limit is 255" in ended.text
     assert ended.text.count("Define it with hashed=True") >= 4
     assert sorted(record["class"] for record in project.records()) == ["__main__.Hashed"] * 3 + ["__main__.Text"]

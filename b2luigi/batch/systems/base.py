@@ -1,4 +1,4 @@
-"""What a batch system is to b2luigi: a language. It makes commands and reads answers; it runs and keeps nothing."""
+"""The language of a batch system: creates commands and parses their answers. It runs no commands and has no state."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, ClassVar
 from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo, JobSpec, Submitted, Unsure
 
 Setting = Callable[[str], Any]
-"""Gives the value of a setting for one task; ValueError when there is none and no default."""
+"""Returns the value of a setting for one task; raises ValueError if it is not set and has no default."""
 
 
 class BatchSystem(abc.ABC):
-    """The language of one batch system. All methods are pure, and raise only what their descriptions name.
+    """The language of one batch system. All methods are pure, and raise only the documented exceptions.
 
-    A command that takes longer than the setting `command_timeout` is stopped. What it printed until then is no answer:
-    no method sees it except `parse_stopped_submit`.
+    A command that takes longer than the setting `command_timeout` is stopped. Its output until then does not count as
+    an answer: only `parse_stopped_submit` gets it.
 
-    A new system is one subclass in one file, named by an entry point of the group `b2luigi.batch_systems`,
-    and recorded answers for its tests.
+    A new system needs one subclass in one file, an entry point of the group `b2luigi.batch_systems`, and recorded
+    answers for its tests.
     """
 
     name: ClassVar[str]
@@ -28,20 +28,20 @@ class BatchSystem(abc.ABC):
     probe: ClassVar[str]
     """Program whose presence on PATH means that this machine submits to such a cluster."""
     bulk: ClassVar[int] = 1
-    """How many jobs with equal options one submission may hold."""
+    """Maximum number of jobs with equal options in one submission."""
     carries_files: ClassVar[bool] = False
-    """True if the system can carry files to the node and back (setting `transfer_files`)."""
+    """True if the system can transfer files to the node and back (setting `transfer_files`)."""
 
     @abc.abstractmethod
     def options(self, setting: Setting) -> Mapping[str, Any]:
-        """The settings of one task that matter to this system, checked, as plain values that JSON can hold.
+        """The validated settings of one task that matter to this system, as plain JSON values.
 
-        Jobs whose options are equal may be submitted together.
-        Raises ValueError, naming the setting, for a value that cannot work.
+        Jobs with equal options may be submitted together.
+        Raises ValueError, naming the setting, for an invalid value.
         """
 
     def labels(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
-        """What answers will call each of these jobs, submitted together (`JobInfo.token`): its token.
+        """The labels by which answers will identify these jobs, submitted together (`JobInfo.token`): their tokens.
 
         Systems whose arrays share one name or comment have other labels for the elements.
         """
@@ -53,13 +53,13 @@ class BatchSystem(abc.ABC):
 
     @abc.abstractmethod
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
-        """What became of each job, in the order of `jobs`."""
+        """The result of the submission for each job, in the order of `jobs`."""
 
     def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         """Like `parse_submit`, for a submission that took too long and was stopped.
 
-        The batch system may have accepted its jobs, so that they are `Unsure`. Override it if the output can prove
-        more: an id, or a notice that the command retries by itself while the batch system is full.
+        The batch system may have accepted the jobs, so they are `Unsure`. Override this method if the output can prove
+        more: an id, or a message that the command itself retries while the batch system is full.
         """
         return [Unsure(answer.words)] * len(jobs)
 
@@ -73,9 +73,9 @@ class BatchSystem(abc.ABC):
 
     @abc.abstractmethod
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
-        """What the batch system knows, by job id; a job that is not in the answer is not in the mapping.
+        """What the batch system knows, by job id; jobs that are not in the answer are not in the mapping.
 
-        Raises AnswerError when the answer says nothing about any job.
+        Raises AnswerError if the answer contains no information about any job.
         """
 
     @abc.abstractmethod
@@ -84,14 +84,14 @@ class BatchSystem(abc.ABC):
 
     @abc.abstractmethod
     def parse_cancel(self, answer: Answer) -> str:
-        """Empty if no job is left to cancel ("already ended" and "not found" are fine), else the system's output."""
+        """Empty if no job remains to be cancelled ("already ended" and "not found" are fine), else the output."""
 
     @abc.abstractmethod
     def find(self, jobs: Sequence[JobSpec]) -> Command:
         """One command that searches for these jobs, whose ids are unknown, by name or token; read by `parse_query`."""
 
     def history(self, job_ids: Sequence[str]) -> Command | None:
-        """One command that queries jobs that left the queue, and why; None where there is no such command."""
+        """One command that queries jobs that have left the queue, and why; None if there is no such command."""
         return None
 
     def parse_history(self, answer: Answer) -> Mapping[str, JobInfo]:
@@ -99,10 +99,10 @@ class BatchSystem(abc.ABC):
         return self.parse_query(answer)
 
     def check(self, job: JobSpec) -> None:  # noqa: B027  (most systems have nothing to check)
-        """Raises ValueError, naming file or folder, for a job that this system cannot run as it is."""
+        """Raises ValueError, naming file or folder, for a job that this system cannot run."""
 
     def kind(self, job: JobSpec) -> Hashable:
-        """Jobs for which this is equal may go into one submission."""
+        """Only jobs of the same kind may be part of the same submission."""
         return json.dumps(job.options, sort_keys=True, default=repr), job.inputs, job.inbox
 
 

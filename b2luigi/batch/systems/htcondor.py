@@ -46,7 +46,7 @@ STATES = {
     6: (JobStatus.running, "transferring output"),
     7: (JobStatus.running, "suspended"),
 }
-"""JobStatus of the job ClassAd. Completed needs a look at the exit code, held at the reason."""
+"""JobStatus of the job ClassAd. For completed jobs the exit code counts as well, for held jobs the reason."""
 
 HELD_BY_PERSON = (1, 15)
 """HoldReasonCode: 1 condor_hold, 15 submitted on hold."""
@@ -114,7 +114,7 @@ class HTCondor(BatchSystem):
 
     def parse_cancel(self, answer: Answer) -> str:
         lines = [line for line in answer.words.splitlines() if line.strip()]
-        if answer.rc == 0:  # it ends so, too, when only some jobs could be removed
+        if answer.rc == 0:  # also if only some of the jobs could be removed
             return "\n".join(line for line in lines if any(text in line for text in DENIED))
         return "" if all(re.match(TAKEN, line) for line in lines) else answer.words
 
@@ -162,7 +162,7 @@ def _commit_reason(text: str) -> str:
 
 
 def _ads(answer: Answer) -> list[dict[str, Any]]:
-    # With nothing to show condor_q prints nothing at all, and ends with 0.
+    # Without jobs, condor_q prints nothing at all and exits with 0.
     try:
         ads = json.loads(answer.stdout) if answer.stdout.strip() else []
     except (ValueError, RecursionError):
@@ -184,7 +184,7 @@ def _info(ad: Mapping[str, Any]) -> JobInfo:
         JobInfo(
             status=status,
             native=native,
-            # An evicted job that waits or runs again still has what its last run ended with.
+            # An evicted job that waits or runs again still has the exit code of its last run.
             exit_code=_exit_code(ad) if status.is_final else None,
             token=_text(ad, TOKEN),
             node=_text(ad, "RemoteHost") or _text(ad, "LastRemoteHost"),

@@ -1,7 +1,7 @@
 """IBM Spectrum LSF: bsub, bjobs, bkill.
 
-Facts from IBM's LSF 10.1 command reference and from published reports of users; texts were compared with the
-family's open engine (OpenLava 2.2). It was never run on a real LSF by us.
+Facts from IBM's LSF 10.1 command reference and from published reports of users; messages were compared with those of
+the open-source relative OpenLava 2.2. We have never run it on a real LSF.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ ENVIRONMENT: Mapping[str, str | None] = {
     "BSUB_QUIET2": None,
     "BSUB_STDERR": None,
 }
-"""LSB_NTRIES: without it all commands wait for a daemon that is down, and a bsub that was stopped while it waits
-leaves nobody sure. With BSUB_* set, bsub hides the line with the job id or sends it elsewhere."""
+"""LSB_NTRIES: without it, all commands wait for a daemon that is down, and after a bsub that was stopped while waiting
+it is unclear whether the job exists. With BSUB_* set, bsub hides the line with the job id or redirects it."""
 
 LIMIT = 250
-"""Elements of an array; LSF's own limit is 1000 unless the site says otherwise (MAX_JOB_ARRAY_SIZE)."""
+"""Maximum size of an array; LSF's default limit is 1000 (MAX_JOB_ARRAY_SIZE)."""
 ARRAYS = Arrays("LSB_JOBINDEX", first=1, separator="[", end="]")
 
 FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name"
 OURS = "b2luigi sets this option itself"
 NO_JOB = "with this option bsub submits no job"
-OTHER_JOB = "with this option bsub submits what a file describes instead of the task"
-WAITS = "bsub would wait for the job; b2luigi waits itself"
+OTHER_JOB = "with this option bsub submits the job described in a file instead of the task"
+WAITS = "bsub would wait for the job, but b2luigi does that itself"
 FORBIDDEN = {
     **dict.fromkeys(("J", "o", "oo", "e", "eo", "env", "i", "is", "cwd"), OURS),
     **dict.fromkeys(("h", "V"), NO_JOB),
@@ -56,8 +56,8 @@ FORBIDDEN = {
     **dict.fromkeys(("I", "Ip", "Is", "IS", "ISp", "ISs", "IX", "K", "tty", "XF"), WAITS),
     "H": "the job would wait until somebody runs bresume",
 }
-"""Options of bsub that would break the job, or the reading of the answer, and why. Their case matters, and none may be
-shortened (LSF 10.1 command reference)."""
+"""Options of bsub that would break the job, or the parsing of the answer, and why. They are case-sensitive and cannot
+be abbreviated (LSF 10.1 command reference)."""
 
 STATES = {
     "PEND": JobStatus.idle,
@@ -67,13 +67,13 @@ STATES = {
     "DONE": JobStatus.successful,
     "EXIT": JobStatus.aborted,
 }
-"""All other words, known (RUN, SSUSP, USUSP, UNKWN, ZOMBI) and unknown, read as running."""
+"""All other states, known (RUN, SSUSP, USUSP, UNKWN, ZOMBI) and unknown, count as running."""
 
 HELD = {
     "PSUSP": "suspended while it was pending; resume it with bresume",
     "USUSP": "suspended while it was running; resume it with bresume",
 }
-"""States that only a person ends."""
+"""States that only a person can end."""
 
 CAUSES = {
     "OWNER": Cause.cancelled,
@@ -111,7 +111,7 @@ ENDED = (
     *("Job has already finished", "No matching job found", "is being terminated", "is being signaled"),
     "Operation is in progress",
 )
-"""What bkill prints for jobs that ended or are about to (the last one: an earlier bkill is not done yet)."""
+"""What bkill prints for jobs that have ended or are about to (the last one: an earlier bkill is still in progress)."""
 UNKNOWN = r"Job <\d+(\[\d+\])?> is not found|No (\S+ )?job found"
 """What bjobs prints to stderr for jobs that it does not know."""
 
@@ -137,10 +137,10 @@ class LSF(BatchSystem):
         }
 
     def check(self, job: JobSpec) -> None:
-        # bsub reads its options from lines of the script, within quotes, too.
+        # bsub reads options from lines of the script, even inside quotes.
         if re.search(r"[\n\r]", str(job.script)):
             raise ValueError(
-                f"LSF cannot work with the folder {str(job.folder)!r}: its name holds a line break. "
+                f"LSF cannot work with the folder {str(job.folder)!r}: its name contains a line break. "
                 "Please set task_file_dir to another folder, or define the parameter with hashed=True."
             )
 
@@ -149,10 +149,10 @@ class LSF(BatchSystem):
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
         array = f"[{ARRAYS.indexes(len(jobs))}]" if len(jobs) > 1 else ""
-        # LSF's own output file is written after the job ended, when we have long tidied up; its report contains
+        # LSF writes its own output file after the end of the job, when we have already cleaned up; its report contains
         # nothing that bjobs does not know.
         ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-oo", "/dev/null")
-        # By stdin, because bsub joins the words of a command and quotes them in its own way.
+        # Through stdin, because bsub joins the words of a command with its own kind of quoting.
         return Command((*ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=ENVIRONMENT)
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
@@ -160,7 +160,7 @@ class LSF(BatchSystem):
         if accepted:
             return accepted
         result = _not_accepted(answer)
-        # The site allows fewer elements (MAX_JOB_ARRAY_SIZE).
+        # The site allows only smaller arrays (MAX_JOB_ARRAY_SIZE).
         too_large = len(jobs) > 1 and isinstance(result, Refused) and re.search("array", result.text, re.IGNORECASE)
         return [TooMany(answer.words) if too_large else result] * len(jobs)
 
@@ -172,7 +172,7 @@ class LSF(BatchSystem):
         return Command(("bjobs", "-a", "-json", "-o", FIELDS, *arrays), env=ENVIRONMENT)
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
-        # bjobs ends with 255 if any of the ids is unknown, and still lists the others.
+        # bjobs exits with 255 if any of the ids is unknown, but still lists the others.
         records = _records(answer)
         return {_job_id(record): _info(record) for record in records if "STAT" in record}
 
@@ -183,32 +183,32 @@ class LSF(BatchSystem):
         if answer.rc == 0:
             return ""
         reports = [line for line in _lines(answer) if _reported.parse(line)]
-        left = [line for line in reports if not any(text in line for text in ENDED)]
-        return "" if reports and not left else "\n".join(left) or answer.words
+        failed = [line for line in reports if not any(text in line for text in ENDED)]
+        return "" if reports and not failed else "\n".join(failed) or answer.words
 
     def find(self, jobs: Sequence[JobSpec]) -> Command:
         return Command(("bjobs", "-a", "-json", "-o", FIELDS), env=ENVIRONMENT)
 
 
 def _option(flag: str, value: Any, setting: str) -> list[str]:
-    """A flag with its value; nothing where the value is unset (None, False or empty)."""
+    """A flag with its value; nothing if the value is unset (None, False or empty)."""
     if value is None or value is False or value == "":
         return []
     if isinstance(value, (str, int)) and value is not True and not re.search(r"[\n\r\0]", str(value)):
         return [flag, str(value)]
-    raise ValueError(f"{setting} has to be one line of text or a number, but it is {value!r}.")
+    raise ValueError(f"{setting} must be a single line of text or a number, not {value!r}.")
 
 
 def _extra(settings: Mapping[str, Any]) -> list[str]:
     if not isinstance(settings, Mapping):
-        raise ValueError(f"lsf_settings has to be a dictionary of bsub options, but it is {settings!r}.")
+        raise ValueError(f"lsf_settings must be a dictionary of bsub options, not {settings!r}.")
     return [word for key, value in settings.items() for word in _extra_option(key, value)]
 
 
 def _extra_option(key: str, value: Any) -> list[str]:
     flag = str(key).lstrip("-")
     if not re.fullmatch(r"[A-Za-z_]+", flag):
-        raise ValueError(f"lsf_settings has the key {key!r}, which is no option of bsub.")
+        raise ValueError(f"lsf_settings has the key {key!r}, which is not an option of bsub.")
     if flag in FORBIDDEN:
         raise ValueError(f"lsf_settings has the option {key!r}: {FORBIDDEN[flag]}; please remove it.")
     if value is True:
@@ -218,7 +218,7 @@ def _extra_option(key: str, value: Any) -> list[str]:
 
 
 def _name(job: JobSpec) -> str:
-    """bsub reads square brackets in a name as an array of jobs."""
+    """The name of a job without square brackets, which bsub interprets as an array."""
     return job.name.replace("[", "(").replace("]", ")")
 
 
@@ -251,7 +251,7 @@ def _not_accepted(answer: Answer) -> Submitted:
 def _records(answer: Answer) -> list[dict[str, str]]:
     text = answer.stdout[answer.stdout.find("{") : answer.stdout.rfind("}") + 1]
     try:
-        # Not strict, because a name of a job may hold a line break.
+        # Not strict, because a job name may contain a line break.
         found = json.loads(text, strict=False)["RECORDS"] if text else _nothing(answer)
     except (ValueError, KeyError, TypeError, RecursionError):
         found = None
@@ -261,7 +261,7 @@ def _records(answer: Answer) -> list[dict[str, str]]:
 
 
 def _nothing(answer: Answer) -> list[dict[str, str]] | None:
-    """No records, if bjobs states that it knows none of the jobs; printing nothing at all is no answer."""
+    """No records, if bjobs states that it knows none of the jobs; no output at all is not an answer."""
     lines = _lines(answer)
     return [] if lines and all(re.fullmatch(UNKNOWN, line) for line in lines) else None
 
@@ -294,13 +294,13 @@ def _info(record: Mapping[str, str]) -> JobInfo:
 
 
 def _exit_code(status: JobStatus, text: str) -> int | None:
-    """bjobs has none for a job that ended well, and the last one for a job that was requeued."""
+    """bjobs shows none for a successful job, and that of the last run for a requeued job."""
     if status is JobStatus.successful:
         return 0
     return int(text) if status.is_final and re.fullmatch(r"[0-9]{1,3}", text) else None
 
 
 def _token(name: str, index: str) -> str | None:
-    # Where bjobs cuts names, it marks that by a star in front.
+    # A star in front shows that bjobs truncated the name.
     token = name.rpartition("-")[2].partition("[")[0]
     return None if name.startswith("*") or not token else token + index

@@ -37,14 +37,14 @@ OWN_VARIABLES = (
     *("SCANCEL_WCKEY", "SACCT_FEDERATION", "SACCT_LOCAL"),
 )
 ENVIRONMENT: Mapping[str, str | None] = dict.fromkeys(OWN_VARIABLES)
-"""With these a user changes what the commands do or show (section INPUT ENVIRONMENT VARIABLES of their pages)."""
+"""Variables by which users change what the commands do or show (INPUT ENVIRONMENT VARIABLES in the manual pages)."""
 
 LIMIT = 1000
-"""Elements of an array: Slurm's own limit is 1001, counted from 0, unless the site says otherwise (MaxArraySize)."""
+"""Maximum size of an array; Slurm's default limit is 1001, including index 0 (MaxArraySize)."""
 ARRAYS = Arrays("SLURM_ARRAY_TASK_ID", first=0, separator="_")
 
 FIELDS = ("JobArrayID", "State", "exit_code", "NodeList", "Comment", "Reason")
-"""The last one may hold anything."""
+"""The last one may contain any text."""
 PAST_FIELDS = ("JobID", "State", "ExitCode", "NodeList")
 
 STATES = {
@@ -65,8 +65,8 @@ STATES = {
     "PREEMPTED": JobStatus.aborted,
     "TIMEOUT": JobStatus.aborted,
 }
-"""All other words, known (RUNNING, COMPLETING, STAGE_OUT, SIGNALING, RESIZING, STOPPED, REVOKED) and unknown,
-read as running."""
+"""All other states, known (RUNNING, COMPLETING, STAGE_OUT, SIGNALING, RESIZING, STOPPED, REVOKED) and unknown,
+count as running."""
 
 CAUSES = {
     "BOOT_FAIL": Cause.infrastructure,
@@ -81,7 +81,7 @@ STUCK = re.compile(
     r"JobHeld|requeued? (in )?held|DependencyNeverSatisfied|^Partition(Config|NodeLimit|TimeLimit|Inactive)"
     r"|^Bad|^Invalid|NotAllowed$|PerJob$|PerJobLimit$|^JobHoldMaxRequeue"
 )
-"""Reasons for which a pending job waits for ever, unless a person does something."""
+"""Reasons why a pending job waits forever, unless a person intervenes."""
 NOT_LAUNCHED = 53
 """The signal that Slurm reports for a job whose output file or folder cannot be created."""
 
@@ -122,7 +122,7 @@ class Slurm(BatchSystem):
 
     def check(self, job: JobSpec) -> None:
         if "\0" in str(job.script):
-            raise ValueError(f"Slurm cannot work with the folder {str(job.folder)!r}: its name holds a zero byte.")
+            raise ValueError(f"Slurm cannot work with the folder {str(job.folder)!r}: its name contains a null byte.")
 
     def labels(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
         return ARRAYS.elements(jobs[0].token, len(jobs))
@@ -134,10 +134,10 @@ class Slurm(BatchSystem):
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         for line in answer.stdout.splitlines():
-            found = re.fullmatch(r"([0-9]{1,18})(;\S+)?", line.strip())  # a cluster's name may follow
+            found = re.fullmatch(r"([0-9]{1,18})(;\S+)?", line.strip())  # the name of a cluster may follow
             if found and answer.rc == 0:
                 return [Accepted(job_id) for job_id in ARRAYS.elements(found[1], len(jobs))]
-        # The site allows fewer elements (MaxArraySize).
+        # The site allows only smaller arrays (MaxArraySize).
         too_large = len(jobs) > 1 and TOO_LARGE in answer.words
         return [TooMany(answer.words) if too_large else _not_accepted(answer)] * len(jobs)
 
@@ -145,7 +145,7 @@ class Slurm(BatchSystem):
         return [_not_accepted(answer)] * len(jobs) if _is_full(answer) else super().parse_stopped_submit(answer, jobs)
 
     def query(self, job_ids: Sequence[str]) -> Command:
-        # Without ids: one of a job that squeue has forgotten, asked for alone, is an error.
+        # Without ids: a query for a single job that squeue has forgotten is an error.
         fields = ",".join(f"{field}:|" for field in FIELDS)
         return Command(("squeue", "--me", "-h", "-r", "-t", "all", "-O", fields), env=ENVIRONMENT)
 
@@ -160,8 +160,8 @@ class Slurm(BatchSystem):
         if answer.rc == 0:
             return ""
         lines = [line for line in answer.stderr.splitlines() if line.strip()]
-        left = [line for line in lines if not any(text in line for text in ENDED)]
-        return "" if lines and not left else "\n".join(left) or answer.words
+        failed = [line for line in lines if not any(text in line for text in ENDED)]
+        return "" if lines and not failed else "\n".join(failed) or answer.words
 
     def find(self, jobs: Sequence[JobSpec]) -> Command:
         return self.query([])
@@ -177,7 +177,7 @@ class Slurm(BatchSystem):
 
 
 def _is_full(answer: Answer) -> bool:
-    """Slurm accepts no more jobs for now: sbatch waits, and retries by itself, for minutes."""
+    """Slurm accepts no more jobs for now; sbatch itself waits and retries for minutes."""
     return FULL in answer.stderr
 
 
@@ -203,11 +203,11 @@ def _over_limit(text: str) -> Submitted | None:
 
 
 def _rows(answer: Answer, fields: int) -> list[list[str]]:
-    """The rows of a listing. Comments of the user's other jobs may hold line breaks: such lines are no rows."""
+    """The rows of a listing, without the lines caused by line breaks in comments of the user's other jobs."""
     *lines, cut = answer.stdout.split("\n")
     split = (line.removesuffix("|").split("|", fields - 1) for line in lines)
     rows = [row for row in split if len(row) == fields and re.fullmatch(r"[0-9]+(_[0-9]+)?", row[0])]
-    # An array that waits as a whole is a row of sacct, too: `7_[0-9]`, which has no information on its elements.
+    # sacct also has rows for arrays that are pending as a whole, `7_[0-9]`, without information on their elements.
     none_at_all = not rows and any("|" not in line for line in lines)
     if answer.rc != 0 or cut or none_at_all:
         raise AnswerError(answer.words)

@@ -171,7 +171,7 @@ def _process_class(task: luigi.Task) -> type[BatchProcess]:
     if cls is None:
         raise AttributeError('batch_system is "custom", but process_class names no subclass of BatchProcess.')
     if not (isinstance(cls, type) and issubclass(cls, BatchProcess)):
-        raise TypeError(f"process_class has to be a subclass of BatchProcess, but it is {cls!r}.")
+        raise TypeError(f"process_class must be a subclass of BatchProcess, not {cls!r}.")
     return cls
 
 

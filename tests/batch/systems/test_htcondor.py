@@ -237,7 +237,7 @@ def test_what_looks_like_a_macro_in_a_file_name() -> None:
         ({"transfer_files": ["/a,b"]}, "comma"),
         ({"transfer_files": ["/a\nb"]}, "line break"),
         ({"transfer_files": ["/a "]}, "blank"),
-        ({"transfer_files": ["/a/x", "/b/x/"]}, "one name"),
+        ({"transfer_files": ["/a/x", "/b/x/"]}, "same name"),
         ({"transfer_files": ["/a"], "working_dir": "/w"}, "working_dir"),
         ({"transfer_files": ["/a"], "result_dir": "results"}, "result_dir"),
         ({"transfer_files": ["/results"]}, "result folder"),
