@@ -64,7 +64,7 @@ class BatchSystem(abc.ABC):
         return [Unsure(answer.words)] * len(jobs)
 
     def notices(self, answer: Answer) -> Sequence[str]:
-        """What the answer to an accepted submission says besides: warnings, words of the site; shown once each."""
+        """Other output of an accepted submission: warnings and messages of the site; each is shown once."""
         return [line for line in answer.stderr.splitlines() if line.strip()]
 
     @abc.abstractmethod

@@ -69,7 +69,7 @@ TRY_LATER = (
 )
 UNSURE = ("Failed to queue job", "communication error", "Failed to end transaction")
 NOT_COMMITTED = "Failed to commit job submission into the queue."
-"""Followed by a reason (SUBMIT_REQUIREMENT_..._REASON of the site), or by what became of the connection."""
+"""Followed by a reason (SUBMIT_REQUIREMENT_..._REASON of the site) or an error of the connection."""
 CONNECTION = re.compile(r"CEDAR|SECMAN|AUTHENTICATE|DCSchedd|connect|timed out|timeout|communication", re.IGNORECASE)
 TOO_MANY = "MAX_JOBS_PER_SUBMISSION"
 TAKEN = r"Job [\d.]+ (not found|(already )?marked for removal)|Couldn't find/remove all jobs in cluster"
@@ -156,9 +156,9 @@ def _not_accepted(answer: Answer) -> Submitted:
 
 
 def _commit_reason(text: str) -> str:
-    """Why the schedd did not take the jobs: a requirement of the site, say; empty if the connection was to blame."""
-    said = text.partition(NOT_COMMITTED)[2].strip()
-    return "" if CONNECTION.search(said) else said
+    """Why the schedd rejected the jobs, for example a requirement of the site; empty if the connection failed."""
+    reason = text.partition(NOT_COMMITTED)[2].strip()
+    return "" if CONNECTION.search(reason) else reason
 
 
 def _ads(answer: Answer) -> list[dict[str, Any]]:

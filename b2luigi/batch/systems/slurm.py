@@ -87,10 +87,10 @@ NOT_LAUNCHED = 53
 
 LATER = ("Unable to contact slurm controller", "Resource temporarily unavailable", "in standby mode")
 LIMIT_REASON = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w*")
-"""The name of a limit, on a line of its own before the sentence that is the same for all of them."""
+"""The name of a limit, on a separate line before a sentence that is the same for all limits."""
 SOME_LIMIT = "violates accounting/QOS policy"
 OPEN_TRIES = 5
-"""How often a job is tried whose limit may or may not pass."""
+"""How often to submit a job over a limit that may or may not be temporary."""
 FULL = "temporarily unable to accept job"
 TOO_LARGE = "Invalid job array specification"
 UNSURE = (
@@ -193,7 +193,7 @@ def _not_accepted(answer: Answer) -> Submitted:
 
 
 def _over_limit(text: str) -> Submitted | None:
-    """What becomes of a job that is over a limit of an account or a QOS: the name of the limit decides."""
+    """The result for a job over a limit of an account or a QOS: it depends on the name of the limit."""
     limits = LIMIT_REASON.findall(text)
     if limits and all("Submit" in limit for limit in limits):  # as many jobs as allowed are in the queue
         return TryLater(text)

@@ -76,14 +76,14 @@ def a_spec(system: BatchSystem, token: str = "abc", **values: Any) -> JobSpec:
 
 def commands(system: BatchSystem) -> list[Command]:
     spec = a_spec(system)
-    said = [
+    found = [
         system.submit([spec]),
         system.query(["1.0", "2"]),
         system.cancel(["1.0", "2"]),
         system.find([spec]),
         system.history(["1.0"]),
     ]
-    return [command for command in said if command is not None]
+    return [command for command in found if command is not None]
 
 
 def test_commands_are_words(system: BatchSystem) -> None:
@@ -211,7 +211,7 @@ UNKNOWN_STATES = {
 
 @pytest.mark.parametrize("name", UNKNOWN_STATES)
 def test_an_unknown_state_is_running(name: str) -> None:
-    """A word we do not know never fails a job, and is told."""
+    """An unknown state never fails a job, and is shown in messages."""
     (info,) = systems.load(name).parse_query(Answer(0, UNKNOWN_STATES[name], "")).values()
     assert info.status is JobStatus.running
     assert "99" in info.native or "BORED" in info.native
