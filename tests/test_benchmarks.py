@@ -44,7 +44,7 @@ def test_rows_of_real_clusters() -> None:
 
 
 def test_a_failure_is_a_row() -> None:
-    """What fails is told in the table and ends nothing else."""
+    """What fails is shown in the table and ends nothing else."""
 
     def broken(full: bool) -> object:
         raise RuntimeError("no such machine")

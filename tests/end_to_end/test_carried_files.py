@@ -74,7 +74,7 @@ def test_jobs_run_without_a_shared_folder(project: Project, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("system", ["htcondor"], indirect=True)
-def test_failures_are_told_as_with_a_shared_folder(project: Project) -> None:
+def test_failures_are_printed_as_with_a_shared_folder(project: Project) -> None:
     """An exception and a shot Python: their stories and their logs come home, too."""
     project.write(CARRIED.format(parts=4))
     ended = project.run()
@@ -96,14 +96,14 @@ def test_failures_are_told_as_with_a_shared_folder(project: Project) -> None:
         ("b2luigi.set_setting('env_script', 'no.sh')", "no.sh"),
     ],
 )
-def test_what_can_not_be_carried_is_refused_before_submission(
+def test_what_cannot_be_carried_is_refused_before_submission(
     project: Project, system: System, line: str, words: str
 ) -> None:
-    """Rules of transfer_files: told with the setting, and nothing is submitted (a wrong type ends the script)."""
+    """Rules of transfer_files: the error names the setting, and nothing is submitted (a wrong type ends the script)."""
     main = 'if __name__ == "__main__":'
     project.write(CARRIED.format(parts=1).replace(main, f"{main}\n        {line}"))
     ended = project.run()
-    told = [*ended.stories.values()] or [ended.text]
-    assert len(told) == 1
-    assert words in told[0]
+    printed = [*ended.stories.values()] or [ended.text]
+    assert len(printed) == 1
+    assert words in printed[0]
     assert system.calls("submit") == []

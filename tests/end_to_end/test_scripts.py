@@ -123,7 +123,7 @@ def test_a_module_of_a_package(project: Project, module: str) -> None:
 
 
 def test_a_parser_of_ones_own(project: Project) -> None:
-    """The arguments of the script reach it on the node, before b2luigi's; `process` may be told of its own flags."""
+    """The arguments of the script reach it on the node, before b2luigi's; `process` can be given its own flags."""
     write(
         project,
         """
@@ -238,7 +238,7 @@ def test_removing_by_flags_and_by_arguments(
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "words"),
     [
         (["--test", "--scheduler-host", "h"], "AttributeError: Dry runs and tests do not use a central scheduler"),
         (["--dry-run", "--scheduler-port", "1"], "AttributeError: Dry runs and tests do not use a central scheduler"),
@@ -249,12 +249,12 @@ def test_removing_by_flags_and_by_arguments(
     ],
     ids=" ".join,
 )
-def test_what_can_not_be_asked_for(project: Project, flags: list[str], told: str) -> None:
-    """It is told in words, nothing runs, and the script fails."""
+def test_flags_that_cannot_work(project: Project, flags: list[str], words: str) -> None:
+    """The script prints why, runs nothing, and fails."""
     write(project, "b2luigi.process(Part())")
     ended = project.run(*flags)
     assert ended.rc == 1
-    assert told in ended.text
+    assert words in ended.text
     assert list(project.folder.glob("n=*")) == []
 
 
@@ -280,8 +280,8 @@ def without_script(project: Project, text: str, *words: str) -> str:
 
 def test_a_notebook(project: Project) -> None:
     """A session without a script runs tasks here, whatever the arguments are that it was itself started with."""
-    told = without_script(project, "print('returned', b2luigi.process(Part()))", "-c", "TEXT")
-    assert "returned True" in told, told
+    printed = without_script(project, "print('returned', b2luigi.process(Part()))", "-c", "TEXT")
+    assert "returned True" in printed, printed
     assert (project.folder / "n=1" / "part.txt").exists()
 
 
@@ -289,8 +289,8 @@ def test_a_notebook(project: Project) -> None:
 def test_no_batch_in_a_notebook(project: Project, words: list[str]) -> None:
     """Nodes could not run what is in no file: batch is refused in words that say what to do."""
     text = "sys.argv[1:] = []\nb2luigi.process(Part(), batch=True)"
-    told = without_script(project, text, *words)
-    assert "There is no script: relative folders and batch jobs need the path" in told, told
+    printed = without_script(project, text, *words)
+    assert "There is no script: relative folders and batch jobs need the path" in printed, printed
     assert list(project.folder.iterdir()) == []
 
 

@@ -52,7 +52,7 @@ def another(job: Job, n: int) -> ClusterProcess:
 # -- jobs of earlier runs
 
 
-def test_a_job_of_an_earlier_run_is_gone_on_with(job: Job) -> None:
+def test_a_job_of_an_earlier_run_is_resumed(job: Job) -> None:
     """Nothing is submitted; its outcome is delivered, and its record closed."""
     former = a_former(job, job_id="17")
     job.process.run()
@@ -367,7 +367,7 @@ def test_a_fresh_run_looks_for_a_job_before_it_takes_its_place(job: Job, found: 
     assert (len(begun(job)), len(job.queue.cancelled)) == (1, int(found))
 
 
-def test_a_job_that_is_void_is_not_gone_on_with(job: Job, tmp_path: Path) -> None:
+def test_a_job_that_is_void_is_not_resumed(job: Job, tmp_path: Path) -> None:
     """The run was killed right after it had written that; when the job starts it will do nothing."""
     former = a_former(job, job_id="17")
     former.void()

@@ -76,14 +76,14 @@ def a_spec(system: BatchSystem, token: str = "abc", **values: Any) -> JobSpec:
 
 def commands(system: BatchSystem) -> list[Command]:
     spec = a_spec(system)
-    said = [
+    made = [
         system.submit([spec]),
         system.query(["1.0", "2"]),
         system.cancel(["1.0", "2"]),
         system.find([spec]),
         system.history(["1.0"]),
     ]
-    return [command for command in said if command is not None]
+    return [command for command in made if command is not None]
 
 
 def test_commands_are_words(system: BatchSystem) -> None:
@@ -190,7 +190,7 @@ def test_a_submission_that_was_stopped_is_never_refused(name: str, text: str) ->
     assert all(isinstance(result, Accepted | TryLater | Unsure) for result in results)
 
 
-def test_a_failure_without_words_is_told(system: BatchSystem) -> None:
+def test_a_failure_without_words_is_reported(system: BatchSystem) -> None:
     """A program that fails silently did not cancel anything."""
     assert system.parse_cancel(Answer(255, "", ""))
 
@@ -211,7 +211,7 @@ UNKNOWN_STATES = {
 
 @pytest.mark.parametrize("name", UNKNOWN_STATES)
 def test_an_unknown_state_is_running(name: str) -> None:
-    """A word we do not know never fails a job, and is told."""
+    """A word we do not know never fails a job, and is shown."""
     (info,) = systems.load(name).parse_query(Answer(0, UNKNOWN_STATES[name], "")).values()
     assert info.status is JobStatus.running
     assert "99" in info.native or "BORED" in info.native

@@ -123,7 +123,7 @@ def test_settings(entry: dict[str, Any], line: str) -> None:
         *("", "a b", "a=b", "queue 5\nx", "-x", "1x", 7),
     ],
 )
-def test_keys_that_can_not_work(key: Any) -> None:
+def test_keys_that_cannot_work(key: Any) -> None:
     """A command that is ours, or that is none, is refused with its name."""
     with pytest.raises(ValueError, match="htcondor_settings") as refusal:
         HTCondor().options(settings(htcondor_settings={key: "x"}))
@@ -131,7 +131,7 @@ def test_keys_that_can_not_work(key: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, ["a"], {"a": 1}, "two\nlines", "two\rlines", "goes on\\", "goes on\\ "])
-def test_values_that_can_not_work(wrong: Any) -> None:
+def test_values_that_cannot_work(wrong: Any) -> None:
     """A value that is no line of text is refused with its key."""
     with pytest.raises(ValueError, match=r"htcondor_settings\['request_memory'\]"):
         HTCondor().options(settings(htcondor_settings={"request_memory": wrong}))
@@ -158,7 +158,7 @@ def test_no_job_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\\", "a\\ ", "$$(x)"])
-def test_job_names_that_can_not_work(name: str) -> None:
+def test_job_names_that_cannot_work(name: str) -> None:
     """A name that would swallow the next line, or be changed, is refused."""
     with pytest.raises(ValueError, match="job_name"):
         HTCondor().options(settings(job_name=name))
@@ -185,7 +185,7 @@ def test_folders(folder: str, item: str, carried: list[str]) -> None:
 
 @pytest.mark.parametrize("carried", [[], FILES])
 @pytest.mark.parametrize("folder", ["/t/a\nb", "/t/a\rb", "/t/a\\", "/t/a ", "/t/$$(x)"])
-def test_folders_that_can_not_work(folder: str, carried: list[str]) -> None:
+def test_folders_that_cannot_work(folder: str, carried: list[str]) -> None:
     """A folder that HTCondor would read otherwise is refused with the setting that gives it another place."""
     with pytest.raises(ValueError, match="task_file_dir"):
         HTCondor().check(job(folder=folder, transfer_files=carried))
@@ -205,7 +205,7 @@ def test_transfer() -> None:
 
 
 def test_nothing_is_carried_unasked() -> None:
-    """Without transfer_files nothing is said of files, so that the site's default holds."""
+    """Without transfer_files the description mentions no files, so that the site's default holds."""
     assert not [line for line in description(job(inputs=(Path("/home/run.py"),))) if "transfer" in line]
 
 
@@ -245,8 +245,8 @@ def test_what_looks_like_a_macro_in_a_file_name() -> None:
         ({"transfer_files": ["/x/../results/y"]}, "result folder"),
     ],
 )
-def test_files_that_can_not_be_carried(values: dict[str, Any], words: str) -> None:
-    """Each rule of file transfer is checked before anything is submitted, and told with the setting."""
+def test_files_that_cannot_be_carried(values: dict[str, Any], words: str) -> None:
+    """Each rule of file transfer is checked before anything is submitted; the error names the setting."""
     with pytest.raises(ValueError, match=words) as refusal:
         HTCondor().options(settings(**values))
     assert "transfer_files" in str(refusal.value)
@@ -258,7 +258,7 @@ def test_files_beside_the_result_folder() -> None:
 
 
 @pytest.mark.parametrize("path", ["/home/me,you/run.py", "/home/a\nb.py", "/home/$$(x).py"])
-def test_our_own_files_that_can_not_be_carried(path: str) -> None:
+def test_our_own_files_that_cannot_be_carried(path: str) -> None:
     """A script that HTCondor cannot transfer is refused with its path, where files are carried at all."""
     with pytest.raises(ValueError, match="cannot transfer") as refusal:
         HTCondor().check(job(transfer_files=FILES, inputs=(Path(path),)))
@@ -313,8 +313,8 @@ def test_what_condor_submit_says_without_ids(stderr: str, rc: int, kind: type) -
     assert [type(found) for found in result(stderr, rc, jobs=2)] == [kind, kind]
 
 
-def test_a_refusal_is_told_in_its_words() -> None:
-    """The text of HTCondor is told whole."""
+def test_a_refusal_keeps_the_words_of_the_system() -> None:
+    """The text of HTCondor is kept whole."""
     answer = recorded("htcondor", "submit-bad-requirements")
     (refused,) = HTCondor().parse_submit(answer, [job()])
     assert refused == Refused(answer.stderr.strip())
@@ -354,7 +354,7 @@ def test_states(state: Any, status: JobStatus) -> None:
     ],
 )
 def test_exit_codes(ad: dict[str, Any], status: JobStatus, code: int | None) -> None:
-    """ExitCode and ExitSignal tell how a job ended; ExitStatus, always 0, is not looked at."""
+    """ExitCode and ExitSignal say how a job ended; ExitStatus, always 0, is not looked at."""
     found = info(JobStatus=4, **ad)
     assert (found.status, found.exit_code) == (status, code)
 
@@ -376,7 +376,7 @@ def test_an_evicted_job_has_not_ended(state: int) -> None:
     ],
 )
 def test_held_for_good(code: Any, cause: Cause) -> None:
-    """A job held by the system will not go on: it ends with cause and reason, and has to be taken away."""
+    """A job held by the system will not run again: it ends with cause and reason, and has to be taken away."""
     found = info(JobStatus=5, HoldReasonCode=code, HoldReason="some words")
     assert (found.status, found.cause, found.lingers) == (JobStatus.aborted, cause, True)
     assert "some words" in found.native
@@ -391,12 +391,12 @@ def test_held_by_a_person(code: int) -> None:
 
 
 def test_held_without_a_reason() -> None:
-    """A missing reason is told as such."""
+    """A missing reason is called so."""
     assert "no reason given" in info(JobStatus=5).native
 
 
 def test_removed_with_a_reason() -> None:
-    """The words with which a job was removed are told."""
+    """The words with which a job was removed are kept."""
     found = info(JobStatus=3, RemoveReason="because I say so (by user daemon)")
     assert (found.status, found.cause) == (JobStatus.aborted, Cause.cancelled)
     assert found.native == "removed: because I say so (by user daemon)"
@@ -460,7 +460,7 @@ def test_an_empty_queue(stdout: str) -> None:
     ],
 )
 def test_cancellations(stdout: str, stderr: str, rc: int, left: str) -> None:
-    """Jobs that are gone are as good as removed; a job that was not removed is told, whatever the exit code."""
+    """Jobs that are gone are as good as removed; a job that was not removed is reported, whatever the exit code."""
     words = HTCondor().parse_cancel(Answer(rc, stdout, stderr))
     assert left in words
     assert bool(words) is bool(left)

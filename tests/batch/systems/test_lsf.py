@@ -133,7 +133,7 @@ def test_brackets_in_a_name() -> None:
     ],
 )
 def test_options(values: dict[str, Any], words: list[str]) -> None:
-    """Settings become options of bsub, word by word; what is not set is not said."""
+    """Settings become options of bsub, word by word; what is not set is left out."""
     assert LSF().options(settings(**values))["argv"] == words
 
 
@@ -152,7 +152,7 @@ def test_options(values: dict[str, Any], words: list[str]) -> None:
         ],
     ],
 )
-def test_options_that_can_not_work(values: dict[str, Any], named: str) -> None:
+def test_options_that_cannot_work(values: dict[str, Any], named: str) -> None:
     """What bsub would misread, or b2luigi needs for itself, is refused with the name of the setting."""
     with pytest.raises(ValueError, match=named):
         LSF().options(settings(**values))
@@ -222,7 +222,7 @@ def test_what_bsub_says_without_an_id(stderr: str, rc: int, kind: type) -> None:
     assert stderr.strip() in found.text
 
 
-def test_a_stopped_bsub_is_unsure_whatever_it_said() -> None:
+def test_a_stopped_bsub_is_unsure_whatever_it_printed() -> None:
     """A bsub that was stopped while it waited for a daemon may have been heard."""
     stopped = Answer(-9, "", "LSF is down. Please wait ...", timed_out=60.0)
     assert LSF().parse_stopped_submit(stopped, [a_job()]) == [Unsure("no answer within 60 s")]
@@ -255,7 +255,7 @@ def test_states(stat: str, status: JobStatus) -> None:
 
 @pytest.mark.parametrize("stat", ["PEND", "PSUSP", "WAIT", "PROV", "RUN", "SSUSP", "USUSP", "UNKWN", "DONE", "EXIT"])
 def test_what_only_a_person_ends(stat: str) -> None:
-    """A job that was stopped (bstop, bsub -H) waits for somebody, who is told how it goes on; SSUSP ends by itself."""
+    """A stopped job (bstop, bsub -H) waits for somebody; the text says how to resume it; SSUSP ends by itself."""
     held = stat in ("PSUSP", "USUSP")
     assert info(STAT=stat).held is held
     assert ("bresume" in info(STAT=stat).native) is held
@@ -273,7 +273,7 @@ def test_what_only_a_person_ends(stat: str) -> None:
     ],
 )
 def test_causes(reason: str, cause: Cause | None) -> None:
-    """The keyword of EXIT_REASON tells the cause, and its text is told."""
+    """The keyword of EXIT_REASON gives the cause, and its text is kept."""
     found = info(STAT="EXIT", EXIT_CODE="130", EXIT_REASON=f"TERM_{reason}: some words")
     assert found.cause is cause
     assert found.native == f"EXIT: TERM_{reason}: some words"
@@ -295,7 +295,7 @@ def test_causes(reason: str, cause: Cause | None) -> None:
     ],
 )
 def test_exit_codes(stat: str, code: str, expected: int | None) -> None:
-    """A job that ended well ended with 0, though bjobs tells no code then; one queued again has not ended."""
+    """A job that ended well ended with 0, though bjobs shows no code then; one queued again has not ended."""
     assert info(STAT=stat, EXIT_CODE=code).exit_code == expected
 
 
@@ -331,7 +331,7 @@ def test_elements_of_an_array(job_id: str, index: str, expected: str) -> None:
 
 
 def test_the_known_are_read_beside_the_unknown() -> None:
-    """bjobs ends with 255 if one id is unknown, and still tells about the others."""
+    """bjobs ends with 255 if one id is unknown, and still shows the others."""
     answer = records({"JOBID": "7", "STAT": "RUN"}, {"JOBID": "8", "ERROR": "Job <8> is not found"}, rc=255)
     assert set(LSF().parse_query(answer)) == {"7"}
 
@@ -364,7 +364,7 @@ def test_a_document_without_records() -> None:
     ],
 )
 def test_words_for_unknown_jobs(text: str) -> None:
-    """ "Not found", and nothing else said, means that none of the jobs is known any more."""
+    """ "Not found", and nothing else, means that none of the jobs is known any more."""
     assert LSF().parse_query(Answer(255, "", text)) == {}
 
 
@@ -410,5 +410,5 @@ def test_cancellations(stderr: str, rc: int, left: str) -> None:
 
 
 def test_a_recording_is_cut_to_its_words() -> None:
-    """The refusal of LSF is told in its own words."""
+    """The refusal keeps the words of LSF."""
     assert LSF().parse_submit(recorded("lsf", "submit-rejected-no-queue"), [a_job()]) == [Refused(REJECTED)]

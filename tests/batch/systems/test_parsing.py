@@ -220,7 +220,7 @@ def _words(name: str, answer: Answer) -> str:
 
 @pytest.mark.parametrize(("system", "name"), [*of("remove"), *of("kill"), *of("cancel")])
 def test_cancellations(system: str, name: str) -> None:
-    """Jobs that are going, ended or unknown are as good as cancelled; anything else is told."""
+    """Jobs that are going, ended or unknown are as good as cancelled; anything else is reported."""
     answer = recorded(system, name)
     left = systems.load(system).parse_cancel(answer)
     assert name in CANCELLED[system] | NOT_CANCELLED[system]

@@ -23,7 +23,7 @@ WITH_VALUE = ("-o", "-J", "-u", "-q")
 FLAGS = ("-a", "-d", "-r", "-p", "-s", "-w", "-noheader", "-json")
 USAGE = "Usage: bjobs [options] [job_ID ...]\n"
 UNFINISHED = ("PEND", "PSUSP", "RUN", "SSUSP", "USUSP", "WAIT", "UNKWN", "ZOMBI", "PROV")
-# option: the states it selects, and what is said when there are none
+# option: the states it selects, and the answer when there are none
 SELECTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "": (UNFINISHED, "No unfinished job found"),
     "-a": ((*UNFINISHED, "DONE", "EXIT"), "No job found"),

@@ -17,7 +17,7 @@ PRIORITY = 30
 
 
 def run(call: Call) -> Answer:
-    """A line for each queue, or for each that is named; unknown ones are told, and 255."""
+    """A line for each queue, or for each that is named; unknown ones are named on stderr, and 255."""
     known = call.conf["queues"]
     shown = [name for name in call.argv or known if name in known]
     err = "".join(f"{name}: No such queue\n" for name in call.argv if name not in known)

@@ -17,7 +17,7 @@ class Answer:
     """What a command prints and returns."""
 
     def __init__(self, rc: int = 0, out: str = "", err: str = "") -> None:
-        """Nothing printed and success, unless told."""
+        """Nothing printed and success by default."""
         self.rc, self.out, self.err = rc, out, err
 
 
