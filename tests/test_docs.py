@@ -152,7 +152,7 @@ def test_the_entry_point_is_that_of_the_example() -> None:
     assert snippet.text in (ROOT / "examples" / "own_batch_system" / "pyproject.toml").read_text()
 
 
-def test_messages_that_are_explained_are_said() -> None:
+def test_messages_that_are_explained_exist() -> None:
     """What stands in the table of failures is somewhere in the code."""
     code = "".join(path.read_text() for path in (ROOT / "b2luigi").rglob("*.py"))
     page = prose(DOCS / "how-to" / "when-a-job-fails.md")

@@ -1,4 +1,4 @@
-"""A batch system that a test plays itself: a language of a few words, and commands that answer when told to."""
+"""A batch system that a test plays: a language of a few words, and commands that answer when the test wants it."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Site:
         for act in due:
             act()
 
-    def said(self, verb: str) -> list[tuple[str, ...]]:
+    def commands(self, verb: str) -> list[tuple[str, ...]]:
         """The words of all commands of a verb."""
         return [call.argv[1:] for call in self.calls if call.argv[0] == verb]
 
@@ -141,7 +141,7 @@ class Site:
         return [call.at for call in self.calls if call.argv[0] == verb]
 
     def answer(self, call: Call, reply: Answer | list[tuple[str, str]] | None = None) -> None:
-        """Lets a command answer: as told, as `replies` has it, or as the state of the cluster is."""
+        """Lets a command answer: with `reply`, as `replies` has it, or as the state of the cluster is."""
         verb = call.argv[0]
         if reply is None and self.replies.get(verb):
             reply = self.replies[verb].pop(0)

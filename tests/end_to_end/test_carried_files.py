@@ -74,7 +74,7 @@ def test_jobs_run_without_a_shared_folder(project: Project, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("system", ["htcondor"], indirect=True)
-def test_failures_are_told_as_with_a_shared_folder(project: Project) -> None:
+def test_failures_are_printed_as_with_a_shared_folder(project: Project) -> None:
     """An exception and a shot Python: their stories and their logs come home, too."""
     project.write(CARRIED.format(parts=4))
     ended = project.run()

@@ -105,7 +105,7 @@ def test_three_hooks_are_enough(project: Project) -> None:
     "error", ["raise RuntimeError('broken hook')", "sys.exit('no proxy')", "return 'an odd answer'"]
 )
 def test_a_broken_hook_fails_its_own_task_and_nothing_else(project: Project, hook: str, error: str) -> None:
-    """An exception, or an answer that is no JobStatus: the task fails with the story, other tasks go on."""
+    """An exception, or an answer that is no JobStatus: the task fails with the story, other tasks run."""
     project.write(own(**{hook: f"if self.task.n == 1: {error}"}))
     ended = project.run()
     assert (project.folder / "other.txt").exists()
@@ -126,7 +126,7 @@ def test_a_task_that_takes_too_long_is_killed_once_under_either_name(project: Pr
     assert "timed out after 2 seconds" in ended.text
 
 
-def test_a_batch_system_nobody_knows_is_told_at_once(project: Project) -> None:
+def test_an_unknown_batch_system_is_an_error_at_once(project: Project) -> None:
     """A wrong name is an error before anything runs, with the names there are."""
     project.write(own().replace('batch_system = "local"', 'batch_system = "pbs"'))
     ended = project.run()

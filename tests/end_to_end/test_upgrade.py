@@ -309,7 +309,7 @@ CLOSINGS = {
     "given up": lambda attempt: attempt.note(given_up="stopped", by="/an/inbox"),
     "void": lambda attempt: attempt.void(),
 }
-"""All the ways in which today's code tells a job script that its attempt is over."""
+"""All the ways in which today's code lets a job script know that its attempt is over."""
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])

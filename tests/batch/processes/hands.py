@@ -209,6 +209,6 @@ class Job:
 
     @property
     def status(self) -> str | None:
-        """What luigi was told, if it was."""
+        """The status that luigi got, if it got one."""
         assert len(self.results) <= 1
         return self.results[0][1] if self.results else None

@@ -23,10 +23,10 @@ def test_a_job_in_doubt_is_looked_for(queue: JobQueue, site: Site) -> None:
     tickets = unsure(queue, site, "a", "b")
     site.jobs = {"7": ("running", "a"), "8": ("running", "b"), "9": ("running", "stranger")}
     news = run(queue, site, 5)
-    assert site.said("find") == [("a", "b")]
+    assert site.commands("find") == [("a", "b")]
     assert set(news) >= set(tickets)
     assert [ticket.job_id for ticket in tickets] == ["7", "8"]
-    assert len(site.said("submit")) == 1
+    assert len(site.commands("submit")) == 1
 
 
 def test_a_job_in_doubt_is_not_refused(queue: JobQueue, site: Site) -> None:
@@ -43,10 +43,10 @@ def test_a_job_that_is_not_found_is_given_up(queue: JobQueue, site: Site) -> Non
     """After a few searches without a trace the job counts as not taken, in the words of the system."""
     (ticket,) = unsure(queue, site, "a")
     news = run(queue, site, 60)
-    assert len(site.said("find")) == SEARCHES
+    assert len(site.commands("find")) == SEARCHES
     assert news == [ticket]
     assert ticket.reason.startswith("connection reset")
-    assert len(site.said("submit")) == 1
+    assert len(site.commands("submit")) == 1
 
 
 def test_each_job_is_looked_for_as_often(queue: JobQueue, site: Site) -> None:
@@ -55,7 +55,7 @@ def test_each_job_is_looked_for_as_often(queue: JobQueue, site: Site) -> None:
     run(queue, site, 7)
     (late,) = unsure(queue, site, "b")
     run(queue, site, 60)
-    assert sum("b" in words for words in site.said("find")) == SEARCHES
+    assert sum("b" in words for words in site.commands("find")) == SEARCHES
     assert late.state is TicketState.not_found
 
 
@@ -86,7 +86,7 @@ def test_a_doubt_that_is_settled_otherwise(queue: JobQueue, site: Site) -> None:
     (ticket,) = unsure(queue, site, "a")
     queue.release(ticket)
     run(queue, site, 60)
-    assert site.said("find") == []
+    assert site.commands("find") == []
 
 
 def test_ten_thousand_jobs_in_doubt(site: Site) -> None:
@@ -108,7 +108,7 @@ def test_one_query_for_all(queue: JobQueue, site: Site) -> None:
     """All jobs are asked for in one command."""
     submitted(queue, *"abc")
     run(queue, site, FIRST + 1)
-    assert site.said("query") == [("#a", "#b", "#c")]
+    assert site.commands("query") == [("#a", "#b", "#c")]
 
 
 def test_queries_grow_rare(queue: JobQueue, site: Site) -> None:
@@ -137,7 +137,7 @@ def test_one_question_at_a_time(queue: JobQueue, site: Site) -> None:
     submitted(queue, "a")
     site.hang = {"query"}
     run(queue, site, 300, every=1)
-    assert len(site.said("query")) == 1
+    assert len(site.commands("query")) == 1
 
 
 def test_a_due_query_stays_due(queue: JobQueue, site: Site) -> None:
@@ -145,7 +145,7 @@ def test_a_due_query_stays_due(queue: JobQueue, site: Site) -> None:
     for n in range(60):
         submit(queue, f"t{n}")
         run(queue, site, 1)
-    assert len(site.said("query")) >= 4
+    assert len(site.commands("query")) >= 4
 
 
 def test_no_jobs_no_query(queue: JobQueue, site: Site) -> None:
@@ -153,7 +153,7 @@ def test_no_jobs_no_query(queue: JobQueue, site: Site) -> None:
     (ticket,) = submitted(queue, "a")
     queue.release(ticket)
     run(queue, site, 300, every=1)
-    assert site.said("query") == []
+    assert site.commands("query") == []
 
 
 def test_news_are_changes(queue: JobQueue, site: Site) -> None:
@@ -173,7 +173,7 @@ def test_hurry(queue: JobQueue, site: Site) -> None:
     site.calls.clear()
     queue.hurry(ticket)
     run(queue, site, 1.5)
-    assert len(site.said("query")) == 1
+    assert len(site.commands("query")) == 1
 
 
 def test_no_hurry_during_an_outage(queue: JobQueue, site: Site) -> None:
@@ -185,7 +185,7 @@ def test_no_hurry_during_an_outage(queue: JobQueue, site: Site) -> None:
     for _ in range(60):
         queue.hurry(ticket)
         run(queue, site, 1)
-    assert len(site.said("query")) <= 2
+    assert len(site.commands("query")) <= 2
 
 
 def test_a_query_that_this_machine_could_not_start_changes_nothing(queue: JobQueue, site: Site) -> None:
@@ -263,7 +263,7 @@ def test_history_is_asked_once_for_all(queue: JobQueue, site: Site) -> None:
         del site.jobs[job_id]
         site.past[job_id] = ("aborted", job_id[1:])
     news = run(queue, site, 300)
-    assert site.said("history") == [("#a", "#b")]
+    assert site.commands("history") == [("#a", "#b")]
     assert [ticket.info.status for ticket in (first, second) if ticket.info] == [JobStatus.aborted] * 2
     assert {first, second} <= set(news)
 
@@ -275,7 +275,7 @@ def test_no_history(site: Site) -> None:
     site.jobs.clear()
     run(queue, site, 60)
     assert ticket.is_gone
-    assert site.said("history") == []
+    assert site.commands("history") == []
 
 
 def test_the_past_of_a_judged_job_is_not_asked(queue: JobQueue, site: Site) -> None:
@@ -287,7 +287,7 @@ def test_the_past_of_a_judged_job_is_not_asked(queue: JobQueue, site: Site) -> N
     site.answer(site.calls[-1])
     queue.release(ticket)
     run(queue, site, 60)
-    assert site.said("history") == []
+    assert site.commands("history") == []
 
 
 def test_a_query_knows_nothing_of_later_jobs(queue: JobQueue, site: Site) -> None:
@@ -334,7 +334,7 @@ def test_silence_changes_nothing(queue: JobQueue, site: Site, reply: Answer) -> 
     assert (ticket.info, ticket.absent) == (before, 0)
 
 
-def test_silence_is_told_once(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_logged_once(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """An outage is one line with the system's words, and one when it is over."""
     submitted(queue, "a")
     site.replies["query"] = [DOWN] * 5
@@ -342,7 +342,7 @@ def test_silence_is_told_once(queue: JobQueue, site: Site, caplog: pytest.LogCap
     first, last = warnings(caplog)
     assert first == "The status query of fake failed; its jobs keep running. Output: the daemon is down"
     assert "The status query of fake works again after" in last
-    assert len(site.said("query")) > 6
+    assert len(site.commands("query")) > 6
 
 
 def test_silence_is_asked_more_rarely(queue: JobQueue, site: Site) -> None:
@@ -356,7 +356,7 @@ def test_silence_is_asked_more_rarely(queue: JobQueue, site: Site) -> None:
     assert waits[2:] == pytest.approx([POLL] * len(waits[2:]), abs=2)
 
 
-def test_a_silent_search_is_told_once(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_of_searches_is_logged_once(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Searches that fail while queries do not are one line, too."""
     submitted(queue, "a")
     unsure(queue, site, "b")
@@ -372,8 +372,8 @@ def test_more_jobs_than_one_command_can_name_are_asked_about_in_portions(site: S
     tickets = submit(queue, *(f"{n:016x}" + "f" * 4000 for n in range(500)))
     run(queue, site, FIRST + 5)
     assert all(ticket.answers and not ticket.absent for ticket in tickets)
-    assert len(site.said("query")) > 1
+    assert len(site.commands("query")) > 1
     site.jobs.clear()
     run(queue, site, 60)
-    assert len(site.said("history")) > 1
+    assert len(site.commands("history")) > 1
     assert all(fits(Command(call.argv)) for call in site.calls)

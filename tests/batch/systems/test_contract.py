@@ -190,7 +190,7 @@ def test_a_submission_that_was_stopped_is_never_refused(name: str, text: str) ->
     assert all(isinstance(result, Accepted | TryLater | Unsure) for result in results)
 
 
-def test_a_failure_without_words_is_told(system: BatchSystem) -> None:
+def test_a_failure_without_words_is_reported(system: BatchSystem) -> None:
     """A program that fails silently did not cancel anything."""
     assert system.parse_cancel(Answer(255, "", ""))
 

@@ -376,7 +376,7 @@ def test_an_evicted_job_has_not_ended(state: int) -> None:
     ],
 )
 def test_held_for_good(code: Any, cause: Cause) -> None:
-    """A job held by the system will not go on: it ends with cause and reason, and has to be taken away."""
+    """A job held by the system will not run again: it ends with cause and reason, and has to be taken away."""
     found = info(JobStatus=5, HoldReasonCode=code, HoldReason="some words")
     assert (found.status, found.cause, found.lingers) == (JobStatus.aborted, cause, True)
     assert "some words" in found.native

@@ -222,7 +222,7 @@ def test_what_bsub_says_without_an_id(stderr: str, rc: int, kind: type) -> None:
     assert stderr.strip() in found.text
 
 
-def test_a_stopped_bsub_is_unsure_whatever_it_said() -> None:
+def test_a_stopped_bsub_is_unsure_whatever_it_printed() -> None:
     """A bsub that was stopped while it waited for a daemon may have been heard."""
     stopped = Answer(-9, "", "LSF is down. Please wait ...", timed_out=60.0)
     assert LSF().parse_stopped_submit(stopped, [a_job()]) == [Unsure("no answer within 60 s")]

@@ -224,7 +224,7 @@ def test_states_that_could_not_be_recorded(state: str, status: JobStatus, cause:
         ("None", False),
     ],
 )
-def test_a_job_that_waits_for_ever_is_told(reason: str, held: bool) -> None:
+def test_a_job_that_waits_for_ever_is_held(reason: str, held: bool) -> None:
     """Reasons that only a person can remove; a running job waits for nobody, whatever its reason says."""
     assert row("PENDING", reason=reason).held is held
     assert not row("RUNNING", reason=reason).held
@@ -243,6 +243,6 @@ def test_an_array_that_waits_as_a_whole_is_no_job_of_ours() -> None:
     assert Slurm().parse_history(Answer(0, "7_[0-9]|PENDING|0:0|None assigned\n", "")) == {}
 
 
-def test_newer_squeues_may_tell_exit_codes_like_sacct() -> None:
+def test_newer_squeues_may_show_exit_codes_like_sacct() -> None:
     """3:0 and 0:9 as well as 768 and 9; anything else is no exit code."""
     assert [row("FAILED", code).exit_code for code in ("768", "9", "3:0", "0:9", "N/A")] == [3, 137, 3, 137, None]

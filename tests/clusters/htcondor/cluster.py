@@ -18,7 +18,7 @@ class CannotRun(RuntimeError):
 
 
 def default_folder() -> Path:
-    """Where HTCondor is installed unless told otherwise: outside of the repository, kept between runs."""
+    """Where HTCondor is installed by default: outside of the repository, kept between runs."""
     base = os.environ.get("B2LUIGI_TEST_CLUSTERS") or Path.home() / ".cache" / "b2luigi-test-clusters"
     return Path(base) / "htcondor"
 

@@ -100,7 +100,7 @@ def suicide(recorder: Recorder) -> str:
 
 
 def queue(recorder: Recorder) -> None:
-    """One job in each state, as condor_q tells it; then condor_rm's answers."""
+    """One job in each state, as condor_q shows it; then condor_rm's answers."""
     recorder.pool.remove_all()
     recorder.record("query-empty", "condor_q", "-json", "-attributes", ATTRIBUTES)
     stay = "leave_in_queue = true"
@@ -139,7 +139,7 @@ def queue(recorder: Recorder) -> None:
 
 
 def history(recorder: Recorder) -> None:
-    """Jobs that have left the queue, as condor_history tells their ends."""
+    """Jobs that have left the queue, as condor_history shows them."""
     clusters = {
         "exited": recorder.submit("/bin/sh", "\"-c 'exit 3'\""),
         "done": recorder.submit("/bin/true", ""),

@@ -1,7 +1,7 @@
 """Record what Slurm's tools print, for the tests of parsers: `python -m tests.clusters.slurm.record FOLDER`.
 
 Each file of FOLDER is one stream of one command: two lines of comment, then the text as it came.
-The commands are those of our language, so that they are recorded as they are said.
+The commands are those of our language, so that the answers are those to our own words.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Recorder:
         kept = [stream for stream, text in texts.items() if text] or ["stdout"]
         for stream in kept:
             file = self.target / (f"{name}.txt" if len(kept) == 1 else f"{name}.{stream}.txt")
-            head = f"# Slurm {self.version}: {shown}\n# rc={_told(answer.returncode)} stream={stream}\n"
+            head = f"# Slurm {self.version}: {shown}\n# rc={_shown(answer.returncode)} stream={stream}\n"
             file.write_text(head + texts[stream].replace(str(self.cluster.state), "/state"))
         return answer.stdout
 
@@ -69,8 +69,8 @@ class Recorder:
             time.sleep(0.1)
 
 
-def _told(rc: int) -> str:
-    """`none` for a command that was stopped: it would have gone on."""
+def _shown(rc: int) -> str:
+    """`none` for a command that was stopped: it would have run on."""
     return str(rc) if rc >= 0 else "none"
 
 
@@ -96,7 +96,7 @@ def submissions(recorder: Recorder) -> None:
 
 
 def queue(recorder: Recorder) -> None:
-    """One job in each state, as squeue tells it; then scancel's answers."""
+    """One job in each state, as squeue shows it; then scancel's answers."""
     recorder.say("query-none-of-ours", SAY.query([]))
     cluster, submit = recorder.cluster, recorder.submit
     jobs = {
@@ -151,7 +151,7 @@ def without_controller(recorder: Recorder) -> None:
 
 
 def history(recorder: Recorder) -> None:
-    """Ended jobs, as sacct tells them."""
+    """Ended jobs, as sacct shows them."""
     submit = recorder.submit
     jobs = {
         "done": submit("#!/bin/sh\n"),

@@ -149,7 +149,7 @@ class Supervisor:
                 (folder / "reason").write_text(row["kill_reason"])
             first, _, rest = row["ladder"].partition(" ")
             if processes.signal_group(job, signal.Signals[f"SIG{first}"]):
-                # a stopped job gets its signal when it goes on
+                # a stopped job gets its signal when it is continued
                 processes.signal_group(job, signal.SIGCONT)
                 # the last rung is kept: the job is being killed until it is dead
                 following = time.time() + float(self.conf["job_terminate_interval_s"])
