@@ -41,10 +41,13 @@ def collect_logs(spec: JobSpec) -> None:
             os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
 
 
-def outputs_there(task: luigi.Task) -> list[str] | None:
-    """The files among the outputs of a task that exist already; None if its output() fails."""
+def outputs_there(task: luigi.Task) -> list[int] | None:
+    """Which outputs of a task exist already, by their place among its outputs; None if the task cannot say.
+
+    Places and not paths: the project may have another path when they are read.
+    """
     try:
-        return [path for path in _files(task) if os.path.lexists(path)]
+        return [place for place, path in _files(task) if os.path.lexists(path)]
     except Exception:  # the user's own output()
         return None
 
@@ -54,18 +57,26 @@ def set_outputs_aside(task: luigi.Task, attempt: Record) -> list[str]:
 
     A file that was cut short must not count as done. Only files of this machine's file system are known to us.
     """
-    before = attempt.facts.get("outputs")
-    if not isinstance(before, list):
+    before = attempt.facts.get("outputs_there")
+    former = attempt.facts.get("outputs")  # paths, as former versions wrote them
+    if not isinstance(before, list) and not isinstance(former, list):
         return []
+    known = {os.path.realpath(path) for path in former or () if isinstance(path, str)}
     try:
-        appeared = [path for path in _files(task) if os.path.lexists(path) and path not in before]
+        appeared = [
+            path
+            for place, path in _files(task)
+            if os.path.lexists(path) and place not in (before or ()) and os.path.realpath(path) not in known
+        ]
     except Exception:
         return []
     return [moved for path in appeared if (moved := _moved(path, attempt.number))]
 
 
-def _files(task: luigi.Task) -> Iterator[str]:
-    return (str(target.path) for target in flatten(task.output()) if isinstance(target, luigi.LocalTarget))
+def _files(task: luigi.Task) -> Iterator[tuple[int, str]]:
+    for place, target in enumerate(flatten(task.output())):
+        if isinstance(target, luigi.LocalTarget):
+            yield place, str(target.path)
 
 
 def _moved(path: str, number: int) -> str:

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,17 @@ PREFIX = "inbox-"
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
+@dataclass(frozen=True)
+class Claim:
+    """That a run has, or had, an attempt in a task file folder. Runs of former versions wrote the folder only."""
+
+    folder: str
+    """Relative to the folder of the inboxes, so that it holds whatever way leads to that; as written if it is a former
+    version's."""
+    number: int = 0
+    token: str = ""
+
+
 class Inbox:
     """The inbox of one run: this one, an earlier one, or another one that is under way."""
 
@@ -34,7 +46,7 @@ class Inbox:
         self._heartbeat: Heartbeat | None = None
         self._touched: tuple[int, float] | None = None
         self._abandoned: tuple[float, bool | None] = (float("-inf"), None)
-        self._claims: tuple[int, set[Path]] = (0, set())
+        self._claims: tuple[int, tuple[Claim, ...]] = (0, ())
 
     @classmethod
     def new(cls, base: Path) -> Inbox:
@@ -75,20 +87,34 @@ class Inbox:
             return True
         return False
 
-    def enter(self, folder: Path) -> None:
-        """Writes down that this run has an attempt in a task file folder. Raises OSError."""
-        with open(self.open() / CLAIMS, "a", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(json.dumps(str(folder)) + "\n")
+    @property
+    def name(self) -> str:
+        """Tells inboxes apart, whatever way leads to the folder that holds them."""
+        return self.folder.name
 
-    def claims(self) -> set[Path]:
-        """The task file folders in which the run has, or had, an attempt."""
+    def enter(self, folder: Path, number: int = 0, token: str = "") -> None:
+        """Writes down that this run has an attempt in a task file folder. Raises OSError."""
+        claim = [os.path.relpath(folder, self.folder.parent), number, token]
+        with open(self.open() / CLAIMS, "a", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(f"{json.dumps(str(folder))}\n{json.dumps(claim)}\n")  # the first line is for former versions
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The attempts that the run has, or had."""
         path = self.folder / CLAIMS
         with contextlib.suppress(OSError):
             size = path.stat().st_size
             if size != self._claims[0]:
-                found = map(_word, path.read_text(encoding="utf-8", errors="replace").splitlines())
-                self._claims = size, {Path(name) for name in found if isinstance(name, str)}
+                self._claims = size, tuple(_claims(path.read_text(encoding="utf-8", errors="replace")))
         return self._claims[1]
+
+    def folders(self) -> Iterator[Path]:
+        """The task file folders of all claims, found from where the inbox is today."""
+        base = self.folder.parent
+        for claim in self.claims():
+            if os.path.isabs(claim.folder):
+                yield from _located(Path(claim.folder), base)
+            else:
+                yield Path(os.path.normpath(base / claim.folder))
 
     def is_abandoned(self) -> bool | None:
         """Whether the run is over; None while that is not known (on another host: after some silence it is)."""
@@ -167,6 +193,23 @@ def inboxes_below(base: Path) -> Iterator[Path]:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False):
                 yield Path(entry.path)
+
+
+def _claims(text: str) -> Iterator[Claim]:
+    words = [_word(line) for line in text.splitlines()]
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        match word:
+            case [str(folder), int(number), str(token)]:
+                yield Claim(folder, number, token)
+            case str(folder) if not isinstance(following, list):
+                yield Claim(folder)
+
+
+def _located(folder: Path, base: Path) -> Iterator[Path]:
+    """A folder that was written with all of its path, also where another way leads to it today."""
+    yield folder
+    below = (base.joinpath(*folder.parts[start:]) for start in range(1, len(folder.parts)))
+    yield from (path for path in below if path != folder and path.is_dir())
 
 
 def _word(line: str) -> Any:

@@ -41,6 +41,11 @@ class Record:
         """Names this attempt for good, 16 hexadecimal digits."""
         return str(self.facts["token"])
 
+    @property
+    def inbox_name(self) -> str:
+        """Names the inbox in which its job leaves its marker, and so the run that submitted it."""
+        return os.path.basename(str(self.facts.get("inbox") or ""))
+
     @classmethod
     def claim(cls, folder: Path, facts: Mapping[str, Any], after: int) -> Record:
         """A new attempt, the one after number `after`: on disk before anything is submitted.

@@ -19,47 +19,47 @@ class Runs:
         self.own = Inbox.new(base)
         self.being_cancelled: set[str] = set()
         """Attempts that this run has given up, and whose jobs may be at work still, by token."""
-        self._watched: dict[Path, Inbox] = {}
-        self._others: dict[Path, Inbox] = {}
+        self._others: dict[str, Inbox] = {}
+        self._watched: dict[str, Inbox] = {}
         self._scan_at, self._scanned = float("-inf"), -1
 
     @property
-    def others(self) -> dict[Path, Inbox]:
-        """The inboxes of other runs, also of those that began after this one; looked for once in a second at most."""
+    def others(self) -> dict[str, Inbox]:
+        """The inboxes of other runs by name, also of those that began after this one; looked for once a second."""
         if self._clock() >= self._scan_at:
             self._scan_at = self._clock() + 1.0
             changed = _changed(self._base)
             if changed != self._scanned:
                 self._scanned = changed
                 for folder in inboxes_below(self._base):
-                    if folder != self.own.folder and folder not in self._others:
-                        self._others[folder] = Inbox(folder, self._clock)
+                    self._inbox(folder)
         return self._others
 
-    def unfinished(self, folder: Callable[[], Path]) -> bool:
-        """Whether another run has an attempt in a task file folder that nobody has judged yet.
+    def unfinished(self, folder: Path) -> Record | None:
+        """The attempt in a task file folder that nobody has judged yet, if there is one. Raises OSError.
 
-        `folder`: called only where there are other runs.
+        The record beside the task decides, whatever is known of the run that wrote it.
         """
-        inboxes = self.others.values()
-        if not inboxes:
-            return False
-        path = folder()
-        return any(path in inbox.claims() for inbox in inboxes) and _unfinished(path) is not None
+        return Record.last(folder)[1]
 
     def inbox_of(self, attempt: Record) -> Inbox:
         """Where the job of an attempt leaves its marker; looked at from now on."""
-        folder = Path(str(attempt.facts.get("inbox") or self.own.folder))
-        if folder == self.own.folder:
-            return self.own
-        inbox = self.others.get(folder) or Inbox(folder, self._clock)
-        return self._watched.setdefault(folder, inbox)
+        inbox = self._inbox(Path(str(attempt.facts.get("inbox") or self.own.folder)))
+        return inbox if inbox is self.own else self._watched.setdefault(inbox.name, inbox)
 
     def may_live(self, folder: str) -> bool:
         """Whether the run of an inbox may live; it is not this one."""
-        if folder == str(self.own.folder):
-            return False
-        return not self.others.setdefault(Path(folder), Inbox(Path(folder), self._clock)).is_abandoned()
+        inbox = self._inbox(Path(folder))
+        return inbox is not self.own and not inbox.is_abandoned()
+
+    def _inbox(self, folder: Path) -> Inbox:
+        """The inbox of a name, below the task file folder of today; or else where it is said to be."""
+        if folder.name == self.own.name:
+            return self.own
+        if folder.name not in self._others:
+            here = self._base / folder.name
+            self._others[folder.name] = Inbox(here if here.is_dir() else folder, self._clock)
+        return self._others[folder.name]
 
     def markers(self) -> Iterator[tuple[str, Inbox]]:
         """The attempts that ended, by token, and where their markers lie."""
@@ -83,10 +83,10 @@ class Runs:
 
 def _has_open_claims(inbox: Inbox) -> bool:
     try:
-        attempts = [attempt for attempt in map(_unfinished, inbox.claims()) if attempt is not None]
+        attempts = [attempt for folder in inbox.folders() if (attempt := Record.last(folder)[1]) is not None]
     except (OSError, ValueError):  # unreadable for now, or somebody else's: it may be that of a job that lives
         return True
-    return any(attempt.facts.get("inbox") == str(inbox.folder) for attempt in attempts)
+    return any(attempt.inbox_name == inbox.name for attempt in attempts)
 
 
 def _changed(folder: Path) -> int:
@@ -94,7 +94,3 @@ def _changed(folder: Path) -> int:
         return os.stat(folder).st_mtime_ns
     except OSError:
         return 0
-
-
-def _unfinished(folder: Path) -> Record | None:
-    return Record.last(folder)[1]

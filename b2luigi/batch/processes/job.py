@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class JobInFlight:
         self.task, self.run, self.queue = task, run, queue
         self.record, self.ticket, self.inbox = record, ticket, inbox
         self.grace, self.earlier, self.watched = grace, earlier, watched
-        self._lived = False
+        self._lived = ticket.info is not None and not ticket.info.status.is_final
         self._ended_at: float | None = None
         self._outcome_at: float | None = None
         self._marker: Marker | None = None
@@ -152,7 +153,7 @@ class JobInFlight:
             grace=self.grace,
             task_id=self.task.task_id,
             earlier=self.earlier,
-            lived=self._lived,
+            lived=self._lived and not self._was_moved,
         )
         try:
             return judge(evidence, self._questions())
@@ -217,6 +218,11 @@ class JobInFlight:
                 raise
 
         return ask
+
+    @property
+    def _was_moved(self) -> bool:
+        """The project has another path since its job was submitted, which cannot report to where that was."""
+        return self.earlier and self.inbox.folder.is_dir() and not os.path.isdir(str(self.record.facts.get("inbox")))
 
     # -- other runs
 

@@ -102,7 +102,7 @@ def _attach(task: luigi.Task, run: Run, former: Record) -> tuple[Queue, Ticket |
     """None for a job of which nothing can be known here, and nothing needs to (--fresh). Raises ValueError."""
     queue = run.queue_of(str(former.facts.get("batch_system")))
     try:
-        return queue, queue.attach(_spec_of(task, former), former.facts)
+        return queue, queue.attach(_spec_of(task, former, run), former.facts)
     except ValueError:
         if not run.fresh:
             raise
@@ -112,8 +112,7 @@ def _attach(task: luigi.Task, run: Run, former: Record) -> tuple[Queue, Ticket |
 def _resumed(task: luigi.Task, run: Run, found: Record, grace: float) -> JobInFlight | Postponed | None:
     """The job of another run; None if it is of another machine, and one of ours is to take its place (--fresh)."""
     inbox = run.runs.inbox_of(found)
-    ours = found.facts.get("inbox") == str(run.runs.own.folder)
-    is_abandoned = ours or inbox.is_abandoned()
+    is_abandoned = inbox is run.runs.own or inbox.is_abandoned()
     if not is_abandoned and "job_id" not in found.facts:
         # A search would find nothing now, and prove nothing for later.
         return Postponed(CLAIMED_BY_ANOTHER, PAUSE)
@@ -136,7 +135,7 @@ def _replace_unreachable(task: luigi.Task, run: Run, found: Record) -> None:
     logger.warning("%s: its job is one of another machine, and is not cancelled; it is submitted anew (--fresh).", task)
 
 
-def _spec_of(task: luigi.Task, record: Record) -> JobSpec:
+def _spec_of(task: luigi.Task, record: Record, run: Run) -> JobSpec:
     folder = record.path.parent
     return JobSpec(
         token=record.token,
@@ -144,7 +143,7 @@ def _spec_of(task: luigi.Task, record: Record) -> JobSpec:
         script=folder / SCRIPT_NAME,
         folder=folder,
         log_folder=Path(get_log_file_dir(task)),
-        inbox=Path(str(record.facts.get("inbox"))),
+        inbox=run.runs.inbox_of(record).folder,
     )
 
 
@@ -214,7 +213,7 @@ def _facts(task: luigi.Task, queue: Queue, script: Path, inbox: Path) -> dict[st
         "class": f"{type(task).__module__}.{type(task).__qualname__}",
         "batch_system": queue.name,
         "submit_host": platform.node(),
-        "outputs": outputs_there(task),
+        "outputs_there": outputs_there(task),
         "inbox": str(inbox),
         "script": hashlib.sha256(script.read_bytes()).hexdigest(),
         "python": platform.python_version(),

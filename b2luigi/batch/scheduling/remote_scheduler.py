@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from pathlib import Path
@@ -57,6 +58,7 @@ def worker_id(base: Path) -> str | None:
     A run that was killed leaves its tasks running there; only a worker of the same name gets them back before a minute
     is over. None if another run with this name may live, or nothing can be written.
     """
+    base = Path(os.path.realpath(base))  # one name, whatever way leads there
     path = base / LOCK
     try:
         former = json.loads(path.read_text()) if path.exists() else None

@@ -111,7 +111,8 @@ class SendJobWorker(AssigningWorker):
 
     def _has_open_attempt(self, task: luigi.Task) -> bool:
         try:
-            return self._shared.runs.unfinished(lambda: Path(get_task_file_dir(task)))
+            attempt = self._shared.runs.unfinished(Path(get_task_file_dir(task)))
+            return attempt is not None and attempt.token not in self._shared.judged
         except OSError:  # unreadable for now: it may be that of a job that lives
             return True
         except Exception:  # a parameter that cannot be part of a path: reported when the task is to run

@@ -190,7 +190,7 @@ def test_an_inbox_that_another_run_removed_is_made_again(tmp_path: Path) -> None
     assert not mine.folder.exists()
     mine.enter(tmp_path / "b")
     assert Inbox(mine.folder).is_abandoned() is False
-    assert Inbox(mine.folder).claims() == {tmp_path / "b"}
+    assert list(Inbox(mine.folder).folders()) == [tmp_path / "b"]
     mine.close()
 
 
@@ -217,12 +217,25 @@ def test_an_inbox_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
 
 def test_claims_are_read_as_they_were_written(tmp_path: Path) -> None:
     """Any name of a folder; new ones are seen; a line that was cut short is none."""
-    names = [Path("/a b/c\nd"), Path("/ü"), Path(os.fsdecode(b"/\xff"))]
+    names = [Path("/a b/c\nd"), Path("/ü"), tmp_path / os.fsdecode(b"\xff")]
     found = inbox(tmp_path, this_process(), *names)
-    assert found.claims() == set(names)
+    assert list(found.folders()) == names
     with open(found.folder / "claims", "a") as file:
         file.write('"/e"\n"/cut sho')
-    assert found.claims() == {*names, Path("/e")}
+    assert list(found.folders()) == [*names, Path("/e")]
+
+
+def test_claims_are_found_where_the_project_is_today(tmp_path: Path) -> None:
+    """It was moved since they were written; those that a former version wrote, with all of the path, as well."""
+    before, today = tmp_path / "before", tmp_path / "today"
+    found = inbox(before, this_process(), before / "n=1" / "Part", tmp_path / "before-elsewhere" / "Own")
+    with open(found.folder / "claims", "a") as file:
+        file.write(f'"{before / "n=2" / "Part"}"\n')
+    (before / "n=2" / "Part").mkdir(parents=True)
+    before.rename(today)
+    folders = list(Inbox(today / found.name).folders())
+    assert folders[:2] == [today / "n=1" / "Part", tmp_path / "before-elsewhere" / "Own"]
+    assert today / "n=2" / "Part" in folders
 
 
 def test_an_inbox_goes_when_its_run_ends(tmp_path: Path) -> None:
@@ -243,32 +256,15 @@ def test_an_inbox_goes_when_its_run_ends(tmp_path: Path) -> None:
 
 
 def test_outputs_of_an_attempt_that_nobody_judged_do_not_count(tmp_path: Path) -> None:
-    """Only where another run has claimed it; and where there is no other run nobody is asked."""
-
-    def never() -> Path:
-        raise AssertionError("there are no other runs")
-
-    assert not Runs(tmp_path).unfinished(never)
-    folder, other = tmp_path / "task", tmp_path / "other"
+    """The record beside the task decides: also where no inbox tells of its run."""
+    folder, runs = tmp_path / "task", Runs(tmp_path)
+    assert runs.unfinished(folder) is None
     attempt = Record.claim(folder, {}, after=0)
-    Record.claim(other, {}, after=0)
-    inbox(tmp_path, dead_owner(), folder)
-    runs = Runs(tmp_path)
-    assert runs.unfinished(lambda: folder)
-    assert not runs.unfinished(lambda: other)
+    found = runs.unfinished(folder)
+    assert found is not None
+    assert found.token == attempt.token
     attempt.note(ended=1.0)
-    assert not runs.unfinished(lambda: folder)
-
-
-def test_runs_that_begin_later_are_seen_too(tmp_path: Path) -> None:
-    """A task that is yielded late may be one that a run under way since then works on: half an output counts not."""
-    folder, now = tmp_path / "task", [100.0]
-    runs = Runs(tmp_path, clock=lambda: now[0])
-    assert not runs.unfinished(lambda: folder)
-    inbox(tmp_path, this_process(), folder)
-    Record.claim(folder, {}, after=0)
-    now[0] += 2
-    assert runs.unfinished(lambda: folder)
+    assert runs.unfinished(folder) is None
 
 
 def test_an_unreadable_record_keeps_the_inbox(tmp_path: Path) -> None:
@@ -278,6 +274,32 @@ def test_an_unreadable_record_keeps_the_inbox(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
     runs.close(left=False)
     assert found.folder.exists()
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_an_inbox_of_a_moved_project_goes_by_what_the_records_say(tmp_path: Path, is_open: bool) -> None:
+    """Its claims and its records have the path that the project had before."""
+    before, today = tmp_path / "before", tmp_path / "today"
+    found = inbox(before, dead_owner(), before / "task")
+    attempt = Record.claim(before / "task", {"inbox": str(found.folder)}, after=0)
+    if not is_open:
+        attempt.note(ended=1.0)
+    before.rename(today)
+    Runs(today).close(left=False)
+    assert (today / found.name).exists() is is_open
+
+
+def test_an_inbox_is_known_by_its_name(tmp_path: Path) -> None:
+    """Two ways lead to one task file folder: the run of a record is looked for there, and is not another one."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    runs = Runs(tmp_path / "link")
+    mine = Record.claim(tmp_path / "real" / "a", {"inbox": str(tmp_path / "real" / runs.own.name)}, after=0)
+    assert runs.inbox_of(mine) is runs.own
+    other = inbox(tmp_path / "real", this_process())
+    theirs = Record.claim(tmp_path / "real" / "b", {"inbox": str(other.folder)}, after=0)
+    assert runs.inbox_of(theirs).folder == tmp_path / "link" / other.name
+    assert runs.inbox_of(theirs) is runs.others[other.name]
 
 
 def test_inboxes_of_dead_runs_go_when_all_their_attempts_were_judged(tmp_path: Path) -> None:
@@ -301,7 +323,7 @@ def test_a_run_that_leaves_jobs_keeps_its_inbox(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
     runs.own.enter(tmp_path / "task")
     runs.close(left=True)
-    assert runs.own.claims() == {tmp_path / "task"}
+    assert list(runs.own.folders()) == [tmp_path / "task"]
 
 
 def test_a_run_that_left_jobs_owns_them_no_more(tmp_path: Path) -> None:
@@ -312,7 +334,7 @@ def test_a_run_that_left_jobs_owns_them_no_more(tmp_path: Path) -> None:
     runs.close(left=True)
     (left,) = Runs(tmp_path).others.values()
     assert left.is_abandoned() is True
-    assert left.claims() == {tmp_path / "task"}
+    assert list(left.folders()) == [tmp_path / "task"]
 
 
 def test_markers_of_adopted_jobs_are_seen_too(tmp_path: Path) -> None:
