@@ -47,6 +47,7 @@ class Inbox:
         self._touched: tuple[int, float] | None = None
         self._abandoned: tuple[float, bool | None] = (float("-inf"), None)
         self._claims: tuple[int, tuple[Claim, ...]] = (0, ())
+        self._since = time.time()
 
     @classmethod
     def new(cls, base: Path) -> Inbox:
@@ -70,7 +71,7 @@ class Inbox:
 
     def _make(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / OWNER, json.dumps(this_process()), 0o600)
+        write_atomically(folder / OWNER, json.dumps({**this_process(), "since": self._since}), 0o600)
 
     @property
     def was_silent(self) -> bool:
@@ -82,7 +83,7 @@ class Inbox:
         """This run can no longer write into its own inbox: an expired token, a full disk."""
         try:
             if self._heartbeat is not None:
-                write_atomically(self.folder / OWNER, json.dumps(this_process()), 0o600)
+                write_atomically(self.folder / OWNER, json.dumps({**this_process(), "since": self._since}), 0o600)
         except OSError:
             return True
         return False
@@ -121,6 +122,19 @@ class Inbox:
         if self._clock() - self._abandoned[0] >= 1.0:  # asked for each job of it
             self._abandoned = self._clock(), self._look_at_owner()
         return self._abandoned[1]
+
+    def owner(self) -> str:
+        """Whose run it is, for messages: the process, its host, since when, and since when it is silent if it may not
+        live any more."""
+        try:
+            owner, touched = json.loads((self.folder / OWNER).read_text()), os.stat(self.folder / OWNER).st_mtime
+        except (OSError, ValueError):
+            return f"that of {self.folder}"
+        if not isinstance(owner, dict):
+            return f"that of {self.folder}"
+        lives = "alive" if has_ended(owner) is False else f"silent since {_moment(touched)}"
+        since = f", since {_moment(owner['since'])}" if isinstance(owner.get("since"), (int, float)) else ""
+        return f"process {owner.get('pid')} on {owner.get('host')}, {lives}{since}"
 
     def _look_at_owner(self) -> bool | None:
         try:
@@ -193,6 +207,10 @@ def inboxes_below(base: Path) -> Iterator[Path]:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False):
                 yield Path(entry.path)
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def _claims(text: str) -> Iterator[Claim]:

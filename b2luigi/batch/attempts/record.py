@@ -22,6 +22,11 @@ _RECORD = re.compile(r"attempt-(\d{1,9})\.json")
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
+def new_token() -> str:
+    """A name for one attempt."""
+    return secrets.token_hex(8)
+
+
 class ClaimedError(Exception):
     """Another run has just claimed the next attempt of this task."""
 
@@ -47,21 +52,30 @@ class Record:
         return os.path.basename(str(self.facts.get("inbox") or ""))
 
     @classmethod
-    def claim(cls, folder: Path, facts: Mapping[str, Any], after: int) -> Record:
-        """A new attempt, the one after number `after`: on disk before anything is submitted.
+    def claim(cls, folder: Path, facts: Mapping[str, Any], after: int, token: str = "") -> Record:
+        """A new attempt, the one after number `after`: on disk before anything is submitted. `token`: a new one.
 
         Raises OSError if it cannot be written, and ClaimedError if another run was faster: then nothing may be
         submitted either.
         """
         folder.mkdir(parents=True, exist_ok=True)
         number = after + 1
-        known = {"format": FORMAT, "attempt": number, "token": secrets.token_hex(8), "claimed": time.time()}
+        known = {"format": FORMAT, "attempt": number, "token": token or new_token(), "claimed": time.time()}
         attempt = cls(folder / f"attempt-{number}.json", {**known, **facts})
         try:
             create_atomically(attempt.path, attempt._text(), 0o600)
         except FileExistsError:
             raise ClaimedError(str(attempt.path)) from None
+        attempt._check_is_last()
         return attempt
+
+    def _check_is_last(self) -> None:
+        """Another run may have made, and judged, several attempts since we looked: the record of this number is gone
+        then, and is no sign of that. Raises ClaimedError."""
+        last, path = max(records(self.path.parent))
+        if last > self.number:
+            self.path.unlink(missing_ok=True)
+            raise ClaimedError(str(path))
 
     @classmethod
     def last(cls, folder: Path) -> tuple[int, Record | None]:
@@ -70,12 +84,24 @@ class Record:
         Raises OSError for a record that cannot be read: it may be that of a job that lives; ValueError for one of
         another user: whatever it says is none of our business.
         """
+        number, attempt = cls.latest(folder)
+        return number, attempt if attempt is not None and attempt.is_open else None
+
+    @classmethod
+    def latest(cls, folder: Path) -> tuple[int, Record | None]:
+        """The same, with the attempt also if it was judged."""
         number, path = max(records(folder), default=(0, None))
-        facts = _read(path) if path is not None else {}
-        if path is not None:
-            _refuse_if_foreign(path, facts)
+        if path is None:
+            return 0, None
+        facts = _read(path)
+        _refuse_if_foreign(path, facts)
         is_whole = facts.get("format") == FORMAT and bool(_TOKEN.fullmatch(str(facts.get("token"))))
-        return number, cls(path, facts) if path is not None and is_whole and not facts.get("ended") else None
+        return number, cls(path, facts) if is_whole else None
+
+    @property
+    def is_open(self) -> bool:
+        """Nobody has judged the attempt, as far as is known."""
+        return not self.facts.get("ended")
 
     @classmethod
     def given_up(cls, folder: Path) -> list[Record]:

@@ -32,7 +32,7 @@ class Runs:
             if changed != self._scanned:
                 self._scanned = changed
                 for folder in inboxes_below(self._base):
-                    self._inbox(folder)
+                    self.inbox_at(folder)
         return self._others
 
     def unfinished(self, folder: Path) -> Record | None:
@@ -44,16 +44,12 @@ class Runs:
 
     def inbox_of(self, attempt: Record) -> Inbox:
         """Where the job of an attempt leaves its marker; looked at from now on."""
-        inbox = self._inbox(Path(str(attempt.facts.get("inbox") or self.own.folder)))
+        inbox = self.inbox_at(str(attempt.facts.get("inbox") or self.own.folder))
         return inbox if inbox is self.own else self._watched.setdefault(inbox.name, inbox)
 
-    def may_live(self, folder: str) -> bool:
-        """Whether the run of an inbox may live; it is not this one."""
-        inbox = self._inbox(Path(folder))
-        return inbox is not self.own and not inbox.is_abandoned()
-
-    def _inbox(self, folder: Path) -> Inbox:
+    def inbox_at(self, path: str | Path) -> Inbox:
         """The inbox of a name, below the task file folder of today; or else where it is said to be."""
+        folder = Path(path)
         if folder.name == self.own.name:
             return self.own
         if folder.name not in self._others:

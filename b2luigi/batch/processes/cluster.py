@@ -12,15 +12,15 @@ from luigi.task_register import load_task
 
 from b2luigi.batch.attempts.artifacts import collect_logs
 from b2luigi.batch.attempts.judge import AGAIN, ALWAYS, CHANGED, Anew, Another, Deliver, Fail, Refused, Wait
-from b2luigi.batch.attempts.outcome import FAILED, PENDING, Marker, Outcome
+from b2luigi.batch.attempts.outcome import DONE, FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.messages import job_failures
 from b2luigi.batch.node.reports import Forwarder, report_path
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cleanup import NotYetError
-from b2luigi.batch.processes.job import CLAIMED_BY_ANOTHER, GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
+from b2luigi.batch.processes.job import GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
 from b2luigi.batch.processes.run import Run
-from b2luigi.batch.processes.start import CAN_SUBMIT, Blocked, begin, options_of
+from b2luigi.batch.processes.start import CAN_SUBMIT, Blocked, Done, begin, options_of
 from b2luigi.batch.queue.ticket import Queue
 from b2luigi.batch.systems.model import Cause, JobStatus
 from b2luigi.core.settings import get_setting
@@ -175,14 +175,16 @@ class ClusterProcess(BatchProcess):
                 self._postpone(postponed)
             case Blocked(story):
                 self.fail(story)
+            case Done(outcome):
+                self._last_report = outcome.told
+                self.finish(DONE, outcome.explanation)
 
     def _postpone(self, postponed: Postponed) -> None:
         why = postponed.why
         if postponed.outage:
             self.shared.outages.wait(str(self.task), postponed.outage, why)
         elif why and why != self._postponed_for:
-            level = logging.INFO if why == CLAIMED_BY_ANOTHER else logging.WARNING
-            logger.log(level, "%s waits: %s", self.task, why)
+            logger.warning("%s waits: %s", self.task, why)
             self._postponed_for = why
         self.job, self._due = None, self.shared.clock() + postponed.seconds
 

@@ -28,7 +28,6 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 CLAIMED = 1.0
 """Seconds until a task is tried again that another run has claimed."""
-CLAIMED_BY_ANOTHER = "another run is about to submit it"
 GIVEN_UP = "given up"
 NOT_SUBMITTED = "not submitted"
 """How attempts end that were replaced, and those that never became a job."""
@@ -81,6 +80,7 @@ class JobInFlight:
         self._id_noted = False
         self._hold_reported = ""
         self._read_at = 0.0
+        run.watched += watched
 
     # -- what is known
 
@@ -239,7 +239,7 @@ class JobInFlight:
     def _verdict_of_other_run(self) -> Verdict | Postponed:
         if self._now() < self._read_at:
             return Wait()
-        self._read_at = self._now() + READING * (1 + len(self.run.attached) / 100)
+        self._read_at = self._now() + READING * (1 + self.run.watched / 100)
         self.record.reload()
         facts = self.record.facts
         if "ended" in facts:
@@ -248,8 +248,10 @@ class JobInFlight:
                 return Anew(f"another run gave its job up ({end})")
             return Deliver(outcome)
         if "given_up" in facts:
-            return Postponed(CLAIMED_BY_ANOTHER, CLAIMED)
+            return Postponed("", CLAIMED)
         self.watched = not self.inbox.is_abandoned()
+        if not self.watched:
+            self.run.attached.append(self.task.task_id)
         return Wait()
 
     def _verdict_of_fresh_run(self) -> Verdict:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.messages.outages import Outages
 from b2luigi.batch.processes.circuit_breaker import CircuitBreaker
 from b2luigi.batch.queue.ticket import Queue
 
+logger = logging.getLogger("luigi-interface.b2luigi")
 
-@dataclass(frozen=True)
+
+@dataclass
 class Run:
     """What the jobs of one run share."""
 
@@ -29,6 +33,8 @@ class Run:
     clock: Callable[[], float] = time.monotonic
     attached: list[str] = field(default_factory=list)
     """Tasks whose job is one of an earlier run, by task id."""
+    watched: int = 0
+    """How many jobs of living runs were met."""
     judged: set[str] = field(default_factory=set)
     """Attempts that are over, by token, even if a full disk kept that from being noted."""
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
@@ -36,6 +42,14 @@ class Run:
     """How often a task yielded the very same requirements, by task id and these."""
     tries: Counter[str] = field(default_factory=Counter)
     """How often this run has submitted a task, by task id."""
+
+    _mentioned: set[str] = field(default_factory=set)
+
+    def mention(self, other: Inbox) -> None:
+        """Logs, once, that another run is alive and at work on tasks of this one."""
+        if other.name not in self._mentioned:
+            self._mentioned.add(other.name)
+            logger.warning("Another run is at work on tasks of this one: %s. Waiting for its results.", other.owner())
 
     @functools.cached_property
     def outages(self) -> Outages:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import platform
 import re
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +15,12 @@ from typing import Any
 import luigi
 
 from b2luigi.batch.attempts.artifacts import outputs_there, put_logs_aside, set_outputs_aside
-from b2luigi.batch.attempts.record import ClaimedError, Record
+from b2luigi.batch.attempts.outcome import DONE, Outcome
+from b2luigi.batch.attempts.record import ClaimedError, Record, new_token
 from b2luigi.batch.messages import job_failures
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.cleanup import NotYetError
-from b2luigi.batch.processes.job import CLAIMED, CLAIMED_BY_ANOTHER, GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
+from b2luigi.batch.processes.job import CLAIMED, GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.command import PASSING
 from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState
@@ -45,7 +44,14 @@ class Blocked:
     story: str
 
 
-def begin(task: luigi.Task, queue: Queue, run: Run) -> JobInFlight | Postponed | Blocked:
+@dataclass(frozen=True)
+class Done:
+    """Another run has done the task since this one looked."""
+
+    outcome: Outcome
+
+
+def begin(task: luigi.Task, queue: Queue, run: Run) -> JobInFlight | Postponed | Blocked | Done:
     """Resumes the job that an earlier run has made for a task, or claims an attempt and hands a new job in.
 
     Raises ValueError, naming the setting, for a value that cannot work, and OSError for a file that cannot be
@@ -55,14 +61,16 @@ def begin(task: luigi.Task, queue: Queue, run: Run) -> JobInFlight | Postponed |
         folder = Path(get_task_file_dir(task))
         grace = get_seconds("result_grace", task=task)
         _cancel_former(task, run, folder)
-        number, found = Record.last(folder)
-        if found is not None and found.token not in run.judged:
+        number, found = Record.latest(folder)
+        if found is not None and found.is_open and found.token not in run.judged:
             job = _resumed(task, run, found, grace)
             if job is not None:
                 return job
+        elif found is not None and found.facts.get("end") == DONE and task.complete():
+            return Done(Outcome.from_record(found.facts.get("outcome")) or Outcome(DONE))
         return _submitted(task, queue, run, grace, number)
     except ClaimedError:
-        return Postponed(CLAIMED_BY_ANOTHER, CLAIMED)
+        return Postponed("", CLAIMED)
     except NotYetError:  # reported where it was raised
         return Postponed("", PAUSE)
     except OSError as error:
@@ -88,7 +96,9 @@ def _cancel_former(task: luigi.Task, run: Run, folder: Path) -> None:
     for former in Record.given_up(folder):
         if former.token in run.judged:
             continue
-        if run.runs.may_live(str(former.facts.get("by"))):
+        by = run.runs.inbox_at(str(former.facts.get("by")))
+        if by is not run.runs.own and not by.is_abandoned():
+            run.mention(by)
             raise ClaimedError(str(former.path))
         queue, ticket = _attach(task, run, former)
         end = str(former.facts.get("given_up", GIVEN_UP))
@@ -113,16 +123,18 @@ def _resumed(task: luigi.Task, run: Run, found: Record, grace: float) -> JobInFl
     """The job of another run; None if it is of another machine, and one of ours is to take its place (--fresh)."""
     inbox = run.runs.inbox_of(found)
     is_abandoned = inbox is run.runs.own or inbox.is_abandoned()
+    if not is_abandoned:
+        run.mention(inbox)
     if not is_abandoned and "job_id" not in found.facts:
         # A search would find nothing now, and prove nothing for later.
-        return Postponed(CLAIMED_BY_ANOTHER, PAUSE)
+        return Postponed("", PAUSE)
     queue, ticket = _attach(task, run, found)
     if ticket is None:
         _replace_unreachable(task, run, found)
         return None
     watched = not is_abandoned
-    unwanted = run.fresh and not watched
-    if not unwanted and ticket.state is not TicketState.not_found:  # or else what it may have left is looked at first
+    is_wanted = not (watched or run.fresh)
+    if is_wanted and ticket.state is not TicketState.not_found:  # or else what it may have left is looked at first
         run.attached.append(task.task_id)
     return JobInFlight(task, run, queue, found, ticket, inbox, grace=grace, earlier=True, watched=watched)
 
@@ -182,32 +194,35 @@ def _prepared(
     folder, log_folder = Path(get_task_file_dir(task)), Path(get_log_file_dir(task))
     log_folder.mkdir(parents=True, exist_ok=True)
     inbox = run.runs.own.open()
-    # `grace`: the node waits that long for inputs which its file system still hides.
-    worker = {**run.worker, "result_grace": grace, "job_attempt": number}
-    script = Path(create_executable_wrapper(task, inbox=inbox, carried=carried, worker=worker))
-    run.runs.own.enter(folder)
-    record = Record.claim(folder, _facts(task, queue, script, inbox), after)
-    spec = JobSpec(
-        token=record.token,
-        name=f"{_job_name(task)}-{record.token}",
-        script=script,
-        folder=folder,
-        log_folder=log_folder,
-        inbox=inbox,
-        options=options,
-        inputs=inputs,
-    )
+    token = new_token()
+    run.runs.own.enter(folder, after + 1, token)
+    # First of all, since the job script names our inbox: where another run was faster, its own must stay.
+    record = Record.claim(folder, _facts(task, queue, inbox), after, token)
     try:
+        # `grace`: the node waits that long for inputs which its file system still hides.
+        worker = {**run.worker, "result_grace": grace, "job_attempt": number}
+        script = Path(create_executable_wrapper(task, inbox=inbox, carried=carried, worker=worker))
+        spec = JobSpec(
+            token=token,
+            name=f"{_job_name(task)}-{token}",
+            script=script,
+            folder=folder,
+            log_folder=log_folder,
+            inbox=inbox,
+            options=options,
+            inputs=inputs,
+        )
         queue.check(spec)
         put_logs_aside(record, log_folder)
         spec.report.unlink(missing_ok=True)  # once it is there again, the job has started
-    except (ValueError, OSError):
-        record.note(ended=time.time(), end=NOT_SUBMITTED)
+    except Exception:
+        run.judged.add(token)
+        cleanup.close(record, None, NOT_SUBMITTED)
         raise
     return record, spec
 
 
-def _facts(task: luigi.Task, queue: Queue, script: Path, inbox: Path) -> dict[str, Any]:
+def _facts(task: luigi.Task, queue: Queue, inbox: Path) -> dict[str, Any]:
     return {
         "task_id": task.task_id,
         "class": f"{type(task).__module__}.{type(task).__qualname__}",
@@ -215,7 +230,6 @@ def _facts(task: luigi.Task, queue: Queue, script: Path, inbox: Path) -> dict[st
         "submit_host": platform.node(),
         "outputs_there": outputs_there(task),
         "inbox": str(inbox),
-        "script": hashlib.sha256(script.read_bytes()).hexdigest(),
         "python": platform.python_version(),
         "luigi": luigi.__version__,
     }
