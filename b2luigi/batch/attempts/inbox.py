@@ -9,8 +9,8 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +34,32 @@ class Claim:
     version's."""
     number: int = 0
     token: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """How to find its job, should its record be lost: batch system, submit host, mark."""
 
 
 class Inbox:
     """The inbox of one run: this one, an earlier one, or another one that is under way."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic, beat: float = BEAT) -> None:
+    def __init__(
+        self, folder: Path, clock: Callable[[], float] = time.monotonic, beat: float = BEAT, process: Any = None
+    ) -> None:
         self.folder = folder
+        self.process = process
+        """The process of the run, as the record of an attempt has it: for an inbox that was removed by hand."""
         self._clock = clock
         self._beat = beat
         self._heartbeat: Heartbeat | None = None
         self._touched: tuple[int, float] | None = None
         self._abandoned: tuple[float, bool | None] = (float("-inf"), None)
         self._claims: tuple[int, tuple[Claim, ...]] = (0, ())
+        self._indexed: tuple[tuple[Claim, ...], dict[str, Claim]] = ((), {})
         self._since = time.time()
 
     @classmethod
     def new(cls, base: Path) -> Inbox:
         """The inbox of a new run, below the task file folder; it is made by `open`."""
-        return cls(base / f"{PREFIX}{secrets.token_hex(6)}")
+        return cls(base / f"{PREFIX}{secrets.token_hex(6)}", process=this_process())
 
     def open(self) -> Path:
         """Makes the folder if it is not there, with its owner file in it from the first moment. Raises OSError."""
@@ -93,11 +100,28 @@ class Inbox:
         """Tells inboxes apart, whatever way leads to the folder that holds them."""
         return self.folder.name
 
-    def enter(self, folder: Path, number: int = 0, token: str = "") -> None:
+    def enter(self, folder: Path, number: int = 0, token: str = "", **facts: Any) -> None:
         """Writes down that this run has an attempt in a task file folder. Raises OSError."""
-        claim = [os.path.relpath(folder, self.folder.parent), number, token]
+        claim = [os.path.relpath(folder, self.folder.parent), number, token, facts]
         with open(self.open() / CLAIMS, "a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f"{json.dumps(str(folder))}\n{json.dumps(claim)}\n")  # the first line is for former versions
+
+    def sync(self) -> None:
+        """Sees to it that all claims survive a power cut. May take long; raises OSError."""
+        with contextlib.suppress(FileNotFoundError):  # removed by hand: the records are there
+            for path in (self.folder / CLAIMS, self.folder, self.folder.parent):
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def claim_of(self, folder: Path) -> Claim | None:
+        """The last claim of a task file folder; none that a former version wrote."""
+        claims = self.claims()
+        if claims is not self._indexed[0]:
+            self._indexed = claims, {claim.folder: claim for claim in claims if claim.token}
+        return self._indexed[1].get(os.path.relpath(folder, self.folder.parent)) if claims else None
 
     def claims(self) -> tuple[Claim, ...]:
         """The attempts that the run has, or had."""
@@ -108,14 +132,14 @@ class Inbox:
                 self._claims = size, tuple(_claims(path.read_text(encoding="utf-8", errors="replace")))
         return self._claims[1]
 
-    def folders(self) -> Iterator[Path]:
-        """The task file folders of all claims, found from where the inbox is today."""
+    def folders(self) -> Iterator[tuple[Claim, Path]]:
+        """All claims with their task file folders, found from where the inbox is today."""
         base = self.folder.parent
         for claim in self.claims():
             if os.path.isabs(claim.folder):
-                yield from _located(Path(claim.folder), base)
+                yield from ((claim, path) for path in _located(Path(claim.folder), base))
             else:
-                yield Path(os.path.normpath(base / claim.folder))
+                yield claim, Path(os.path.normpath(base / claim.folder))
 
     def is_abandoned(self) -> bool | None:
         """Whether the run is over; None while that is not known (on another host: after some silence it is)."""
@@ -140,7 +164,9 @@ class Inbox:
         try:
             owner, touched = json.loads((self.folder / OWNER).read_text()), os.stat(self.folder / OWNER).st_mtime_ns
         except FileNotFoundError:
-            return True
+            if self.folder.is_dir() or not isinstance(self.process, dict):  # it has left
+                return True
+            owner, touched = self.process, 0
         except (OSError, ValueError):
             return None
         ended = has_ended(owner) if isinstance(owner, dict) else None
@@ -217,8 +243,8 @@ def _claims(text: str) -> Iterator[Claim]:
     words = [_word(line) for line in text.splitlines()]
     for word, following in zip(words, [*words[1:], None], strict=True):
         match word:
-            case [str(folder), int(number), str(token)]:
-                yield Claim(folder, number, token)
+            case [str(folder), int(number), str(token), dict(facts)]:
+                yield Claim(folder, number, token, facts)
             case str(folder) if not isinstance(following, list):
                 yield Claim(folder)
 

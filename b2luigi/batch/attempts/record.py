@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -20,11 +21,25 @@ LARGEST_OUTCOME = 64 * 1024 * 1024
 """Bytes of an outcome file that are read at most."""
 _RECORD = re.compile(r"attempt-(\d{1,9})\.json")
 _TOKEN = re.compile(r"[0-9a-f]{16}")
+_OF_TOKEN = re.compile(r"([0-9a-f]{16})\.(outcome|progress|marker|stdout|stderr|void)")
+_LINE = re.compile(r' "(\w+)": "([^"\\]*)",?')
 
 
-def new_token() -> str:
-    """A name for one attempt."""
-    return secrets.token_hex(8)
+def new_token(kin: str = "") -> str:
+    """A name for one attempt. `kin`: how the names of all attempts of the same task begin, see `kin_of`."""
+    return kin + secrets.token_hex(8)[len(kin) :]
+
+
+def kin_of(task_id: str, project: str) -> str:
+    """How tokens of a task begin: with four digits for its project, and five for the task in it.
+
+    So the job of an attempt whose record is lost tells which task it works on.
+    """
+    return _digest(project)[:4] + _digest(f"{project} {task_id}")[:5]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 class ClaimedError(Exception):
@@ -44,7 +59,12 @@ class Record:
     @property
     def token(self) -> str:
         """Names this attempt for good, 16 hexadecimal digits."""
-        return str(self.facts["token"])
+        return str(self.facts.get("token", ""))
+
+    @property
+    def is_torn(self) -> bool:
+        """It is empty, cut short or not ours to understand (a power cut, a later version): its job may live."""
+        return self.facts.get("format") != FORMAT or not _TOKEN.fullmatch(self.token)
 
     @property
     def inbox_name(self) -> str:
@@ -78,10 +98,17 @@ class Record:
             raise ClaimedError(str(path))
 
     @classmethod
+    def of(cls, folder: Path, number: int, token: str, facts: Mapping[str, Any]) -> Record:
+        """A record with these facts; it is not on disk."""
+        known = {"format": FORMAT, "attempt": number, "token": token}
+        return cls(folder / f"attempt-{number}.json", {**known, **facts})
+
+    @classmethod
     def last(cls, folder: Path) -> tuple[int, Record | None]:
         """The number of the last attempt in this folder (0: there was none), and the attempt if nobody has judged it.
 
-        Raises OSError for a record that cannot be read: it may be that of a job that lives; ValueError for one of
+        A record that says nothing readable (`is_torn`) counts as that of a job that may live.
+        Raises OSError for a record that can not be read: it may be that of a job that lives; ValueError for one of
         another user: whatever it says is none of our business.
         """
         number, attempt = cls.latest(folder)
@@ -95,8 +122,7 @@ class Record:
             return 0, None
         facts = _read(path)
         _refuse_if_foreign(path, facts)
-        is_whole = facts.get("format") == FORMAT and bool(_TOKEN.fullmatch(str(facts.get("token"))))
-        return number, cls(path, facts) if is_whole else None
+        return number, cls(path, {**facts, "attempt": number})
 
     @property
     def is_open(self) -> bool:
@@ -136,6 +162,16 @@ class Record:
             ended = {name: later.get(name) for name in ("ended", "end", "outcome")}
             facts = ended if later.get("ended") else {"ended": time.time(), "end": "given up", "outcome": None}
         self.facts.update(facts)
+
+    def legible(self) -> dict[str, str]:
+        """What can still be read of a record that was cut short: it has one fact in each line. Raises OSError."""
+        lines = (_LINE.fullmatch(line) for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines())
+        return {found[1]: found[2] for found in lines if found}
+
+    def tokens_beside(self) -> set[str]:
+        """The attempts of which there are files in the folder, but for those that must not run. Raises OSError."""
+        found = [_OF_TOKEN.fullmatch(name) for name in os.listdir(self.path.parent)]
+        return {match[1] for match in found if match} - {match[1] for match in found if match and match[2] == "void"}
 
     def note(self, **facts: Any) -> None:
         """Adds facts to the record. Raises OSError."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from b2luigi.batch.attempts.inbox import Inbox, inboxes_below
-from b2luigi.batch.attempts.record import Record
+from b2luigi.batch.attempts.inbox import Claim, Inbox, inboxes_below
+from b2luigi.batch.attempts.record import Record, kin_of, records
 
 
 class Runs:
@@ -38,13 +39,58 @@ class Runs:
     def unfinished(self, folder: Path) -> Record | None:
         """The attempt in a task file folder that nobody has judged yet, if there is one. Raises OSError.
 
-        The record beside the task decides, whatever is known of the run that wrote it.
+        The record beside the task decides, whatever is known of the run that wrote it; or else a claim of another run
+        whose record is lost.
         """
-        return Record.last(folder)[1]
+        number, attempt = Record.latest(folder)
+        lost = self.lost_claim(folder, number)
+        if lost is not None:
+            return self.restored(folder, lost)
+        return attempt if attempt is not None and attempt.is_open else None
+
+    def lost_claim(self, folder: Path, number: int) -> tuple[Inbox, Claim] | None:
+        """A claim of another run in a task file folder whose last record has this number, if it is of a later one."""
+        for inbox in self.others.values():
+            claim = inbox.claim_of(folder)
+            if claim is not None and claim.number > number:
+                return inbox, claim
+        return None
+
+    def restored(self, folder: Path, lost: tuple[Inbox, Claim]) -> Record:
+        """The record of an attempt as far as a claim tells of it; it is not on disk."""
+        inbox, claim = lost
+        facts = {**claim.facts, "inbox": str(inbox.folder)}
+        return Record.of(folder, claim.number, claim.token, facts)
+
+    def claim_of_torn(self, attempt: Record) -> tuple[Inbox, Claim] | None:
+        """What a claim tells of an attempt whose record is torn."""
+        for inbox in (*self.others.values(), self.own):
+            claim = inbox.claim_of(attempt.path.parent)
+            if claim is not None and claim.number == attempt.number:
+                return inbox, claim
+        return None
+
+    def labels(self) -> set[str]:
+        """How batch systems call the jobs that are claimed by other runs."""
+        claims = (claim for inbox in self.others.values() for claim in inbox.claims())
+        return {str(claim.facts.get("mark") or claim.token) for claim in claims}
+
+    def kin(self, task_id: str) -> str:
+        """How the tokens of a task of this project begin, by whatever path it is reached."""
+        return kin_of(task_id, self._project)
+
+    @functools.cached_property
+    def _project(self) -> str:
+        """Survives that the project is moved, and that the task files are removed."""
+        try:
+            return str(os.stat(self._base.parent).st_ino)
+        except OSError:
+            return str(self._base)
 
     def inbox_of(self, attempt: Record) -> Inbox:
         """Where the job of an attempt leaves its marker; looked at from now on."""
         inbox = self.inbox_at(str(attempt.facts.get("inbox") or self.own.folder))
+        inbox.process = inbox.process or attempt.facts.get("run")
         return inbox if inbox is self.own else self._watched.setdefault(inbox.name, inbox)
 
     def inbox_at(self, path: str | Path) -> Inbox:
@@ -79,10 +125,12 @@ class Runs:
 
 def _has_open_claims(inbox: Inbox) -> bool:
     try:
-        attempts = [attempt for folder in inbox.folders() if (attempt := Record.last(folder)[1]) is not None]
+        if any(claim.number > max(records(path), default=(0, path))[0] for claim, path in inbox.folders()):
+            return True
+        attempts = [attempt for _, folder in inbox.folders() if (attempt := Record.last(folder)[1]) is not None]
     except (OSError, ValueError):  # unreadable for now, or somebody else's: it may be that of a job that lives
         return True
-    return any(attempt.inbox_name == inbox.name for attempt in attempts)
+    return any(attempt.is_torn or attempt.inbox_name == inbox.name for attempt in attempts)
 
 
 def _changed(folder: Path) -> int:

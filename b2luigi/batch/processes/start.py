@@ -6,6 +6,7 @@ import contextlib
 import logging
 import platform
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 import luigi
 
 from b2luigi.batch.attempts.artifacts import outputs_there, put_logs_aside, set_outputs_aside
+from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.outcome import DONE, Outcome
 from b2luigi.batch.attempts.record import ClaimedError, Record, new_token
 from b2luigi.batch.messages import job_failures
@@ -33,6 +35,8 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 PAUSE = 5.0
 """Seconds until that is tried again which a full disk, or another run, prevents for now."""
+RESTORED = ("batch_system", "submit_host", "inbox", "mark", "job_id", "given_up", "by")
+"""What tells, beside the token, how to find the job of a record that was cut short."""
 CAN_SUBMIT = "Jobs can be submitted"
 """What tasks wait for while the disk is full."""
 
@@ -61,7 +65,7 @@ def begin(task: luigi.Task, queue: Queue, run: Run) -> JobInFlight | Postponed |
         folder = Path(get_task_file_dir(task))
         grace = get_seconds("result_grace", task=task)
         _cancel_former(task, run, folder)
-        number, found = Record.latest(folder)
+        number, found = _latest(queue, run, folder)
         if found is not None and found.is_open and found.token not in run.judged:
             job = _resumed(task, run, found, grace)
             if job is not None:
@@ -88,6 +92,54 @@ def options_of(task: luigi.Task, queue: Queue, number: int) -> Mapping[str, Any]
         return queue.options(partial(get_merged_setting, task=task))
 
 
+# -- records that are lost, or cannot be read
+
+
+def _latest(queue: Queue, run: Run, folder: Path) -> tuple[int, Record | None]:
+    """The last attempt of a task. What is lost of its record is restored, since its job may live.
+
+    Raises ClaimedError while the run that claimed it may live, and ValueError if nothing can be known of its job.
+    """
+    number, found = Record.latest(folder)
+    lost = run.runs.lost_claim(folder, number)
+    if lost is not None:
+        _refuse_if_alive(lost[0], run)
+        found = run.runs.restored(folder, lost)
+        folder.mkdir(parents=True, exist_ok=True)
+        found.note(restored=time.time())
+    elif found is not None and found.is_torn and found.is_open:
+        found = _legible(queue, run, found)
+        _refuse_if_alive(run.runs.inbox_of(found), run)
+        found.note(restored=time.time())
+    return (found.number if found is not None else number), found
+
+
+def _refuse_if_alive(inbox: Inbox, run: Run) -> None:
+    if inbox is not run.runs.own and not inbox.is_abandoned():
+        run.mention(inbox)
+        raise ClaimedError(str(inbox.folder))
+
+
+def _legible(queue: Queue, run: Run, torn: Record) -> Record:
+    """A torn record as far as anything tells of it: its own lines, the claims of its run, files of its job."""
+    inbox, claim = run.runs.claim_of_torn(torn) or (None, None)
+    legible, beside = torn.legible(), torn.tokens_beside()
+    found = [legible.get("token"), claim.token if claim is not None else None, *(beside if len(beside) == 1 else ())]
+    facts = {"batch_system": queue.name, "submit_host": platform.node(), "inbox": str(run.runs.own.folder)}
+    if inbox is not None and claim is not None:
+        facts = {**facts, **claim.facts, "inbox": str(inbox.folder)}
+    facts = {**facts, **{name: legible[name] for name in RESTORED if name in legible}}
+    whole = (Record.of(torn.path.parent, torn.number, token, facts) for token in found if token)
+    for record in whole:
+        if not record.is_torn:
+            logger.warning("The record of an attempt was cut short; its job is looked for by its name: %s", torn.path)
+            return record
+    raise ValueError(
+        f"the record of its last attempt cannot be read, and its job may be at work: {torn.path}. Make sure that no "
+        "such job is in the batch system, remove that file, and run the script again."
+    )
+
+
 # -- jobs of other runs
 
 
@@ -96,10 +148,7 @@ def _cancel_former(task: luigi.Task, run: Run, folder: Path) -> None:
     for former in Record.given_up(folder):
         if former.token in run.judged:
             continue
-        by = run.runs.inbox_at(str(former.facts.get("by")))
-        if by is not run.runs.own and not by.is_abandoned():
-            run.mention(by)
-            raise ClaimedError(str(former.path))
+        _refuse_if_alive(run.runs.inbox_at(str(former.facts.get("by"))), run)
         queue, ticket = _attach(task, run, former)
         end = str(former.facts.get("given_up", GIVEN_UP))
         if ticket is not None:
@@ -171,14 +220,21 @@ def _submitted(task: luigi.Task, queue: Queue, run: Run, grace: float, after: in
     with _job_attempt(task, number):
         record, spec = _prepared(task, queue, run, grace, after, number)
     run.tries[task.task_id] = vars(task)["job_attempt"] = number
-    job = queue.submit(spec, before_sending=lambda ticket: _note_label(record, ticket))
+    job = queue.submit(spec, before_sending=lambda ticket: _note_label(record, ticket, run))
     return JobInFlight(task, run, queue, record, job, run.runs.own, grace=grace)
 
 
-def _note_label(record: Record, ticket: Ticket) -> None:
+def _note_label(record: Record, ticket: Ticket, run: Run) -> None:
     """An element of an array is not known by its token: how to find it is on disk before it is submitted."""
     if ticket.label != record.token:
         record.note(mark=ticket.label)
+        _enter(record, run)
+
+
+def _enter(record: Record, run: Run) -> None:
+    """Notes in the claims of this run how to find a job, should its record be lost."""
+    facts = {name: record.facts[name] for name in ("batch_system", "submit_host", "mark") if name in record.facts}
+    run.runs.own.enter(record.path.parent, record.number, record.token, **facts)
 
 
 def _prepared(
@@ -194,10 +250,10 @@ def _prepared(
     folder, log_folder = Path(get_task_file_dir(task)), Path(get_log_file_dir(task))
     log_folder.mkdir(parents=True, exist_ok=True)
     inbox = run.runs.own.open()
-    token = new_token()
-    run.runs.own.enter(folder, after + 1, token)
+    token, facts = new_token(run.runs.kin(task.task_id)), _facts(task, queue, run)
+    _enter(Record.of(folder, after + 1, token, facts), run)
     # First of all, since the job script names our inbox: where another run was faster, its own must stay.
-    record = Record.claim(folder, _facts(task, queue, inbox), after, token)
+    record = Record.claim(folder, facts, after, token)
     try:
         # `grace`: the node waits that long for inputs which its file system still hides.
         worker = {**run.worker, "result_grace": grace, "job_attempt": number}
@@ -211,6 +267,7 @@ def _prepared(
             inbox=inbox,
             options=options,
             inputs=inputs,
+            kin_of_inputs=lambda: [run.runs.kin(required.task_id) for required in task.deps()],
         )
         queue.check(spec)
         put_logs_aside(record, log_folder)
@@ -222,14 +279,15 @@ def _prepared(
     return record, spec
 
 
-def _facts(task: luigi.Task, queue: Queue, inbox: Path) -> dict[str, Any]:
+def _facts(task: luigi.Task, queue: Queue, run: Run) -> dict[str, Any]:
     return {
         "task_id": task.task_id,
         "class": f"{type(task).__module__}.{type(task).__qualname__}",
         "batch_system": queue.name,
         "submit_host": platform.node(),
         "outputs_there": outputs_there(task),
-        "inbox": str(inbox),
+        "inbox": str(run.runs.own.folder),
+        "run": run.runs.own.process,
         "python": platform.python_version(),
         "luigi": luigi.__version__,
     }

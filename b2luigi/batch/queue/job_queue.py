@@ -11,7 +11,9 @@ from typing import Any
 from b2luigi.batch.queue.canceller import Canceller
 from b2luigi.batch.queue.command import Running, start
 from b2luigi.batch.queue.poller import Poller
+from b2luigi.batch.queue.strays import Census
 from b2luigi.batch.queue.submitter import Submitter
+from b2luigi.batch.queue.synced import start_synced
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.model import Accepted, Command, JobSpec, Refused, Submitted
@@ -23,7 +25,9 @@ class JobQueue:
     """The jobs of this run in one batch system.
 
     `start` runs commands, `clock` gives seconds, `sleep` waits for some: tests replace them.
-    `poll_interval`: seconds, the longest wait between two queries.
+    `poll_interval`: seconds, the longest wait between two queries. `sync`: brings to disk, for good, what tells of the
+    jobs that are about to be submitted. `known`: the labels of jobs of other runs; without it, nobody looks for jobs
+    that no record tells of.
     """
 
     def __init__(
@@ -34,10 +38,14 @@ class JobQueue:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         poll_interval: float = 60.0,
+        sync: Callable[[], None] | None = None,
+        known: Callable[[], set[str]] | None = None,
     ) -> None:
         self.name, self.carries_files = system.name, system.carries_files
         self._system, self._clock, self._sleep = system, clock, sleep
-        self._submitter = Submitter(system, start, clock)
+        self._submitter = Submitter(system, start_synced(start, sync) if sync is not None else start, clock)
+        self._census = Census(system, start, clock, known) if known is not None else None
+        self._labels: set[str] = set()
         self._poller = Poller(system, start, clock, poll_interval, self._accept)
         self._canceller = Canceller(system, start, clock)
 
@@ -58,6 +66,7 @@ class JobQueue:
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
         """Follows a job of another run, known by its id, or to be searched for by its label."""
         ticket = Ticket(spec, label=str(facts.get("mark") or ""))
+        self._labels.add(ticket.label)
         job_id = str(facts.get("job_id") or "")
         if re.fullmatch(r"[0-9A-Za-z][\w.+\[\]-]*", job_id):  # it becomes a word of commands
             self._accept(ticket, job_id)
@@ -69,12 +78,14 @@ class JobQueue:
 
     def step(self) -> list[Ticket]:
         """Advances everything a little without waiting for anything; returns the tickets with news."""
-        news = self._read_submissions()
+        news = self._read_submitter()
         news += self._poller.read()
         self._canceller.step()
         # A new attempt waits until there is no job of the one before: it was cancelled, or searched for in vain.
         searched_for = (ticket for ticket in self._poller.unsure.values() if ticket.cancelled)
         blocked = {ticket.spec.script for ticket in (*self._canceller.pending, *searched_for)}
+        if self._census is not None:
+            blocked |= self._census.blocked(self._submitter.waiting, self._labels)
         news += [self._refused(ticket, text) for ticket, text in self._submitter.send(blocked)]
         self._poller.ask()
         return news
@@ -118,7 +129,7 @@ class JobQueue:
         end = self._clock() + patience
         self._submitter.drop_waiting()
         while self._submitter.under_way and self._clock() < end:
-            self._read_submissions()
+            self._read_submitter()
             self._sleep(0.01)
 
     def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
@@ -133,7 +144,7 @@ class JobQueue:
         self.cancel([*self._submitter.under_way, *self._poller.stop()])
         self._canceller.hurry()
         while self._has_work() and self._clock() < end and not enough():
-            self._read_submissions()
+            self._read_submitter()
             self._poller.read()
             self._poller.ask()
             self._canceller.step()
@@ -144,7 +155,7 @@ class JobQueue:
     def _has_work(self) -> bool:
         return bool(self._submitter.under_way or self._poller.searching or self._canceller.pending)
 
-    def _read_submissions(self) -> list[Ticket]:
+    def _read_submitter(self) -> list[Ticket]:
         results = list(self._submitter.read())
         self._log_accepted([result.job_id for _, result in results if isinstance(result, Accepted)])
         return [ticket for ticket, result in results if self._settle(ticket, result)]
@@ -168,6 +179,7 @@ class JobQueue:
     def _accept(self, ticket: Ticket, job_id: str) -> None:
         ticket.move(TicketState.queued)
         ticket.job_id = job_id
+        self._labels.add(ticket.label)
         if not ticket.released:
             self._poller.add(ticket)
         if ticket.cancelled:
@@ -182,4 +194,5 @@ class JobQueue:
             "Unclear whether %s accepted job %s; searching for it. Output: %s", self.name, ticket.spec.name, text
         )
         ticket.move(TicketState.unsure, text)
+        self._labels.add(ticket.label)
         self._poller.doubt(ticket)

@@ -12,10 +12,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from b2luigi.batch.attempts.outcome import Marker
 from b2luigi.batch.interrupts import SIGNALLED
+from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.process_groups import (
     KILL_AFTER,
     end_of,
@@ -26,6 +28,7 @@ from b2luigi.batch.queue.process_groups import (
     signal_group,
     works_on,
 )
+from b2luigi.batch.queue.strays import Strays
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import Setting
 from b2luigi.batch.systems.model import Cause, JobInfo, JobSpec, JobStatus
@@ -34,6 +37,9 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 ASKED_TO_GO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals by which a person stops a job; those that the system sends are others."""
+STRAYS_AGAIN = 2.0
+"""Seconds from one look for jobs without a record to the next, while they keep others waiting."""
+_TOKEN = re.compile(r"[0-9a-f]{16}")
 MISSED = 0.1
 """Seconds after which a job that was not among the processes of this machine is looked for again."""
 
@@ -75,7 +81,8 @@ class _Adopted:
 class LocalQueue:
     """At most `slots` job scripts at once; the rest waits here. Job ids are process ids.
 
-    `folder`: where the job scripts are started.
+    `folder`: where the job scripts are started. `known`: the tokens of jobs of other runs; without it, nobody looks for
+    jobs that no record tells of.
     """
 
     name: ClassVar[str] = "local"
@@ -88,6 +95,7 @@ class LocalQueue:
         slots: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        known: Callable[[], set[str]] | None = None,
     ) -> None:
         if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
             raise ValueError(f"local_slots must be a positive integer, not {slots!r}.")
@@ -99,6 +107,10 @@ class LocalQueue:
         self._adopted: dict[str, _Adopted] = {}
         self._seen: tuple[float, dict[str, int], dict[str, int]] = (float("-inf"), {}, {})
         """When, and which job scripts and tasks of them are among the processes of this machine, by token."""
+        self._known, self._strays = known, Strays(self.name)
+        self._looks = Backoff(clock, first=STRAYS_AGAIN, most=STRAYS_AGAIN)
+        self._blocked: set[Path] = set()
+        self._tokens: set[str] = set()
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         """Nothing to choose."""
@@ -110,6 +122,7 @@ class LocalQueue:
     def submit(self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None) -> Ticket:
         """Hands a job in; it starts as soon as there is a free slot."""
         ticket = Ticket(spec)
+        self._tokens.add(spec.token)
         self._waiting.append(ticket)
         self._untold += 1
         return ticket
@@ -120,6 +133,7 @@ class LocalQueue:
         Raises ValueError for a job of another machine, of which nothing can be known here.
         """
         ticket, host = Ticket(spec), str(facts.get("submit_host"))
+        self._tokens.add(spec.token)
         if host != platform.node():
             raise ValueError(
                 f"its job (process {facts.get('job_id')}) was started on {host} by another run, and may still run "
@@ -156,6 +170,7 @@ class LocalQueue:
         news += [adopted.ticket for adopted in list(self._adopted.values()) if self._is_over(adopted)]
         self._tell_new()
         self._waiting = [ticket for ticket in self._waiting if not ticket.cancelled]
+        self._look_for_strays()
         for ticket in self._next():
             self._waiting.remove(ticket)
             self._begin(ticket)
@@ -168,8 +183,22 @@ class LocalQueue:
             there = self._tickets()
             if len(there) >= self._slots:
                 return
+            if ticket.spec.script in self._blocked:
+                continue
             if all(ticket.spec.script != other.spec.script for other in there):
                 yield ticket
+
+    def _look_for_strays(self) -> None:
+        """Once before the first job is started, and while one that no record tells of keeps others waiting."""
+        if self._known is None or not self._waiting or not self._looks.is_due:
+            return
+        self._looks.put_off()
+        known = {*self._tokens, *self._known()}
+        jobs = {token: str(pid) for token, pid in leaders_by_last_argument().items() if _TOKEN.fullmatch(token)}
+        strays = {token: pid for token, pid in jobs.items() if token not in known}
+        self._blocked = self._strays.blocked(strays, self._waiting)
+        if not self._blocked:
+            self._known = None
 
     def _tell_new(self) -> None:
         if self._untold:

@@ -83,6 +83,11 @@ class Submitter:
             kind.suspects.clear()
 
     @property
+    def waiting(self) -> list[Ticket]:
+        """Jobs for which no command was sent yet."""
+        return [ticket for lane in self._lanes.values() for ticket in lane]
+
+    @property
     def under_way(self) -> list[Ticket]:
         """Jobs whose submit command is running."""
         return [ticket for one in self._under_way for ticket in one.tickets]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class JobSpec:
     """The result of `BatchSystem.options` for the settings of the task."""
     inputs: tuple[Path, ...] = ()
     """Files the job script needs without shared folders: the user's script, env_script, settings files."""
+    kin_of_inputs: Callable[[], Iterable[str]] = field(default=tuple, compare=False, repr=False)
+    """How the tokens of the jobs begin that make its inputs; called rarely."""
 
     @property
     def report(self) -> Path:

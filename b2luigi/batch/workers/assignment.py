@@ -121,11 +121,15 @@ class AssigningWorker(luigi.worker.Worker):
         return queues[name]
 
     def _local_queue(self) -> Queue:
-        return LocalQueue(folder=os.path.dirname(get_filename()), slots=get_setting("local_slots"))
+        folder, known = os.path.dirname(get_filename()), self._shared.runs.labels
+        return LocalQueue(folder=folder, slots=get_setting("local_slots"), known=known)
 
     def _job_queue(self, name: str) -> Queue:
         start = functools.partial(command.start, timeout=get_seconds("command_timeout"))
-        return JobQueue(systems.load(name), start=start, poll_interval=get_seconds("poll_interval"))
+        runs, poll_interval = self._shared.runs, get_seconds("poll_interval")
+        return JobQueue(
+            systems.load(name), start=start, poll_interval=poll_interval, sync=runs.own.sync, known=runs.labels
+        )
 
     @functools.cached_property
     def _shared(self) -> Run:

@@ -53,6 +53,11 @@ def inbox(base: Path, owner: dict[str, object] | None, *claims: Path, clock: Clo
     return Inbox(found.folder, clock or Clock())
 
 
+def folders_of(found: Inbox) -> list[Path]:
+    """The task file folders in which a run has claims."""
+    return [folder for _, folder in found.folders()]
+
+
 # -- owners
 
 
@@ -190,7 +195,7 @@ def test_an_inbox_that_another_run_removed_is_made_again(tmp_path: Path) -> None
     assert not mine.folder.exists()
     mine.enter(tmp_path / "b")
     assert Inbox(mine.folder).is_abandoned() is False
-    assert list(Inbox(mine.folder).folders()) == [tmp_path / "b"]
+    assert folders_of(Inbox(mine.folder)) == [tmp_path / "b"]
     mine.close()
 
 
@@ -219,10 +224,10 @@ def test_claims_are_read_as_they_were_written(tmp_path: Path) -> None:
     """Any name of a folder; new ones are seen; a line that was cut short is none."""
     names = [Path("/a b/c\nd"), Path("/ü"), tmp_path / os.fsdecode(b"\xff")]
     found = inbox(tmp_path, this_process(), *names)
-    assert list(found.folders()) == names
+    assert folders_of(found) == names
     with open(found.folder / "claims", "a") as file:
         file.write('"/e"\n"/cut sho')
-    assert list(found.folders()) == [*names, Path("/e")]
+    assert folders_of(found) == [*names, Path("/e")]
 
 
 def test_claims_are_found_where_the_project_is_today(tmp_path: Path) -> None:
@@ -233,7 +238,7 @@ def test_claims_are_found_where_the_project_is_today(tmp_path: Path) -> None:
         file.write(f'"{before / "n=2" / "Part"}"\n')
     (before / "n=2" / "Part").mkdir(parents=True)
     before.rename(today)
-    folders = list(Inbox(today / found.name).folders())
+    folders = folders_of(Inbox(today / found.name))
     assert folders[:2] == [today / "n=1" / "Part", tmp_path / "before-elsewhere" / "Own"]
     assert today / "n=2" / "Part" in folders
 
@@ -323,7 +328,7 @@ def test_a_run_that_leaves_jobs_keeps_its_inbox(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
     runs.own.enter(tmp_path / "task")
     runs.close(left=True)
-    assert list(runs.own.folders()) == [tmp_path / "task"]
+    assert folders_of(runs.own) == [tmp_path / "task"]
 
 
 def test_a_run_that_left_jobs_owns_them_no_more(tmp_path: Path) -> None:
@@ -334,7 +339,7 @@ def test_a_run_that_left_jobs_owns_them_no_more(tmp_path: Path) -> None:
     runs.close(left=True)
     (left,) = Runs(tmp_path).others.values()
     assert left.is_abandoned() is True
-    assert list(left.folders()) == [tmp_path / "task"]
+    assert folders_of(left) == [tmp_path / "task"]
 
 
 def test_markers_of_adopted_jobs_are_seen_too(tmp_path: Path) -> None:

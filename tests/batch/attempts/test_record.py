@@ -69,7 +69,7 @@ def test_of_two_runs_one_gets_the_claim(tmp_path: Path) -> None:
 
 
 def test_the_last_attempt_is_unfinished_until_its_end_is_noted(tmp_path: Path) -> None:
-    """What nobody has judged may live; a record that is none (cut short, another format) never became a job."""
+    """What nobody has judged may live; so may a record that cannot be read (cut short, another format)."""
     assert Record.last(tmp_path / "nowhere") == (0, None)
     attempt = Record.claim(tmp_path, {"task_id": "T_1"}, after=0)
     number, found = Record.last(tmp_path)
@@ -79,7 +79,9 @@ def test_the_last_attempt_is_unfinished_until_its_end_is_noted(tmp_path: Path) -
     assert Record.last(tmp_path) == (1, None)
     for text in ("", "{", "[]", '{"format": 99, "token": "0123456789abcdef"}', '{"format": 1, "token": "../x"}'):
         (tmp_path / "attempt-2.json").write_text(text)
-        assert Record.last(tmp_path) == (2, None)
+        number, found = Record.last(tmp_path)
+        assert found is not None
+        assert (number, found.number, found.is_torn) == (2, 2, True)
 
 
 def test_a_claim_that_cannot_be_written(tmp_path: Path) -> None:

@@ -326,7 +326,7 @@ def test_a_run_that_did_not_see_a_job_go_keeps_its_claims(job: Job) -> None:
     ticket = job.start()
     job.process.terminate()
     job.runs.close(left=False)
-    assert list(job.runs.own.folders()) == [ticket.spec.folder]
+    assert [folder for _, folder in job.runs.own.folders()] == [ticket.spec.folder]
     let_go(ticket)
     job.runs.close(left=False)
     assert not job.runs.own.folder.exists()

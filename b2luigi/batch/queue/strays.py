@@ -1,0 +1,132 @@
+"""Jobs of this project that no record tells of, because records were removed: they are found by their names."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from b2luigi.batch.queue.backoff import Backoff
+from b2luigi.batch.queue.command import Running
+from b2luigi.batch.queue.ticket import Ticket
+from b2luigi.batch.systems.base import BatchSystem
+from b2luigi.batch.systems.model import Answer, AnswerError, Command
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+PROJECT, TASK = 4, 9
+"""So many digits at the beginning of a token name the project, and the task in it."""
+AGAIN, AGAIN_MOST = 5.0, 60.0
+"""Seconds from one listing to the next, as long as a job that nobody knows keeps tasks waiting."""
+TRIES = 3
+"""Listings that fail before jobs are submitted without one."""
+ASKED = 20
+"""For so many jobs a system is asked that needs names to search for; the others list all."""
+_LABEL = re.compile(r"[0-9a-f]{16}\D.*|[0-9a-f]{16}", re.DOTALL)
+
+
+@dataclass
+class Strays:
+    """The jobs of one listing that may be strays. `name`: of the batch system."""
+
+    name: str
+    _reported: set[str] = field(default_factory=set)
+
+    def blocked(self, jobs: Mapping[str, str], tickets: Iterable[Ticket]) -> set[Path]:
+        """The job scripts that must wait for a stray job: that of their own task, or one that makes their input.
+
+        `jobs`: job ids by label. An element of an array has the token of the first one in its label: which task it
+        works on is not known, so that all of the project waits for it.
+        """
+        by_kin: dict[str, str] = {}
+        for label in jobs:
+            by_kin.setdefault(label[:TASK] if len(label) == 16 else label[:PROJECT], label)
+        found = {ticket: label for ticket in tickets if (label := _concerning(ticket, by_kin))} if by_kin else {}
+        for ticket, label in found.items():
+            self._report(jobs[label], ticket)
+        return {ticket.spec.script for ticket in found}
+
+    def _report(self, job_id: str, ticket: Ticket) -> None:
+        if job_id not in self._reported:
+            self._reported.add(job_id)
+            logger.warning(
+                "%s job %s belongs to this project, and its record is gone: were files in task_file_dir removed? %s, "
+                "and what else may depend on that job, is not submitted before it has ended. If it is not wanted, "
+                "cancel it.",
+                *(self.name, job_id, ticket.spec.name),
+            )
+
+
+def _concerning(ticket: Ticket, by_kin: Mapping[str, str]) -> str:
+    token = ticket.spec.token
+    kin = (token[:PROJECT], token[:TASK], *ticket.spec.kin_of_inputs())
+    return next((by_kin[one] for one in kin if one in by_kin), "")
+
+
+class Census:
+    """Lists the jobs of the user once before the first submission, and again while strays keep tasks waiting.
+
+    `known` gives the labels of jobs that records, or other runs, tell of.
+    """
+
+    def __init__(
+        self,
+        system: BatchSystem,
+        start: Callable[[Command], Running],
+        clock: Callable[[], float],
+        known: Callable[[], set[str]],
+    ) -> None:
+        self._system, self._start, self._known = system, start, known
+        self._strays = Strays(system.name)
+        self._again = Backoff(clock, first=AGAIN, most=AGAIN_MOST)
+        self._running: Running | None = None
+        self._failures = 0
+        self._jobs: dict[str, str] | None = None
+        """The strays of the last listing, job ids by label; None before the first one."""
+        self._blocked: set[Path] = set()
+
+    def blocked(self, waiting: Collection[Ticket], ours: Collection[str]) -> set[Path]:
+        """The job scripts that are not to be submitted now. `ours`: labels of the jobs of this run."""
+        if not waiting or self._jobs == {}:
+            return set()
+        if self._jobs is None or self._blocked:
+            self._look(waiting, ours)
+        if self._jobs is None:
+            return {ticket.spec.script for ticket in waiting}
+        self._blocked = self._strays.blocked(self._jobs, waiting)
+        return self._blocked
+
+    def _look(self, waiting: Collection[Ticket], ours: Collection[str]) -> None:
+        specs = [ticket.spec for ticket in waiting][:ASKED]
+        try:
+            if self._running is None and self._again.is_due:
+                self._again.put_off()
+                self._running = self._start(self._system.find(specs))
+            answer = self._running.poll() if self._running is not None else None
+            if answer is not None:
+                self._running = None
+                self._jobs = self._strays_in(answer, specs[0].token[:PROJECT], ours)
+        except Exception as error:  # no answer, or a language of somebody else's
+            self._failed(f"{type(error).__name__}: {error}")
+
+    def _strays_in(self, answer: Answer, project: str, ours: Collection[str]) -> dict[str, str]:
+        if not answer.is_complete:
+            self._failures = TRIES  # that took long enough
+            raise AnswerError(answer.words)
+        known = {*ours, *self._known()}
+        jobs = {str(info.token): (job_id, info) for job_id, info in self._system.parse_query(answer).items()}
+        return {
+            label: job_id
+            for label, (job_id, info) in jobs.items()
+            if label[:PROJECT] == project and _LABEL.fullmatch(label)
+            if label not in known and not info.status.is_final
+        }
+
+    def _failed(self, words: str) -> None:
+        self._failures += 1
+        self._running = None
+        if self._failures >= TRIES and self._jobs is None:
+            logger.warning("%s does not list its jobs; submitting without. Output: %s", self._system.name, words)
+            self._jobs = {}
