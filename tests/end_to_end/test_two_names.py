@@ -7,8 +7,9 @@ import shutil
 import pytest
 
 from tests.end_to_end.conftest import System
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Project, end_of
 from tests.end_to_end.test_restart import is_whole, kill_when, parts, ran
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import signal
 from collections import Counter
 
 from tests.end_to_end.conftest import System
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Project, end_of
 from tests.end_to_end.test_restart import parts, ran
+from tests.waiting import until
 
 PAIRS = """
     class First(b2luigi.Task):

@@ -176,7 +176,7 @@ class ClusterProcess(BatchProcess):
             case Blocked(story):
                 self.fail(story)
             case Done(outcome):
-                self._last_report = outcome.told
+                self._last_report = outcome.reports
                 self.finish(DONE, outcome.explanation)
 
     def _postpone(self, postponed: Postponed) -> None:

@@ -45,12 +45,12 @@ def test_a_task_waits_for_a_job_without_a_record(site: Site, label: str, caplog:
     queue.submit(a_job(MINE))
     with caplog.at_level(logging.WARNING):
         run(queue, site, 100)
-    assert site.said("submit") == []
+    assert site.commands("submit") == []
     (told,) = warnings(caplog)
     assert told.startswith("fake job 7 belongs to this project, and its record is gone")
     site.jobs = {"7": ("successful", label)}
     run(queue, site, 100)
-    assert site.said("submit") == [(MINE,)]
+    assert site.commands("submit") == [(MINE,)]
 
 
 def test_a_task_waits_for_the_job_that_makes_its_input(site: Site) -> None:
@@ -59,7 +59,7 @@ def test_a_task_waits_for_the_job_that_makes_its_input(site: Site) -> None:
     queue = counted_queue(site)
     queue.submit(replace(a_job(MINE), kin_of_inputs=lambda: [OTHER_TASK[:9]]))
     run(queue, site, 30)
-    assert site.said("submit") == []
+    assert site.commands("submit") == []
 
 
 def test_jobs_of_other_tasks_keep_nobody_waiting(site: Site) -> None:
@@ -69,7 +69,7 @@ def test_jobs_of_other_tasks_keep_nobody_waiting(site: Site) -> None:
     queue.attach(a_job(STRAY), {"job_id": "8"})
     queue.submit(a_job(MINE))
     run(queue, site, 1)
-    assert site.said("submit") == [(MINE,)]
+    assert site.commands("submit") == [(MINE,)]
 
 
 def test_a_job_of_this_run_is_no_stray(site: Site) -> None:
@@ -79,10 +79,10 @@ def test_a_job_of_this_run_is_no_stray(site: Site) -> None:
     queue.submit(replace(a_job(OTHER_TASK), script=Path("/other")))
     queue.submit(a_job(MINE))
     run(queue, site, 30)
-    assert site.said("submit") == [(OTHER_TASK,)]
+    assert site.commands("submit") == [(OTHER_TASK,)]
     del site.jobs["7"]
     run(queue, site, 70)
-    assert site.said("submit") == [(OTHER_TASK,), (MINE,)]
+    assert site.commands("submit") == [(OTHER_TASK,), (MINE,)]
 
 
 def test_a_system_that_lists_nothing_is_submitted_to_all_the_same(site: Site, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,7 +92,7 @@ def test_a_system_that_lists_nothing_is_submitted_to_all_the_same(site: Site, ca
     queue.submit(a_job(MINE))
     with caplog.at_level(logging.WARNING):
         run(queue, site, 4 * AGAIN)
-    assert site.said("submit") == [(MINE,)]
+    assert site.commands("submit") == [(MINE,)]
     assert any("does not list its jobs" in text for text in warnings(caplog))
 
 
@@ -102,7 +102,7 @@ def test_a_listing_that_takes_too_long_is_not_repeated(site: Site) -> None:
     queue = counted_queue(site)
     queue.submit(a_job(MINE))
     run(queue, site, 1)
-    assert (site.said("submit"), len(site.said("find"))) == ([(MINE,)], 1)
+    assert (site.commands("submit"), len(site.commands("find"))) == ([(MINE,)], 1)
 
 
 def test_a_language_that_cannot_search_does_not_keep_jobs_waiting(site: Site) -> None:
@@ -110,4 +110,4 @@ def test_a_language_that_cannot_search_does_not_keep_jobs_waiting(site: Site) ->
     queue = counted_queue(site, Fake(broken=["find"]))
     queue.submit(a_job(MINE))
     run(queue, site, 4 * AGAIN)
-    assert site.said("submit") == [(MINE,)]
+    assert site.commands("submit") == [(MINE,)]

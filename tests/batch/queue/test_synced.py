@@ -45,7 +45,7 @@ def test_a_submission_waits_for_the_disk_and_the_loop_does_not(queue: JobQueue, 
     assert site.calls == []
     disk.go_on.set()
     until(lambda: queue.step() == tickets, "the jobs have ids")
-    assert (site.said("submit"), disk.syncs) == ([tuple("abc")], 1)
+    assert (site.commands("submit"), disk.syncs) == ([tuple("abc")], 1)
 
 
 def test_a_disk_that_does_not_take_it_keeps_jobs_from_being_submitted(
