@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import sys
 import types
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import Any
 import luigi
 
 from b2luigi.cli.arguments import parse_arguments
+from b2luigi.core.job_script import SCRIPT_VARIABLE
 from b2luigi.core.process_call import ProcessCall, running
 
 WORKERS = 1000
@@ -59,6 +61,7 @@ def process(
     kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
     if flags.batch_runner:
         return _run_one(tasks, flags.task_id, number, kwargs)
+    _refuse_lost_arguments()
     call = ProcessCall(number, in_process=test or flags.test)
     with running(call):
         if show_output or flags.show_output:
@@ -80,6 +83,18 @@ def process(
         if batch or flags.batch:
             return _run_batch(tasks, kwargs, flags.fresh)
         return _build(tasks, kwargs)
+
+
+def _refuse_lost_arguments() -> None:
+    """On a node, a script that has removed the arguments of its job script would wait for itself, for ever."""
+    script = os.environ.get(SCRIPT_VARIABLE)
+    if script:
+        raise RuntimeError(
+            "sys.argv was changed before the call of process():\n"
+            "the arguments --batch-runner and --task-id, with which a job script runs one task, are missing.\n"
+            "Leave them in sys.argv; with ignore_additional_command_line_args=True, the script may have arguments of "
+            f"its own.\nJob script: {script}"
+        )
 
 
 def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: dict[str, Any]) -> Any:

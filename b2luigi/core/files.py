@@ -1,11 +1,32 @@
-"""Atomic writes of small files: nobody ever reads half of one."""
+"""Small files: atomic writes, so that nobody ever reads half of one, and reads that never block."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
+
+
+class NotRegularError(OSError):
+    """Something else than a file is in its place: a FIFO, a device, a folder."""
+
+
+def read_text(path: Path, most: int = -1, errors: str = "strict") -> str:
+    """The text of a file, at most `most` bytes of it. Raises OSError and UnicodeDecodeError.
+
+    A FIFO in its place, to which nobody may ever write, raises NotRegularError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most).decode(errors=errors)
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(path: Path, text: str, mode: int) -> None:

@@ -138,7 +138,7 @@ def _skip_if_over() -> Iterator[str]:
     yield '    [ ! -e "$b2luigi_home/$b2luigi_token.void" ] || b2luigi_over=1'
     # The shell reads the records itself: starting grep would cost more than the rest of the script.
     yield '    for b2luigi_record in "$b2luigi_home"/attempt-*.json; do'
-    yield '        [ -r "$b2luigi_record" ] || continue'
+    yield '        [ -f "$b2luigi_record" ] && [ -r "$b2luigi_record" ] || continue'
     yield "        b2luigi_mine= b2luigi_ended="
     yield '        while IFS= read -r b2luigi_line || [ -n "$b2luigi_line" ]; do'
     yield '            case "$b2luigi_line" in'

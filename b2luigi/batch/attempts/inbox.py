@@ -17,7 +17,7 @@ from typing import Any
 from b2luigi.batch.attempts.heartbeat import BEAT, SILENCE, Heartbeat
 from b2luigi.batch.attempts.liveness import has_ended, this_process
 from b2luigi.batch.attempts.outcome import Marker
-from b2luigi.core.files import write_atomically
+from b2luigi.core.files import read_text, write_atomically
 
 OWNER, CLAIMS = "run.json", "claims"
 """Files of an inbox: the process of the run, touched while it lives; the task file folders in which it claimed."""
@@ -129,7 +129,7 @@ class Inbox:
         with contextlib.suppress(OSError):
             size = path.stat().st_size
             if size != self._claims[0]:
-                self._claims = size, tuple(_claims(path.read_text(encoding="utf-8", errors="replace")))
+                self._claims = size, tuple(_claims(read_text(path, errors="replace")))
         return self._claims[1]
 
     def folders(self) -> Iterator[tuple[Claim, Path]]:
@@ -151,7 +151,7 @@ class Inbox:
         """Whose run it is, for messages: the process, its host, since when, and since when it is silent if it may not
         live any more."""
         try:
-            owner, touched = json.loads((self.folder / OWNER).read_text()), os.stat(self.folder / OWNER).st_mtime
+            owner, touched = json.loads(read_text(self.folder / OWNER)), os.stat(self.folder / OWNER).st_mtime
         except (OSError, ValueError):
             return f"that of {self.folder}"
         if not isinstance(owner, dict):
@@ -162,7 +162,7 @@ class Inbox:
 
     def _look_at_owner(self) -> bool | None:
         try:
-            owner, touched = json.loads((self.folder / OWNER).read_text()), os.stat(self.folder / OWNER).st_mtime_ns
+            owner, touched = json.loads(read_text(self.folder / OWNER)), os.stat(self.folder / OWNER).st_mtime_ns
         except FileNotFoundError:
             if self.folder.is_dir() or not isinstance(self.process, dict):  # it has left
                 return True
@@ -196,7 +196,7 @@ class Inbox:
     def read(self, token: str) -> Marker:
         """What the job script left."""
         try:
-            return Marker.from_text((self.folder / token).read_text(errors="replace")[:100])
+            return Marker.from_text(read_text(self.folder / token, 100, errors="replace"))
         except OSError:
             return Marker(None, False)
 
@@ -216,8 +216,9 @@ class Inbox:
         """Removes the folder unless late jobs still have something to say."""
         self.leave()
         with contextlib.suppress(OSError):
-            for path in [*self.folder.glob("*.part"), self.folder / CLAIMS]:
-                path.unlink(missing_ok=True)  # *.part: markers that could not be written
+            # *.part: markers that could not be written; .run.json.*: a run that was killed while it wrote that file
+            for path in [*self.folder.glob("*.part"), *self.folder.glob(f".{OWNER}.*"), self.folder / CLAIMS]:
+                path.unlink(missing_ok=True)
             self.folder.rmdir()
 
     def discard(self) -> None:

@@ -14,14 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from b2luigi.batch.attempts.outcome import Outcome
-from b2luigi.core.files import create_atomically, write_atomically
+from b2luigi.core.files import create_atomically, read_text, write_atomically
 
 FORMAT = 1
 LARGEST_OUTCOME = 64 * 1024 * 1024
 """Bytes of an outcome file that are read at most."""
 _RECORD = re.compile(r"attempt-(\d{1,9})\.json")
 _TOKEN = re.compile(r"[0-9a-f]{16}")
-_OF_TOKEN = re.compile(r"([0-9a-f]{16})\.(outcome|progress|marker|stdout|stderr|void)")
+_OF_TOKEN = re.compile(r"([0-9a-f]{16})\.(outcome|begun|progress|marker|stdout|stderr|void)")
+_TORN = re.compile(r"\.(attempt-\d{1,9}\.json|executable_wrapper\.sh|[0-9a-f]{16}\.\w+)\.[0-9a-f]{8}")
+TORN_AFTER = 2.0
+"""Seconds after which a temporary file, which takes a moment to write, is one whose writer was killed."""
+REMEMBERED = 24 * 3600.0
+"""Seconds for which a batch system may still start the job of an attempt that was given up."""
 _LINE = re.compile(r' "(\w+)": "([^"\\]*)",?')
 
 
@@ -117,12 +122,15 @@ class Record:
     @classmethod
     def latest(cls, folder: Path) -> tuple[int, Record | None]:
         """The same, with the attempt also if it was judged."""
-        number, path = max(records(folder), default=(0, None))
+        found = list(_entries(folder))
+        taken = max((number for number, _, _ in found), default=0)
+        path = max(((number, path) for number, path, is_file in found if is_file), default=(0, None))[1]
         if path is None:
-            return 0, None
+            return taken, None
+        number = int(path.stem.removeprefix("attempt-"))
         facts = _read(path)
         _refuse_if_foreign(path, facts)
-        return number, cls(path, {**facts, "attempt": number})
+        return taken, cls(path, {**facts, "attempt": number})
 
     @property
     def is_open(self) -> bool:
@@ -165,7 +173,7 @@ class Record:
 
     def legible(self) -> dict[str, str]:
         """What can still be read of a record that was cut short: it has one fact in each line. Raises OSError."""
-        lines = (_LINE.fullmatch(line) for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines())
+        lines = (_LINE.fullmatch(line) for line in read_text(self.path, errors="replace").splitlines())
         return {found[1]: found[2] for found in lines if found}
 
     def tokens_beside(self) -> set[str]:
@@ -178,10 +186,33 @@ class Record:
         self.facts.update(facts)
         write_atomically(self.path, self._text(), 0o600)
 
-    def drop_predecessors(self) -> None:
-        """Removes the records of earlier attempts that ended, so that files do not pile up."""
-        for _, path in list(records(self.path.parent)):
-            if path != self.path and "ended" in _facts(path):
+    def close(self, end: str, outcome: Outcome | None) -> None:
+        """Notes how the attempt ended. Raises OSError."""
+        facts = {"ended": time.time(), "end": end, "outcome": outcome.to_dict() if outcome is not None else None}
+        self.note(**facts, **({"void": True} if self._void.exists() else {}))
+
+    def sweep(self) -> None:
+        """Removes what nobody needs of attempts that ended, and files that were torn by a kill. Raises OSError.
+
+        The record of an attempt that was given up stays for a while: it keeps the job from working, should that start
+        after all.
+        """
+        folder, now = self.path.parent, time.time()
+        found = {path: _facts(path) for _, path in records(folder)}
+        ended = {path: facts for path, facts in found.items() if "ended" in facts}
+        in_use = {str(facts.get("token")) for path, facts in found.items() if path not in ended}
+        over = {str(facts.get("token")) for facts in ended.values()}
+        for path, facts in ended.items():
+            if path != self.path and not (facts.get("void") and now - float(facts["ended"]) < REMEMBERED):
+                path.unlink(missing_ok=True)
+        if any("ended" not in facts and facts.get("format") != FORMAT for facts in found.values()):
+            return  # torn: what lies beside it may be all that tells of its job
+        for name in _names(folder):
+            path, of_token, is_torn = folder / name, _OF_TOKEN.fullmatch(name), _TORN.fullmatch(name)
+            if of_token is not None and of_token[1] not in in_use:
+                if of_token[2] != "void" or of_token[1] in over or _age(path, now) > REMEMBERED:
+                    path.unlink(missing_ok=True)
+            elif is_torn is not None and _age(path, now) > TORN_AFTER:
                 path.unlink(missing_ok=True)
 
     def _text(self) -> str:
@@ -189,19 +220,37 @@ class Record:
 
 
 def records(folder: Path) -> Iterator[tuple[int, Path]]:
-    """Number and path of each record in a task file folder; none where there is no folder."""
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(folder):
-            found = _RECORD.fullmatch(name)
+    """Number and path of each record in a task file folder; none where there is no folder. Raises OSError."""
+    return ((number, path) for number, path, is_file in _entries(folder) if is_file)
+
+
+def _entries(folder: Path) -> Iterator[tuple[int, Path, bool]]:
+    """What has the name of a record: its number, its path, and whether it is a file (and no FIFO, say)."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _RECORD.fullmatch(entry.name)
             if found:
-                yield int(found[1]), folder / name
+                yield int(found[1]), folder / entry.name, entry.is_file()
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+
+
+def _age(path: Path, now: float) -> float:
+    try:
+        return now - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def read_outcome(path: Path) -> Outcome | None:
     """The outcome a node left, None while there is none that is whole."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return Outcome.from_json(file.read(LARGEST_OUTCOME))
+        return Outcome.from_json(read_text(path, LARGEST_OUTCOME))
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -240,7 +289,7 @@ def _refuse_if_foreign(path: Path, facts: Mapping[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_text(path))
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

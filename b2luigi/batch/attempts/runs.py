@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from b2luigi.batch.attempts.inbox import Claim, Inbox, inboxes_below
+from b2luigi.batch.attempts.inbox import PREFIX, Claim, Inbox, inboxes_below
 from b2luigi.batch.attempts.record import Record, kin_of, records
 
 
@@ -42,14 +43,15 @@ class Runs:
         The record beside the task decides, whatever is known of the run that wrote it; or else a claim of another run
         whose record is lost.
         """
-        number, attempt = Record.latest(folder)
-        lost = self.lost_claim(folder, number)
+        _, attempt = Record.latest(folder)
+        lost = self.lost_claim(folder, attempt)
         if lost is not None:
             return self.restored(folder, lost)
         return attempt if attempt is not None and attempt.is_open else None
 
-    def lost_claim(self, folder: Path, number: int) -> tuple[Inbox, Claim] | None:
-        """A claim of another run in a task file folder whose last record has this number, if it is of a later one."""
+    def lost_claim(self, folder: Path, last: Record | None) -> tuple[Inbox, Claim] | None:
+        """A claim of another run in a task file folder, if it is of a later attempt than the last one with a record."""
+        number = last.number if last is not None else 0
         for inbox in self.others.values():
             claim = inbox.claim_of(folder)
             if claim is not None and claim.number > number:
@@ -121,6 +123,9 @@ class Runs:
         for inbox in list(self.others.values()):
             if inbox.is_abandoned() and not _has_open_claims(inbox):
                 inbox.discard()
+        for folder in self._base.glob(f".{PREFIX}*"):  # a run that was killed while it made its inbox
+            if Inbox(folder).is_abandoned():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _has_open_claims(inbox: Inbox) -> bool:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 
 import luigi
 
 from b2luigi.batch.attempts.artifacts import collect_logs, set_outputs_aside
 from b2luigi.batch.attempts.outcome import DONE, Outcome
 from b2luigi.batch.attempts.record import Record, read_outcome
-from b2luigi.batch.node.reports import report_path
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.ticket import Queue, Ticket
 from b2luigi.batch.systems.model import JobSpec
@@ -27,10 +25,12 @@ class NotYetError(Exception):
 def close(record: Record, spec: JobSpec | None, end: str, outcome: Outcome | None = None) -> None:
     """Notes how an attempt ended, and removes its files. What a full disk prevents is left to a later run."""
     with contextlib.suppress(OSError):
-        record.note(ended=time.time(), end=end, outcome=outcome.to_dict() if outcome is not None else None)
-        record.drop_predecessors()
+        record.close(end, outcome)
         if spec is not None:
-            _clean_up(spec, end)
+            collect_logs(spec)
+            if end == DONE:
+                spec.report.unlink(missing_ok=True)
+        record.sweep()
 
 
 def cancel_then_close(
@@ -69,12 +69,3 @@ def _close_cancelled(task: luigi.Task, record: Record, spec: JobSpec, run: Run, 
     set_aside_unless_done(task, record, spec)
     close(record, spec, end)
     run.runs.being_cancelled.discard(record.token)
-
-
-def _clean_up(spec: JobSpec, end: str) -> None:
-    collect_logs(spec)
-    with contextlib.suppress(OSError):
-        spec.outcome.unlink(missing_ok=True)
-        report_path(spec.outcome).unlink(missing_ok=True)
-        if end == DONE:
-            spec.report.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from luigi.task_register import load_task
 
 from b2luigi.batch.attempts.artifacts import collect_logs
-from b2luigi.batch.attempts.judge import AGAIN, ALWAYS, CHANGED, Anew, Another, Deliver, Fail, Refused, Wait
+from b2luigi.batch.attempts.judge import AGAIN, ALWAYS, CHANGED, NO_JOB, Anew, Another, Deliver, Fail, Refused, Wait
 from b2luigi.batch.attempts.outcome import DONE, FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.messages import job_failures
@@ -191,7 +191,10 @@ class ClusterProcess(BatchProcess):
     def _start_anew(self, job: JobInFlight, why: str) -> None:
         """The job of an earlier run counts for nothing: one of ours takes its place."""
         job.give_up(GIVEN_UP)
-        logger.warning("%s: %s; it is submitted anew.", self.task, why)
+        if why == NO_JOB:  # there may be thousands
+            self.shared.unsubmitted.append(self.task.task_id)
+        else:
+            logger.warning("%s: %s; it is submitted anew.", self.task, why)
         self.job, self._due = None, self.shared.clock()
 
     def _start_clock(self, job: JobInFlight) -> None:

@@ -33,6 +33,8 @@ class Run:
     clock: Callable[[], float] = time.monotonic
     attached: list[str] = field(default_factory=list)
     """Tasks whose job is one of an earlier run, by task id."""
+    unsubmitted: list[str] = field(default_factory=list)
+    """Tasks that an earlier run was about to submit when it ended, by task id."""
     watched: int = 0
     """How many jobs of living runs were met."""
     judged: set[str] = field(default_factory=set)

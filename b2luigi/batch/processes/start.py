@@ -101,7 +101,7 @@ def _latest(queue: Queue, run: Run, folder: Path) -> tuple[int, Record | None]:
     Raises ClaimedError while the run that claimed it may live, and ValueError if nothing can be known of its job.
     """
     number, found = Record.latest(folder)
-    lost = run.runs.lost_claim(folder, number)
+    lost = run.runs.lost_claim(folder, found)
     if lost is not None:
         _refuse_if_alive(lost[0], run)
         found = run.runs.restored(folder, lost)
@@ -111,7 +111,7 @@ def _latest(queue: Queue, run: Run, folder: Path) -> tuple[int, Record | None]:
         found = _legible(queue, run, found)
         _refuse_if_alive(run.runs.inbox_of(found), run)
         found.note(restored=time.time())
-    return (found.number if found is not None else number), found
+    return max(number, found.number if found is not None else 0), found
 
 
 def _refuse_if_alive(inbox: Inbox, run: Run) -> None:

@@ -32,6 +32,7 @@ from b2luigi.batch.queue.strays import Strays
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import Setting
 from b2luigi.batch.systems.model import Cause, JobInfo, JobSpec, JobStatus
+from b2luigi.core.files import read_text
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -303,7 +304,7 @@ class LocalQueue:
 def _ended_by_itself(spec: JobSpec) -> bool:
     """Its job script has told an exit code that is no signal: what it started and left was left on purpose."""
     with contextlib.suppress(OSError):
-        code = Marker.from_text((spec.inbox / spec.token).read_text(errors="replace")[:100]).exit_code
+        code = Marker.from_text(read_text(spec.inbox / spec.token, 100, errors="replace")).exit_code
         return code is not None and code <= SIGNALLED
     return False
 

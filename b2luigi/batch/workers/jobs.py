@@ -28,7 +28,7 @@ class Jobs:
         """By task id: those that have to be looked at without news."""
         self._reports = Reports()
         self._run: Run | None = None
-        self._told_attached = 0
+        self._told_attached = self._told_unsubmitted = 0
 
     def register(self, process: ClusterProcess) -> None:
         """Keeps a process where news of its job finds it, as long as there can be any."""
@@ -105,6 +105,10 @@ class Jobs:
         if len(run.attached) > self._told_attached:
             new, self._told_attached = len(run.attached) - self._told_attached, len(run.attached)
             logger.warning("Attached to %s of an earlier run.", counted(new))
+        if len(run.unsubmitted) > self._told_unsubmitted:
+            new, self._told_unsubmitted = len(run.unsubmitted) - self._told_unsubmitted, len(run.unsubmitted)
+            tasks = "1 task" if new == 1 else f"{new:,} tasks"
+            logger.warning("An earlier run was interrupted before it had submitted %s; submitting now.", tasks)
 
 
 def _there(jobs: Iterable[ClusterProcess]) -> int:

@@ -110,9 +110,60 @@ def test_records_of_ended_attempts_go(tmp_path: Path) -> None:
     mine.note(ended=2.0)
     (tmp_path / "attempt-0.json").write_text("{")
     (tmp_path / "attempt-99.json").write_text("[1]")
-    mine.drop_predecessors()
+    mine.sweep()
     left = {path.name for path in tmp_path.glob("attempt-*")}
     assert left == {living.path.name, mine.path.name, "attempt-0.json", "attempt-99.json"}
+
+
+def test_files_of_ended_attempts_go(tmp_path: Path) -> None:
+    """What jobs left late, marks that keep them from working, and files torn by a kill; not those of open attempts."""
+    over, living, mine = (Record.claim(tmp_path, {}, after=number) for number in range(3))
+    for attempt in (over, living, mine):
+        attempt.void()
+        for suffix in ("outcome", "progress"):
+            attempt.path.with_name(f"{attempt.token}.{suffix}").touch()
+    for name in (".attempt-1.json.0123abcd", ".executable_wrapper.sh.0123abcd", f".{over.token}.outcome.0123abcd"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1, 1))
+    fresh = tmp_path / ".attempt-3.json.89abcdef"
+    fresh.touch()
+    over.close("given up", None)
+    mine.close("DONE", None)
+    mine.sweep()
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
+        *(attempt.path.name for attempt in (over, living, mine)),
+        *(f"{living.token}.{suffix}" for suffix in ("void", "outcome", "progress")),
+        fresh.name,
+    }
+
+
+def test_the_record_of_an_attempt_that_was_given_up_goes_later(tmp_path: Path) -> None:
+    """A batch system may still start its job: the record keeps that from working."""
+    former, mine = (Record.claim(tmp_path, {}, after=number) for number in range(2))
+    former.void()
+    former.close("given up", None)
+    mine.close("DONE", None)
+    mine.sweep()
+    assert former.path.exists()
+    former.note(ended=1.0)
+    mine.sweep()
+    assert not former.path.exists()
+
+
+def test_a_fifo_stops_nothing(tmp_path: Path) -> None:
+    """Nobody will ever write to it; in place of a record, a marker, an outcome, the owner or the claims of a run."""
+    Record.claim(tmp_path, {}, after=0).close("DONE", None)
+    os.mkfifo(tmp_path / "attempt-2.json")
+    number, found = Record.latest(tmp_path)
+    assert found is not None
+    assert (number, found.number, found.is_open) == (2, 1, False)
+    assert Record.claim(tmp_path, {}, after=number).number == 3
+    inbox = Inbox(tmp_path / "inbox-1")
+    inbox.folder.mkdir()
+    for path in (inbox.folder / "run.json", inbox.folder / "claims", inbox.folder / TOKENS[0], tmp_path / "x.outcome"):
+        os.mkfifo(path)
+    assert (inbox.is_abandoned(), inbox.claims(), inbox.read(TOKENS[0])) == (None, (), Marker(None, False))
+    assert read_outcome(tmp_path / "x.outcome") is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of somebody else")
