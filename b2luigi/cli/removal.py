@@ -12,9 +12,10 @@ from pathlib import Path
 
 import luigi
 
-from b2luigi.batch.attempts.record import Record
+from b2luigi.batch.attempts.runs import Runs
 from b2luigi.core.graph import all_tasks, with_dependents
-from b2luigi.core.paths import get_task_file_dir
+from b2luigi.core.paths import get_task_file_dir, map_folder
+from b2luigi.core.settings import get_setting
 
 EXAMPLE = "    def remove_output(self):\n        self._remove_output()"
 
@@ -52,7 +53,8 @@ def remove_outputs(tasks: Sequence[luigi.Task], choice: Choice, ask: Callable[[s
         print("No outputs to remove.")
         return 0
     # Jobs of dependent tasks would lose their inputs.
-    busy = [task for task in with_dependents(graph, set(removable).__contains__) if _has_open_attempt(task)]
+    runs = Runs(Path(map_folder(get_setting("task_file_dir"))))
+    busy = [task for task in with_dependents(graph, set(removable).__contains__) if _has_open_attempt(task, runs)]
     if busy:
         print(_refusal(busy), file=sys.stderr)
         return 1
@@ -93,15 +95,12 @@ def _refuse_unknown(names: Iterable[str], graph: Iterable[luigi.Task]) -> None:
             raise ValueError(f"No task of this graph is named {name}; nothing was removed. {hint}")
 
 
-def _has_open_attempt(task: luigi.Task) -> bool:
+def _has_open_attempt(task: luigi.Task, runs: Runs) -> bool:
     try:
         folder = Path(get_task_file_dir(task))
     except (ValueError, AttributeError):  # without a valid path or a script, it cannot have had a job
         return False
-    try:
-        return Record.last(folder)[1] is not None
-    except ValueError:  # the attempt belongs to another user
-        return True
+    return runs.unfinished(folder) is not None
 
 
 def _refusal(tasks: Sequence[luigi.Task]) -> str:

@@ -12,6 +12,8 @@ from tests.end_to_end.conftest import System
 from tests.end_to_end.project import Project
 from tests.end_to_end.test_restart import is_whole, kill_when, parts, ran
 
+SLEEP = "time.sleep(6)"
+
 
 def remove_inboxes(folder: Path) -> None:
     for path in folder.glob("inbox-*"):
@@ -43,7 +45,7 @@ def test_jobs_are_resumed_whatever_is_left_of_their_records(
     system: System, project: Project, damage: Callable[[Path], None]
 ) -> None:
     """The claims of the run tell what its records do not, and the other way round; nothing is done twice."""
-    project.write(parts(3))
+    project.write(parts(3, work=SLEEP))
     kill_when(project, 3)
     damage(project.folder / "task_files")
     ended = project.run()
@@ -56,7 +58,7 @@ def test_jobs_are_resumed_whatever_is_left_of_their_records(
 
 def test_an_unreadable_record_of_which_nothing_is_known_is_reported(system: System, project: Project) -> None:
     """Its job may be at work: the path, and what to do; nothing is submitted."""
-    project.write(parts(1))
+    project.write(parts(1, work=SLEEP))
     kill_when(project, 1)
     remove_inboxes(project.folder / "task_files")
     empty_records(project.folder / "task_files")
@@ -69,7 +71,7 @@ def test_an_unreadable_record_of_which_nothing_is_known_is_reported(system: Syst
 
 def test_jobs_are_found_by_their_names_when_all_records_were_removed(system: System, project: Project) -> None:
     """rm -rf of the task files while jobs run: reported, and what depends on them is not submitted before they end."""
-    project.write(parts(3))
+    project.write(parts(3, work=SLEEP))
     kill_when(project, 3)
     shutil.rmtree(project.folder / "task_files")
     ended = project.run()

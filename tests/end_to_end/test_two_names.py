@@ -11,6 +11,8 @@ from tests.end_to_end.project import Project, end_of
 from tests.end_to_end.test_restart import is_whole, kill_when, parts, ran
 from tests.waiting import until
 
+SLEEP = "time.sleep(6)"
+
 
 @pytest.fixture
 def other_name(project: Project) -> Project:
@@ -24,7 +26,7 @@ def other_name(project: Project) -> Project:
 
 def test_a_restart_by_another_name_resumes_the_jobs(system: System, project: Project, other_name: Project) -> None:
     """Half-written outputs of living jobs are no inputs, and nothing is done twice."""
-    project.write(parts(3))
+    project.write(parts(3, work=SLEEP))
     kill_when(project, 3)
     ended = other_name.run()
     assert "* 4 ran successfully:" in ended.text, ended.text
@@ -36,7 +38,7 @@ def test_a_restart_by_another_name_resumes_the_jobs(system: System, project: Pro
 
 def test_a_living_run_by_another_name_shares_its_jobs(system: System, project: Project, other_name: Project) -> None:
     """The second run waits for the results of the first, and takes nothing away from it."""
-    project.write(parts(3))
+    project.write(parts(3, work=SLEEP))
     first = project.start()
     until(lambda: len(ran(project)) == 3, "jobs run")
     second = other_name.run()
@@ -49,7 +51,7 @@ def test_a_living_run_by_another_name_shares_its_jobs(system: System, project: P
 
 def test_a_project_that_was_moved_reads_no_half_written_output(system: System, project: Project) -> None:
     """Jobs that were at work cannot report to the new place: they are waited for, and done anew."""
-    project.write(parts(3))
+    project.write(parts(3, work=SLEEP))
     kill_when(project, 3)
     moved = Project(project.folder.with_name("moved"), {})
     moved.folder.rmdir()

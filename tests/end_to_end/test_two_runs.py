@@ -11,6 +11,8 @@ from tests.end_to_end.project import Project, end_of
 from tests.end_to_end.test_restart import parts, ran
 from tests.waiting import until
 
+SLEEP = "time.sleep(6)"
+
 PAIRS = """
     class First(b2luigi.Task):
         n = b2luigi.IntParameter()
@@ -66,7 +68,7 @@ def test_two_runs_at_once_do_nothing_twice(system: System, project: Project) -> 
 
 def test_a_second_run_says_that_the_first_is_alive(system: System, project: Project) -> None:
     """Where and since when, in one line; its jobs are none of an earlier run."""
-    project.write(parts(4))
+    project.write(parts(4, work=SLEEP))
     first = project.start()
     until(lambda: len(ran(project)) >= 3, "jobs run")
     text = project.run().text
@@ -80,20 +82,15 @@ def test_a_second_run_says_that_the_first_is_alive(system: System, project: Proj
 
 def test_a_second_run_takes_over_when_the_first_is_killed(system: System, project: Project) -> None:
     """From then on the jobs are those of an earlier run."""
-    project.write(parts(4))
+    project.write(parts(4, work=SLEEP))
     first = project.start()
     until(lambda: len(ran(project)) >= 3, "jobs run")
     second = project.start()
-    assert second.stdout is not None
-    told = ""
-    for line in second.stdout:
-        told += line
-        if "Another run" in line:
-            break
+    second.until_printed("Another run")
     first.send_signal(signal.SIGKILL)
     end_of(first)
     ended = end_of(second)
-    assert "* 5 ran successfully:" in ended.text, told + ended.text
+    assert "* 5 ran successfully:" in ended.text, ended.text
     assert "of an earlier run" in ended.text
     assert ran(project) == ["0", "1", "2", "3"]
     assert project.inboxes() == []

@@ -17,6 +17,7 @@ from typing import Any
 from b2luigi.batch.attempts.heartbeat import BEAT, SILENCE, Heartbeat
 from b2luigi.batch.attempts.liveness import has_ended, this_process
 from b2luigi.batch.attempts.outcome import Marker
+from b2luigi.batch.attempts.users import foreign_owner, moment, user_name
 from b2luigi.core.files import read_text, write_atomically
 
 OWNER, CLAIMS = "run.json", "claims"
@@ -78,7 +79,7 @@ class Inbox:
 
     def _make(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / OWNER, json.dumps({**this_process(), "since": self._since}), 0o600)
+        write_atomically(folder / OWNER, json.dumps({**this_process(), "since": self._since}), 0o644)
 
     @property
     def was_silent(self) -> bool:
@@ -90,7 +91,7 @@ class Inbox:
         """This run can no longer write into its own inbox: an expired token, a full disk."""
         try:
             if self._heartbeat is not None:
-                write_atomically(self.folder / OWNER, json.dumps({**this_process(), "since": self._since}), 0o600)
+                write_atomically(self.folder / OWNER, json.dumps({**this_process(), "since": self._since}), 0o644)
         except OSError:
             return True
         return False
@@ -150,26 +151,45 @@ class Inbox:
     def owner(self) -> str:
         """Whose run it is, for messages: the process, its host, since when, and since when it is silent if it may not
         live any more."""
+        user = f" of {user_name(self.foreign)}" if self.foreign is not None else ""
         try:
-            owner, touched = json.loads(read_text(self.folder / OWNER)), os.stat(self.folder / OWNER).st_mtime
+            touched, owner = os.stat(self.folder / OWNER).st_mtime, self._process_noted()
         except (OSError, ValueError):
-            return f"that of {self.folder}"
-        if not isinstance(owner, dict):
-            return f"that of {self.folder}"
-        lives = "alive" if has_ended(owner) is False else f"silent since {_moment(touched)}"
-        since = f", since {_moment(owner['since'])}" if isinstance(owner.get("since"), (int, float)) else ""
-        return f"process {owner.get('pid')} on {owner.get('host')}, {lives}{since}"
+            return f"that{user} with the inbox {self.folder}"
+        lives = "alive" if has_ended(owner) is False else f"silent since {moment(touched)}"
+        since = f", since {moment(owner['since'])}" if isinstance(owner.get("since"), (int, float)) else ""
+        return f"process {owner.get('pid', '?')}{user} on {owner.get('host', 'an unknown host')}, {lives}{since}"
+
+    @property
+    def foreign(self) -> int | None:
+        """The other user, by uid, whose run it is; None if it is one of ours."""
+        return foreign_owner(self.folder)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Only another user can read what it claims."""
+        return (self.folder / CLAIMS).exists() and not os.access(self.folder / CLAIMS, os.R_OK)
+
+    def _process_noted(self) -> dict[str, Any]:
+        """Raises OSError and ValueError."""
+        try:
+            owner = json.loads(read_text(self.folder / OWNER))
+        except PermissionError:  # somebody else's, of a former version
+            return {}
+        return owner if isinstance(owner, dict) else {}
 
     def _look_at_owner(self) -> bool | None:
         try:
-            owner, touched = json.loads(read_text(self.folder / OWNER)), os.stat(self.folder / OWNER).st_mtime_ns
+            owner, touched = self._process_noted(), os.stat(self.folder / OWNER).st_mtime_ns
         except FileNotFoundError:
             if self.folder.is_dir() or not isinstance(self.process, dict):  # it has left
                 return True
             owner, touched = self.process, 0
         except (OSError, ValueError):
             return None
-        ended = has_ended(owner) if isinstance(owner, dict) else None
+        ended = has_ended(owner)
+        if ended and self.foreign is not None:  # machines may hide processes of others
+            ended = None
         return ended if ended is not None else self._is_silent(touched)
 
     def _is_silent(self, touched: int) -> bool | None:
@@ -234,10 +254,6 @@ def inboxes_below(base: Path) -> Iterator[Path]:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False):
                 yield Path(entry.path)
-
-
-def _moment(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def _claims(text: str) -> Iterator[Claim]:

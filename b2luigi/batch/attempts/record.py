@@ -8,12 +8,14 @@ import json
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from b2luigi.batch.attempts.outcome import Outcome
+from b2luigi.batch.attempts.users import foreign_owner
 from b2luigi.core.files import create_atomically, read_text, write_atomically
 
 FORMAT = 1
@@ -54,7 +56,8 @@ class ClaimedError(Exception):
 class Record:
     """The record of one attempt: written before the submission, completed as more becomes known.
 
-    A record is `attempt-<n>.json` in the task file folder, mode 0600, since it may hold values of parameters.
+    A record is `attempt-<n>.json` in the task file folder, mode 0600, since it may hold values of parameters; the group
+    may read it in a folder to which it may write.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
@@ -88,7 +91,7 @@ class Record:
         known = {"format": FORMAT, "attempt": number, "token": token or new_token(), "claimed": time.time()}
         attempt = cls(folder / f"attempt-{number}.json", {**known, **facts})
         try:
-            create_atomically(attempt.path, attempt._text(), 0o600)
+            create_atomically(attempt.path, attempt._text(), attempt._mode)
         except FileExistsError:
             raise ClaimedError(str(attempt.path)) from None
         attempt._check_is_last()
@@ -113,8 +116,7 @@ class Record:
         """The number of the last attempt in this folder (0: there was none), and the attempt if nobody has judged it.
 
         A record that says nothing readable (`is_torn`) counts as that of a job that may live.
-        Raises OSError for a record that can not be read: it may be that of a job that lives; ValueError for one of
-        another user: whatever it says is none of our business.
+        Raises OSError for a record of ours that cannot be read for now: it may be that of a job that lives.
         """
         number, attempt = cls.latest(folder)
         return number, attempt if attempt is not None and attempt.is_open else None
@@ -128,9 +130,12 @@ class Record:
         if path is None:
             return taken, None
         number = int(path.stem.removeprefix("attempt-"))
-        facts = _read(path)
-        _refuse_if_foreign(path, facts)
-        return taken, cls(path, {**facts, "attempt": number})
+        return taken, cls(path, {**_readable(path), "attempt": number})
+
+    @property
+    def foreign(self) -> int | None:
+        """The other user, by uid, who has written the record; None if it is ours."""
+        return foreign_owner(self.path)
 
     @property
     def is_open(self) -> bool:
@@ -140,7 +145,7 @@ class Record:
     @classmethod
     def given_up(cls, folder: Path) -> list[Record]:
         """The attempts that a run has given up, and whose jobs may be at work all the same. Raises OSError."""
-        found = [cls(path, _read(path)) for _, path in records(folder)]
+        found = [cls(path, _readable(path)) for _, path in records(folder)]
         return [attempt for attempt in found if "ended" not in attempt.facts and attempt._is_given_up]
 
     @property
@@ -184,7 +189,7 @@ class Record:
     def note(self, **facts: Any) -> None:
         """Adds facts to the record. Raises OSError."""
         self.facts.update(facts)
-        write_atomically(self.path, self._text(), 0o600)
+        write_atomically(self.path, self._text(), self._mode)
 
     def close(self, end: str, outcome: Outcome | None) -> None:
         """Notes how the attempt ended. Raises OSError."""
@@ -214,6 +219,12 @@ class Record:
                     path.unlink(missing_ok=True)
             elif is_torn is not None and _age(path, now) > TORN_AFTER:
                 path.unlink(missing_ok=True)
+
+    @property
+    def _mode(self) -> int:
+        """Who may write to the folder can change what the job runs; to let them read keeps nothing from nobody."""
+        is_shared = self.path.parent.stat().st_mode & stat.S_IWGRP
+        return 0o640 if is_shared else 0o600
 
     def _text(self) -> str:
         return json.dumps(self.facts, indent=1) + "\n"
@@ -278,13 +289,14 @@ def look_at_folders_of(targets: Iterable[Any]) -> None:
         look_again(Path(folder))
 
 
-def _refuse_if_foreign(path: Path, facts: Mapping[str, Any]) -> None:
-    owner = path.stat().st_uid
-    if owner != os.geteuid() and not facts.get("ended"):
-        raise ValueError(
-            f"another user (uid {owner}) has, or had, a job for the same outputs: {path} is theirs. Ask them, or "
-            "set result_dir, log_dir and task_file_dir to folders of your own."
-        )
+def _readable(path: Path) -> dict[str, Any]:
+    """What a record says; nothing if it is another user's, and only for them to read. Raises OSError."""
+    try:
+        return _read(path)
+    except PermissionError:
+        if foreign_owner(path) is None:
+            raise
+        return {}
 
 
 def _read(path: Path) -> dict[str, Any]:

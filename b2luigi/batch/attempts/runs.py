@@ -47,6 +47,8 @@ class Runs:
         lost = self.lost_claim(folder, attempt)
         if lost is not None:
             return self.restored(folder, lost)
+        if attempt is not None and attempt.is_torn and attempt.foreign is not None:
+            return attempt if self.claimant(attempt) is not None else None
         return attempt if attempt is not None and attempt.is_open else None
 
     def lost_claim(self, folder: Path, last: Record | None) -> tuple[Inbox, Claim] | None:
@@ -70,6 +72,13 @@ class Runs:
             claim = inbox.claim_of(attempt.path.parent)
             if claim is not None and claim.number == attempt.number:
                 return inbox, claim
+        return None
+
+    def claimant(self, sealed: Record) -> Inbox | None:
+        """The run that has claimed an attempt whose record only another user can read; None: it was judged."""
+        for inbox in self.others.values():
+            if inbox.foreign == sealed.foreign and (inbox.is_sealed or _claims(inbox, sealed.path.parent)):
+                return inbox
         return None
 
     def labels(self) -> set[str]:
@@ -126,6 +135,10 @@ class Runs:
         for folder in self._base.glob(f".{PREFIX}*"):  # a run that was killed while it made its inbox
             if Inbox(folder).is_abandoned():
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _claims(inbox: Inbox, folder: Path) -> bool:
+    return inbox.claim_of(folder) is not None or any(path == folder for _, path in inbox.folders())
 
 
 def _has_open_claims(inbox: Inbox) -> bool:

@@ -22,6 +22,7 @@ from b2luigi.batch.attempts.record import ClaimedError, Record, new_token
 from b2luigi.batch.messages import job_failures
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.cleanup import NotYetError
+from b2luigi.batch.processes.colleague import ColleagueError, explained, stand_back
 from b2luigi.batch.processes.job import CLAIMED, GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.command import PASSING
@@ -65,7 +66,7 @@ def begin(task: luigi.Task, queue: Queue, run: Run) -> JobInFlight | Postponed |
         folder = Path(get_task_file_dir(task))
         grace = get_seconds("result_grace", task=task)
         _cancel_former(task, run, folder)
-        number, found = _latest(queue, run, folder)
+        number, found = _latest(task, queue, run, folder)
         if found is not None and found.is_open and found.token not in run.judged:
             job = _resumed(task, run, found, grace)
             if job is not None:
@@ -75,10 +76,14 @@ def begin(task: luigi.Task, queue: Queue, run: Run) -> JobInFlight | Postponed |
         return _submitted(task, queue, run, grace, number)
     except ClaimedError:
         return Postponed("", CLAIMED)
+    except ColleagueError as error:
+        return Postponed(str(error), PAUSE)
     except NotYetError:  # reported where it was raised
         return Postponed("", PAUSE)
     except OSError as error:
         if error.errno not in PASSING and not run.runs.own.is_shut:
+            if isinstance(error, PermissionError):
+                raise ValueError(explained(error)) from error
             raise
         return Postponed(f"no job can be submitted for now: {error}", PAUSE, CAN_SUBMIT)
 
@@ -95,7 +100,7 @@ def options_of(task: luigi.Task, queue: Queue, number: int) -> Mapping[str, Any]
 # -- records that are lost, or cannot be read
 
 
-def _latest(queue: Queue, run: Run, folder: Path) -> tuple[int, Record | None]:
+def _latest(task: luigi.Task, queue: Queue, run: Run, folder: Path) -> tuple[int, Record | None]:
     """The last attempt of a task. What is lost of its record is restored, since its job may live.
 
     Raises ClaimedError while the run that claimed it may live, and ValueError if nothing can be known of its job.
@@ -104,6 +109,16 @@ def _latest(queue: Queue, run: Run, folder: Path) -> tuple[int, Record | None]:
     lost = run.runs.lost_claim(folder, found)
     if lost is not None:
         _refuse_if_alive(lost[0], run)
+        if lost[0].foreign is not None:
+            restored = run.runs.restored(folder, lost)
+            stand_back(task, run, restored, lost[0])
+            return max(number, restored.number), restored
+    if found is not None and found.is_open and found.foreign is not None:
+        inbox = run.runs.claimant(found) if found.is_torn else run.runs.inbox_of(found)
+        if inbox is None:  # it was judged, or its inbox would be there
+            return number, None
+        stand_back(task, run, found, inbox)
+    elif lost is not None:
         found = run.runs.restored(folder, lost)
         folder.mkdir(parents=True, exist_ok=True)
         found.note(restored=time.time())
@@ -147,6 +162,9 @@ def _cancel_former(task: luigi.Task, run: Run, folder: Path) -> None:
     """A run that was killed may have given a job up without cancelling it. Raises ClaimedError if that run may live."""
     for former in Record.given_up(folder):
         if former.token in run.judged:
+            continue
+        if former.foreign is not None:
+            stand_back(task, run, former, run.runs.inbox_of(former))
             continue
         _refuse_if_alive(run.runs.inbox_at(str(former.facts.get("by"))), run)
         queue, ticket = _attach(task, run, former)
