@@ -77,7 +77,7 @@ class JobInFlight:
         self._outcome_at: float | None = None
         self._marker: Marker | None = None
         self._answers_at_end = 0
-        self._id_noted = False
+        self._id_noted: tuple[str, str] | None = None
         self._hold_reported = ""
         self._read_at = 0.0
 
@@ -247,7 +247,11 @@ class JobInFlight:
         return Wait()
 
     def _verdict_of_fresh_run(self) -> Verdict:
-        """--fresh: what an earlier run has left is cancelled, as soon as it is known what that is."""
+        """--fresh: what an earlier run has left is cancelled, as soon as it is known what that is, and where."""
+        if self.ticket.state is TicketState.placing:
+            return Wait()
+        if self.ticket.state is TicketState.out_of_reach:
+            return Anew(f"--fresh: {self.queue.name} job {self.ticket.job_id} of an earlier run cannot be reached")
         if self.ticket.job_id is not None:
             return Anew(f"--fresh: {self.queue.name} job {self.ticket.job_id} of an earlier run is cancelled")
         return Anew(NO_JOB) if self.ticket.is_over else Wait()
@@ -277,15 +281,16 @@ class JobInFlight:
 
     def note_job_id(self) -> None:
         """Writes the job id into the record, once it is known."""
-        job_id = self.ticket.job_id
-        if job_id is None or self._id_noted:
+        job_id, server = self.ticket.job_id, self.ticket.server
+        if job_id is None or self._id_noted == (job_id, server):
             return
-        self._id_noted = True
+        self._id_noted = job_id, server
         again = " (of an earlier run)" if self.earlier else ""
         logger.debug("%s is %s job %s%s", self.task.task_id, self.queue.name, job_id, again)
         try:
-            if self.record.facts.get("job_id") != job_id:
-                self.record.note(job_id=job_id, submitted=time.time())
+            facts = self.record.facts
+            if facts.get("job_id") != job_id or (server and facts.get("server") != server):
+                self.record.note(job_id=job_id, server=server, submitted=facts.get("submitted") or time.time())
         except OSError as error:
             logger.warning("The record of %s cannot be written: %s", self.task.task_id, error)
 

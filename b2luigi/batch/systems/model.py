@@ -86,6 +86,17 @@ class JobInfo:
     """Waits until a person resumes it."""
     lingers: bool = False
     """Final, but it stays in the queue until it is cancelled (HTCondor: held)."""
+    alias: str | None = None
+    """The same, read from another of its labels (from its name, if `token` is from a comment): either one is proof."""
+
+    def is_called(self, label: str) -> bool:
+        """One of its labels proves that it is the job with this label."""
+        return label in (self.token, self.alias)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that the answer contains of whose job it is; empty if it contains nothing."""
+        return tuple(label for label in (self.token, self.alias) if label is not None)
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ class Command:
     argv: tuple[str, ...]
     stdin: str = ""
     env: Mapping[str, str | None] = field(default_factory=dict)
-    """Variables to add to the environment; None removes one."""
+    """Variables to add to the environment; None removes one, or all that begin so if the name ends with `*`."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +141,8 @@ class Accepted:
     """The batch system accepted the job, and this is its id."""
 
     job_id: str
+    server: str = ""
+    """The batch server that has it, if the answer names one (see `BatchSystem.aim`)."""
 
 
 @dataclass(frozen=True)

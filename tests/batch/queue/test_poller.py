@@ -13,7 +13,8 @@ from b2luigi.batch.queue.poller import FIRST, SEARCHES, SECOND_LOOK
 from b2luigi.batch.queue.ticket import TicketState
 from b2luigi.batch.systems.model import Answer, Command, JobStatus
 from tests.batch.fakes import Fake, Site
-from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, submit, submitted, unsure, warnings
+from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, seen, submit, submitted, unsure, warnings
+from tests.batch.systems.recorded import a_job
 
 # -- doubt
 
@@ -202,10 +203,10 @@ def test_a_query_that_this_machine_could_not_start_changes_nothing(queue: JobQue
 
 def test_absent_once_is_not_gone(queue: JobQueue, site: Site) -> None:
     """One answer that lacks a job says nothing, and the next that has it forgets that."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     kept = dict(site.jobs)
     site.jobs.clear()
-    run(queue, site, FIRST + 1)
+    run(queue, site, 1.5 * FIRST)
     assert (ticket.absent, ticket.is_gone) == (1, False)
     site.jobs.update(kept)
     run(queue, site, SECOND_LOOK + 1)
@@ -214,9 +215,9 @@ def test_absent_once_is_not_gone(queue: JobQueue, site: Site) -> None:
 
 def test_absent_twice_is_gone(queue: JobQueue, site: Site) -> None:
     """Two answers in a row that lack a job make it gone, which is news."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     site.jobs.clear()
-    news = run(queue, site, FIRST + SECOND_LOOK + 1)
+    news = run(queue, site, 1.5 * FIRST + SECOND_LOOK + 1)
     assert ticket.is_gone
     assert news == [ticket]
 
@@ -246,7 +247,7 @@ def test_haste_makes_no_two_answers_of_one_snapshot(queue: JobQueue, site: Site)
 
 def test_a_job_may_come_back(queue: JobQueue, site: Site) -> None:
     """A job that was gone and is shown again lives."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     kept = dict(site.jobs)
     site.jobs.clear()
     run(queue, site, 60)
@@ -271,7 +272,7 @@ def test_history_is_asked_once_for_all(queue: JobQueue, site: Site) -> None:
 def test_no_history(site: Site) -> None:
     """A system that knows no past is not asked for it, and its jobs are gone all the same."""
     queue = a_queue(site, Fake(past=False))
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     site.jobs.clear()
     run(queue, site, 60)
     assert ticket.is_gone
@@ -302,10 +303,10 @@ def test_a_query_knows_nothing_of_later_jobs(queue: JobQueue, site: Site) -> Non
 
 @pytest.mark.parametrize("token", ["other", ""])
 def test_an_id_of_somebody_else(queue: JobQueue, site: Site, token: str) -> None:
-    """A job with our id and another token is not ours: it says nothing of our job, which is gone."""
-    (ticket,) = submitted(queue, "a")
-    site.jobs = {"#a": ("running", token)}
-    site.past = {"#a": ("successful", token)}
+    """A job with the id of ours and another label is not ours: it says nothing of the job of an earlier run."""
+    ticket = queue.attach(a_job("a"), {"job_id": "7"})
+    site.jobs = {"7": ("running", token)}
+    site.past = {"7": ("successful", token)}
     run(queue, site, 60)
     assert ticket.is_gone
     assert ticket.info is None
