@@ -24,8 +24,8 @@ IDENTITY_WAIT = 5.0
 """Seconds that the first submission waits until it is known which batch server the commands reach."""
 NOT_HERE = (
     "%s of an earlier run: submitted on %s to %s, but the commands of this machine reach %s%s. The tasks wait for "
-    "these jobs, and none is submitted again. To follow or cancel them, log in to %s and run the script there; with --fresh "
-    "their tasks are submitted anew from here."
+    "these jobs, and none is submitted again. To follow or cancel them, log in to %s and run the script there; with "
+    "--fresh their tasks are submitted anew from here."
 )
 
 

@@ -14,6 +14,7 @@ import parse
 
 from b2luigi.batch.systems import htcondor_description as describe
 from b2luigi.batch.systems.base import BatchSystem, Setting
+from b2luigi.batch.systems.environment import HTCONDOR
 from b2luigi.batch.systems.htcondor_description import TOKEN
 from b2luigi.batch.systems.model import (
     Accepted,
@@ -33,9 +34,14 @@ from b2luigi.batch.systems.model import (
 
 ATTRIBUTES = (
     "ClusterId,ProcId,JobStatus,ExitCode,ExitBySignal,ExitSignal,HoldReason,HoldReasonCode,RemoveReason,"
-    f"RemoteHost,LastRemoteHost,{TOKEN}"
+    f"RemoteHost,LastRemoteHost,{TOKEN},Args,Arguments"
 )
-OURS = f"{TOKEN} isnt undefined"
+OURS = f'{TOKEN} isnt undefined || regexp("^[0-9a-f]{{16}}$", Args ?: Arguments ?: "")'
+"""The only argument of our job scripts is the token, too: a site's job transform may remove the attribute."""
+WHICH_SCHEDD = "$(SCHEDD_HOST:$(FULL_HOSTNAME))"
+"""The schedd that commands reach by default, in its configuration."""
+SCHEDDS = ("condor_status", "-schedd", "-json", "-attributes", "Name,Machine,JobQueueBirthdate,CollectorHost")
+ENVIRONMENT = HTCONDOR.changes()
 
 STATES = {
     1: (JobStatus.idle, "idle"),
@@ -80,12 +86,39 @@ _range = parse.compile("{cluster}.{first} - {same}.{last}")
 
 
 class HTCondor(BatchSystem):
-    """The language of HTCondor."""
+    """The language of HTCondor. `server`: the schedd that all its commands name, if not the one of this machine."""
 
     name: ClassVar[str] = "htcondor"
     probe: ClassVar[str] = "condor_submit"
     bulk: ClassVar[int] = 5000
     carries_files: ClassVar[bool] = True
+
+    def __init__(self, server: str = "") -> None:
+        self._name, self._pool, _ = [*server.split(" "), "", ""][:3]
+
+    def ask_server(self) -> Sequence[Command]:
+        pool = ("-pool", self._pool) if self._pool else ()
+        which = Command(("condor_config_val", "-macro", WHICH_SCHEDD), env=ENVIRONMENT)
+        return [*([] if self._name else [which]), Command((SCHEDDS[0], *pool, *SCHEDDS[1:]), env=ENVIRONMENT)]
+
+    def parse_server(self, answers: Sequence[Answer]) -> str:
+        """Name, pool, and the moment at which the queue was made: personal pools of one machine share the others."""
+        wanted = self._name or answers[0].stdout.strip().lower()
+        schedds = _ads_of_schedds(answers[-1])
+        named = [ad for ad in schedds if str(ad.get("Name")).lower() == wanted.lower()]
+        beside = [ad for ad in schedds if not self._name and str(ad.get("Machine")).lower() == wanted]
+        found = named or beside
+        if len(found) != 1 or not wanted:
+            return ""
+        return " ".join(str(found[0].get(key) or "-") for key in ("Name", "CollectorHost", "JobQueueBirthdate"))
+
+    def at(self, server: str) -> BatchSystem | None:
+        return HTCondor(server)
+
+    def _command(self, program: str, *words: str) -> Command:
+        pool = ("-pool", self._pool) if self._pool else ()
+        name = ("-name", self._name) if self._name else ()
+        return Command((program, *pool, *name, *words), env=ENVIRONMENT)
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         return describe.options(setting)
@@ -94,7 +127,7 @@ class HTCondor(BatchSystem):
         describe.check(job)
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
-        return Command(("condor_submit", "-terse", "-"), stdin=describe.description(jobs))
+        return Command(("condor_submit", "-terse", "-"), stdin=describe.description(jobs), env=ENVIRONMENT)
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         too_many = len(jobs) > 1 and TOO_MANY in answer.words
@@ -104,13 +137,16 @@ class HTCondor(BatchSystem):
         return _accepted(answer, jobs) or super().parse_stopped_submit(answer, jobs)
 
     def query(self, job_ids: Sequence[str]) -> Command:
-        return Command(("condor_q", "-json", "-attributes", ATTRIBUTES, "-constraint", OURS))
+        return self._command("condor_q", "-json", "-attributes", ATTRIBUTES, "-constraint", OURS)
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
         return {f"{ad['ClusterId']}.{ad['ProcId']}": _info(ad) for ad in _ads(answer)}
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
-        return Command(("condor_rm", *job_ids))
+        return self._command("condor_rm", *job_ids)
+
+    def cancel_labelled(self, labels: Mapping[str, str]) -> Command:
+        return self._command("condor_rm", "-constraint", _constraint(labels))
 
     def parse_cancel(self, answer: Answer) -> str:
         lines = [line for line in answer.words.splitlines() if line.strip()]
@@ -124,7 +160,32 @@ class HTCondor(BatchSystem):
     def history(self, job_ids: Sequence[str]) -> Command | None:
         # Without a limit it reads the whole history of the pool (measured: 3,161 ads, 9 MB).
         limits = ("-limit", str(len(job_ids)), "-scanlimit", "20000")
-        return Command(("condor_history", "-json", *limits, "-attributes", ATTRIBUTES, *job_ids))
+        return self._command("condor_history", "-json", *limits, "-attributes", ATTRIBUTES, *job_ids)
+
+
+def _constraint(labels: Mapping[str, str]) -> str:
+    """Selects the jobs that have both number and label: the same number may be another job's in another schedd."""
+    clusters: dict[str, list[str]] = {}
+    for job_id in labels:
+        cluster, _, process = job_id.partition(".")
+        clusters.setdefault(cluster, []).append(process)
+    numbers = " || ".join(
+        f'(ClusterId == {cluster} && stringListMember(string(ProcId), "{",".join(processes)}"))'
+        for cluster, processes in clusters.items()
+    )
+    tokens = ",".join(labels.values())
+    ours = " || ".join(f'stringListMember({name} ?: "-", "{tokens}")' for name in (TOKEN, "Args", "Arguments"))
+    return f"({numbers}) && ({ours})"
+
+
+def _ads_of_schedds(answer: Answer) -> list[dict[str, Any]]:
+    try:
+        ads = json.loads(answer.stdout) if answer.rc == 0 else None
+    except (ValueError, RecursionError):
+        ads = None
+    if not isinstance(ads, list) or not all(isinstance(ad, dict) for ad in ads):
+        raise AnswerError(answer.words)
+    return ads
 
 
 def _accepted(answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
@@ -187,6 +248,7 @@ def _info(ad: Mapping[str, Any]) -> JobInfo:
             # An evicted job that waits or runs again still has what its last run ended with.
             exit_code=_exit_code(ad) if status.is_final else None,
             token=_text(ad, TOKEN),
+            alias=_argument(ad),
             node=_text(ad, "RemoteHost") or _text(ad, "LastRemoteHost"),
         ),
         ad,
@@ -195,6 +257,11 @@ def _info(ad: Mapping[str, Any]) -> JobInfo:
 
 def _text(ad: Mapping[str, Any], name: str) -> str | None:
     return str(ad[name]) if ad.get(name) else None
+
+
+def _argument(ad: Mapping[str, Any]) -> str | None:
+    text = _text(ad, "Args") or _text(ad, "Arguments") or ""
+    return text if re.fullmatch("[0-9a-f]{16}", text) else None
 
 
 def _exit_code(ad: Mapping[str, Any]) -> int | None:

@@ -15,6 +15,7 @@ import parse
 
 from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
+from b2luigi.batch.systems.environment import LSF as LSF_VARIABLES
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -31,12 +32,7 @@ from b2luigi.batch.systems.model import (
     Unsure,
 )
 
-ENVIRONMENT: Mapping[str, str | None] = {
-    "LSB_NTRIES": "1",
-    "BSUB_QUIET": None,
-    "BSUB_QUIET2": None,
-    "BSUB_STDERR": None,
-}
+ENVIRONMENT = LSF_VARIABLES.changes()
 """LSB_NTRIES: without it all commands wait for a daemon that is down, and a bsub that was stopped while it waits
 leaves nobody sure. With BSUB_* set, bsub hides the line with the job id or sends it elsewhere."""
 
@@ -44,7 +40,7 @@ LIMIT = 250
 """Elements of an array; LSF's own limit is 1000 unless the site says otherwise (MAX_JOB_ARRAY_SIZE)."""
 ARRAYS = Arrays("LSB_JOBINDEX", first=1, separator="[", end="]")
 
-FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name"
+FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name job_description"
 OURS = "b2luigi sets this option itself"
 NO_JOB = "with this option bsub submits no job"
 OTHER_JOB = "with this option bsub submits what a file describes instead of the task"
@@ -126,6 +122,15 @@ class LSF(BatchSystem):
     probe: ClassVar[str] = "bsub"
     bulk: ClassVar[int] = LIMIT
 
+    def ask_server(self) -> Sequence[Command]:
+        return [Command(("lsid",), env=ENVIRONMENT)]
+
+    def parse_server(self, answers: Sequence[Answer]) -> str:
+        found = re.search(r"My cluster name is (\S+)", answers[0].stdout)
+        if answers[0].rc != 0 or found is None:
+            raise AnswerError(answers[0].words)
+        return found[1]
+
     def options(self, setting: Setting) -> Mapping[str, Any]:
         return {
             "job_name": str(setting("job_name") or ""),
@@ -151,7 +156,7 @@ class LSF(BatchSystem):
         array = f"[{ARRAYS.indexes(len(jobs))}]" if len(jobs) > 1 else ""
         # LSF's own output file is written after the job ended, when we have long tidied up; its report contains
         # nothing that bjobs does not know.
-        ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-oo", "/dev/null")
+        ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-Jd", jobs[0].token, "-oo", "/dev/null")
         # By stdin, because bsub joins the words of a command and quotes them in its own way.
         return Command((*ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=ENVIRONMENT)
 
@@ -288,6 +293,7 @@ def _info(record: Mapping[str, str]) -> JobInfo:
         exit_code=_exit_code(status, str(record.get("EXIT_CODE", ""))),
         cause=CAUSES.get(keyword[1]) if keyword else None,
         token=_token(str(record.get("JOB_NAME", "")), _index(record)),
+        alias=_described(str(record.get("JOB_DESCRIPTION", "")), _index(record)),
         node=str(record.get("EXEC_HOST", "")).strip("- ").partition(":")[0] or None,
         held=native in HELD,
     )
@@ -298,6 +304,10 @@ def _exit_code(status: JobStatus, text: str) -> int | None:
     if status is JobStatus.successful:
         return 0
     return int(text) if status.is_final and re.fullmatch(r"[0-9]{1,3}", text) else None
+
+
+def _described(description: str, index: str) -> str | None:
+    return description + index if re.fullmatch("[0-9a-f]+", description) else None
 
 
 def _token(name: str, index: str) -> str | None:

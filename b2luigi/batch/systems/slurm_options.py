@@ -6,7 +6,7 @@ Names from the manual page of sbatch 22.05 and from those of later releases up t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NAMES = """
@@ -40,7 +40,7 @@ SHORT = {
 OURS = "b2luigi sets this option itself"
 NO_JOB = "with this option sbatch submits no job"
 FORBIDDEN = {
-    **dict.fromkeys(("array", "comment", "output", "error", "input", "parsable", "quiet", "clusters"), OURS),
+    **dict.fromkeys(("array", "comment", "output", "error", "input", "parsable", "quiet"), OURS),
     "wait": "sbatch would wait for the end of the job; b2luigi waits itself",
     "wrap": "the job would run this command instead of the task",
     **dict.fromkeys(("help", "usage", "version", "test-only"), NO_JOB),
@@ -84,6 +84,12 @@ def option(key: str, value: Any) -> str:
     if not isinstance(value, (str, int, float)) or re.search(r"[\n\r\0]", str(value)):
         raise ValueError(f"slurm_settings[{key!r}] has to be one line of text or a number, but it is {value!r}.")
     return f"-{name}{value}" if short else f"--{name}={value}"
+
+
+def clusters(argv: Sequence[str]) -> str:
+    """The clusters that options name; empty if they name none. The last one counts, as for sbatch."""
+    found = (re.fullmatch(r"(?:--clusters=|-M)(.+)", word) for word in argv)
+    return next(reversed([match[1] for match in found if match]), "")
 
 
 def options(settings: Any) -> list[str]:
