@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import parse
@@ -78,7 +79,10 @@ NOT_COMMITTED = "Failed to commit job submission into the queue."
 """Followed by a reason (SUBMIT_REQUIREMENT_..._REASON of the site), or by what became of the connection."""
 CONNECTION = re.compile(r"CEDAR|SECMAN|AUTHENTICATE|DCSchedd|connect|timed out|timeout|communication", re.IGNORECASE)
 TOO_MANY = "MAX_JOBS_PER_SUBMISSION"
-TAKEN = r"Job [\d.]+ (not found|(already )?marked for removal)|Couldn't find/remove all jobs in cluster"
+TAKEN = (
+    r"Job [\d.]+ (not found|(already )?marked for removal)"
+    r"|Couldn't find/remove all jobs (in cluster|matching constraint)"
+)
 """What condor_rm prints for jobs that are being removed, or are gone."""
 DENIED = ("Permission denied", "No result found")
 
@@ -275,19 +279,19 @@ def _held(info: JobInfo, ad: Mapping[str, Any]) -> JobInfo:
     reason, code = ad.get("HoldReason") or "no reason given", ad.get("HoldReasonCode")
     native = f"held (code {code}): {reason}"
     if code in HELD_BY_PERSON:
-        return JobInfo(JobStatus.idle, native, token=info.token, node=info.node, held=True)
+        return replace(info, status=JobStatus.idle, native=native, exit_code=None, held=True)
     cause = HELD.get(code, Cause.infrastructure) if isinstance(code, int) else Cause.infrastructure
-    return JobInfo(info.status, native, info.exit_code, cause, info.token, info.node, lingers=True)
+    return replace(info, native=native, cause=cause, lingers=True)
 
 
 def _removed(info: JobInfo, ad: Mapping[str, Any]) -> JobInfo:
     native = f"removed: {ad.get('RemoveReason') or 'no reason given'}"
-    return JobInfo(info.status, native, info.exit_code, Cause.cancelled, info.token, info.node)
+    return replace(info, native=native, cause=Cause.cancelled)
 
 
 def _completed(info: JobInfo, ad: Mapping[str, Any]) -> JobInfo:
     status = JobStatus.successful if info.exit_code == 0 else JobStatus.aborted
-    return JobInfo(status, info.native, info.exit_code, None, info.token, info.node)
+    return replace(info, status=status)
 
 
 def _other(info: JobInfo, ad: Mapping[str, Any]) -> JobInfo:

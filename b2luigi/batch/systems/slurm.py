@@ -252,13 +252,14 @@ def _rows(answer: Answer, fields: int) -> list[list[str]]:
 
 def _info(job_id: str, state: str, exit_code: str, node: str, name: str, comment: str, reason: str) -> JobInfo:
     info = _past(job_id, state, exit_code, node, name)
+    token = _of_element(comment, job_id)
     return JobInfo(
         status=info.status,
         native=f"{state}: {reason}" if reason not in ("", "None") else state,
         exit_code=info.exit_code,
         cause=info.cause,
-        token=_of_element(comment, job_id),
-        alias=info.token,
+        token=token,
+        alias=info.token if info.token != token else None,
         node=info.node,
         held=info.status is JobStatus.idle and bool(STUCK.search(reason)),
     )

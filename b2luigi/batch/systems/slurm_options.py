@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 NAMES = """
-    account acctg-freq array batch bb bbf begin chdir cluster-constraint clusters comment constraint container
+    account acctg-freq array batch bb bbf begin chdir cluster cluster-constraint clusters comment constraint container
     container-id contiguous core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot
     dependency distribution error exclude exclusive export export-file external-launcher extra extra-node-info
     get-user-env gid gpu-bind gpu-freq gpus gpus-per-node gpus-per-socket gpus-per-task gres gres-flags help hint
@@ -88,7 +88,7 @@ def option(key: str, value: Any) -> str:
 
 def clusters(argv: Sequence[str]) -> str:
     """The clusters that options name; empty if they name none. The last one counts, as for sbatch."""
-    found = (re.fullmatch(r"(?:--clusters=|-M)(.+)", word) for word in argv)
+    found = (re.fullmatch(r"(?:--clusters?=|-M)(.+)", word) for word in argv)
     return next(reversed([match[1] for match in found if match]), "")
 
 

@@ -80,7 +80,8 @@ def test_query() -> None:
     """One condor_q asks for all jobs of b2luigi, however many there are; a search asks the same."""
     command = HTCondor().query([f"{n}.0" for n in range(10_000)])
     assert command.argv[:2] == ("condor_q", "-json")
-    assert command.argv[-2:] == ("-constraint", "B2luigiToken isnt undefined")
+    assert command.argv[-2] == "-constraint"
+    assert command.argv[-1].startswith("B2luigiToken isnt undefined || ")
     assert HTCondor().find([job()]) == command
 
 
@@ -491,3 +492,84 @@ def test_more_jobs_than_one_submission_may_hold_are_submitted_in_parts() -> None
     answer = recorded("htcondor", "submit-limit-submission")
     assert HTCondor().parse_submit(answer, [job()] * 5) == [TooMany(answer.words)] * 5
     assert isinstance(HTCondor().parse_submit(answer, [job()])[0], Refused)
+
+
+# -- which schedd
+
+SCHEDD = {
+    "Name": "me@login1.example.org",
+    "Machine": "login1.example.org",
+    "CollectorHost": "cm.example.org",
+    "JobQueueBirthdate": 1795629954,
+}
+OTHER = {**SCHEDD, "Name": "login2.example.org", "Machine": "login2.example.org", "JobQueueBirthdate": 1795620000}
+
+
+def answers(which: str, *ads: dict[str, Any]) -> list[Answer]:
+    return [Answer(0, f"{which}\n", ""), Answer(0, json.dumps(ads), "")]
+
+
+@pytest.mark.parametrize("which", ["login1.example.org", "me@login1.example.org", "LOGIN1.example.org"])
+def test_the_schedd_of_this_machine(which: str) -> None:
+    """Its name, its pool, and when its queue was made: two personal pools on one machine share the others."""
+    known = HTCondor().parse_server(answers(which, OTHER, SCHEDD))
+    assert known == "me@login1.example.org cm.example.org 1795629954"
+    assert [command.argv[0] for command in HTCondor().ask_server()] == ["condor_config_val", "condor_status"]
+
+
+def test_a_schedd_that_may_be_any_of_several_is_not_guessed() -> None:
+    """Two on one machine, or none at all: nobody knows which one answers."""
+    second = {**SCHEDD, "Name": "you@login1.example.org"}
+    assert HTCondor().parse_server(answers("login1.example.org", SCHEDD, second)) == ""
+    assert HTCondor().parse_server(answers("login3.example.org", SCHEDD, OTHER)) == ""
+
+
+def test_a_collector_that_does_not_answer_is_asked_again() -> None:
+    """An error is no name."""
+    with pytest.raises(AnswerError, match="communication error"):
+        HTCondor().parse_server([Answer(0, "login1\n", ""), Answer(1, "", "communication error")])
+
+
+def test_another_schedd_is_named_in_each_command() -> None:
+    """By name and pool, and its identity is compared before it is believed."""
+    other = HTCondor().at("login2.example.org cm.example.org 1795620000")
+    assert isinstance(other, HTCondor)
+    named = ("-pool", "cm.example.org", "-name", "login2.example.org")
+    commands = (
+        other.query(["7.0"]),
+        other.find([job()]),
+        other.cancel_labelled({"7.0": "abc"}),
+        other.history(["7.0"]),
+    )
+    assert [command.argv[1:5] for command in commands if command] == [named] * 4
+    (which,) = other.ask_server()
+    assert which.argv[:3] == ("condor_status", "-pool", "cm.example.org")
+    assert (
+        other.parse_server([Answer(0, json.dumps([SCHEDD, OTHER]), "")])
+        == "login2.example.org cm.example.org 1795620000"
+    )
+
+
+# -- labels
+
+
+def test_a_cancellation_names_the_labels_too() -> None:
+    """The same number may be another job's: condor_rm compares number and label itself."""
+    command = HTCondor().cancel_labelled({"7.0": "abc", "7.3": "def", "9.0": "012"})
+    assert command.argv[:2] == ("condor_rm", "-constraint")
+    numbers = '(ClusterId == 7 && stringListMember(string(ProcId), "0,3")) || '
+    numbers += '(ClusterId == 9 && stringListMember(string(ProcId), "0"))'
+    assert command.argv[2].startswith(f"({numbers}) && (stringListMember(B2luigiToken")
+    assert '"abc,def,012"' in command.argv[2]
+
+
+@pytest.mark.parametrize("attribute", ["B2luigiToken", "Args", "Arguments"])
+def test_attribute_or_argument_proves_the_job(attribute: str) -> None:
+    """A job transform of the site may remove attributes; the job script's only argument is the token, too."""
+    assert info(JobStatus=2, **{attribute: "0123456789abcdef"}).is_called("0123456789abcdef")
+
+
+def test_a_cancellation_that_finds_nothing_has_nothing_left() -> None:
+    """The words of condor_rm for a constraint that no job fulfils (measured)."""
+    words = "Couldn't find/remove all jobs matching constraint (ClusterId == 99)\n"
+    assert HTCondor().parse_cancel(Answer(1, words, "")) == ""

@@ -76,11 +76,29 @@ def test_variables() -> None:
     """Each command gives up when the daemon is down, and bsub writes the line with the job id to its stdout."""
     for command in (submit(), LSF().query(["1"]), LSF().cancel(["1"]), LSF().find([a_job()])):
         assert command.env["LSB_NTRIES"] == "1"
-    assert {name: submit().env[name] for name in ("BSUB_QUIET", "BSUB_QUIET2", "BSUB_STDERR")} == {
-        "BSUB_QUIET": None,
-        "BSUB_QUIET2": None,
-        "BSUB_STDERR": None,
-    }
+    assert submit().env["BSUB_*"] is None
+
+
+def test_the_cluster_is_asked_for_its_name() -> None:
+    """LSF's commands reach one cluster only: jobs of another one are waited for."""
+    (command,) = LSF().ask_server()
+    assert command.argv == ("lsid",)
+    text = "IBM Spectrum LSF Standard 10.1.0.13\nCopyright\n\nMy cluster name is north\nMy master name is hostA\n"
+    assert LSF().parse_server([Answer(0, text, "")]) == "north"
+    with pytest.raises(AnswerError, match="LSF is down"):
+        LSF().parse_server([Answer(255, "", "lsid: LSF is down")])
+    assert LSF().at("south") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [("job-abc", "-"), ("renamed", "abc"), ("*ut-short", "abc"), ("job-abc", "the user's own")],
+)
+def test_name_or_description_proves_the_job(name: str, description: str) -> None:
+    """`bmod -J` and wrappers write names of their own."""
+    record = {"JOBID": "7", "JOBINDEX": "2", "STAT": "RUN", "JOB_NAME": name, "JOB_DESCRIPTION": description}
+    (info,) = LSF().parse_query(Answer(0, json.dumps({"RECORDS": [record]}), "")).values()
+    assert info.is_called("abc[2]")
 
 
 def test_query() -> None:
