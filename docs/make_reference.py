@@ -63,10 +63,15 @@ BY_OTHER_SIGNS = {
     Cause.vanished: "Gone without a trace, and not started when last seen.",
     Cause.infrastructure: (
         "Killed by a signal without a reason, or gone without a trace after it had started. Inputs that only the node "
-        "did not see. HTCondor: held for any other reason, unless a person held the job."
+        "did not see. HTCondor: held for any other reason, unless a person held the job. Slurm: held by Slurm itself "
+        "after its launch failed."
     ),
     Cause.memory: "Python's `MemoryError`, if the next attempt requests something else.",
-    Cause.time: "",
+    Cause.time: "HTCondor: a policy whose reason is about time (as for memory, if it is about memory).",
+    Cause.policy: (
+        "HTCondor: `periodic_hold`, `periodic_remove`, `WANT_HOLD` and `SYSTEM_PERIODIC_HOLD`, if their reason is about "
+        "neither memory nor time. A job that its own `periodic_release` may release is waited for."
+    ),
     Cause.refused: "Slurm: signal 53, which means that Slurm could not create a folder.",
     Cause.ended: (
         "Any exit code without an outcome, a crash (SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL), an `env_script` that "

@@ -12,10 +12,13 @@ from b2luigi.batch.queue.mass_disappearance import DOUBT, MassDisappearance
 from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import ABSENCES, Ticket, TicketState, ids
 from b2luigi.batch.systems.base import BatchSystem
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo
 
 QUERY, FIND, HISTORY = "status query", "job search", "history query"
 
+EARLY = 4.0
+"""Seconds from the first submission after a pause to the first query, which shows what began at once."""
 FIRST, SUSPICION = 10.0, 1.0
 """Seconds from a submission to the next query, and when a job looks as if it had ended."""
 GROWTH, FAILURE_GROWTH = 1.5, 2.0
@@ -23,6 +26,8 @@ GROWTH, FAILURE_GROWTH = 1.5, 2.0
 SECOND_LOOK = 10.0
 """Seconds until the next query if an answer lacked a job: batch systems answer from snapshots that are seconds old
 (LSF: 5 s), and two answers from one snapshot count as one."""
+SHOWN = 150
+"""Characters that are shown of a line that cannot be read."""
 SEARCHES, SEARCH_WAIT = 3, 5.0
 """How often, and how many seconds apart, a job that may have been submitted is searched for."""
 
@@ -57,6 +62,7 @@ class Poller:
         self._system, self._start, self._clock, self._most = system, start, clock, poll_interval
         self._accept = accept
         self._disappearance = MassDisappearance(self._title, clock)
+        self._unread = Outage(f"All of what {self._title} answers can be read", clock)
         self._hidden = Outage(f"{self._title} lists the jobs that its history calls alive", clock)
         self._elsewhere = Outage(f"{self._title} lists the jobs of earlier runs", clock)
         self._polls = Backoff(clock, first=FIRST, most=poll_interval, growth=GROWTH)
@@ -80,8 +86,10 @@ class Poller:
         """A job was accepted. A query that is due stays due, or it would never be sent while jobs trickle in."""
         if not self.live:
             self._polls.due_in(self._most)
-        self.live[ticket.spec.token] = ticket
         self._polls.restart()
+        if not self.live:
+            self._polls.due_within(EARLY)
+        self.live[ticket.spec.token] = ticket
 
     def doubt(self, ticket: Ticket) -> None:
         """A job may or may not have been submitted: it is searched for by name, unless nobody waits for it."""
@@ -202,7 +210,8 @@ class Poller:
     # -- what the answers mean
 
     def _answered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
-        live = [ticket for ticket in tickets if ticket.spec.token in self.live]
+        self._warn_of_unread(known)
+        live = [ticket for ticket in tickets if ticket.spec.token in self.live and not _is_unread(ticket, known)]
         doubtful = self._disappearance.is_doubtful(live, any(_of(ticket, known) for ticket in live))
         counts = [ticket for ticket in live if not doubtful or ticket.end_reported or not ticket.absent]
         newest = max((ticket.submitted_at for ticket in live if _of(ticket, known)), default=float("-inf"))
@@ -245,6 +254,15 @@ class Poller:
             if ticket.absent >= ABSENCES:
                 self._not_there(ticket)
         return ticket.is_gone
+
+    def _warn_of_unread(self, known: Known) -> None:
+        """Shows a little of what cannot be read, once; jobs that may be in there do not count as absent."""
+        unread = known.unread if isinstance(known, Listing) else ()
+        if not unread:
+            self._unread.end()
+            return
+        sample = "".join(f"\n    {line[:SHOWN]}" for line in "\n".join(unread).splitlines()[:2])
+        self._unread.begin("%d parts of what %s answers cannot be read, such as:%s", len(unread), self._title, sample)
 
     def _may_be_older(self, newest: float, ticket: Ticket) -> bool:
         """An answer may be older than the job that it lacks: there are sites that cache answers for minutes."""
@@ -389,6 +407,12 @@ def _of(ticket: Ticket, known: Known, *, is_history: bool = False) -> JobInfo | 
     unlabelled = not info.labels and not ticket.may_be_elsewhere
     by_number = ticket.is_own and (is_history or not ticket.absent)
     return info if unlabelled or by_number else None
+
+
+def _is_unread(ticket: Ticket, known: Known) -> bool:
+    """It is not in what could be read, and may be in the rest."""
+    job_id = str(ticket.job_id)
+    return isinstance(known, Listing) and known.may_have(job_id) and job_id not in known
 
 
 def _is_suspicious(ticket: Ticket) -> bool:

@@ -17,6 +17,7 @@ from b2luigi.batch.systems import htcondor_description as describe
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.environment import HTCONDOR
 from b2luigi.batch.systems.htcondor_description import TOKEN
+from b2luigi.batch.systems.listings import Listing, json_values, refuse_failure
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -35,6 +36,7 @@ from b2luigi.batch.systems.model import (
 
 ATTRIBUTES = (
     "ClusterId,ProcId,JobStatus,ExitCode,ExitBySignal,ExitSignal,HoldReason,HoldReasonCode,RemoveReason,"
+    "PeriodicRelease,EnteredCurrentStatus,ServerTime,"
     f"RemoteHost,LastRemoteHost,{TOKEN},Args,Arguments"
 )
 OURS = f'{TOKEN} isnt undefined || regexp("^[0-9a-f]{{16}}$", Args ?: Arguments ?: "")'
@@ -66,6 +68,18 @@ HELD = {
     47: Cause.time,
 }
 """HoldReasonCode (manual: job ClassAd attributes): 6 exec failed, 12, 13 file transfer, 34 memory, 46, 47 time."""
+HELD_BY_POLICY = (3, 21, 26)
+"""HoldReasonCode: 3 the job's periodic_hold or on_exit_hold, 21 WANT_HOLD of a node, 26 SYSTEM_PERIODIC_HOLD of
+the site."""
+RELEASE_WAIT = 120
+"""Seconds after which a held job has not been released by its own policy: two of HTCondor's intervals
+(PERIODIC_EXPR_INTERVAL, 60 s)."""
+REMOVED_BY_PERSON = re.compile(r"^via condor_rm|\(by user .*\)$")
+ABOUT_MEMORY = re.compile(r"memory|ResidentSetSize|ImageSize|\bRSS\b|\bMB\b|\bGB\b", re.IGNORECASE)
+ABOUT_TIME = re.compile(
+    r"time|clock|hour|minute|second|duration|JobStartDate|JobCurrentStartDate|CommittedTime", re.IGNORECASE
+)
+"""What the reason of a policy, which is the text of its expression or of the site, is about."""
 
 TRY_LATER = (
     "Failed to connect to",
@@ -144,7 +158,8 @@ class HTCondor(BatchSystem):
         return self._command("condor_q", "-json", "-attributes", ATTRIBUTES, "-constraint", OURS)
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
-        return {f"{ad['ClusterId']}.{ad['ProcId']}": _info(ad) for ad in _ads(answer)}
+        ads, unread = _ads(answer)
+        return Listing({f"{ad['ClusterId']}.{ad['ProcId']}": _info(ad) for ad in ads}, unread)
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return self._command("condor_rm", *job_ids)
@@ -226,15 +241,27 @@ def _commit_reason(text: str) -> str:
     return "" if CONNECTION.search(said) else said
 
 
-def _ads(answer: Answer) -> list[dict[str, Any]]:
-    # With nothing to show condor_q prints nothing at all, and ends with 0.
-    try:
-        ads = json.loads(answer.stdout) if answer.stdout.strip() else []
-    except (ValueError, RecursionError):
-        ads = None
-    if answer.rc != 0 or not isinstance(ads, list) or not all(map(_whole, ads)):
+def _ads(answer: Answer) -> tuple[list[dict[str, Any]], list[str]]:
+    """All ads of an answer, and the parts of it that cannot be read. Each schedd has an array of its own."""
+    if answer.rc != 0:
         raise AnswerError(answer.words)
-    return ads
+    ads: list[dict[str, Any]] = []
+    unread: list[str] = []
+    for value, start, end in json_values(answer.stdout):
+        if isinstance(value, list) and all(map(_whole, value)):
+            ads += value
+        elif any("ClusterId" in ad for ad in _dictionaries(value)):  # cut, or not as it should be
+            ads += filter(_whole, _dictionaries(value))
+            unread.append(answer.stdout[start:end])
+    if not ads and ("{" in answer.stdout or unread):
+        raise AnswerError(answer.words)
+    if not ads:  # with nothing to show condor_q prints nothing at all, and ends with 0
+        refuse_failure(answer.stdout, answer.words)
+    return ads, unread
+
+
+def _dictionaries(value: Any) -> list[dict[str, Any]]:
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
 
 
 def _whole(ad: Any) -> bool:
@@ -276,17 +303,37 @@ def _exit_code(ad: Mapping[str, Any]) -> int | None:
 
 
 def _held(info: JobInfo, ad: Mapping[str, Any]) -> JobInfo:
-    reason, code = ad.get("HoldReason") or "no reason given", ad.get("HoldReasonCode")
+    reason, code = str(ad.get("HoldReason") or "no reason given"), ad.get("HoldReasonCode")
     native = f"held (code {code}): {reason}"
     if code in HELD_BY_PERSON:
         return replace(info, status=JobStatus.idle, native=native, exit_code=None, held=True)
-    cause = HELD.get(code, Cause.infrastructure) if isinstance(code, int) else Cause.infrastructure
-    return replace(info, native=native, cause=cause, lingers=True)
+    if _may_be_released(ad):
+        notice = f"{native}; its periodic_release may release it, which is waited for"
+        return replace(info, status=JobStatus.idle, native=native, exit_code=None, notice=notice)
+    by_policy = code in HELD_BY_POLICY
+    cause = _cause_of_policy(reason) if by_policy else HELD.get(code if isinstance(code, int) else 0)
+    return replace(info, native=native, cause=cause or Cause.infrastructure, lingers=True)
+
+
+def _may_be_released(ad: Mapping[str, Any]) -> bool:
+    """The job has a periodic_release, and the schedd had not enough time to evaluate it."""
+    release, since, now = ad.get("PeriodicRelease"), ad.get("EnteredCurrentStatus"), ad.get("ServerTime")
+    if release in (None, False, "false", 0) or not isinstance(since, int) or not isinstance(now, int):
+        return False
+    return now - since < RELEASE_WAIT
+
+
+def _cause_of_policy(reason: str) -> Cause:
+    if ABOUT_MEMORY.search(reason):
+        return Cause.memory
+    return Cause.time if ABOUT_TIME.search(reason) else Cause.policy
 
 
 def _removed(info: JobInfo, ad: Mapping[str, Any]) -> JobInfo:
-    native = f"removed: {ad.get('RemoveReason') or 'no reason given'}"
-    return replace(info, native=native, cause=Cause.cancelled)
+    reason = str(ad.get("RemoveReason") or "")
+    by_policy = reason and not REMOVED_BY_PERSON.search(reason)
+    cause = _cause_of_policy(reason) if by_policy else Cause.cancelled
+    return replace(info, native=f"removed: {reason or 'no reason given'}", cause=cause)
 
 
 def _completed(info: JobInfo, ad: Mapping[str, Any]) -> JobInfo:

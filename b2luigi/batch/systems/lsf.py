@@ -6,7 +6,6 @@ family's open engine (OpenLava 2.2). It was never run on a real LSF by us.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ import parse
 from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.environment import LSF as LSF_VARIABLES
+from b2luigi.batch.systems.listings import Listing, json_values, refuse_failure
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -178,8 +178,8 @@ class LSF(BatchSystem):
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
         # bjobs ends with 255 if any of the ids is unknown, and still lists the others.
-        records = _records(answer)
-        return {_job_id(record): _info(record) for record in records if "STAT" in record}
+        records, unread = _records(answer)
+        return Listing({_job_id(record): _info(record) for record in records if "STAT" in record}, unread)
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return Command(("bkill", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
@@ -253,22 +253,29 @@ def _not_accepted(answer: Answer) -> Submitted:
     return Unsure(answer.words)
 
 
-def _records(answer: Answer) -> list[dict[str, str]]:
-    text = answer.stdout[answer.stdout.find("{") : answer.stdout.rfind("}") + 1]
-    try:
-        # Not strict, because a name of a job may hold a line break.
-        found = json.loads(text, strict=False)["RECORDS"] if text else _nothing(answer)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        found = None
-    if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
+def _records(answer: Answer) -> tuple[list[dict[str, str]], list[str]]:
+    """All records of an answer, and the parts of it that cannot be read."""
+    records: list[dict[str, str]] = []
+    unread: list[str] = []
+    is_listing = False
+    for value, start, end in json_values(answer.stdout):
+        found = value.get("RECORDS") if isinstance(value, dict) else None
+        if isinstance(found, list) and all(isinstance(record, dict) for record in found):
+            records += found
+            is_listing = True
+        elif isinstance(value, dict) and ("JOBID" in value or "RECORDS" in value):  # cut, or not as it should be
+            records += [value] if "STAT" in value else []
+            unread.append(answer.stdout[start:end])
+    if not is_listing and not records and not _knows_none(answer):
         raise AnswerError(answer.words)
-    return found
+    return records, unread
 
 
-def _nothing(answer: Answer) -> list[dict[str, str]] | None:
-    """No records, if bjobs states that it knows none of the jobs; printing nothing at all is no answer."""
-    lines = _lines(answer)
-    return [] if lines and all(re.fullmatch(UNKNOWN, line) for line in lines) else None
+def _knows_none(answer: Answer) -> bool:
+    """bjobs states that it knows none of the jobs; printing nothing, or notices only, is no answer."""
+    others = [line for line in _lines(answer) if not re.fullmatch(UNKNOWN, line)]
+    refuse_failure("\n".join(others), answer.words)
+    return len(others) < len(_lines(answer)) and "{" not in answer.stdout
 
 
 def _job_id(record: Mapping[str, str]) -> str:

@@ -35,6 +35,7 @@ class Cause(enum.Enum):
     infrastructure = "lost by the batch system or its node"
     memory = "memory limit"
     time = "time limit"
+    policy = "ended by a policy of the site or of its own settings"
     refused = "could not be started by the batch system"
     ended = "ended without an outcome"
 
@@ -84,6 +85,8 @@ class JobInfo:
     node: str | None = None
     held: bool = False
     """Waits until a person resumes it."""
+    notice: str = ""
+    """What a person should know of it although it needs nothing from them; shown once."""
     lingers: bool = False
     """Final, but it stays in the queue until it is cancelled (HTCondor: held)."""
     alias: str | None = None

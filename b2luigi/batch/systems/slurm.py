@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from b2luigi.batch.systems import slurm_options
 from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.environment import SLURM
+from b2luigi.batch.systems.listings import Listing, refuse_failure
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -80,6 +82,10 @@ STUCK = re.compile(
     r"|^Bad|^Invalid|NotAllowed$|PerJob$|PerJobLimit$|^JobHoldMaxRequeue"
 )
 """Reasons for which a pending job waits for ever, unless a person does something."""
+SHARED_LIMIT = re.compile(r"^(Assoc|QOS)\w*(Grp|Limit)")
+"""Reasons that last as long as others of the same account or QOS use what they share."""
+LAUNCH_FAILED = re.compile(r"launch failed|JobHoldMaxRequeue|max requeue", re.IGNORECASE)
+"""Reasons for which Slurm itself holds a job after its node, or the launch there, failed: no person releases it."""
 NOT_LAUNCHED = 53
 """The signal that Slurm reports for a job whose output file or folder cannot be created."""
 
@@ -184,10 +190,10 @@ class Slurm(BatchSystem):
         return (FIELDS[0], "Cluster", *FIELDS[1:]) if self._is_several else FIELDS
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
-        rows = _rows(answer, len(self._fields))
+        rows, torn = _rows(answer, len(self._fields))
         if self._is_several:
-            return {f"{row[0]};{row[1]}": _info(row[0], *row[2:]) for row in rows}
-        return {row[0]: _info(*row) for row in rows}
+            return Listing({f"{row[0]};{row[1]}": _info(row[0], *row[2:]) for row in rows}, torn)
+        return Listing({row[0]: _info(*row) for row in rows}, torn, of=[line.partition("|")[0] for line in torn])
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return self._command("scancel", *ARRAYS.grouped(job_ids))
@@ -209,7 +215,8 @@ class Slurm(BatchSystem):
     def parse_history(self, answer: Answer) -> Mapping[str, JobInfo]:
         if NO_PAST in answer.words:
             return {}
-        return {row[0]: _past(*row) for row in _rows(answer, len(PAST_FIELDS))}
+        rows, torn = _rows(answer, len(PAST_FIELDS))
+        return Listing({row[0]: _past(*row) for row in rows}, torn)
 
 
 def _is_full(answer: Answer) -> bool:
@@ -238,31 +245,34 @@ def _over_limit(text: str) -> Submitted | None:
     return Refused(text) if limits else None
 
 
-def _rows(answer: Answer, fields: int) -> list[list[str]]:
-    """The rows of a listing. Comments of the user's other jobs may hold line breaks: such lines are no rows."""
+def _rows(answer: Answer, fields: int) -> tuple[list[list[str]], list[str]]:
+    """The rows of a listing, and the lines that begin as rows and are none: torn, or cut by a line break.
+
+    Comments of the user's other jobs may hold line breaks. All other lines are notices.
+    """
     *lines, cut = answer.stdout.split("\n")
-    split = (line.removesuffix("|").split("|", fields - 1) for line in lines)
-    rows = [row for row in split if len(row) == fields and re.fullmatch(r"[0-9]+(_[0-9]+)?", row[0])]
     # An array that waits as a whole is a row of sacct, too: `7_[0-9]`, which has no information on its elements.
-    none_at_all = not rows and any("|" not in line for line in lines)
-    if answer.rc != 0 or cut or none_at_all:
+    begun = [line for line in lines if re.match(r"[0-9]+(_[0-9]+)?\|", line)]
+    split = {line: line.removesuffix("|").split("|", fields - 1) for line in begun}
+    rows = [row for row in split.values() if len(row) == fields]
+    if answer.rc != 0 or cut:
         raise AnswerError(answer.words)
-    return rows
+    if not rows:
+        refuse_failure(answer.stdout, answer.words)
+    return rows, [line for line, row in split.items() if len(row) != fields]
 
 
 def _info(job_id: str, state: str, exit_code: str, node: str, name: str, comment: str, reason: str) -> JobInfo:
-    info = _past(job_id, state, exit_code, node, name)
+    past = _past(job_id, state, exit_code, node, name)
+    native = f"{state}: {reason}" if reason not in ("", "None") else state
     token = _of_element(comment, job_id)
-    return JobInfo(
-        status=info.status,
-        native=f"{state}: {reason}" if reason not in ("", "None") else state,
-        exit_code=info.exit_code,
-        cause=info.cause,
-        token=token,
-        alias=info.token if info.token != token else None,
-        node=info.node,
-        held=info.status is JobStatus.idle and bool(STUCK.search(reason)),
-    )
+    info = replace(past, native=native, token=token, alias=past.token if past.token != token else None)
+    if info.status is not JobStatus.idle:
+        return info
+    if LAUNCH_FAILED.search(reason):
+        return replace(info, status=JobStatus.aborted, cause=Cause.infrastructure, lingers=True)
+    notice = native if SHARED_LIMIT.search(reason) else ""
+    return replace(info, held=bool(STUCK.search(reason)), notice=notice)
 
 
 def _of_element(token: str, job_id: str) -> str:

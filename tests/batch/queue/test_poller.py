@@ -9,8 +9,9 @@ import pytest
 
 from b2luigi.batch.queue.command import fits
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.queue.poller import FIRST, SEARCHES, SECOND_LOOK
+from b2luigi.batch.queue.poller import EARLY, FIRST, SEARCHES, SECOND_LOOK
 from b2luigi.batch.queue.ticket import TicketState
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.model import Answer, Command, JobStatus
 from tests.batch.fakes import Fake, Site
 from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, seen, submit, submitted, unsure, warnings
@@ -118,7 +119,7 @@ def test_queries_grow_rare(queue: JobQueue, site: Site) -> None:
     run(queue, site, 600)
     times = site.times("query")
     waits = [after - before for before, after in pairwise(times)]
-    assert times[0] == pytest.approx(1000 + FIRST, abs=1)
+    assert times[0] == pytest.approx(1000 + EARLY, abs=1)
     assert waits[:4] == pytest.approx([15, 22.5, 33.75, 50.6], abs=1)
     assert waits[4:] == pytest.approx([POLL] * len(waits[4:]), abs=1)
 
@@ -378,3 +379,35 @@ def test_more_jobs_than_one_command_can_name_are_asked_about_in_portions(site: S
     run(queue, site, 60)
     assert len(site.said("history")) > 1
     assert all(fits(Command(call.argv)) for call in site.calls)
+
+
+class Blurred(Fake):
+    """Its answers have parts that cannot be read."""
+
+    def parse_query(self, answer: Answer) -> Listing:
+        return Listing(super().parse_query(answer), ["7|RUNNI"])
+
+
+def test_a_job_that_may_be_in_what_cannot_be_read_is_not_gone(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Such an answer proves presence, never absence; a little of it is shown, once."""
+    queue = a_queue(site, Blurred())
+    (ticket,) = submit(queue, "a")
+    run(queue, site, FIRST + 1)
+    site.jobs.clear()
+    run(queue, site, 600)
+    assert (ticket.is_gone, ticket.absent) == (False, 0)
+    shown = [text for text in warnings(caplog) if "7|RUNNI" in text]
+    assert len(shown) == 1
+    assert len(shown[0].splitlines()) <= 3
+
+
+def test_what_begins_at_once_is_seen_early(queue: JobQueue, site: Site) -> None:
+    """A run of a minute shows its jobs as running, and costs three queries in 38 seconds."""
+    began = site.now
+    submit(queue, "a")
+    run(queue, site, 1)
+    site.jobs["#a"] = ("running", "a")
+    run(queue, site, 37)
+    moments = [moment - began for moment in site.times("query")]
+    assert moments[0] <= 5
+    assert len(moments) <= 3

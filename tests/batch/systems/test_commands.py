@@ -16,7 +16,7 @@ from tests.batch.systems.recorded import a_job
 
 ADS = (
     "ClusterId,ProcId,JobStatus,ExitCode,ExitBySignal,ExitSignal,HoldReason,HoldReasonCode,RemoveReason,"
-    "RemoteHost,LastRemoteHost,B2luigiToken,Args,Arguments"
+    "PeriodicRelease,EnteredCurrentStatus,ServerTime,RemoteHost,LastRemoteHost,B2luigiToken,Args,Arguments"
 )
 BJOBS = ("bjobs", "-a", "-json", "-o", "jobid jobindex stat exit_code exit_reason exec_host job_name job_description")
 SQUEUE = (

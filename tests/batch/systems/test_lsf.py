@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.lsf import LSF
 from b2luigi.batch.systems.model import (
     Accepted,
@@ -401,6 +402,31 @@ def test_words_that_say_nothing(text: str, rc: int) -> None:
     """An empty answer is none, even if bjobs ends with 0; nor is trouble with the daemon."""
     with pytest.raises(AnswerError):
         LSF().parse_query(Answer(rc, "", text))
+
+
+NOTICE = "*** Maintenance {on Monday} ***\n"
+RECORD = '{"JOBID": "%s", "STAT": "RUN", "JOB_NAME": "x-abc"}'
+ANSWER = '{\n"COMMAND": "bjobs",\n"RECORDS": [\n%s\n]\n}\n'
+
+
+def test_notices_beside_an_answer_do_not_hide_it() -> None:
+    """Before and behind the JSON, with braces of their own."""
+    known = LSF().parse_query(Answer(0, f"{NOTICE}{ANSWER % (RECORD % 7)}{NOTICE}", ""))
+    assert isinstance(known, Listing)
+    assert (set(known), known.may_have("8")) == ({"7"}, False)
+
+
+def test_notices_beside_unknown_jobs_are_no_jobs() -> None:
+    """What bjobs says of jobs that it has forgotten."""
+    assert LSF().parse_query(Answer(255, "", "Welcome to our site\nJob <7> is not found\n")) == {}
+
+
+def test_an_answer_that_was_cut_proves_no_absence() -> None:
+    """The records that are whole are there; the others may be in the rest."""
+    cut = (ANSWER % f"{RECORD % 7},\n{RECORD % 8}")[:-25]
+    known = LSF().parse_query(Answer(0, cut, ""))
+    assert isinstance(known, Listing)
+    assert (set(known), known.may_have("8")) == ({"7"}, True)
 
 
 # -- cancellations

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -38,8 +39,13 @@ def result(stderr: str, rc: int = 1, jobs: int = 1) -> Submitted:
     return Slurm().parse_submit(Answer(rc, "", stderr), [a_job()] * jobs)[0]
 
 
+def listing(job_id: str, state: str, exit_code: str = "0", reason: str = "None") -> str:
+    """One row as squeue prints it."""
+    return f"{job_id}|{state}|{exit_code}|n1|job-abc|abc|{reason}|\n"
+
+
 def row(state: str, exit_code: str = "0", reason: str = "None", job_id: str = "7") -> JobInfo:
-    (info,) = Slurm().parse_query(Answer(0, f"{job_id}|{state}|{exit_code}|n1|job-abc|abc|{reason}|\n", "")).values()
+    (info,) = Slurm().parse_query(Answer(0, listing(job_id, state, exit_code, reason), "")).values()
     return info
 
 
@@ -305,7 +311,6 @@ def test_states_that_could_not_be_recorded(state: str, status: JobStatus, cause:
     ("reason", "held"),
     [
         ("JobHeldAdmin", True),
-        ("launch failed requeued held", True),
         ("BadConstraints", True),
         ("InvalidQOS", True),
         ("AccountNotAllowed", True),
@@ -320,6 +325,44 @@ def test_a_job_that_waits_for_ever_is_told(reason: str, held: bool) -> None:
     """Reasons that only a person can remove; a running job waits for nobody, whatever its reason says."""
     assert row("PENDING", reason=reason).held is held
     assert not row("RUNNING", reason=reason).held
+
+
+@pytest.mark.parametrize("reason", ["launch failed requeued held", "JobHoldMaxRequeue"])
+def test_a_job_that_slurm_itself_holds_is_lost(reason: str) -> None:
+    """Its node failed, or could not start it: no person is asked to release it; it is cancelled and retried."""
+    info = row("PENDING", reason=reason)
+    assert (info.status, info.cause, info.lingers) == (JobStatus.aborted, Cause.infrastructure, True)
+    assert not info.held
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"), [("AssocGrpCpuLimit", True), ("QOSGrpMemLimit", True), ("Priority", False)]
+)
+def test_a_limit_that_others_fill_is_shown(reason: str, shown: bool) -> None:
+    """The job waits until others of the same account or QOS are done."""
+    info = row("PENDING", reason=reason)
+    assert (info.held, bool(info.notice)) == (False, shown)
+
+
+NOTICE = "*** Maintenance | on Monday ***\n"
+
+
+def test_notices_beside_a_listing_do_not_hide_it() -> None:
+    """Before, between and behind the rows; a notice alone is an empty listing, a failure is none."""
+    line = listing("7", "RUNNING")
+    stdout = f"{NOTICE}{line}{NOTICE}{listing('8', 'RUNNING')}{NOTICE}"
+    known = Slurm().parse_query(Answer(0, stdout, ""))
+    assert set(known) == {"7", "8"}
+    assert Slurm().parse_query(Answer(0, NOTICE, "")) == {}
+    with pytest.raises(AnswerError):
+        Slurm().parse_query(Answer(0, "slurm_load_jobs error: Unable to contact slurm controller\n", ""))
+
+
+def test_a_torn_row_proves_that_its_job_is_there() -> None:
+    """Its state is unknown; of all other jobs the listing says the truth."""
+    known = Slurm().parse_query(Answer(0, listing("7", "RUNNING") + "8|RUNNI\n", ""))
+    assert isinstance(known, Listing)
+    assert (set(known), known.may_have("8"), known.may_have("9")) == ({"7"}, True, False)
 
 
 def test_other_jobs_of_the_user_do_not_get_in_the_way() -> None:
