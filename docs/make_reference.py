@@ -69,7 +69,7 @@ BY_OTHER_SIGNS = {
     Cause.memory: "Python's `MemoryError`, if the next attempt requests something else.",
     Cause.time: "HTCondor: a policy whose reason is about time (as for memory, if it is about memory).",
     Cause.policy: (
-        "HTCondor: `periodic_hold`, `periodic_remove`, `WANT_HOLD` and `SYSTEM_PERIODIC_HOLD`, if their reason is about "
+        "HTCondor: `periodic_hold`, `periodic_remove`, `WANT_HOLD`, `SYSTEM_PERIODIC_HOLD`, if their reason is about "
         "neither memory nor time. A job that its own `periodic_release` may release is waited for."
     ),
     Cause.refused: "Slurm: signal 53, which means that Slurm could not create a folder.",
