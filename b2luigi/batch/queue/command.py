@@ -113,7 +113,9 @@ def start(command: Command, timeout: float = TIMEOUT) -> Running:
 
 
 def _environment(command: Command) -> dict[str, str]:
-    changed = {**os.environ, **command.env}
+    dropped = tuple(name[:-1] for name, value in command.env.items() if value is None and name.endswith("*"))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    changed = {**inherited, **command.env}
     return {name: value for name, value in changed.items() if value is not None}
 
 

@@ -98,6 +98,32 @@ class BatchSystem(abc.ABC):
         """Like `parse_query`, for the answer to `history`. Raises AnswerError."""
         return self.parse_query(answer)
 
+    def cancel_labelled(self, labels: Mapping[str, str]) -> Command:
+        """Like `cancel`, with the label of each job by its id. Override it if the system can compare them itself."""
+        return self.cancel(list(labels))
+
+    def ask_server(self) -> Sequence[Command]:
+        """Commands, run one after the other, that find out which batch server all others reach.
+
+        A batch server has its own queue and its own job ids: a schedd, a cluster. Empty if there is only one.
+        """
+        return ()
+
+    def parse_server(self, answers: Sequence[Answer]) -> str:
+        """Identifies that server for good, in words of which the first is its name; empty if it cannot be known.
+
+        Raises AnswerError for answers that say nothing: then it is worth asking again.
+        """
+        return ""
+
+    def at(self, server: str) -> BatchSystem | None:
+        """The language for jobs of another server, as `parse_server` calls it; None if commands cannot reach it."""
+        return None
+
+    def aim(self, job: JobSpec) -> str:
+        """The server to which the options of a job send it; empty for the one that all commands reach."""
+        return ""
+
     def check(self, job: JobSpec) -> None:  # noqa: B027  (most systems have nothing to check)
         """Raises ValueError, naming file or folder, for a job that this system cannot run."""
 

@@ -9,11 +9,13 @@ import pytest
 
 from b2luigi.batch.queue.command import fits
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.queue.poller import FIRST, SEARCHES, SECOND_LOOK
+from b2luigi.batch.queue.poller import EARLY, FIRST, SEARCHES, SECOND_LOOK
 from b2luigi.batch.queue.ticket import TicketState
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.model import Answer, Command, JobStatus
 from tests.batch.fakes import Fake, Site
-from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, submit, submitted, unsure, warnings
+from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, seen, submit, submitted, unsure, warnings
+from tests.batch.systems.recorded import a_job
 
 # -- doubt
 
@@ -117,7 +119,7 @@ def test_queries_grow_rare(queue: JobQueue, site: Site) -> None:
     run(queue, site, 600)
     times = site.times("query")
     waits = [after - before for before, after in pairwise(times)]
-    assert times[0] == pytest.approx(1000 + FIRST, abs=1)
+    assert times[0] == pytest.approx(1000 + EARLY, abs=1)
     assert waits[:4] == pytest.approx([15, 22.5, 33.75, 50.6], abs=1)
     assert waits[4:] == pytest.approx([POLL] * len(waits[4:]), abs=1)
 
@@ -202,10 +204,10 @@ def test_a_query_that_this_machine_could_not_start_changes_nothing(queue: JobQue
 
 def test_absent_once_is_not_gone(queue: JobQueue, site: Site) -> None:
     """One answer that lacks a job says nothing, and the next that has it forgets that."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     kept = dict(site.jobs)
     site.jobs.clear()
-    run(queue, site, FIRST + 1)
+    run(queue, site, 1.5 * FIRST)
     assert (ticket.absent, ticket.is_gone) == (1, False)
     site.jobs.update(kept)
     run(queue, site, SECOND_LOOK + 1)
@@ -214,9 +216,9 @@ def test_absent_once_is_not_gone(queue: JobQueue, site: Site) -> None:
 
 def test_absent_twice_is_gone(queue: JobQueue, site: Site) -> None:
     """Two answers in a row that lack a job make it gone, which is news."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     site.jobs.clear()
-    news = run(queue, site, FIRST + SECOND_LOOK + 1)
+    news = run(queue, site, 1.5 * FIRST + SECOND_LOOK + 1)
     assert ticket.is_gone
     assert news == [ticket]
 
@@ -246,7 +248,7 @@ def test_haste_makes_no_two_answers_of_one_snapshot(queue: JobQueue, site: Site)
 
 def test_a_job_may_come_back(queue: JobQueue, site: Site) -> None:
     """A job that was gone and is shown again lives."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     kept = dict(site.jobs)
     site.jobs.clear()
     run(queue, site, 60)
@@ -271,7 +273,7 @@ def test_history_is_asked_once_for_all(queue: JobQueue, site: Site) -> None:
 def test_no_history(site: Site) -> None:
     """A system that knows no past is not asked for it, and its jobs are gone all the same."""
     queue = a_queue(site, Fake(past=False))
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     site.jobs.clear()
     run(queue, site, 60)
     assert ticket.is_gone
@@ -302,10 +304,10 @@ def test_a_query_knows_nothing_of_later_jobs(queue: JobQueue, site: Site) -> Non
 
 @pytest.mark.parametrize("token", ["other", ""])
 def test_an_id_of_somebody_else(queue: JobQueue, site: Site, token: str) -> None:
-    """A job with our id and another token is not ours: it says nothing of our job, which is gone."""
-    (ticket,) = submitted(queue, "a")
-    site.jobs = {"#a": ("running", token)}
-    site.past = {"#a": ("successful", token)}
+    """A job with the id of ours and another label is not ours: it says nothing of the job of an earlier run."""
+    ticket = queue.attach(a_job("a"), {"job_id": "7"})
+    site.jobs = {"7": ("running", token)}
+    site.past = {"7": ("successful", token)}
     run(queue, site, 60)
     assert ticket.is_gone
     assert ticket.info is None
@@ -377,3 +379,35 @@ def test_more_jobs_than_one_command_can_name_are_asked_about_in_portions(site: S
     run(queue, site, 60)
     assert len(site.commands("history")) > 1
     assert all(fits(Command(call.argv)) for call in site.calls)
+
+
+class Blurred(Fake):
+    """Its answers have parts that cannot be read."""
+
+    def parse_query(self, answer: Answer) -> Listing:
+        return Listing(super().parse_query(answer), ["7|RUNNI"])
+
+
+def test_a_job_that_may_be_in_what_cannot_be_read_is_not_gone(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Such an answer proves presence, never absence; a little of it is shown, once."""
+    queue = a_queue(site, Blurred())
+    (ticket,) = submit(queue, "a")
+    run(queue, site, FIRST + 1)
+    site.jobs.clear()
+    run(queue, site, 600)
+    assert (ticket.is_gone, ticket.absent) == (False, 0)
+    shown = [text for text in warnings(caplog) if "7|RUNNI" in text]
+    assert len(shown) == 1
+    assert len(shown[0].splitlines()) <= 3
+
+
+def test_what_begins_at_once_is_seen_early(queue: JobQueue, site: Site) -> None:
+    """A run of a minute shows its jobs as running, and costs three queries in 38 seconds."""
+    began = site.now
+    submit(queue, "a")
+    run(queue, site, 1)
+    site.jobs["#a"] = ("running", "a")
+    run(queue, site, 37)
+    moments = [moment - began for moment in site.times("query")]
+    assert moments[0] <= 5
+    assert len(moments) <= 3

@@ -205,7 +205,7 @@ def test_a_missing_program_refuses(system: BatchSystem, rc: int) -> None:
 UNKNOWN_STATES = {
     "htcondor": json.dumps([{"ClusterId": 7, "ProcId": 0, "JobStatus": 99}]),
     "lsf": json.dumps({"RECORDS": [{"JOBID": "7", "STAT": "BORED"}]}),
-    "slurm": "7|BORED|0||abc|None|\n",
+    "slurm": "7|BORED|0||job-abc|abc|None|\n",
 }
 
 

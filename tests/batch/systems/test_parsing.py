@@ -36,9 +36,9 @@ def slot(number: int) -> dict[str, Any]:
 
 N1: dict[str, Any] = {"token": "abc", "node": "n1"}
 SLURM_ARRAY = {
-    "5_0": JobInfo(SUCCESSFUL, "COMPLETED", 0, node="n1"),
-    "5_1": JobInfo(ABORTED, "FAILED", 1, node="n1"),
-    "5_2": JobInfo(ABORTED, "FAILED", 2, node="n1"),
+    "5_0": JobInfo(SUCCESSFUL, "COMPLETED", 0, token="abc_0", node="n1"),
+    "5_1": JobInfo(ABORTED, "FAILED", 1, token="abc_1", node="n1"),
+    "5_2": JobInfo(ABORTED, "FAILED", 2, token="abc_2", node="n1"),
 }
 JOBS = {
     ("htcondor", "query-idle"): {"9.0": JobInfo(IDLE, "idle", token="abc")},
@@ -108,16 +108,16 @@ JOBS = {
         "21_4": JobInfo(ABORTED, "FAILED: NonZeroExitCode", 4, token="abc_4", node="n2"),
         "21_5": JobInfo(ABORTED, "FAILED: NonZeroExitCode", 5, token="abc_5", node="n2"),
     },
-    ("slurm", "history-done"): {"1": JobInfo(SUCCESSFUL, "COMPLETED", 0, node="n1")},
-    ("slurm", "history-exited"): {"2": JobInfo(ABORTED, "FAILED", 3, node="n1")},
-    ("slurm", "history-killed"): {"3": JobInfo(ABORTED, "FAILED", 137, node="n1")},
-    ("slurm", "history-cancelled"): {"4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, node="n1")},
+    ("slurm", "history-done"): {"1": JobInfo(SUCCESSFUL, "COMPLETED", 0, **N1)},
+    ("slurm", "history-exited"): {"2": JobInfo(ABORTED, "FAILED", 3, **N1)},
+    ("slurm", "history-killed"): {"3": JobInfo(ABORTED, "FAILED", 137, **N1)},
+    ("slurm", "history-cancelled"): {"4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, **N1)},
     ("slurm", "history-array"): SLURM_ARRAY,
     ("slurm", "history-all"): {
-        "1": JobInfo(SUCCESSFUL, "COMPLETED", 0, node="n1"),
-        "2": JobInfo(ABORTED, "FAILED", 3, node="n1"),
-        "3": JobInfo(ABORTED, "FAILED", 137, node="n1"),
-        "4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, node="n1"),
+        "1": JobInfo(SUCCESSFUL, "COMPLETED", 0, **N1),
+        "2": JobInfo(ABORTED, "FAILED", 3, **N1),
+        "3": JobInfo(ABORTED, "FAILED", 137, **N1),
+        "4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, **N1),
         **SLURM_ARRAY,
     },
     ("slurm", "history-unknown-id"): {},

@@ -22,7 +22,7 @@ ACCOUNTING_PACKAGES = ("slurmdbd", "mariadb-server")
 LIVE = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD")
 
 CONF = """\
-ClusterName=test
+ClusterName={name}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmUser=root
@@ -118,16 +118,25 @@ class SlurmCluster:
         min_job_age: int = 300,
         max_job_count: int = 20000,
         max_array_size: int = 1001,
+        name: str = "test",
+        accounting_of: SlurmCluster | None = None,
     ) -> None:
-        """`state`: a folder of this cluster; `min_job_age`: seconds for which slurmctld remembers a job that ended."""
+        """`state`: a folder of this cluster; `min_job_age`: seconds for which slurmctld remembers a job that ended.
+
+        `accounting_of`: a cluster of another name, which runs already and whose database is used; each can then be
+        asked about the other one (`-M NAME`).
+        """
         self.state, self.accounting, self.nodes = state.resolve(), accounting, nodes
         self._database: subprocess.Popen[bytes] | None = None
         # Ports in a row, because the nodes' are a range.
         self._ports = _free_ports(nodes + 3)
         port, database = self._ports[-2:]
-        storage = ACCOUNTING.format(port=port) if accounting else "AccountingStorageType=accounting_storage/none"
+        keeper = self if accounting else accounting_of
+        none = "AccountingStorageType=accounting_storage/none"
+        storage = ACCOUNTING.format(port=keeper._ports[-2]) if keeper is not None else none
         self._files = {
             "slurm.conf": CONF.format(
+                name=name,
                 host=platform.node().partition(".")[0],
                 state=self.state,
                 ports=self._ports,
