@@ -98,6 +98,14 @@ class BatchSystem(abc.ABC):
         """Like `parse_query`, for the answer to `history`. Raises AnswerError."""
         return self.parse_query(answer)
 
+    def unconfigured(self, answer: Answer) -> str:
+        """Why this machine belongs to no cluster, in one line; empty unless this answer to a query shows it.
+
+        With `batch_system = "auto"`, programs that are installed and belong to no cluster are passed over. A cluster
+        that does not answer must never look like that.
+        """
+        return ""
+
     def check(self, job: JobSpec) -> None:  # noqa: B027  (most systems have nothing to check)
         """Raises ValueError, naming file or folder, for a job that this system cannot run as it is."""
 

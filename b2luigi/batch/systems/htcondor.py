@@ -74,6 +74,9 @@ CONNECTION = re.compile(r"CEDAR|SECMAN|AUTHENTICATE|DCSchedd|connect|timed out|t
 TOO_MANY = "MAX_JOBS_PER_SUBMISSION"
 TAKEN = r"Job [\d.]+ (not found|(already )?marked for removal)|Couldn't find/remove all jobs in cluster"
 """What condor_rm prints for jobs that are being removed, or are gone."""
+UNCONFIGURED = re.compile(r"Neither the environment variable CONDOR_CONFIG.*?condor_config source\.", re.DOTALL)
+"""What every program prints without a configuration. With the one in Debian's package and no daemon running, the
+machine looks like an access point whose schedd was stopped."""
 DENIED = ("Permission denied", "No result found")
 
 _range = parse.compile("{cluster}.{first} - {same}.{last}")
@@ -108,6 +111,10 @@ class HTCondor(BatchSystem):
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
         return {f"{ad['ClusterId']}.{ad['ProcId']}": _info(ad) for ad in _ads(answer)}
+
+    def unconfigured(self, answer: Answer) -> str:
+        found = UNCONFIGURED.search(answer.stderr)
+        return " ".join(found[0].split()) if found else ""
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return Command(("condor_rm", *job_ids))

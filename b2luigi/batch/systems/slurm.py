@@ -85,7 +85,16 @@ STUCK = re.compile(
 NOT_LAUNCHED = 53
 """The signal that Slurm reports for a job whose output file or folder cannot be created."""
 
-LATER = ("Unable to contact slurm controller", "Resource temporarily unavailable", "in standby mode")
+UNCONFIGURED = re.compile(r"DNS SRV lookup failed.*(Could not establish a configuration source)", re.DOTALL)
+"""What every program prints if no file and no variable names a controller, and no DNS record, either."""
+NO_NAME_SERVER = ("Host name lookup failure", "Unknown server error")
+"""Then there may be such a DNS record all the same."""
+LATER = (
+    "Unable to contact slurm controller",
+    "Resource temporarily unavailable",
+    "in standby mode",
+    *NO_NAME_SERVER,
+)
 LIMIT_REASON = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w*")
 """The name of a limit, on a line of its own before the sentence that is the same for all of them."""
 SOME_LIMIT = "violates accounting/QOS policy"
@@ -152,6 +161,10 @@ class Slurm(BatchSystem):
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
         rows = _rows(answer, len(FIELDS))
         return {row[0]: _info(*row) for row in rows}
+
+    def unconfigured(self, answer: Answer) -> str:
+        found = UNCONFIGURED.search(answer.stderr)
+        return found[1] if found and not any(text in answer.stderr for text in NO_NAME_SERVER) else ""
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return Command(("scancel", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
