@@ -18,14 +18,14 @@ class MoonParameter(luigi.DateParameter):
     __module__ = "luigi.parameter"
 
 
-class OptionalMoonParameter(OptionalParameterMixin, MoonParameter):
+class OptionalMoonParameter(OptionalParameterMixin, MoonParameter):  # type: ignore[misc, type-arg]
     """Optional, and extends a class that is new itself."""
 
     __module__ = "luigi.parameter"
     expected_type = datetime.date
 
 
-class OptionalDateParameter(OptionalParameterMixin, luigi.DateParameter):
+class OptionalDateParameter(OptionalParameterMixin, luigi.DateParameter):  # type: ignore[misc, type-arg]
     """Optional; the plain one is known."""
 
     __module__ = "luigi.parameter"

@@ -10,7 +10,7 @@ from typing import Any
 
 from b2luigi.batch.queue.canceller import Canceller
 from b2luigi.batch.queue.command import Running, start
-from b2luigi.batch.queue.poller import Poller
+from b2luigi.batch.queue.poller import Listing, Poller
 from b2luigi.batch.queue.submitter import Submitter
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import BatchSystem, Setting
@@ -23,7 +23,7 @@ class JobQueue:
     """The jobs of this run in one batch system.
 
     `start` runs commands, `clock` gives seconds, `sleep` waits for some: tests replace them.
-    `poll_interval`: seconds, the longest wait between two queries.
+    `poll_interval`: seconds, the longest wait between two queries. `listing`: an answer that is known already.
     """
 
     def __init__(
@@ -34,11 +34,12 @@ class JobQueue:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         poll_interval: float = 60.0,
+        listing: Listing | None = None,
     ) -> None:
         self.name, self.carries_files = system.name, system.carries_files
         self._system, self._clock, self._sleep = system, clock, sleep
         self._submitter = Submitter(system, start, clock)
-        self._poller = Poller(system, start, clock, poll_interval, self._accept)
+        self._poller = Poller(system, start, clock, poll_interval, self._accept, listing)
         self._canceller = Canceller(system, start, clock)
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
