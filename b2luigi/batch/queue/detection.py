@@ -57,8 +57,8 @@ def detect(
                 silent[system.name] = words
     for name, words in silent.items():
         logger.warning(
-            "Tasks run as jobs of: %s, which does not answer now; they wait for it. To run them on this machine, "
-            'set batch_system to "local". Output: %s',
+            "Tasks run as jobs of: %s, which does not answer at the moment; they wait until it does. To run them on "
+            'this machine instead, set batch_system to "local". Output: %s',
             *(name, words),
         )
         return Detected(name, Listing(None, clock()))

@@ -106,8 +106,8 @@ def test_a_cluster_that_does_not_answer(answer: Answer, caplog: pytest.LogCaptur
     ((level, text),) = messages(caplog)
     assert level == logging.WARNING
     assert text == (
-        "Tasks run as jobs of: one, which does not answer now; they wait for it. To run them on this machine, set "
-        f'batch_system to "local". Output: {answer.words}'
+        "Tasks run as jobs of: one, which does not answer at the moment; they wait until it does. To run them on this "
+        f'machine instead, set batch_system to "local". Output: {answer.words}'
     )
 
 
