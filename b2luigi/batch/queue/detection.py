@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from b2luigi.batch.queue.command import run
 from b2luigi.batch.queue.poller import Listing, checked
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Answer, AnswerError, Command
@@ -38,16 +39,21 @@ class _Silent:
 
 
 def detect(
-    installed: Iterable[BatchSystem], ask: Callable[[Command], Answer], clock: Callable[[], float] = time.monotonic
+    installed: Iterable[BatchSystem],
+    timeout: float,
+    *,
+    ask: Callable[[Command, float], Answer] = run,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Detected:
-    """The first batch system that answers. `ask` runs a command and waits for its answer, `PATIENCE` seconds at most.
+    """The first batch system that answers, each within `timeout` seconds, or `PATIENCE` if that is less.
 
     If none answers: the first that is configured, whose outage has to be waited for. Without any: this machine.
     """
     unconfigured: list[str] = []
     silent: dict[str, str] = {}
+    patience = min(timeout, PATIENCE)
     for system in installed:
-        match _asked(system, ask, clock):
+        match _asked(system, lambda command: ask(command, patience), clock):
             case Listing() as listing:
                 _report(system.name, unconfigured)
                 return Detected(system.name, listing)
@@ -55,7 +61,8 @@ def detect(
                 unconfigured.append(f"{system.name} is installed, but no cluster is configured: {words}")
             case _Silent(words):
                 silent[system.name] = words
-    for name, words in silent.items():
+    if silent:
+        name, words = next(iter(silent.items()))
         logger.warning(
             "Tasks run as jobs of: %s, which does not answer at the moment; they wait until it does. To run them on "
             'this machine instead, set batch_system to "local". Output: %s',
@@ -70,16 +77,20 @@ def _asked(
     system: BatchSystem, ask: Callable[[Command], Answer], clock: Callable[[], float]
 ) -> Listing | _Unconfigured | _Silent:
     try:
-        answer = ask(system.query([]))
-        if not answer.is_complete:
-            return _Silent(answer.words)
-        if words := system.unconfigured(answer):
-            return _Unconfigured(" ".join(words.split()))
-        checked(system.parse_query(answer))
-    except AnswerError as error:
-        return _Silent(str(error))
+        return _read(system, ask(system.query([])), clock)
     except Exception as error:  # a language of somebody else's
         return _Silent(f"{type(error).__name__}: {error}")
+
+
+def _read(system: BatchSystem, answer: Answer, clock: Callable[[], float]) -> Listing | _Unconfigured | _Silent:
+    if not answer.is_complete:
+        return _Silent(answer.words)
+    if words := system.unconfigured(answer):
+        return _Unconfigured(" ".join(words.split()))
+    try:
+        checked(system.parse_query(answer))
+    except AnswerError:
+        return _Silent(answer.words)
     return Listing(answer, clock())
 
 

@@ -24,7 +24,7 @@ from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.failed_setup import UnusableProcess
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue import command
-from b2luigi.batch.queue.detection import PATIENCE, Detected, detect
+from b2luigi.batch.queue.detection import Detected, detect
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.local import LocalQueue
 from b2luigi.batch.queue.ticket import Queue
@@ -74,9 +74,8 @@ class AssigningWorker(luigi.worker.Worker):
 
     @functools.cached_property
     def _detected(self) -> Detected:
-        ask = functools.partial(command.run, timeout=min(PATIENCE, get_seconds("command_timeout")))
         with self.interrupts.heard():
-            return detect(systems.installed(), ask)
+            return detect(systems.installed(), get_seconds("command_timeout"))
 
     def _create_task_process(self, task: luigi.Task) -> Any:
         try:

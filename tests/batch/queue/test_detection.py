@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from b2luigi.batch.queue.detection import Detected, detect
+from b2luigi.batch.queue.detection import PATIENCE, Detected, detect
 from b2luigi.batch.queue.poller import Listing
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Answer, Command
@@ -40,8 +40,8 @@ def a_language(name: str, knows_when_unconfigured: bool = True, broken: tuple[st
     return Language(broken=broken)
 
 
-def asking(answers: dict[str, Answer], calls: list[str]) -> Callable[[Command], Answer]:
-    def ask(command: Command) -> Answer:
+def asking(answers: dict[str, Answer], calls: list[str]) -> Callable[[Command, float], Answer]:
+    def ask(command: Command, timeout: float) -> Answer:
         calls.append(" ".join(command.argv))
         return answers[command.argv[0]]
 
@@ -51,7 +51,7 @@ def asking(answers: dict[str, Answer], calls: list[str]) -> Callable[[Command], 
 def found(*installed: BatchSystem, **answers: Answer) -> tuple[Detected, list[str]]:
     """What is detected where these languages are installed, and which commands ran."""
     calls: list[str] = []
-    return detect(installed, asking(answers, calls), lambda: 7.0), calls
+    return detect(installed, 60, ask=asking(answers, calls), clock=lambda: 7.0), calls
 
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
@@ -76,6 +76,20 @@ def test_a_cluster_that_answers(answer: Answer, caplog: pytest.LogCaptureFixture
     assert calls == ["one query"]
     assert detected == Detected("one", Listing(answer, 7.0))
     assert messages(caplog) == [(logging.INFO, "Tasks run as jobs of: one")]
+
+
+@pytest.mark.parametrize(("limit", "patience"), [(60, PATIENCE), (5, 5)])
+def test_nobody_is_waited_for_long(limit: float, patience: float) -> None:
+    """Each has 20 seconds, or what any command may take if that is less."""
+    given: list[float] = []
+
+    def ask(command: Command, timeout: float) -> Answer:
+        given.append(timeout)
+        return DOWN
+
+    detect([a_language("one"), a_language("two")], limit, ask=ask)
+    assert given == [patience, patience]
+    assert PATIENCE == 20
 
 
 def test_the_first_that_answers(caplog: pytest.LogCaptureFixture) -> None:
