@@ -12,6 +12,7 @@ from typing import Any
 
 from b2luigi.batch.queue.command import Running, start
 from b2luigi.batch.queue.outage import Outage
+from b2luigi.batch.queue.poller import FirstAnswer
 from b2luigi.batch.queue.server import Server
 from b2luigi.batch.queue.submitter import Submitter
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
@@ -33,7 +34,7 @@ class JobQueue:
     """The jobs of this run in one batch system, in whichever of its servers they are.
 
     `start` runs commands, `clock` gives seconds, `sleep` waits for some: tests replace them.
-    `poll_interval`: seconds, the longest wait between two queries.
+    `poll_interval`: seconds, the longest wait between two queries. `first_answer`: what the system answered before.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class JobQueue:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         poll_interval: float = 60.0,
+        first_answer: FirstAnswer | None = None,
     ) -> None:
         self.name, self.carries_files = system.name, system.carries_files
         self._system, self._clock, self._sleep = system, clock, sleep
         self._server = functools.partial(Server, start=start, clock=clock, poll_interval=poll_interval)
-        self._here = self._server(system)
+        self._here = self._server(system, first_answer=first_answer)
         self._others: dict[str, Server] = {}
         """By identity: servers that are not the one of this machine, and can be reached."""
         self._submitter = Submitter(system, start, clock, self._server_of)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from b2luigi.batch.queue.backoff import Backoff
-from b2luigi.batch.queue.command import Running, fits
+from b2luigi.batch.queue.command import Answered, Running, fits
 from b2luigi.batch.queue.mass_disappearance import DOUBT, MassDisappearance
 from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import ABSENCES, Ticket, TicketState, ids
@@ -31,7 +31,20 @@ SHOWN = 150
 SEARCHES, SEARCH_WAIT = 3, 5.0
 """How often, and how many seconds apart, a job that may have been submitted is searched for."""
 
+LISTING_AGE = 10.0
+"""Seconds for which a listing from before the first question may answer it."""
+
 Known = Mapping[str, JobInfo]
+
+
+@dataclass(frozen=True)
+class FirstAnswer:
+    """What a batch system answered to a query for no job in particular."""
+
+    answer: Answer | None
+    """None: nothing that can be read, and that was logged."""
+    at: float
+    """When that was, in seconds of the clock of the queue."""
 
 
 @dataclass
@@ -47,6 +60,7 @@ class Poller:
     """Knows when to ask what: search for jobs in doubt, the history of jobs that left, the status of all others.
 
     `accept` is called with the id of a job that a search found. `title`: what messages call the batch system.
+    `first_answer`: what the batch system answered before.
     """
 
     def __init__(
@@ -57,10 +71,11 @@ class Poller:
         poll_interval: float,
         accept: Callable[[Ticket, str], None],
         title: str = "",
+        first_answer: FirstAnswer | None = None,
     ) -> None:
         self._title = title or system.name
         self._system, self._start, self._clock, self._most = system, start, clock, poll_interval
-        self._accept = accept
+        self._accept, self._first_answer = accept, first_answer
         self._disappearance = MassDisappearance(self._title, clock)
         self._unread = Outage(f"All of what {self._title} answers can be read", clock)
         self._hidden = Outage(f"{self._title} lists the jobs that its history calls alive", clock)
@@ -70,6 +85,8 @@ class Poller:
         self._ties = Backoff(clock, first=SEARCH_WAIT, most=max(poll_interval, SEARCH_WAIT))
         self._asked: tuple[_Question, Running] | None = None
         self._outages = self._no_outages()
+        if first_answer is not None and first_answer.answer is None:
+            self._outages[QUERY].take_over(first_answer.at)
         self._rest: list[_Question] = []
         """Parts of a question about too many jobs for one command, to be asked next."""
         self._left: list[Ticket] = []
@@ -139,15 +156,32 @@ class Poller:
         if question is None:
             return
         try:
-            command = question.command(question.tickets)
-            while command is not None and len(question.tickets) > 1 and not fits(command):
-                half = len(question.tickets) // 2
-                self._rest.append(replace(question, tickets=question.tickets[half:]))
-                question = replace(question, tickets=question.tickets[:half])
-                command = question.command(question.tickets)
-            self._asked = (question, self._start(command)) if command is not None else None
+            self._asked = self._answered_already(question) or self._sent(question)
         except Exception as error:  # a language of somebody else's: its error touches no job
             self._failed(question, error)
+
+    def _sent(self, question: _Question) -> tuple[_Question, Running] | None:
+        command = question.command(question.tickets)
+        while command is not None and len(question.tickets) > 1 and not fits(command):
+            half = len(question.tickets) // 2
+            self._rest.append(replace(question, tickets=question.tickets[half:]))
+            question = replace(question, tickets=question.tickets[:half])
+            command = question.command(question.tickets)
+        return (question, self._start(command)) if command is not None else None
+
+    def _answered_already(self, question: _Question) -> tuple[_Question, Running] | None:
+        """The listing answers the first question if all its jobs are in it: absence from it proves nothing."""
+        first, self._first_answer = self._first_answer, None
+        if first is None or first.answer is None or self._clock() > first.at + LISTING_AGE:
+            return None
+        known = self._system.parse_query(first.answer)
+        labels = {info.token for info in known.values()}
+        is_listed: Callable[[Ticket], bool] = (
+            (lambda ticket: ticket.label in labels)
+            if question.what == FIND
+            else (lambda ticket: _of(ticket, known) is not None and not ticket.end_reported)
+        )
+        return (question, Answered(first.answer)) if all(map(is_listed, question.tickets)) else None
 
     def read(self) -> list[Ticket]:
         """Learns from an answer, if there is one. Returns tickets with news: an id, a refusal, a state, gone."""
@@ -313,7 +347,8 @@ class Poller:
             del self.unsure[ticket.spec.token]
             ticket.tied_at, ticket.may_be_elsewhere = self._clock(), False
             self._accept(ticket, job_ids[ticket.label])
-        self._not_found(tickets, "a search found no such job")
+        if not (isinstance(known, Listing) and known.may_have("")):
+            self._not_found(tickets, "a search found no such job")
         return found
 
     def _compared(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
@@ -383,11 +418,14 @@ class Poller:
 def _read(question: _Question, answer: Answer) -> Known:
     if not answer.is_complete:
         raise AnswerError(answer.words)
-    return _checked(question.read(answer))
+    return checked(question.read(answer))
 
 
-def _checked(known: Any) -> Known:
-    """An answer of the wrong type would make jobs look absent, and so count as gone."""
+def checked(known: Any) -> Known:
+    """What a language has read from an answer. Raises TypeError if that has the wrong type.
+
+    It would make jobs look absent, and so count as gone.
+    """
     whole = isinstance(known, Mapping) and all(
         isinstance(job_id, str) and isinstance(info, JobInfo) for job_id, info in known.items()
     )

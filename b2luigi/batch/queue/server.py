@@ -7,7 +7,7 @@ from collections.abc import Callable
 from b2luigi.batch.queue.canceller import Canceller
 from b2luigi.batch.queue.command import Running
 from b2luigi.batch.queue.identity import Identity
-from b2luigi.batch.queue.poller import Poller
+from b2luigi.batch.queue.poller import FirstAnswer, Poller
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Command
@@ -23,10 +23,11 @@ class Server:
         clock: Callable[[], float],
         poll_interval: float,
         expected: str = "",
+        first_answer: FirstAnswer | None = None,
     ) -> None:
         self.title = f"{system.name} ({expected.partition(' ')[0]})" if expected else system.name
         self.identity = Identity(system, start, clock, expected)
-        self.poller = Poller(system, start, clock, poll_interval, self.accept, self.title)
+        self.poller = Poller(system, start, clock, poll_interval, self.accept, self.title, first_answer)
         self.canceller = Canceller(system, start, clock, self.poller.tie, self.title)
 
     def accept(self, ticket: Ticket, job_id: str) -> None:

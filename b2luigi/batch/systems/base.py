@@ -124,6 +124,14 @@ class BatchSystem(abc.ABC):
         """The server to which the options of a job send it; empty for the one that all commands reach."""
         return ""
 
+    def unconfigured(self, answer: Answer) -> str:
+        """Why this machine belongs to no cluster, in one line; empty unless this answer to a query shows it.
+
+        With `batch_system = "auto"`, programs that are installed and belong to no cluster are passed over. A cluster
+        that does not answer must never look like that.
+        """
+        return ""
+
     def check(self, job: JobSpec) -> None:  # noqa: B027  (most systems have nothing to check)
         """Raises ValueError, naming file or folder, for a job that this system cannot run."""
 

@@ -98,6 +98,9 @@ TAKEN = (
     r"|Couldn't find/remove all jobs (in cluster|matching constraint)"
 )
 """What condor_rm prints for jobs that are being removed, or are gone."""
+UNCONFIGURED = re.compile(r"Neither the environment variable CONDOR_CONFIG.*?condor_config source\.", re.DOTALL)
+"""What every program prints without a configuration. With the one in Debian's package and no daemon running, the
+machine looks like an access point whose schedd was stopped."""
 DENIED = ("Permission denied", "No result found")
 
 _range = parse.compile("{cluster}.{first} - {same}.{last}")
@@ -160,6 +163,10 @@ class HTCondor(BatchSystem):
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
         ads, unread = _ads(answer)
         return Listing({f"{ad['ClusterId']}.{ad['ProcId']}": _info(ad) for ad in ads}, unread)
+
+    def unconfigured(self, answer: Answer) -> str:
+        found = UNCONFIGURED.search(answer.stderr)
+        return " ".join(found[0].split()) if found else ""
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return self._command("condor_rm", *job_ids)

@@ -31,7 +31,7 @@ class Listing(dict[str, JobInfo]):
         self.unread, self._of = tuple(unread), of
 
     def may_have(self, job_id: str) -> bool:
-        """A job may be in the part that cannot be read."""
+        """A job may be in the part that cannot be read; of "" that is true if any job may be."""
         return bool(self.unread) and (self._of is None or job_id in self._of)
 
 

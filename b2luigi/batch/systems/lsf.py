@@ -102,6 +102,10 @@ DOWN = (
     "Pending job threshold reached",
 )
 LOST = ("Connection reset by peer", "Communication timeout", "Failed in an LSF library call")
+UNCONFIGURED = re.compile(r"(Failed in an LSF library call: Unable to|Cannot) open (file )?lsf\.conf")
+OUT_OF_REACH = re.compile(r"fopen\((?!/etc/lsf\.conf\) failed, No such file)")
+"""The file that could not be opened: but for this one, which is looked for where nothing names another, a site has
+configured this machine."""
 REFUSED = "not submitted"
 ENDED = (
     *("Job has already finished", "No matching job found", "is being terminated", "is being signaled"),
@@ -181,6 +185,9 @@ class LSF(BatchSystem):
         records, unread = _records(answer)
         return Listing({_job_id(record): _info(record) for record in records if "STAT" in record}, unread)
 
+    def unconfigured(self, answer: Answer) -> str:
+        return _unconfigured(answer)
+
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return Command(("bkill", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
 
@@ -244,6 +251,8 @@ def _accepted(answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
 def _not_accepted(answer: Answer) -> Submitted:
     # The line with "not submitted" counts, if there is one: busy notices may precede it.
     text = "\n".join(line for line in _lines(answer) if REFUSED in line) or answer.words
+    if _unconfigured(answer):
+        return Refused(answer.words)
     if any(word in text for word in LOST):
         return Unsure(answer.words)
     if any(word in text for word in DOWN):
@@ -251,6 +260,11 @@ def _not_accepted(answer: Answer) -> Submitted:
     if REFUSED in text or answer.rc in (126, 127) or "illegal option" in text:
         return Refused(answer.words)
     return Unsure(answer.words)
+
+
+def _unconfigured(answer: Answer) -> str:
+    found = UNCONFIGURED.search(answer.stderr)
+    return found[0] if found and not OUT_OF_REACH.search(answer.stderr) else ""
 
 
 def _records(answer: Answer) -> tuple[list[dict[str, str]], list[str]]:

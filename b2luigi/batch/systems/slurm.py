@@ -89,7 +89,16 @@ LAUNCH_FAILED = re.compile(r"launch failed|JobHoldMaxRequeue|max requeue", re.IG
 NOT_LAUNCHED = 53
 """The signal that Slurm reports for a job whose output file or folder cannot be created."""
 
-LATER = ("Unable to contact slurm controller", "Resource temporarily unavailable", "in standby mode")
+UNCONFIGURED = re.compile(r"DNS SRV lookup failed.*(Could not establish a configuration source)", re.DOTALL)
+"""What every program prints if no file and no variable names a controller, and no DNS record, either."""
+NO_NAME_SERVER = ("Host name lookup failure", "Unknown server error")
+"""Then there may be such a DNS record all the same."""
+LATER = (
+    "Unable to contact slurm controller",
+    "Resource temporarily unavailable",
+    "in standby mode",
+    *NO_NAME_SERVER,
+)
 LIMIT_REASON = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w*")
 """The name of a limit, on a separate line before a sentence that is the same for all limits."""
 SOME_LIMIT = "violates accounting/QOS policy"
@@ -194,6 +203,10 @@ class Slurm(BatchSystem):
         if self._is_several:
             return Listing({f"{row[0]};{row[1]}": _info(row[0], *row[2:]) for row in rows}, torn)
         return Listing({row[0]: _info(*row) for row in rows}, torn, of=[line.partition("|")[0] for line in torn])
+
+    def unconfigured(self, answer: Answer) -> str:
+        found = UNCONFIGURED.search(answer.stderr)
+        return found[1] if found and not any(text in answer.stderr for text in NO_NAME_SERVER) else ""
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return self._command("scancel", *ARRAYS.grouped(job_ids))

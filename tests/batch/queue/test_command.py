@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from b2luigi.batch.queue.command import TIMEOUT, Process, start
+from b2luigi.batch.queue.command import Process, run, start
 from b2luigi.batch.systems.model import Answer, Command
 from tests.present import present
 from tests.waiting import until
@@ -17,13 +17,6 @@ from tests.waiting import until
 
 def shell(text: str) -> Command:
     return Command(("/bin/sh", "-c", text))
-
-
-def run(command: Command, timeout: float = TIMEOUT) -> Answer:
-    """Starts a program and waits for its answer."""
-    running = start(command, timeout)
-    until(running.poll, "it answered", every=0.01)
-    return present(running.poll())
 
 
 def exists(pid: int) -> bool:
@@ -151,6 +144,25 @@ def test_the_deadline_is_kept_by_the_clock_it_was_given() -> None:
     assert answer is not None
     assert answer.timed_out == 10
     assert process.poll() is answer
+
+
+def test_an_interrupted_wait_ends_all_that_was_started(script_folder: Path) -> None:
+    """Whoever stops waiting for a program leaves none behind."""
+    pid = script_folder / "pid"
+
+    def interrupt(*_: object) -> None:
+        if pid.exists():
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            run(shell(f"sleep 60 & echo $! > {pid}.part; mv {pid}.part {pid}; wait"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    until(lambda: not exists(int(pid.read_text())), "the program has ended")
 
 
 def test_a_signal_is_a_negative_exit_code() -> None:

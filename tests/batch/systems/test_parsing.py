@@ -129,12 +129,15 @@ JOBS = {
 }
 TOKENS = ("query-all", "query-by-token", "query-none-of-ours")
 SILENT = {
-    "htcondor": {"query-no-schedd", "query-schedd-killed"},
+    "htcondor": {"query-no-schedd", "query-schedd-killed", "query-no-configuration"},
     "lsf": {
         *("query-connection-reset", "query-daemon-down", "query-no-daemon", "query-not-responding"),
-        *("query-empty", "query-table", "query-delimiter"),
+        *("query-empty", "query-table", "query-delimiter", "query-no-configuration"),
     },
-    "slurm": {"query-no-controller", "query-unknown-id"},
+    "slurm": {
+        *("query-no-controller", "query-unknown-id"),
+        *("query-no-configuration", "query-no-remote-configuration", "query-no-name-server"),
+    },
 }
 SUBMITTED: Mapping[tuple[str, str], Sequence[Submitted]] = {
     ("htcondor", "submit-terse-one"): [Accepted("3.0")],
@@ -156,7 +159,9 @@ NOT_SUBMITTED: Mapping[str, Mapping[Callable[[str], Submitted], Collection[str]]
         },
         Unsure: {"submit-one", "submit-several"},
     },
-    "slurm": {TryLater: {"submit-no-controller", "submit-full"}},
+    "slurm": {
+        TryLater: {"submit-no-controller", "submit-full", "submit-no-remote-configuration", "submit-no-name-server"}
+    },
     "lsf": {TryLater: {"submit-no-daemon"}, Unsure: {"submit-connection-reset", "submit-pending-limit"}},
 }
 CANCELLED = {
