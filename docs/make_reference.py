@@ -61,7 +61,8 @@ BY_OTHER_SIGNS = {
     Cause.time: "",
     Cause.refused: "Slurm: signal 53, which means that Slurm could not create a folder.",
     Cause.ended: (
-        "Any exit code without an outcome, a crash (SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL), an `env_script` that "
+        "Any exit code without an outcome, an exit with code 0 in the middle of `run()` (`os._exit(0)`, `exit(0)` in a "
+        "library), a crash (SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL), an `env_script` that "
         "failed, missing outputs."
     ),
 }

@@ -14,6 +14,10 @@ from typing import Any
 SCRIPT_VARIABLE, OUTCOME_VARIABLE = "B2LUIGI_JOB_SCRIPT", "B2LUIGI_OUTCOME"
 """How the job script tells the node where its description is (and `b2luigi` that this is one), and where the outcome
 goes."""
+BEGUN_VARIABLE = "B2LUIGI_BEGUN"
+"""Names a file that exists while the node is at work on the task. Programs that know nothing of it do no harm."""
+CUT_SHORT = 117
+"""Exit code of a job script whose program ended with 0 while the node was at work on the task."""
 SIGNALS = "HUP INT TERM USR1 USR2 XCPU"
 """With these batch systems ask a job to end."""
 DESCRIPTION = "#b2luigi-task "
@@ -191,13 +195,27 @@ def _running(script: JobScript) -> Iterator[str]:
     yield f"{_is_there(program)} || exit 127"
     yield f'export {SCRIPT_VARIABLE}="$b2luigi_script"'
     yield f'export {OUTCOME_VARIABLE}="${{b2luigi_token:+$b2luigi_home/$b2luigi_token.outcome}}"'
+    yield 'b2luigi_begun="$b2luigi_home/${b2luigi_token:-by-hand-$$}.begun"'
+    yield f'export {BEGUN_VARIABLE}="$b2luigi_begun"'
     yield "b2luigi_step="
     yield "b2luigi_running=1"
     yield " ".join(_quote(word) for word in script.command)
     yield "b2luigi_status=$?"
     yield "b2luigi_running="
+    yield from _cut_short()
     yield 'exit "$b2luigi_status"'
     yield DESCRIPTION + json.dumps(script.description)
+
+
+def _cut_short() -> Iterator[str]:
+    """An exit code of 0 says nothing if the node noted that it began, and left no outcome: `exit(0)` in a library."""
+    yield 'if [ -e "$b2luigi_begun" ]; then'
+    yield f'    if [ "$b2luigi_status" -eq 0 ] && [ ! -s "${{{OUTCOME_VARIABLE}:-/dev/null}}" ]; then'
+    yield f"        b2luigi_status={CUT_SHORT}"
+    yield '        echo "b2luigi: the program ended with exit code 0 in the middle of the task" >&2'
+    yield "    fi"
+    yield '    rm -f -- "$b2luigi_begun"'
+    yield "fi"
 
 
 def _is_there(program: str) -> str:

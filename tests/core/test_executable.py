@@ -19,7 +19,15 @@ import b2luigi
 from b2luigi.core.description import describe
 from b2luigi.core.executable import create_cmd_from_task, create_executable_wrapper, inputs_of
 from b2luigi.core.files import write_aside
-from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE, JobScript, read_description, render
+from b2luigi.core.job_script import (
+    BEGUN_VARIABLE,
+    CUT_SHORT,
+    OUTCOME_VARIABLE,
+    SCRIPT_VARIABLE,
+    JobScript,
+    read_description,
+    render,
+)
 from tests.present import present
 from tests.waiting import PATIENCE, until
 
@@ -197,6 +205,39 @@ def test_the_marker_tells_exit_code_and_outcome(node: Node, command: str, marker
     report = node.run("/bin/sh", "-c", command, token=TOKEN)
     assert (report.returncode, node.marker) == (int(marker.split()[0]), marker)
     assert os.listdir(node.inbox) == [TOKEN]
+
+
+BEGIN = f'echo > "${BEGUN_VARIABLE}"'
+
+
+@SHELLS
+@pytest.mark.parametrize("token", [TOKEN, ""], ids=["a job", "by hand"])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (f"{BEGIN}; exit 0", CUT_SHORT),
+        (f"{BEGIN}; exit 3", 3),
+        (f"{BEGIN}; kill -9 $$", 137),
+        (f'{BEGIN}; rm "${BEGUN_VARIABLE}"', 0),
+    ],
+    ids=["exit 0", "exit 3", "shot", "to the end"],
+)
+def test_exit_code_zero_of_a_program_that_noted_its_beginning_only(
+    node: Node, token: str, command: str, code: int
+) -> None:
+    """Such a program was at work on the task when something called exit(0); its other exit codes stay as they are."""
+    report = node.run("/bin/sh", "-c", command, token=token)
+    assert report.returncode == code
+    assert node.marker == (f"{code} none\n" if token else None)
+    assert ("in the middle of the task" in (node.stderr if token else report.stderr)) is (code == CUT_SHORT)
+    assert os.listdir(node.home) == ["job.sh"]
+
+
+@SHELLS
+def test_an_outcome_outweighs_a_beginning(node: Node) -> None:
+    """The file that notes the beginning may be left where it cannot be removed."""
+    node.run("/bin/sh", "-c", f'{BEGIN}; echo x > "${OUTCOME_VARIABLE}"', token=TOKEN)
+    assert node.marker == "0 outcome\n"
 
 
 @SHELLS

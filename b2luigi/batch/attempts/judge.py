@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, Marker, Outcome
 from b2luigi.batch.interrupts import SIGNALLED
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
+from b2luigi.core.job_script import CUT_SHORT
 
 CRASHES = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV}
 """Signals that a program brings upon itself."""
@@ -236,6 +237,9 @@ def _ended(evidence: Evidence, questions: Questions) -> Verdict | None:
         last = f" (last status from the batch system: {evidence.info.native})" if evidence.info else ""
         what = f"the job ended without an outcome and without an exit code{last}"
         return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
+    if code == CUT_SHORT:
+        what = "the program ended with exit code 0 in the middle of the task (an exit() in a library, or os._exit)"
+        return Fail(Cause.ended, what, ADVICE[Cause.ended])
     if code - SIGNALLED in CRASHES:
         name = signal.Signals(code - SIGNALLED).name
         what = f"the program crashed: {name} (exit code {code})"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import platform
+import signal
+import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import luigi
@@ -25,7 +29,7 @@ from b2luigi.batch.node.reports import NodeReporter, report_beside
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_aside
 from b2luigi.core.graph import find_task, missing_requirements, nearest_task_ids
-from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE, read_description
+from b2luigi.core.job_script import BEGUN_VARIABLE, OUTCOME_VARIABLE, SCRIPT_VARIABLE, read_description
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -47,13 +51,31 @@ def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | N
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     # Taken out of the environment: a script that the task itself starts is a run of its own.
-    told = {name: os.environ.pop(name, "") for name in (SCRIPT_VARIABLE, OUTCOME_VARIABLE)}
-    is_job = bool(told[OUTCOME_VARIABLE])
-    reporter = NodeReporter(report_beside(Path(told[OUTCOME_VARIABLE])) if is_job else None)
-    outcome = _run(tasks, task_id, told[SCRIPT_VARIABLE], reporter, is_job)
+    names = (SCRIPT_VARIABLE, OUTCOME_VARIABLE, BEGUN_VARIABLE)
+    script, outcome_file, begun = (os.environ.pop(name, "") for name in names)
+    with _noted_beginning(begun):
+        return _run_and_leave(tasks, task_id, script, Path(outcome_file) if outcome_file else None)
+
+
+@contextlib.contextmanager
+def _noted_beginning(path: str) -> Iterator[None]:
+    """While it is entered there is a file. Whoever ends the process with `exit(0)` meanwhile leaves the file behind."""
+    begun = Path(path) if path else None
+    with contextlib.suppress(OSError):  # a full disk is no reason not to begin
+        if begun is not None:
+            begun.touch()
+    yield
+    with contextlib.suppress(OSError):
+        if begun is not None:
+            begun.unlink(missing_ok=True)
+
+
+def _run_and_leave(tasks: Sequence[luigi.Task], task_id: str, script: str, outcome_file: Path | None) -> int:
+    reporter = NodeReporter(report_beside(outcome_file) if outcome_file else None)
+    outcome = _run(tasks, task_id, script, reporter, outcome_file is not None)
     reporter.close()
     outcome = replace(outcome, task_id=task_id, node=platform.node(), told=reporter.told)
-    if is_job and not _leave(outcome, Path(told[OUTCOME_VARIABLE])):
+    if outcome_file is not None and not _leave(outcome, outcome_file):
         return 1
     return EXIT_CODES[outcome.status]
 
@@ -159,16 +181,18 @@ def _run_task(task: luigi.Task, worker: Mapping[str, Any], reporter: NodeReporte
         check_complete_on_run=worker.get("check_complete_on_run", False),
     )
     try:
-        process.run()
+        with _Interrupts() as interrupts:
+            process.interrupts = interrupts
+            process.run()
     except KeyboardInterrupt:
         logger.error("The task was interrupted.")
         return Outcome(INTERRUPTED)
     except Exception:  # the context of the task process is the user's code, too
         logger.exception("The task process failed.")
         return _failed(traceback.format_exc())
-    _, status, explanation, missing, new_requirements = results[0]
+    _, status, explanation, missing, new_requirements = results[-1]
     if status is None:  # interrupted, and the context of the task process kept it to itself
-        return Outcome(INTERRUPTED)
+        return Outcome(INTERRUPTED) if interrupts.may_have_come else _failed("run() raised KeyboardInterrupt.")
     return Outcome(
         status=status,
         explanation=plain(explanation),
@@ -198,10 +222,53 @@ def _failed(text: str) -> Outcome:
     return Outcome(FAILED, text)
 
 
+class _Interrupts:
+    """Notes whether SIGINT came while it is entered; Python's own handler alone would only raise KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self._former: Any = None
+        self._came = False
+
+    def __enter__(self) -> _Interrupts:
+        self._former = signal.getsignal(signal.SIGINT)
+        if callable(self._former) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._is_ours:
+            signal.signal(signal.SIGINT, self._former)
+
+    @property
+    def may_have_come(self) -> bool:
+        """False only if that is sure: another handler, which the task installed, does not say."""
+        never = self._former in (signal.SIG_IGN, signal.SIG_DFL) and signal.getsignal(signal.SIGINT) == self._former
+        return self._came or not (never or self._is_ours)
+
+    @property
+    def _is_ours(self) -> bool:
+        return signal.getsignal(signal.SIGINT) == self._note
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._came = True
+        self._former(number, frame)
+
+
 class _TaskProcess(ContextManagedTaskProcess):
     """luigi's process of a task; keeps the traceback, which an own `on_failure` may not hand on."""
 
     traceback = headline = ""
+    interrupts: _Interrupts
+
+    def run(self) -> None:
+        """A KeyboardInterrupt that the task raised itself is an exception like any other: nobody stopped the job."""
+        try:
+            super().run()
+        except KeyboardInterrupt as error:
+            if self.interrupts.may_have_come:
+                raise
+            explanation = self._handle_run_exception(error)
+            self.result_queue.put((self.task.task_id, FAILED, explanation, [], []))
 
     def _handle_run_exception(self, ex: BaseException) -> Any:
         self.traceback, self.headline = _told(ex), headline(ex)

@@ -76,5 +76,6 @@ def _clean_up(spec: JobSpec, end: str) -> None:
     with contextlib.suppress(OSError):
         spec.outcome.unlink(missing_ok=True)
         report_beside(spec.outcome).unlink(missing_ok=True)
+        spec.begun.unlink(missing_ok=True)  # there only if the job script itself was shot, too
         if end == DONE:
             spec.report.unlink(missing_ok=True)

@@ -68,6 +68,11 @@ class JobSpec:
         """File in which the node leaves the outcome of this attempt."""
         return self.folder / f"{self.token}.outcome"
 
+    @property
+    def begun(self) -> Path:
+        """File that exists while the node is at work on the task."""
+        return self.folder / f"{self.token}.begun"
+
 
 @dataclass(frozen=True)
 class JobInfo:

@@ -24,6 +24,7 @@ from b2luigi.batch.attempts.judge import (
 )
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Marker, Outcome
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
+from b2luigi.core.job_script import CUT_SHORT
 
 IDLE = JobInfo(JobStatus.idle, "PEND")
 RUNNING = JobInfo(JobStatus.running, "RUN")
@@ -201,6 +202,18 @@ def test_an_end_without_an_outcome(evidence: dict[str, Any], cause: Cause, words
     assert isinstance(verdict, Fail)
     assert (verdict.cause, verdict.advice) == (cause, ADVICE[cause])
     assert words in verdict.what
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [{"marker": Marker(CUT_SHORT, False)}, {"info": JobInfo(JobStatus.aborted, "EXIT", CUT_SHORT), "ended_for": 60}],
+    ids=["marker", "batch system"],
+)
+def test_an_exit_in_the_middle_of_the_task_is_no_success(evidence: dict[str, Any]) -> None:
+    """Outputs that are there may be half written: they are not even looked at."""
+    verdict = decide(**evidence)
+    assert isinstance(verdict, Fail)
+    assert (verdict.cause, "in the middle of the task" in verdict.what) == (Cause.ended, True)
 
 
 def test_every_cause_has_advice() -> None:

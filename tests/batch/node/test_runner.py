@@ -24,7 +24,7 @@ import b2luigi
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome
 from b2luigi.batch.node.runner import run_one
 from b2luigi.core.executable import create_executable_wrapper
-from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE
+from b2luigi.core.job_script import CUT_SHORT, OUTCOME_VARIABLE, SCRIPT_VARIABLE
 from b2luigi.core.settings import set_setting
 from tests.waiting import PATIENCE, until
 
@@ -122,6 +122,15 @@ def interrupt() -> None:
     time.sleep(5)
 
 
+def break_off() -> None:
+    raise KeyboardInterrupt("no more")
+
+
+def interrupt_by_own_handler() -> None:
+    signal.signal(signal.SIGINT, lambda number, frame: break_off())
+    interrupt()
+
+
 class OddError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("can not even be shown")
@@ -147,7 +156,12 @@ def test_an_output_that_was_not_made(script_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("how", "words"),
-    [("error", "ValueError: what went wrong"), ("leave", "SystemExit: 0"), ("odd_error", "OddError")],
+    [
+        ("error", "ValueError: what went wrong"),
+        ("leave", "SystemExit: 0"),
+        ("odd_error", "OddError"),
+        ("break_off", "KeyboardInterrupt: no more"),
+    ],
 )
 def test_an_exception(how: str, words: str) -> None:
     """An exception arrives with its traceback, and sys.exit(0) in a task is no success."""
@@ -157,10 +171,11 @@ def test_an_exception(how: str, words: str) -> None:
     assert f", in {how}" in outcome.explanation
 
 
-def test_an_interrupt() -> None:
+@pytest.mark.parametrize("how", ["interrupt", "interrupt_by_own_handler"])
+def test_an_interrupt(how: str) -> None:
     """A task that was interrupted is neither done nor failed: who did it is for others to say."""
-    code, outcome = run(Ends(how="interrupt"))
-    assert (code, outcome) == (130, Outcome(INTERRUPTED, node=outcome.node, task_id=Ends(how="interrupt").task_id))
+    code, outcome = run(Ends(how=how))
+    assert (code, outcome) == (130, Outcome(INTERRUPTED, node=outcome.node, task_id=Ends(how=how).task_id))
 
 
 def test_inputs_that_come_late_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,13 +452,15 @@ class Job(b2luigi.Task):
         print("running", self.how)
         if self.how == "shot":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "exits":
+            os._exit(0)
         if self.how == "waits":
             open("begun", "w").close()
             time.sleep(1000)
         open(self.get_output_file_name("done.txt"), "w").close()
 
 if __name__ == "__main__":
-    b2luigi.process([Job(how=how) for how in ("shot", "waits", "it's")])
+    b2luigi.process([Job(how=how) for how in ("shot", "exits", "waits", "it's")])
 """
 
 
@@ -472,13 +489,17 @@ def outcomes(folder: Path) -> list[str]:
     return [json.loads(path.read_text())["status"] for path in folder.rglob("*.outcome")]
 
 
-@pytest.mark.parametrize(("how", "marker", "statuses"), [("it's", "0 outcome\n", [DONE]), ("shot", "137 none\n", [])])
+@pytest.mark.parametrize(
+    ("how", "marker", "statuses"),
+    [("it's", "0 outcome\n", [DONE]), ("shot", "137 none\n", []), ("exits", f"{CUT_SHORT} none\n", [])],
+)
 def test_a_whole_job(start: Any, script_folder: Path, how: str, marker: str, statuses: list[str]) -> None:
     """From job script to marker: a job that ends well, and one that is shot."""
     start(how).wait(PATIENCE)
     assert (script_folder / "inbox" / ("a" * 16)).read_text() == marker
     assert outcomes(script_folder / "task_files") == statuses
     assert (script_folder / "logs" / f"how={how}" / "Job" / "stdout").exists()
+    assert list((script_folder / "task_files").rglob("*.begun")) == []
 
 
 @pytest.mark.parametrize(
