@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ BEGUN_VARIABLE = "B2LUIGI_BEGUN"
 """Names a file that exists while the node is at work on the task. Programs that know nothing of it do no harm."""
 CUT_SHORT = 117
 """Exit code of a job script whose program ended with 0 while the node was at work on the task."""
-SIGNALS = "HUP INT TERM USR1 USR2 XCPU"
+SIGNALS = ("HUP", "INT", "TERM", "USR1", "USR2", "XCPU")
 """With these batch systems ask a job to end."""
 DESCRIPTION = "#b2luigi-task "
 """Starts the last line of a job script: what the node needs to know of the task, as one line of JSON."""
@@ -74,27 +75,33 @@ def _beginning(script: JobScript) -> Iterator[str]:
     yield f"b2luigi_home={_quote(script.home)}"
     yield f"b2luigi_inbox={_quote(script.inbox or '')}"
     yield "b2luigi_step='starting'"
-    yield "b2luigi_running="
-    yield from _trap(script)
+    yield from _end(script)
+    yield "b2luigi_untrapped=1"
+    yield "trap b2luigi_end EXIT"  # first: with these two the other way round, bash forgets it when a signal comes
+    yield from _traps()
+    yield "b2luigi_untrapped="
 
 
-def _trap(script: JobScript) -> Iterator[str]:
+def _traps() -> Iterator[str]:
+    """Without them bash reports the status of any earlier line when a signal ends it, and dash reports nothing."""
+    for name in SIGNALS:
+        yield f"trap 'exit {128 + signal.Signals[f'SIG{name}']}' {name}"
+
+
+def _end(script: JobScript) -> Iterator[str]:
     """What the job script does when it ends, in whatever way: it says why, and leaves the marker."""
     marker = "$b2luigi_home/$b2luigi_token.marker" if script.inbox is None else "$b2luigi_inbox/$b2luigi_token"
     yield "b2luigi_end() {"
     yield "    b2luigi_status=$?"
-    yield "    trap - EXIT"
-    # A shell that is shot knows no status of its own: without this it would report the one before, a 0.
-    yield '    if [ -n "$b2luigi_running" ]; then'
-    yield "        b2luigi_status=143"
-    yield '        echo "b2luigi: the job script was stopped by a signal while the task was running" >&2'
-    yield "    fi"
+    yield f"    trap - EXIT; trap '' {' '.join(SIGNALS)}"
+    yield '    [ -z "$b2luigi_untrapped" ] || b2luigi_status=143'
     yield '    if [ -n "$b2luigi_step" ]; then'
     yield '        [ "$b2luigi_status" -ne 0 ] || b2luigi_status=1'
+    yield '        [ "$b2luigi_status" -gt 128 ] && b2luigi_how="was stopped by a signal" || b2luigi_how=ended'
     yield (
         '        echo "b2luigi: the job of task '
         + _inside_quotes(script.task_id)
-        + ' ended while $b2luigi_step, on node $(uname -n) (exit status $b2luigi_status)" >&2'
+        + ' $b2luigi_how while $b2luigi_step, on node $(uname -n) (exit status $b2luigi_status)" >&2'
     )
     yield "    fi"
     yield '    if [ -n "$b2luigi_token" ]; then'
@@ -106,7 +113,6 @@ def _trap(script: JobScript) -> Iterator[str]:
     yield "    fi"
     yield '    exit "$b2luigi_status"'
     yield "}"
-    yield "trap b2luigi_end EXIT"
 
 
 def _environment(script: JobScript) -> Iterator[str]:
@@ -159,9 +165,10 @@ def _not_again() -> Iterator[str]:
 def _log_files(logs: str) -> Iterator[str]:
     yield 'if [ -n "$b2luigi_token" ]; then'
     yield "    " + _step(f"opening the log files in {logs}")
-    yield f"    [ -d {_quote(logs)} ] || mkdir -p -- {_quote(logs)} || exit 1"
+    yield f"    [ -d {_quote(logs)} ] || mkdir -p -- {_quote(logs)} || exit"
     folder = _quote(logs if logs.endswith("/") else logs + "/")
-    yield f"    {{ : > {folder}stdout && : > {folder}stderr; }} || exit 1"
+    # Not `:`, with which dash ends on the spot, trap or no trap, if a signal comes while it opens a file.
+    yield f"    {{ true > {folder}stdout && true > {folder}stderr; }} || exit 1"
     yield f"    exec > {folder}stdout 2> {folder}stderr"
     yield "fi"
 
@@ -176,16 +183,14 @@ def _env_script(script: JobScript) -> Iterator[str]:
     if os.path.basename(script.shell) == "bash":
         yield "set -E"
         yield "trap 'echo \"b2luigi: status $? in line $LINENO of ${BASH_SOURCE[0]}\" >&2' ERR"
-    # A shell that is shot would tell any old status, and a held or evicted job would pass for a failed one.
-    yield f"trap 'exit 143' {SIGNALS}"
     yield "set -e"
     yield f". {_quote(path)}"
     yield "set +eu"
-    yield f"trap - {SIGNALS}"
     if os.path.basename(script.shell) == "bash":
         yield "trap - ERR"
         yield "set +E"
-    yield "trap b2luigi_end EXIT"  # an env_script with an EXIT trap of its own would take our marker away
+    yield "trap b2luigi_end EXIT"  # an env_script with traps of its own would take our marker away
+    yield from _traps()
     yield 'cd -- "$b2luigi_folder" || exit 1'
 
 
@@ -197,11 +202,13 @@ def _running(script: JobScript) -> Iterator[str]:
     yield f'export {OUTCOME_VARIABLE}="${{b2luigi_token:+$b2luigi_home/$b2luigi_token.outcome}}"'
     yield 'b2luigi_begun="$b2luigi_home/${b2luigi_token:-by-hand-$$}.begun"'
     yield f'export {BEGUN_VARIABLE}="$b2luigi_begun"'
-    yield "b2luigi_step="
-    yield "b2luigi_running=1"
+    yield _step("running the task")
+    yield "b2luigi_untrapped=1"
+    yield f"trap - {' '.join(SIGNALS)}"  # with a trap the shell would wait for the end of the program
     yield " ".join(_quote(word) for word in script.command)
     yield "b2luigi_status=$?"
-    yield "b2luigi_running="
+    yield "b2luigi_step= b2luigi_untrapped="
+    yield from _traps()
     yield from _cut_short()
     yield 'exit "$b2luigi_status"'
     yield DESCRIPTION + json.dumps(script.description)

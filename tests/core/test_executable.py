@@ -297,14 +297,65 @@ def start(node: Node, *command: str, **fields: Any) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("shell", ["bash"])
 @pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the script", "its group"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU], ids=lambda number: number.name)
-def test_a_script_that_is_stopped_says_so(node: Node, kill: Any, number: signal.Signals) -> None:
+@pytest.mark.parametrize("env_script", ["", "env.sh"])
+def test_a_script_that_is_stopped_says_so(node: Node, kill: Any, number: signal.Signals, env_script: str) -> None:
     """A job that is stopped leaves a marker that tells a signal, never the exit code 0 of a job that ended well."""
-    process = start(node, "/bin/sh", "-c", "echo > begun; exec sleep 1000")
+    (node.folder / "env.sh").touch()
+    process = start(node, "/bin/sh", "-c", "echo > begun; exec sleep 1000", env_script=env_script)
     kill(process.pid, number)
     process.wait(PATIENCE)
     os.killpg(process.pid, signal.SIGKILL) if kill is os.kill else None
     assert node.marker == "143 none\n"
     assert "stopped by a signal" in node.stderr
+
+
+def lines_before_the_program(script: str) -> list[int]:
+    """The numbers of the lines at which the job script can be stopped, from the first one that notices."""
+    lines = script.splitlines()
+    noticed = {"#!/bin/bash": "trap b2luigi_end EXIT", "#!/bin/dash": "b2luigi_untrapped="}[lines[0]]
+    first, last = lines.index(noticed) + 1, lines.index("b2luigi_untrapped=1", lines.index("b2luigi_untrapped="))
+    part_of_another = ("fi", "done", "esac", "else", "then")
+    return [n for n in range(first, last + 1) if lines[n].split(" ")[0] not in ("", *part_of_another)]
+
+
+@SHELLS
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2, signal.SIGINT], ids=lambda number: number.name)
+def test_a_signal_at_any_step_is_reported_as_one(node: Node, number: signal.Signals) -> None:
+    """Evicted, held or preempted in its first moments: the batch system may run such a job again."""
+    (node.folder / "env.sh").write_text("true\n")
+    whole = node.script("true", env_script="env.sh", env={"A": "1"}).read_text()
+    (node.home / "attempt-1.json").write_text(json.dumps({"token": TOKEN}, indent=1))
+    codes = {f"{128 + number} none\n", f"{128 + signal.SIGTERM} none\n"}
+    for at in lines_before_the_program(whole):
+        lines = whole.splitlines()
+        lines.insert(at, f"kill -{number} $$")
+        write_aside(node.home / "job.sh", "\n".join(lines), 0o700)
+        report = run(node.home / "job.sh", TOKEN, cwd=node.folder, preexec_fn=default_interrupt)
+        assert node.marker in codes, lines[at + 1]
+        assert report.returncode in (-number, int(present(node.marker).split()[0]))
+        (node.inbox / TOKEN).unlink()
+
+
+def default_interrupt() -> None:
+    """Tests started in the background of a shell are deaf to SIGINT, and so would be all they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@SHELLS
+@pytest.mark.parametrize("blocks", ["record", "log"])
+@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the script", "its group"])
+def test_a_signal_during_a_step_that_takes_long_is_reported_as_one(node: Node, kill: Any, blocks: str) -> None:
+    """A pipe that nobody writes to, or reads from, stands for a slow file system."""
+    node.logs.mkdir()
+    os.mkfifo({"record": node.home / "attempt-1.json", "log": node.logs / "stderr"}[blocks])
+    process = subprocess.Popen([node.script("true"), TOKEN], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until(
+        lambda: Path(f"/proc/{process.pid}/wchan").read_text() == "wait_for_partner", "it waits at the pipe", every=0.01
+    )
+    kill(process.pid, signal.SIGTERM)
+    _, words = process.communicate(timeout=PATIENCE)
+    assert node.marker == "143 none\n"
+    assert {"record": "was stopped by a signal while", "log": "opening the log files"}[blocks] in words
 
 
 @pytest.mark.parametrize("shell", ["bash"])
@@ -481,7 +532,7 @@ def test_a_folder_that_is_not_there(node: Node) -> None:
 def test_a_task_id_is_never_code() -> None:
     """A task that names itself after its parameters can not put code into the messages of its job."""
     text = render(JobScript('T_$(touch pwned)`x`"', ["true"]))
-    assert "the job of task T_??touch?pwned??x?? ended" in text
+    assert "the job of task T_??touch?pwned??x?? $b2luigi_how while" in text
 
 
 # -- from the settings of a task

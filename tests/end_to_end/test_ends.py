@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.end_to_end.conftest import System
 from tests.end_to_end.project import Project
 
@@ -38,3 +40,29 @@ def test_an_exit_in_the_middle_of_run_is_not_success(system: System, project: Pr
     assert sorted(_left(project, "out.txt")) == ["how=well/out.txt"]
     assert sorted(_left(project, "out.txt.failed-1")) == ["how=_exit/out.txt.failed-1", "how=exit/out.txt.failed-1"]
     assert [_left(project, pattern) for pattern in ("*.begun", "*.outcome")] == [[], []]
+
+
+SHELL_OF_A_SHOT_JOB = """#!/bin/sh
+# Shell of a job script; the first time that it runs one, the job is sent a signal in one of its first steps.
+script=$1; shift
+if mkdir "$script.shot" 2> /dev/null; then
+    sed 's/^cd -- /kill -USR2 $$; &/' "$script" > "$script.edited"
+    exec {shell} "$script.edited" "$@"
+fi
+exec {shell} "$script" "$@"
+"""
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_a_job_that_a_signal_ends_before_its_task_began_runs_again(
+    system: System, project: Project, shell: str
+) -> None:
+    """Preempted or evicted while its script changed to its folder: that is no failure of its own."""
+    path = project.folder / "shell"
+    path.write_text(SHELL_OF_A_SHOT_JOB.format(shell=shell))
+    path.chmod(0o755)
+    project.write(ENDS.format(how=f"pass\n        shell = {str(path)!r}", hows=["well"]))
+    ended = project.run()
+    assert "progress looks :)" in ended.text, ended.text
+    assert "was killed by signal 12 (exit code 140) and left no outcome. Retrying (1 of " in ended.text
+    assert project.read("ran-well") == "x"
