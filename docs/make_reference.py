@@ -55,7 +55,8 @@ BY_OTHER_SIGNS = {
     Cause.vanished: "Gone without a trace, and not started when last seen.",
     Cause.infrastructure: (
         "Killed by a signal without a reason, or gone without a trace after it had started. Inputs that only the node "
-        "did not see. HTCondor: held for any other reason, unless a person held the job."
+        "did not see. An outcome that the node could not write. HTCondor: held for any other reason, unless a person "
+        "held the job."
     ),
     Cause.memory: "Python's `MemoryError`, if the next attempt requests something else.",
     Cause.time: "",

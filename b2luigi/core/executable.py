@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def create_executable_wrapper(
     Raises ValueError, naming the setting, for a value that can not work; OSError if the file can not be written.
     """
     told = {"call": get_setting(CALL, default=1), **(worker or {})}
-    script = _collect(task, inbox, carried, {**describe(task), "worker": told})
+    grace = float(told.get("result_grace", 0.0))
+    script = replace(_collect(task, inbox, carried, {**describe(task), "worker": told}), grace=grace)
     folder = Path(get_task_file_dir(task))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SCRIPT_NAME

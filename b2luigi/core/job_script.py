@@ -17,8 +17,12 @@ SCRIPT_VARIABLE, OUTCOME_VARIABLE = "B2LUIGI_JOB_SCRIPT", "B2LUIGI_OUTCOME"
 goes."""
 BEGUN_VARIABLE = "B2LUIGI_BEGUN"
 """Names a file that exists while the node is at work on the task. Programs that know nothing of it do no harm."""
-CUT_SHORT = 117
-"""Exit code of a job script whose program ended with 0 while the node was at work on the task."""
+CUT_SHORT, UNRECORDED, DONE_UNRECORDED = 117, 118, 119
+"""Exit codes of job scripts: the program ended with 0 while the node was at work on the task; the node could not write
+the outcome, which is not that the task is done; the task is done, and the node could not write that.
+
+In no list of common exit codes; below 126, which shells need for themselves.
+"""
 SIGNALS = ("HUP", "INT", "TERM", "USR1", "USR2", "XCPU")
 """With these batch systems ask a job to end."""
 DESCRIPTION = "#b2luigi-task "
@@ -46,6 +50,8 @@ class JobScript:
     own_env: Mapping[str, str] = field(default_factory=dict)
     """Variables of b2luigi itself; `env` is the user's and comes after."""
     umask: int = 0o022
+    grace: float = 0.0
+    """Seconds for which the marker is tried to be written."""
 
 
 def read_description(script: Path) -> dict[str, Any]:
@@ -108,8 +114,13 @@ def _end(script: JobScript) -> Iterator[str]:
     yield "        b2luigi_seen=none"
     yield '        [ ! -s "$b2luigi_home/$b2luigi_token.outcome" ] || b2luigi_seen=outcome'
     yield f'        b2luigi_marker="{marker}"'
-    yield '        echo "$b2luigi_status $b2luigi_seen" > "$b2luigi_marker.part" &&'
-    yield '            mv "$b2luigi_marker.part" "$b2luigi_marker"'
+    yield f"        b2luigi_tries={int(script.grace)}"
+    yield '        until { echo "$b2luigi_status $b2luigi_seen" > "$b2luigi_marker.part" &&'
+    yield '            mv "$b2luigi_marker.part" "$b2luigi_marker"; } 2> /dev/null'
+    yield "        do"  # a full disk; without the folder there is nobody who would read the marker
+    yield '            [ -d "${b2luigi_marker%/*}" ] && [ "$b2luigi_tries" -gt 0 ] || break'
+    yield "            b2luigi_tries=$((b2luigi_tries - 1)); sleep 1"
+    yield "        done"
     yield "    fi"
     yield '    exit "$b2luigi_status"'
     yield "}"
@@ -145,6 +156,7 @@ def _not_again() -> Iterator[str]:
     nothing: it may be late on a shared file system.
     """
     yield 'if [ -n "$b2luigi_token" ]; then'
+    yield "    " + _step("reading the records of its attempts")
     yield '    [ ! -e "$b2luigi_home/$b2luigi_token.void" ] || b2luigi_over=1'
     # Read by the shell itself: to start a grep for it costs more than all else here.
     yield '    for b2luigi_record in "$b2luigi_home"/attempt-*.json; do'

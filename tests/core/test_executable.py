@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,30 @@ def test_exit_code_zero_of_a_program_that_noted_its_beginning_only(
 
 
 @SHELLS
+def test_a_marker_that_cannot_be_written_for_now_is_tried_again(node: Node) -> None:
+    """A disk that is full when the job ends; a folder in place of the file stands for it."""
+    obstacle = node.inbox / f"{TOKEN}.part"
+    obstacle.mkdir()
+    process = subprocess.Popen([node.script("/bin/sh", "-c", "echo > begun", grace=PATIENCE), TOKEN])
+    until((node.folder / "begun").exists, "the task runs", every=0.01)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.5)
+    obstacle.rmdir()
+    assert process.wait(PATIENCE) == 0
+    assert (node.marker, node.stderr) == ("0 none\n", "")
+
+
+@SHELLS
+@pytest.mark.parametrize("grace", [0.0, 100.0])
+def test_a_marker_that_can_never_be_written_does_not_hold_the_job(node: Node, grace: float) -> None:
+    """The time is up, or nobody is left who would read it: the folder is gone."""
+    (node.inbox / f"{TOKEN}.part").mkdir() if not grace else node.inbox.rmdir()
+    begin = time.monotonic()
+    assert node.run("/bin/sh", "-c", "exit 3", token=TOKEN, grace=grace).returncode == 3
+    assert time.monotonic() - begin < 50
+
+
+@SHELLS
 def test_an_outcome_outweighs_a_beginning(node: Node) -> None:
     """The file that notes the beginning may be left where it cannot be removed."""
     node.run("/bin/sh", "-c", f'{BEGIN}; echo x > "${OUTCOME_VARIABLE}"', token=TOKEN)
@@ -355,7 +380,7 @@ def test_a_signal_during_a_step_that_takes_long_is_reported_as_one(node: Node, k
     kill(process.pid, signal.SIGTERM)
     _, words = process.communicate(timeout=PATIENCE)
     assert node.marker == "143 none\n"
-    assert {"record": "was stopped by a signal while", "log": "opening the log files"}[blocks] in words
+    assert {"record": "a signal while reading the records", "log": "opening the log files"}[blocks] in words
 
 
 @pytest.mark.parametrize("shell", ["bash"])

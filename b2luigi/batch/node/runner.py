@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -29,11 +30,21 @@ from b2luigi.batch.node.reports import NodeReporter, report_beside
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_aside
 from b2luigi.core.graph import find_task, missing_requirements, nearest_task_ids
-from b2luigi.core.job_script import BEGUN_VARIABLE, OUTCOME_VARIABLE, SCRIPT_VARIABLE, read_description
+from b2luigi.core.job_script import (
+    BEGUN_VARIABLE,
+    DONE_UNRECORDED,
+    OUTCOME_VARIABLE,
+    SCRIPT_VARIABLE,
+    UNRECORDED,
+    read_description,
+)
+from b2luigi.core.patience import patiently
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
 EXIT_CODES = {DONE: 0, PENDING: 0, FAILED: 1, INTERRUPTED: 130}
+IF_UNRECORDED = {DONE: DONE_UNRECORDED, PENDING: UNRECORDED}
+"""Exit codes where the outcome could not be written, if they are others than else."""
 
 
 def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | None:
@@ -75,18 +86,29 @@ def _run_and_leave(tasks: Sequence[luigi.Task], task_id: str, script: str, outco
     outcome = _run(tasks, task_id, script, reporter, outcome_file is not None)
     reporter.close()
     outcome = replace(outcome, task_id=task_id, node=platform.node(), told=reporter.told)
-    if outcome_file is not None and not _leave(outcome, outcome_file):
-        return 1
-    return EXIT_CODES[outcome.status]
+    code = EXIT_CODES[outcome.status]
+    if outcome_file is not None and not _leave(outcome, outcome_file, _grace(script, task_id)):
+        code = IF_UNRECORDED.get(outcome.status, code)
+        _drop_unwritable_streams()
+    return code
 
 
-def _leave(outcome: Outcome, path: Path) -> bool:
+def _leave(outcome: Outcome, path: Path, grace: float) -> bool:
     try:
-        write_aside(path, outcome.to_json(), 0o600)
+        patiently(lambda: write_aside(path, outcome.to_json(), 0o600), grace)
     except OSError as error:
         logger.error("b2luigi: the task is %s, but its outcome can not be written: %s", outcome.status, error)
         return False
     return True
+
+
+def _drop_unwritable_streams() -> None:
+    """Python ends with 120, whatever the exit code was to be, if it cannot write what is left of its output."""
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except (OSError, ValueError, AttributeError):  # a full disk, closed, None
+            setattr(sys, name, None)
 
 
 def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, reporter: NodeReporter, is_job: bool) -> Outcome:
@@ -110,6 +132,14 @@ def _call_of(script: str, task_id: str) -> int:
         return int(_description(script, task_id).get("worker", {}).get("call", 1))
     except (OSError, ValueError):  # told when the task is looked for
         return 1
+
+
+def _grace(script: str, task_id: str) -> float:
+    """Seconds for which the outcome is tried to be written."""
+    try:
+        return float(_description(script, task_id).get("worker", {}).get("result_grace", 0.0))
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _tell_of_later_call(call: int, task_id: str) -> None:
@@ -184,6 +214,7 @@ def _run_task(task: luigi.Task, worker: Mapping[str, Any], reporter: NodeReporte
         with _Interrupts() as interrupts:
             process.interrupts = interrupts
             process.run()
+            may_have_come = interrupts.may_have_come
     except KeyboardInterrupt:
         logger.error("The task was interrupted.")
         return Outcome(INTERRUPTED)
@@ -192,7 +223,7 @@ def _run_task(task: luigi.Task, worker: Mapping[str, Any], reporter: NodeReporte
         return _failed(traceback.format_exc())
     _, status, explanation, missing, new_requirements = results[-1]
     if status is None:  # interrupted, and the context of the task process kept it to itself
-        return Outcome(INTERRUPTED) if interrupts.may_have_come else _failed("run() raised KeyboardInterrupt.")
+        return Outcome(INTERRUPTED) if may_have_come else _failed("run() raised KeyboardInterrupt.")
     return Outcome(
         status=status,
         explanation=plain(explanation),

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,8 +24,9 @@ import b2luigi
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome
 from b2luigi.batch.node.runner import run_one
 from b2luigi.core.executable import create_executable_wrapper
-from b2luigi.core.job_script import CUT_SHORT, OUTCOME_VARIABLE, SCRIPT_VARIABLE
+from b2luigi.core.job_script import CUT_SHORT, DONE_UNRECORDED, OUTCOME_VARIABLE, SCRIPT_VARIABLE, UNRECORDED
 from b2luigi.core.settings import set_setting
+from tests.present import present
 from tests.waiting import PATIENCE, until
 
 OUTCOME = Path("outcome.json")
@@ -215,6 +216,34 @@ def test_new_requirements() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("task", "code"),
+    [
+        (lambda: Works(number=2), DONE_UNRECORDED),
+        (lambda: Works(number=0), 1),
+        (Yields, UNRECORDED),
+        (lambda: Ends(how="interrupt"), 130),
+    ],
+    ids=["done", "failed", "yielded", "interrupted"],
+)
+def test_an_outcome_that_cannot_be_written(task: Callable[[], luigi.Task], code: int) -> None:
+    """The exit code says what it can of it."""
+    OUTCOME.mkdir()
+    assert run_one([task()], task().task_id) == code
+
+
+def test_an_outcome_that_cannot_be_written_for_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full when the task ends; a folder that comes late stands for it."""
+    monkeypatch.setenv(OUTCOME_VARIABLE, str(Path("late", OUTCOME).absolute()))
+    later = threading.Timer(1.0, os.mkdir, ["late"])
+    later.start()
+    task = Works(number=2)
+    monkeypatch.setenv(SCRIPT_VARIABLE, create_executable_wrapper(task, worker={"result_grace": PATIENCE}))
+    assert run_one([task], task.task_id) == 0
+    later.join()
+    assert present(Outcome.from_json(Path("late", OUTCOME).read_text())).status == DONE
+
+
 def test_external_data() -> None:
     """A task without run is judged by its outputs."""
     assert run(Given())[1].status == FAILED
@@ -311,6 +340,7 @@ def test_a_task_is_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("nothing", "Swallows", DONE, ""),
         ("interrupt", "Swallows", INTERRUPTED, ""),
+        ("break_off", "Swallows", FAILED, "KeyboardInterrupt"),
         ("error", "Swallows", FAILED, "what went wrong"),
         ("error", "Refuses", FAILED, "no such context"),
         ("error", "Missing", FAILED, "AttributeError"),
