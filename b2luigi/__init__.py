@@ -1,4 +1,4 @@
-"""Luigi tasks, run on a batch system: the names users import, each loaded when it is first used."""
+"""Luigi tasks, run on a batch system: the public names, each imported on first access."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ __all__ = [
 
 
 _PACKAGES = ("batch", "cli", "core")
-_HOMES = {
+_NAMES_OF_MODULE = {
     "b2luigi.batch.dispatch": ["DispatchableTask", "dispatch"],
     "b2luigi.cli.process": ["process"],
     "b2luigi.core.parameter": [name for name in __all__ if name.endswith("Parameter")],
@@ -184,23 +184,23 @@ _HOMES = {
     "b2luigi.core.temporary": ["on_temporary_files"],
     "luigi.util": ["copies"],
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _NAMES_OF_MODULE.items() for name in names}
 
 
-if os.environ.get("B2LUIGI_JOB_SCRIPT"):  # this is the node: only what a task needs
-    from b2luigi.core.late_rpc import import_luigi
+if os.environ.get("B2LUIGI_JOB_SCRIPT"):  # on a node, import only what a task needs
+    from b2luigi.core.lazy_rpc import import_luigi
 
     import_luigi()
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for: ours, else luigi's of that name."""
+    """Import a public name on first access: ours, or else luigi's."""
     if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
     if not name.startswith("_"):
-        home = importlib.import_module(_HOME_OF.get(name, "luigi"))
-        if hasattr(home, name):
-            value = globals()[name] = getattr(home, name)
+        module = importlib.import_module(_MODULE_OF.get(name, "luigi"))
+        if hasattr(module, name):
+            value = globals()[name] = getattr(module, name)
             return value
         importlib.import_module("b2luigi.core.dropped").dropped(__name__)(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}, and neither has luigi")

@@ -84,7 +84,7 @@ class Cluster:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
-    """Looks fifty times a second. Raises RuntimeError when the time is over."""
+    """PathLookup fifty times a second. Raises RuntimeError when the time is over."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Project, end_of
 from tests.machine import PATH
+from tests.waiting import until
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROGRAM = "#!{python}\nfrom toybatch.commands import {function}\n{function}()\n"
@@ -106,7 +107,7 @@ def test_a_language_of_ones_own_leaves_no_job_behind(toy: Example) -> None:
     script = toy.folder / "example.py"
     script.write_text(
         script.read_text().replace(
-            "with open(self.get_output", "import time; time.sleep(100)\n        with open(self.get_output"
+            "with open(self.get_output", "import time; time.sleep(1000)\n        with open(self.get_output"
         )
     )
     process = toy.start(name="example.py")

@@ -16,7 +16,7 @@ import b2luigi
 from b2luigi.batch import systems
 from b2luigi.batch.workers import BatchSystems
 from b2luigi.core import known_settings, utils
-from b2luigi.core.dropped import DROPPED
+from b2luigi.core.dropped import DROPPED_NAMES
 from b2luigi.core.settings import with_new_settings
 
 NOT_FROM_LUIGI = {"range"}  # would hide Python's own range after `from b2luigi import *`
@@ -266,7 +266,7 @@ def test_names_that_have_another_one(former: str) -> None:
     assert callable(at(ALIASES[former]))
 
 
-@pytest.mark.parametrize("address", DROPPED)
+@pytest.mark.parametrize("address", DROPPED_NAMES)
 def test_names_that_were_dropped(address: str) -> None:
     """An import says what to use instead, whether of the name itself or of something in a module that is gone."""
     module, _, name = address.rpartition(".")
@@ -274,11 +274,11 @@ def test_names_that_were_dropped(address: str) -> None:
         module, name = address, "anything"
     with pytest.raises(ImportError) as told:
         exec(f"from {module} import {name}")
-    assert str(told.value) == f"{module}.{name} of b2luigi 1.x is not here: {DROPPED[address]}."
+    assert str(told.value) == f"{module}.{name} of b2luigi 1.x is not here: {DROPPED_NAMES[address]}."
     assert not hasattr(importlib.import_module(module), "_private")
 
 
-@pytest.mark.parametrize(("name", "told"), [("test", 'is "local"'), ("gbasf2", "Belle II grid"), ("pbs", "none of")])
+@pytest.mark.parametrize(("name", "told"), [("test", '"local"'), ("gbasf2", "Belle II grid"), ("pbs", "none of")])
 def test_batch_systems_that_were_dropped(name: str, told: str) -> None:
     """The error lists those there are, and says what became of one that b2luigi 1.x had."""
     with pytest.raises(ValueError, match=rf"batch_system is '{name}', which is none of: auto, lsf.*") as error:
@@ -298,4 +298,4 @@ def test_the_page_for_those_who_move_is_complete() -> None:
     """Each name and setting that was dropped, or has a new name, is told there."""
     page = (Path(ROOT) / "docs" / "moving-from-1.x.md").read_text()
     old = [name for setting in known_settings.KNOWN.values() for name in setting.old_names]
-    assert [name for name in (*DROPPED, *known_settings.DROPPED, *old) if f"`{name}`" not in page] == []
+    assert [name for name in (*DROPPED_NAMES, *known_settings.DROPPED_SETTINGS, *old) if f"`{name}`" not in page] == []

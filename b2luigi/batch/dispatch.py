@@ -1,4 +1,4 @@
-"""dispatch: a task that runs in a process of its own, on this machine, by means of its job script."""
+"""dispatch: runs a task through its job script, in a process of its own on this machine."""
 
 from __future__ import annotations
 
@@ -21,41 +21,42 @@ from b2luigi.batch.messages.failure import tail
 from b2luigi.batch.queue.process_groups import KILL_AFTER
 from b2luigi.core.executable import create_executable_wrapper
 from b2luigi.core.paths import get_log_file_dir
+from b2luigi.core.process_call import running_call
 from b2luigi.core.settings import get_setting
 from b2luigi.core.task import Task
 
-_IN_PLACE = ("--batch-runner", "--test")
-"""Flags of a process in which tasks run where they are: a node, and a test."""
+_IN_PROCESS_FLAGS = ("--batch-runner", "--test")
+"""Flags with which tasks run in the current process: on a node, and in a test."""
 
 
 def dispatch(run: Callable[[Any], Any]) -> Callable[[Any], None]:
-    """Decorator of a task's `run`: it is executed in a process of its own, by the job script of the task.
+    """Decorator of a task's `run`: runs it through the task's job script, in a process of its own.
 
-    So it has the environment that `env_script`, `env`, `executable` and their kin say, and its output goes to `stdout`
-    and `stderr` in the log folder of the task. A process that crashes does not take the script with it.
-    In a job of a batch system, and with `--test`, `run` is called where it is.
+    That gives it the environment set by `env_script`, `env`, `executable` and related settings, and writes its output
+    to `stdout` and `stderr` in the log folder of the task. If the process crashes, the script survives.
+    In a job of a batch system, and with `--test`, `run` is called directly.
 
-    Raises RuntimeError, with the last lines of stderr, if the process fails. A `run` that yields requirements is
-    refused with a TypeError: they could not be handed over from the other process.
+    Raises RuntimeError, with the last lines of stderr, if the process fails. Raises TypeError for a `run` that yields
+    requirements, since these cannot be passed on from the other process.
     """
     if inspect.isgeneratorfunction(inspect.unwrap(run)):
-        raise TypeError(_no_generator(run.__qualname__))
+        raise TypeError(_yields_message(run.__qualname__))
 
     @functools.wraps(run)
     def dispatched(self: luigi.Task) -> None:
-        if not _runs_here(self):
+        if not _runs_in_process(self):
             run_task_remote(self)
         elif isinstance(run(self), Generator):
-            raise TypeError(_no_generator(f"{self.get_task_family()}.run"))
+            raise TypeError(_yields_message(f"{self.get_task_family()}.run"))
 
     return dispatched
 
 
 class DispatchableTask(Task):
-    """A task that runs in a process of its own, see `dispatch`. Define `process` in place of `run`."""
+    """A task that runs in a process of its own, see `dispatch`. Define `process` instead of `run`."""
 
     def process(self) -> None:
-        """What the task does."""
+        """The work of the task."""
         raise NotImplementedError(f"{type(self).__name__} is a DispatchableTask: define its method process.")
 
     @dispatch
@@ -65,9 +66,9 @@ class DispatchableTask(Task):
 
 
 def run_task_remote(task: luigi.Task) -> None:
-    """Runs a task by its job script, in a process of its own, and waits for its end.
+    """Runs a task through its job script, in a process of its own, and waits for its end.
 
-    Ctrl-C and SIGTERM stop that process, too, with all it started. Raises RuntimeError if it fails.
+    Ctrl-C and SIGTERM also stop that process and its children. Raises RuntimeError if it fails.
     """
     logs = Path(get_log_file_dir(task))
     logs.mkdir(parents=True, exist_ok=True)
@@ -76,24 +77,24 @@ def run_task_remote(task: luigi.Task) -> None:
         raise RuntimeError(_failure(task, code, logs))
 
 
-def _runs_here(task: luigi.Task) -> bool:
+def _runs_in_process(task: luigi.Task) -> bool:
     ours = itertools.takewhile(lambda word: word != "--", sys.argv[1:])
-    return any(word in _IN_PLACE for word in ours) or bool(
-        get_setting("_dispatch_local_execution", default=False, task=task, deprecated_keys=["local_execution"])
-    )
+    if running_call().in_process or any(word in _IN_PROCESS_FLAGS for word in ours):
+        return True
+    return bool(get_setting("_dispatch_local_execution", default=False, task=task, deprecated_keys=["local_execution"]))
 
 
 def _run(script: str, logs: Path) -> int:
     try:
         with Interrupts() as interrupts:
-            return _to_the_end(script, logs, interrupts)
+            return _run_to_end(script, logs, interrupts)
     except Terminated as error:
-        # What such a signal does to the script is not for us to say: it comes again, now that the process is gone.
+        # How the script handles the signal is up to the script: raise it again, now that the process has ended.
         os.kill(os.getpid(), int(error.code or 0) - SIGNALLED)
         raise
 
 
-def _to_the_end(script: str, logs: Path, interrupts: Interrupts) -> int:
+def _run_to_end(script: str, logs: Path, interrupts: Interrupts) -> int:
     process = None
     try:
         with interrupts.deferred():
@@ -108,28 +109,28 @@ def _to_the_end(script: str, logs: Path, interrupts: Interrupts) -> int:
 def _start(script: str, logs: Path) -> subprocess.Popen[bytes]:
     with open(logs / "stdout", "wb") as stdout, open(logs / "stderr", "wb") as stderr:
         try:
-            # A session of its own: a Ctrl-C at the terminal comes to us, and we see to its end.
+            # In a new session, so that a Ctrl-C at the terminal reaches only us, and we stop the process.
             return subprocess.Popen(
                 [script], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True
             )
         except OSError as error:
-            raise RuntimeError(f"The job script {script} can not be started (setting shell): {error}") from error
+            raise RuntimeError(f"The job script {script} cannot be started (setting shell): {error}") from error
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Asks the job script and all it started to stop, and makes them stop when their time is over."""
+    """Asks the job script and its children to stop, and kills them after the timeout."""
     end = time.monotonic() + KILL_AFTER
-    lives = _signal(process.pid, signal.SIGTERM)
-    while lives and time.monotonic() < end:
+    alive = _signal(process.pid, signal.SIGTERM)
+    while alive and time.monotonic() < end:
         time.sleep(0.02)
-        process.poll()  # reaped, or it would count as one that lives; its id stays theirs as long as one of them does
-        lives = _signal(process.pid, 0)
-    if lives:
+        process.poll()  # reap it, or it would count as alive; the group keeps its id as long as a child is alive
+        alive = _signal(process.pid, 0)
+    if alive:
         _signal(process.pid, signal.SIGKILL)
 
 
 def _signal(group: int, number: int) -> bool:
-    """Whether there was anybody to hear it."""
+    """Sends a signal to a process group; returns whether the group exists."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
@@ -149,8 +150,8 @@ def _failure(task: luigi.Task, code: int, logs: Path) -> str:
     return "\n".join(lines)
 
 
-def _no_generator(name: str) -> str:
+def _yields_message(name: str) -> str:
     return (
-        f"{name} can not be dispatched, since it yields requirements, which can not be handed over from another "
-        "process. Name them in requires(), or run the task as a job (--batch), or without dispatch."
+        f"{name} cannot be dispatched: it yields requirements, which cannot be passed on from another process. "
+        "Return them from requires(), or run the task as a job (--batch), or without dispatch."
     )

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP, kept away from the moments in which a job could be lost."""
+"""Ctrl-C, SIGTERM and SIGHUP, deferred at moments when they could cause a job to be lost."""
 
 from __future__ import annotations
 
@@ -11,74 +11,74 @@ from typing import Any
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNALLED = 128
-"""Added to the number of a signal: the exit code of what it ended, as a shell reports it."""
+"""Exit code of a process stopped by a signal, as in a shell: this plus the number of the signal."""
 
 
 class Terminated(SystemExit):
-    """The end of the run by SIGTERM or SIGHUP, as distinct from a SystemExit that a user's code raises."""
+    """SIGTERM or SIGHUP ends the run; distinct from a SystemExit raised by the user's code."""
 
     @property
     def is_hangup(self) -> bool:
-        """The terminal is gone, or a service is being stopped: the jobs stay."""
+        """Whether the terminal was closed or a service stopped: then the jobs keep running."""
         return self.code == SIGNALLED + signal.SIGHUP
 
 
 class Interrupts:
-    """While entered, these end the run: SIGINT as KeyboardInterrupt, SIGTERM and SIGHUP as SystemExit(143, 129).
+    """While entered, signals end the run: SIGINT as KeyboardInterrupt, SIGTERM and SIGHUP as SystemExit(143, 129).
 
-    One that was ignored before (a script in the background) stays ignored. Within `deferred` they wait until its
-    end. Anywhere but on the main thread all of this does nothing, since Python hands signals to that one only.
+    A signal that was ignored before (in a background script) stays ignored. Within `deferred`, signals take effect at
+    its end. On other threads than the main thread this does nothing, since Python delivers signals only to that one.
     """
 
     def __init__(self) -> None:
         self._former: dict[signal.Signals, Any] = {}
         self._depth = 0
-        self._came: int | None = None
-        self._cleaning = False
-        self.came_again = False
-        """There was another one while the run was cleaning up after the first."""
+        self._received: int | None = None
+        self._cleaning_up = False
+        self.interrupted_again = False
+        """Another signal arrived while the run was cleaning up after the first."""
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            heard = [number for number in NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
-            self._former = {number: signal.signal(number, self._handle) for number in heard}
+            handled = [number for number in NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._former = {number: signal.signal(number, self._handle) for number in handled}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._former.items():
-            # None: a handler that Python did not install and cannot put back (basf2 and ROOT embed Python).
+            # None: a handler that Python did not install and cannot restore (basf2 and ROOT embed Python).
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._former, self._came = {}, None
+        self._former, self._received = {}, None
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """No signal falls between a submission and its record."""
+        """Signals take effect at the end, so that none separates a submission from its record."""
         self._depth += 1
         try:
             yield
         finally:
             self._depth -= 1
-            if self._came is not None and not self._depth:
-                self._raise(self._came)
+            if self._received is not None and not self._depth:
+                self._raise(self._received)
 
     @contextlib.contextmanager
     def ignored(self) -> Iterator[None]:
-        """A second Ctrl-C does not disturb the cleaning up after the first, it is only noted."""
+        """A second Ctrl-C does not interrupt the cleanup after the first, it only sets `interrupted_again`."""
         self._depth += 1
-        self._cleaning, self._came = True, None
+        self._cleaning_up, self._received = True, None
         try:
             yield
         finally:
             self._depth -= 1
-            self._cleaning, self._came = False, None
+            self._cleaning_up, self._received = False, None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        # Kept: what is raised here may get lost (Python drops exceptions in hooks of fork, weak references, __del__),
-        # and is raised again at the end of the next `deferred`.
-        self._came = number
-        self.came_again = self.came_again or self._cleaning
+        # Python drops exceptions raised here in some places (fork hooks, weak reference callbacks, __del__), so the
+        # signal is stored and raised again at the end of the next `deferred`.
+        self._received = number
+        self.interrupted_again = self.interrupted_again or self._cleaning_up
         if not self._depth:
             self._raise(number)
 

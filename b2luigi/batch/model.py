@@ -11,6 +11,7 @@ from b2luigi.batch.systems.model import (
     JobStatus,
     Refused,
     Submitted,
+    TooMany,
     TryLater,
     Unsure,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "JobStatus",
     "Refused",
     "Submitted",
+    "TooMany",
     "TryLater",
     "Unsure",
 ]

@@ -1,1 +1,1 @@
-"""The command line of a script, and `process`, its entry point."""
+"""`process`, the entry point of a script, and the script's command line."""

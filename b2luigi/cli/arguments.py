@@ -12,10 +12,10 @@ from b2luigi.core.flags import FLAGS, Flag
 def parse_arguments(
     arguments: Sequence[str] | None = None, ignore_others: bool = False, implied: Collection[str] = ()
 ) -> argparse.Namespace:
-    """The flags as attributes (`batch`, `task_id`, ...). Exits with a message for flags that can not have been meant.
+    """The flags as attributes (`batch`, `task_id`, ...). Exits with a message for unknown or meaningless flags.
 
-    `ignore_others`: the script has a parser of its own; what is not b2luigi's is left to it. So are the arguments
-    of a notebook, which are not the user's.
+    `ignore_others`: ignore arguments that are not b2luigi's, since the script has its own parser. The arguments of a
+    notebook, which are not the user's, are always ignored.
     `implied`: flags that the script has set by an argument of `process`.
     """
     ignore_others = ignore_others or _in_notebook()
@@ -26,10 +26,10 @@ def parse_arguments(
         else:
             parser.add_argument(*flag.names, help=flag.help, action="store_true")
     words = sys.argv[1:] if arguments is None else arguments
-    if ignore_others:  # and a flag of ours that stands alone may be meant for the other parser
+    if ignore_others:  # a flag of ours without the flag it needs may be meant for the other parser
         return parser.parse_known_args(words)[0]
     found = parser.parse_args(words)
-    for flag in _lone({*_given(found), *implied}):
+    for flag in _meaningless({*_given(found), *implied}):
         parser.error(f"{' or '.join(flag.names)} has no meaning without {' or '.join(flag.only_with)}")
     return found
 
@@ -39,7 +39,7 @@ def _given(found: argparse.Namespace) -> Iterator[str]:
     yield from (flag.name for flag in FLAGS if values[flag.name[2:].replace("-", "_")] not in (None, False))
 
 
-def _lone(given: Collection[str]) -> Iterator[Flag]:
+def _meaningless(given: Collection[str]) -> Iterator[Flag]:
     for flag in FLAGS:
         if flag.name in given and flag.only_with and not set(flag.only_with) & set(given):
             yield flag

@@ -1,4 +1,4 @@
-"""What `process` can do with a task graph besides running it."""
+"""Modes of `process` that list the task graph instead of running it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from b2luigi.core.graph import all_tasks, get_output_files
 
 
 def show_outputs(tasks: Iterable[luigi.Task]) -> None:
-    """Lists all outputs of the graph by name: green is there, red is not; where there are no colours, in words."""
+    """Lists all outputs of the graph by name: existing ones in green, missing ones in red, or in words."""
     with LookAhead():
         found = get_output_files(tasks)
     for key, files in found.items():
@@ -24,17 +24,17 @@ def show_outputs(tasks: Iterable[luigi.Task]) -> None:
 
 
 def dry_run(tasks: Sequence[luigi.Task]) -> None:
-    """Lists the tasks that would run, and calls `dry_run` of those that have it."""
+    """Lists the tasks that would run, and calls their `dry_run` methods, if they have one."""
     with LookAhead(last_first=False):
-        waiting = list(all_tasks(tasks, only_non_complete=True))
-    ours = [task for task in waiting if not _is_external(task)]
-    for task in waiting:
-        print("Missing, and made by no task:" if _is_external(task) else "Would run", task)
-        own = getattr(task, "dry_run", None)
-        if callable(own):
-            own()
-    count = "1 task" if len(ours) == 1 else f"{len(ours)} tasks"
-    print(f"{count} to run." if waiting else "All tasks are complete.")
+        incomplete = list(all_tasks(tasks, only_non_complete=True))
+    to_run = [task for task in incomplete if not _is_external(task)]
+    for task in incomplete:
+        print("Missing, and not created by any task:" if _is_external(task) else "Would run", task)
+        hook = getattr(task, "dry_run", None)
+        if callable(hook):
+            hook()
+    count = "1 task" if len(to_run) == 1 else f"{len(to_run)} tasks"
+    print(f"{count} to run." if incomplete else "All tasks are complete.")
 
 
 def _is_external(task: luigi.Task) -> bool:

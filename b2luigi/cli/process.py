@@ -12,15 +12,14 @@ from typing import Any
 import luigi
 
 from b2luigi.cli.arguments import parse_arguments
-from b2luigi.core.executable import CALL
-from b2luigi.core.settings import clear_setting, set_setting
+from b2luigi.core.process_call import ProcessCall, running
 
 WORKERS = 1000
-"""Jobs in flight at most, with batch, unless the user gives `workers`."""
+"""Maximum number of jobs in flight, with batch, unless the user passes `workers`."""
 INTERRUPTED = 130
-"""Exit code of a script that was ended by Ctrl-C, as a shell would tell it."""
-_numbers = itertools.count(1)
-"""Of the calls of `process` in this script: on a node it has to be the same call that leads to the task."""
+"""Exit code of a script that was stopped by Ctrl-C, as in a shell."""
+_call_numbers = itertools.count(1)
+"""Numbers the calls of `process` in this script: a node must run the task in the same call."""
 
 
 def process(
@@ -36,24 +35,23 @@ def process(
     ignore_additional_command_line_args: bool = False,
     **kwargs: Any,
 ) -> Any:
-    """Runs tasks and all they require, or does what the command line of the script says instead.
+    """Runs tasks and everything they require, or what the script's command line requests instead.
 
-    `task_like_elements`: a task or several. `batch` (or the flag `--batch`): each task runs as a job of the batch
-    system its setting `batch_system` names; on a machine without one, as a job on this machine.
+    `task_like_elements`: one or more tasks. `batch` (or the flag `--batch`): each task runs as a job of the batch
+    system in its setting `batch_system`; on a machine without one, as a job on this machine.
     `show_output`, `dry_run`, `test`, `remove`, `remove_only`: like the flags of these names; `auto_confirm` is `--yes`
-    and `keep_tasks` is `--keep`. Classes of tasks are given by their names.
-    `ignore_additional_command_line_args`: leave flags that are not b2luigi's to a parser of your own.
-    `kwargs` go to `luigi.build`: `workers` (with batch: jobs in flight, 1000 if not given), `log_level`
-    ("INFO" if not given; with batch it has a line on the progress now and then), `scheduler_host`,
-    `detailed_summary`, ...
+    and `keep_tasks` is `--keep`. Task classes are given by their names.
+    `ignore_additional_command_line_args`: ignore flags that are not b2luigi's, for scripts with their own parser.
+    `kwargs` are passed to `luigi.build`: `workers` (with batch: jobs in flight, default 1000), `log_level` (default
+    "INFO", which with batch logs a line on the progress now and then), `scheduler_host`, `detailed_summary`, ...
 
-    Returns what `luigi.build` returns, and exits instead where the section [retcode] of luigi's configuration gives a
-    code for what happened. Ctrl-C cancels all jobs and exits with 130, SIGTERM with 143. Listing tasks to run and
-    removing outputs exit as well. Called by a job script on a node, it runs the one task and exits; a script may call
-    it several times, and there the calls before the one that led to the task do nothing and return success.
-    Raises AttributeError or ValueError for what can not be asked for.
+    Returns the result of `luigi.build`, or exits if the section [retcode] of luigi's configuration sets a code for
+    this result. Ctrl-C cancels all jobs and exits with 130, SIGTERM with 143. Listing tasks to run and removing
+    outputs also exit. When a job script on a node calls it, it runs one task and exits; if the script calls it several
+    times, the calls before the one with the task do nothing there and return success.
+    Raises AttributeError or ValueError for invalid arguments or flags.
     """
-    number = next(_numbers)
+    number = next(_call_numbers)
     tasks = [task_like_elements] if isinstance(task_like_elements, luigi.Task) else list(task_like_elements)
     flags = parse_arguments(
         ignore_others=ignore_additional_command_line_args, implied=["--remove"] if remove or remove_only else []
@@ -61,47 +59,40 @@ def process(
     kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
     if flags.batch_runner:
         return _run_one(tasks, flags.task_id, number, kwargs)
-    set_setting(CALL, number)
-    if show_output or flags.show_output:
-        from b2luigi.cli.modes import show_outputs
+    call = ProcessCall(number, in_process=test or flags.test)
+    with running(call):
+        if show_output or flags.show_output:
+            from b2luigi.cli.modes import show_outputs
 
-        return show_outputs(tasks)
-    if dry_run or flags.dry_run:
-        from b2luigi.cli.modes import dry_run as list_tasks_to_run
+            return show_outputs(tasks)
+        if dry_run or flags.dry_run:
+            from b2luigi.cli.modes import dry_run as list_tasks_to_run
 
-        list_tasks_to_run(tasks)
-        sys.exit(0)
-    if test or flags.test:
-        return _run_test(tasks, kwargs)
-    if flags.remove or remove or flags.remove_only or remove_only:
-        _remove(
-            *(tasks, flags.remove or remove, flags.remove_only or remove_only, flags.keep or keep_tasks),
-            confirmed=flags.yes or auto_confirm,
-        )
-    if batch or flags.batch:
-        return _run_batch(tasks, kwargs, flags.fresh)
-    return _build(tasks, kwargs)
+            list_tasks_to_run(tasks)
+            sys.exit(0)
+        if call.in_process:
+            return _build(tasks, {**kwargs, "log_level": "DEBUG", "workers": 1})
+        if flags.remove or remove or flags.remove_only or remove_only:
+            _remove(
+                *(tasks, flags.remove or remove, flags.remove_only or remove_only, flags.keep or keep_tasks),
+                confirmed=flags.yes or auto_confirm,
+            )
+        if batch or flags.batch:
+            return _run_batch(tasks, kwargs, flags.fresh)
+        return _build(tasks, kwargs)
 
 
 def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: dict[str, Any]) -> Any:
     if not task_id:
-        raise AttributeError("--batch-runner needs --task-id: the id of the task to run.")
+        raise AttributeError("--batch-runner needs --task-id, the id of the task to run.")
     from b2luigi.batch.node.runner import run_one
 
     code = run_one(tasks, task_id, number)
-    if code is None:  # a later call is meant: this one had been done when that was made
+    if code is None:  # the task belongs to a later call, before which this one had succeeded
         status = luigi.LuigiStatusCode.SUCCESS
         done = types.SimpleNamespace(status=status, worker=None, scheduling_succeeded=True, summary_text="")
         return done if kwargs.get("detailed_summary") else True
     sys.exit(code)
-
-
-def _run_test(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
-    set_setting("_dispatch_local_execution", True)
-    try:
-        return _build(tasks, {**kwargs, "log_level": "DEBUG", "workers": 1})
-    finally:
-        clear_setting("_dispatch_local_execution")
 
 
 def _remove(tasks: list[luigi.Task], names: Any, only: Any, keep: Any, confirmed: bool) -> None:
@@ -118,33 +109,33 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> 
     factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory()
     if not isinstance(factory, SendJobWorkerSchedulerFactory):
         raise ValueError(
-            "With batch, worker_scheduler_factory has to be a "
-            f"b2luigi.batch.workers.SendJobWorkerSchedulerFactory, or left out, but it is {factory!r}."
+            "With batch, worker_scheduler_factory must be a b2luigi.batch.workers.SendJobWorkerSchedulerFactory or "
+            f"omitted, but it is {factory!r}."
         )
     factory.fresh, factory.roots = factory.fresh or fresh, tasks
     for task in tasks:
         check_batch_system(task)
     try:
-        return _build_and_tell(tasks, {"workers": WORKERS, **kwargs, "worker_scheduler_factory": factory})
+        return _build_and_summarize(tasks, {"workers": WORKERS, **kwargs, "worker_scheduler_factory": factory})
     except KeyboardInterrupt:
-        print("Interrupted. Run the script again to go on: complete tasks are not repeated.", file=sys.stderr)
+        print("Interrupted. Run the script again to resume; complete tasks are not repeated.", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 
-def _build_and_tell(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
+def _build_and_summarize(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
     from b2luigi.batch.messages.failure import summary
 
     factory = kwargs["worker_scheduler_factory"]
     try:
         return _build(tasks, kwargs)
     finally:
-        told = summary(factory.worker.failures) if factory.worker is not None else ""
-        if told:
-            print(told, file=sys.stderr)
+        text = summary(factory.worker.failures) if factory.worker is not None else ""
+        if text:
+            print(text, file=sys.stderr)
 
 
 def _build(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
-    """`luigi.build`, with an exit code where luigi's configuration wants one."""
+    """`luigi.build`; exits with a code if luigi's configuration sets one for the result."""
     from b2luigi.cli.summary import exit_code, without_recursion
 
     central = any(kwargs.get(name) for name in ("scheduler_host", "scheduler_url", "scheduler_port"))
@@ -160,7 +151,9 @@ def _build(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
 def _central_scheduler(flags: argparse.Namespace, is_refused: bool) -> dict[str, Any]:
     given = {"scheduler_host": flags.scheduler_host, "scheduler_port": flags.scheduler_port}
     if any(given.values()) and is_refused:
-        raise AttributeError("A dry run and a test ask no central scheduler: leave out --scheduler-host and -port.")
+        raise AttributeError(
+            "Dry runs and tests do not use a central scheduler: remove --scheduler-host and --scheduler-port."
+        )
     if not (flags.scheduler_port or "0").isdecimal():
-        raise ValueError(f"--scheduler-port has to be a number, but it is {flags.scheduler_port!r}.")
+        raise ValueError(f"--scheduler-port must be a number, not {flags.scheduler_port!r}.")
     return {name: int(value) if name == "scheduler_port" else value for name, value in given.items() if value}

@@ -1,4 +1,4 @@
-"""--remove: which tasks lose their outputs, the question before, and the doing."""
+"""--remove: chooses the tasks, asks for confirmation and removes their outputs."""
 
 from __future__ import annotations
 
@@ -21,66 +21,66 @@ EXAMPLE = "    def remove_output(self):\n        self._remove_output()"
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be removed. Names are those of task classes, with or without their namespace."""
+    """Whose outputs to remove. Names are those of task classes, with or without their namespace."""
 
     names: Sequence[str]
     keep: Sequence[str] = ()
     with_dependents: bool = True
-    """Whether the outputs of tasks that depend on the named ones go, too: they were made from them."""
+    """Whether to remove the outputs of tasks that depend on the named ones, too."""
     confirmed: bool = False
-    """Nobody needs to be asked."""
+    """Do not ask for confirmation."""
 
 
 def class_names(given: str | Iterable[str | type] | None) -> list[str]:
-    """The names of classes in `A,B` of the command line, or in the names or classes that `process` was given."""
+    """The class names in `A,B` from the command line, or in the names or classes passed to `process`."""
     words = given.split(",") if isinstance(given, str) else given or []
     names = (word if isinstance(word, str) else word.__name__ for word in words)
     return [name.strip() for name in names if name.strip()]
 
 
 def remove_outputs(tasks: Sequence[luigi.Task], choice: Choice, ask: Callable[[str], str] = input) -> int:
-    """Calls `remove_output` of the chosen tasks; returns the exit code: 0 if all that was to go is gone.
+    """Calls `remove_output` of the chosen tasks. Returns the exit code: 1 if something could not be removed.
 
-    Raises ValueError, and removes nothing, for a name no task of the graph has.
+    Raises ValueError, and removes nothing, for a name that no task of the graph has.
     """
     graph = list(all_tasks(tasks))
     _refuse_unknown([*choice.names, *choice.keep], graph)
-    chosen = [task for task in _chosen(graph, choice) if not _is_called(task, choice.keep)]
-    able = [task for task in chosen if _is_able(task)]
-    _tell_unable([task for task in chosen if not _is_able(task)])
-    if not able:
-        print("No outputs are to be removed.")
+    chosen = [task for task in _chosen(graph, choice) if not _is_named(task, choice.keep)]
+    removable = [task for task in chosen if _is_removable(task)]
+    _report_kept([task for task in chosen if not _is_removable(task)])
+    if not removable:
+        print("No outputs to remove.")
         return 0
-    # Those that depend on what goes would lose their inputs.
-    busy = [task for task in with_dependents(graph, set(able).__contains__) if _has_open_attempt(task)]
+    # Jobs of dependent tasks would lose their inputs.
+    busy = [task for task in with_dependents(graph, set(removable).__contains__) if _has_open_attempt(task)]
     if busy:
-        print(_of_jobs(busy), file=sys.stderr)
+        print(_refusal(busy), file=sys.stderr)
         return 1
     if choice.confirmed:
-        return _remove(able)
+        return _remove(removable)
     try:
-        is_confirmed = _is_confirmed(able, ask)
+        is_confirmed = _is_confirmed(removable, ask)
     except EOFError:
-        print("\nNothing was removed: nobody is there to be asked; with -y nobody needs to be.", file=sys.stderr)
+        print("\nNothing was removed: cannot ask for confirmation; pass -y to remove without it.", file=sys.stderr)
         return 1
     if is_confirmed:
-        return _remove(able)
+        return _remove(removable)
     print("Nothing was removed.")
     return 0
 
 
 def _chosen(graph: Sequence[luigi.Task], choice: Choice) -> list[luigi.Task]:
-    def is_named(task: luigi.Task) -> bool:
-        return _is_called(task, choice.names)
+    def is_chosen(task: luigi.Task) -> bool:
+        return _is_named(task, choice.names)
 
-    return with_dependents(graph, is_named) if choice.with_dependents else [task for task in graph if is_named(task)]
+    return with_dependents(graph, is_chosen) if choice.with_dependents else [task for task in graph if is_chosen(task)]
 
 
-def _is_called(task: luigi.Task, names: Iterable[str]) -> bool:
+def _is_named(task: luigi.Task, names: Iterable[str]) -> bool:
     return bool({type(task).__name__, task.get_task_family()} & set(names))
 
 
-def _is_able(task: luigi.Task) -> bool:
+def _is_removable(task: luigi.Task) -> bool:
     return callable(getattr(task, "remove_output", None))
 
 
@@ -88,35 +88,35 @@ def _refuse_unknown(names: Iterable[str], graph: Iterable[luigi.Task]) -> None:
     known = {name for task in graph for name in (type(task).__name__, task.get_task_family())}
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, sorted(known), n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"There is {', '.join(sorted(known))}."
-            raise ValueError(f"No task of this graph is called {name}; nothing was removed. {hint}")
+            similar = difflib.get_close_matches(name, sorted(known), n=1)
+            hint = f"Did you mean {similar[0]}?" if similar else f"Available: {', '.join(sorted(known))}."
+            raise ValueError(f"No task of this graph is named {name}; nothing was removed. {hint}")
 
 
 def _has_open_attempt(task: luigi.Task) -> bool:
     try:
         folder = Path(get_task_file_dir(task))
-    except (ValueError, AttributeError):  # no such path, or no script: it had no job either
+    except (ValueError, AttributeError):  # without a valid path or a script, it cannot have had a job
         return False
     try:
         return Record.last(folder)[1] is not None
-    except ValueError:  # it is another user's
+    except ValueError:  # the attempt belongs to another user
         return True
 
 
-def _of_jobs(tasks: Sequence[luigi.Task]) -> str:
+def _refusal(tasks: Sequence[luigi.Task]) -> str:
     some = "".join(f"\n  {task}" for task in tasks[:5]) + ("\n  ..." if len(tasks) > 5 else "")
     return (
         f"Nothing was removed: {len(tasks)} of the tasks have jobs that may still run and write their outputs:{some}\n"
-        "Run the script with --batch to go on with them, or with --batch --fresh to cancel them, before."
+        "First run the script with --batch to resume these jobs, or with --batch --fresh to cancel them."
     )
 
 
-def _tell_unable(tasks: Sequence[luigi.Task]) -> None:
+def _report_kept(tasks: Sequence[luigi.Task]) -> None:
     families = sorted({task.get_task_family() for task in tasks})
     if families:
-        print(f"No method remove_output, so their outputs stay: {', '.join(families)}. To have them removed, define")
-        print(EXAMPLE)
+        print(f"These have no method remove_output, so their outputs are kept: {', '.join(families)}.")
+        print(f"To remove them, define\n{EXAMPLE}")
 
 
 def _is_confirmed(tasks: Sequence[luigi.Task], ask: Callable[[str], str]) -> bool:
@@ -133,6 +133,6 @@ def _remove(tasks: Sequence[luigi.Task]) -> int:
         except Exception:
             failed += 1
             print(f"The outputs of {task} could not be removed:\n{traceback.format_exc()}", file=sys.stderr)
-    told = f"; for {failed} of them it failed." if failed else "."
-    print(f"remove_output was called for {len(tasks)} tasks{told}")
+    count = "1 task" if len(tasks) == 1 else f"{len(tasks)} tasks"
+    print(f"Called remove_output of {count}{f'; it failed for {failed} of them.' if failed else '.'}")
     return 1 if failed else 0

@@ -1,4 +1,4 @@
-"""An address of b2luigi 1.x: what was here is told by `b2luigi.core.dropped`."""
+"""Module of b2luigi 1.x; `b2luigi.core.dropped` says what to use instead of its names."""
 
 from b2luigi.core.dropped import dropped
 

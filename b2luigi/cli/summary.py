@@ -1,4 +1,4 @@
-"""What luigi makes of a run that is over: its summary, for graphs of any depth, and its exit codes."""
+"""luigi's summary of a run, made to work for graphs of any depth, and its exit codes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ CODES = (
     ("scheduling_error", "scheduling_error"),
     ("not_run", "not_run"),
 )
-"""Names in luigi's section [retcode], and what has to be in its summary for them. (luigi's documentation.)"""
+"""Names in luigi's section [retcode], and the part of its summary that must not be empty. (luigi's documentation.)"""
 UPSTREAM = (
     ("upstream_failure", ("ever_failed", "upstream_failure")),
     ("upstream_missing_dependency", ("still_pending_ext", "upstream_missing_dependency")),
     ("upstream_run_by_other_worker", ("run_by_other_worker", "upstream_run_by_other_worker")),
     ("upstream_scheduling_error", ("scheduling_error",)),
 )
-"""Why a task was left pending, and of which kinds one of its requirements is then."""
+"""Reasons why a task is still pending, and the kinds of requirement that cause them."""
 
 
 def exit_code(worker: Any) -> int:
-    """The code that luigi's section [retcode] gives for what became of the tasks of a worker; 0 if it gives none."""
+    """The exit code that luigi's section [retcode] sets for the results of a worker; 0 if it sets none."""
     codes = retcode()
     wanted = {name: getattr(codes, name) for name, _ in CODES}
     if not any(wanted.values()) or not worker._add_task_history:
@@ -43,40 +43,40 @@ def exit_code(worker: Any) -> int:
 
 @contextlib.contextmanager
 def without_recursion() -> Iterator[None]:
-    """luigi's own search for the reasons of pending tasks calls itself for each level of the graph.
+    """Replaces luigi's recursive search for the reasons of pending tasks.
 
-    At a thousand levels that ends in a RecursionError, after all the work is done. (luigi 3.8.1)
+    It fails with a RecursionError in graphs with a thousand levels, after all the work is done. (luigi 3.8.1)
     """
     module: Any = luigi.execution_summary
     former = module._depth_first_search, module._get_str
-    module._depth_first_search, module._get_str = explain_pending, functools.partial(_told, module._get_str)
+    module._depth_first_search, module._get_str = explain_pending, functools.partial(_get_str, module._get_str)
     try:
         yield
     finally:
         module._depth_first_search, module._get_str = former
 
 
-def _told(told: Callable[[Any, bool], str], tasks: Mapping[str, Any], is_indented: bool) -> str:
-    """luigi's lines on tasks by family; shorter ones where a value without a hash (a dict in a Parameter) stops it."""
+def _get_str(luigis: Callable[[Any, bool], str], tasks: Mapping[str, Any], is_indented: bool) -> str:
+    """luigi's lines on tasks by family; shorter lines if it fails on an unhashable value (a dict in a Parameter)."""
     try:
-        return told(tasks, is_indented)
+        return luigis(tasks, is_indented)
     except TypeError:
-        begin = "    " * (2 if is_indented else 1)
-        return "\n".join(f"{begin}- {len(tasks[family])} {family}(...)" for family in sorted(tasks))
+        indent = "    " * (2 if is_indented else 1)
+        return "\n".join(f"{indent}- {len(tasks[family])} {family}(...)" for family in sorted(tasks))
 
 
 def explain_pending(kinds: Mapping[str, set[Any]], task: Any, visited: set[Any]) -> None:
-    """Puts a pending task, and all that it waits for, into the kinds that say why. Same as luigi's."""
+    """Sorts a pending task, and everything it waits for, into kinds by the reason. Same result as luigi's."""
     visited.add(task)
-    waiting = [(task, iter(_requirements(kinds, task)))]
-    while waiting:
-        task, left = waiting[-1]
-        new = next((one for one in left if one not in visited), None)
+    stack = [(task, iter(_requirements(kinds, task)))]
+    while stack:
+        task, remaining = stack[-1]
+        new = next((one for one in remaining if one not in visited), None)
         if new is not None:
             visited.add(new)
-            waiting.append((new, iter(_requirements(kinds, new))))
+            stack.append((new, iter(_requirements(kinds, new))))
         else:
-            waiting.pop()
+            stack.pop()
             _explain(kinds, task)
 
 

@@ -1,1 +1,1 @@
-"""What a task is: parameters, settings, outputs, paths and graphs. Knows nothing of batch systems."""
+"""What a task is: parameters, settings, outputs, paths and graphs. Independent of batch systems."""

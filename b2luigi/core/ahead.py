@@ -1,8 +1,8 @@
-"""Looking ahead: where a look at a file takes long, those that will be asked for next are looked at side by side.
+"""Look-ahead: on a slow file system, checks in parallel whether the outputs of the next tasks exist.
 
-luigi asks one task after the other whether it is complete, and on NFS, AFS or EOS each answer takes 5 to 50 ms. While
-a `LookAhead` is entered, the time that looks take is measured. If they are slow, threads look at the outputs of tasks
-whose turn comes soon; when it comes, the answer is there. Users' code runs in the main thread, as ever.
+luigi checks one task after the other for completeness, and on NFS, AFS or EOS each check takes 5 to 50 ms. While a
+`LookAhead` is entered, it measures how long checks take. If they are slow, threads check the outputs of the tasks that
+come next, so that the answer is ready when luigi needs it. Users' code still runs only in the main thread.
 """
 
 from __future__ import annotations
@@ -19,73 +19,73 @@ import luigi
 from luigi.task import flatten
 
 from b2luigi.core.answers import THREADS, Answers
-from b2luigi.core.target import LOOKS, Looks, is_plain
+from b2luigi.core.target import PATH_LOOKUP, PathLookup, is_plain
 
 SLOW = 0.002
-"""Seconds for a look, in the mean of the last ones, from which on it pays to look ahead."""
+"""Mean duration of recent checks, in seconds, above which look-ahead pays off."""
 RECENT = 8
-"""The looks that this mean is mainly made of. None counts more than `4 * SLOW`: a single long one proves nothing."""
-FLYING = 2 * THREADS
-"""Tasks that are looked at, or about to be, at most."""
+"""Number of checks that dominate this mean. None counts more than `4 * SLOW`: a single slow check proves nothing."""
+IN_FLIGHT = 2 * THREADS
+"""Maximum number of tasks whose outputs are being checked or queued for a check."""
 WINDOW = 4096
-"""Tasks that were looked at and were not asked for yet, at most."""
+"""Maximum number of tasks whose outputs were checked and whose answers have not been used yet."""
 ROWS = 8
-"""The innermost rows of tasks that are looked at ahead."""
+"""Look-ahead covers this many of the innermost rows of tasks."""
 BUDGET = 0.5
-"""Seconds to begin with that may be spent on asking tasks ahead for what they require: then only what was saved."""
+"""Initial budget, in seconds, for calling `requires` and `output` of tasks in advance; it grows by the time saved."""
 
 T = TypeVar("T")
-_Place = tuple[int, ...]
-"""Which comes first: that of a row, later ones first, then the numbers of those one has to pass to come there."""
-_Placed = tuple[_Place, Any]
+_Position = tuple[int, ...]
+"""Sorts items by when they will be checked: the row, later rows first, then the indices on the path to the item."""
+_Positioned = tuple[_Position, Any]
 
 
 def each(items: Iterable[T], ahead: Callable[[], Iterable[Any]], once: bool = True) -> Iterator[T]:
-    """The items in their order, tasks or targets, each of which is asked now whether it is complete, or exists.
+    """Yields tasks or targets in order; the caller checks each one for completeness or existence right away.
 
-    `ahead`: gives all of them in advance; called only where looks are slow. What goes wrong in it is not told here.
-    `once`: none of them is asked again in this walk, even if it comes again in another row.
+    `ahead`: returns all of them in advance; called only if checks are slow. Its errors are ignored here.
+    `once`: each item is checked only once in this walk, even if it occurs in several rows.
     """
-    looks = LOOKS.get()
-    return looks.each(items, ahead, once) if isinstance(looks, LookAhead) else iter(items)
+    lookup = PATH_LOOKUP.get()
+    return lookup.each(items, ahead, once) if isinstance(lookup, LookAhead) else iter(items)
 
 
 class LookAhead:
-    """To be entered for a walk over tasks; meanwhile, it answers for targets that are plain files.
+    """Enter it for a walk over tasks; meanwhile, it answers existence checks of targets that are plain files.
 
-    `look` says whether there is something at a path, `clock` gives seconds. No thread is made where looks are fast.
-    Each answer that was found ahead is given once, and only within seconds. `last_first`: what the last of several
-    incomplete tasks requires is asked first, as luigi does. `goes_down`: what they require is asked at all.
+    `check` returns whether a path exists, `clock` returns seconds. Fast checks need no threads. Each answer found in
+    advance is used once, and only for a few seconds. `last_first`: the requirements of the last of several incomplete
+    tasks are checked first, as in luigi. `follow`: whether requirements are checked at all.
     """
 
     def __init__(
         self,
-        look: Callable[[str], bool] = os.path.exists,
+        check: Callable[[str], bool] = os.path.exists,
         clock: Callable[[], float] = time.monotonic,
         last_first: bool = True,
-        goes_down: bool = True,
+        follow: bool = True,
     ) -> None:
-        self._look, self._clock = look, clock
-        self._step, self._goes_down = -1 if last_first else 1, goes_down
+        self._check, self._clock = check, clock
+        self._step, self._follow = -1 if last_first else 1, follow
         self._mean, self._budget = 0.0, BUDGET
-        self._answers = Answers(look, clock)
+        self._answers = Answers(check, clock)
         self._rows: list[_Row] = []
         self._count = 0
-        self._branches: list[_Placed] = []
-        self._coming: Iterator[_Placed] = iter(())
+        self._incomplete: list[_Positioned] = []
+        self._upcoming: Iterator[_Positioned] = iter(())
         self._seen: set[Any] = set()
         self._followed: set[luigi.Task] = set()
-        self._is_asking = False
+        self._is_looking_ahead = False
         self._process = os.getpid()
-        self._token: Token[Looks | None] | None = None
+        self._token: Token[PathLookup | None] | None = None
 
     def __enter__(self) -> LookAhead:
-        self._token = LOOKS.set(self)
+        self._token = PATH_LOOKUP.set(self)
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._token is not None:
-            LOOKS.reset(self._token)
+            PATH_LOOKUP.reset(self._token)
         self._answers.close()
 
     def each(self, items: Iterable[T], ahead: Callable[[], Iterable[Any]], once: bool = True) -> Iterator[T]:
@@ -101,93 +101,93 @@ class LookAhead:
             self._leave(row)
 
     def each_walk(self, roots: Sequence[luigi.Task]) -> Iterator[luigi.Task]:
-        """The roots of several walks: what was asked in one may be asked again in the next."""
+        """The roots of several walks; items of one walk may be checked again in the next."""
         for root in self.each(roots, lambda: roots):
             self._seen.clear()
             yield root
 
     def _leave(self, row: _Row) -> None:
-        if self._rows[-1] is row:  # as nearly always; of a deep graph there are many
+        if self._rows[-1] is row:  # nearly always; in a deep graph there are many rows
             self._rows.pop()
         else:
             self._rows.remove(row)
 
     def exists(self, path: str) -> bool:
-        """Whether there is something at a path: as found ahead, or by a look here and now."""
-        # Users' code that is asked ahead looks for itself; a child process has none of the threads.
-        if self._is_asking or os.getpid() != self._process:
-            return self._look(path)
+        """Whether a path exists: the answer found in advance, or the result of a check now."""
+        # Users' code called in advance, and child processes, which have none of the threads, check for themselves.
+        if self._is_looking_ahead or os.getpid() != self._process:
+            return self._check(path)
         if self._mean > SLOW:
-            self._go_on()
+            self._look_ahead()
         found = self._answers.take(path)
         if found is None:
-            return self._look_now(path)
+            return self._check_now(path)
         self._budget += self._mean
         return found
 
-    def _look_now(self, path: str) -> bool:
+    def _check_now(self, path: str) -> bool:
         began = self._clock()
         try:
-            return self._look(path)
+            return self._check(path)
         finally:
             self._mean += (min(self._clock() - began, 4 * SLOW) - self._mean) / RECENT
 
-    def _go_on(self) -> None:
-        self._is_asking = True
+    def _look_ahead(self) -> None:
+        self._is_looking_ahead = True
         try:
             self._seen.difference_update(item for _, item in self._answers.forget_old())
-            for branch in self._answers.missing():
-                heapq.heappush(self._branches, branch)
-            for place, item in self._next_ones():
-                paths = self._asked(functools.partial(_paths, item))
+            for incomplete in self._answers.missing():
+                heapq.heappush(self._incomplete, incomplete)
+            for position, item in self._next_items():
+                paths = self._call(functools.partial(_paths, item))
                 if paths:
-                    self._answers.ask((place, item), paths)
+                    self._answers.request((position, item), paths)
         finally:
-            self._is_asking = False
+            self._is_looking_ahead = False
 
-    def _next_ones(self) -> Iterator[_Placed]:
-        """What will be asked next, as far as one can know, the nearest first."""
+    def _next_items(self) -> Iterator[_Positioned]:
+        """The items that will probably be checked next, in order."""
         for row in self._rows[: -ROWS - 1 : -1]:
             if row.rest is None and row.is_open() and self._budget > 0:
-                row.start, row.rest = row.passed, self._placed(row.place, self._asked(row.ahead), row.passed)
-            while self._has_room() and row.is_open() and (placed := row.next()) is not None:
-                if not row.once or self._is_new(placed):
-                    yield placed
+                row.start, row.rest = row.passed, self._positioned(row.position, self._call(row.ahead), row.passed)
+            while self._has_room() and row.is_open() and (positioned := row.next()) is not None:
+                if not row.once or self._is_new(positioned):
+                    yield positioned
         while self._has_room():
-            placed = next(self._coming, None)
-            if placed is not None:
-                if self._is_new(placed):
-                    yield placed
-            elif self._branches and self._budget > 0:
-                place, task = heapq.heappop(self._branches)
-                self._coming = self._placed(place, self._requirements(task))
+            positioned = next(self._upcoming, None)
+            if positioned is not None:
+                if self._is_new(positioned):
+                    yield positioned
+            elif self._incomplete and self._budget > 0:
+                position, task = heapq.heappop(self._incomplete)
+                self._upcoming = self._positioned(position, self._requirements(task))
             else:
                 return
 
     def _has_room(self) -> bool:
-        return self._answers.running < FLYING and len(self._answers) < WINDOW
+        return self._answers.running < IN_FLIGHT and len(self._answers) < WINDOW
 
-    def _is_new(self, placed: _Placed) -> bool:
-        known = len(self._seen)
-        self._seen.add(placed[1])
-        return len(self._seen) > known
+    def _is_new(self, positioned: _Positioned) -> bool:
+        before = len(self._seen)
+        self._seen.add(positioned[1])
+        return len(self._seen) > before
 
-    def _placed(self, above: _Place, items: Sequence[Any], start: int = 0) -> Iterator[_Placed]:
-        return (((*above, self._step * number), items[number]) for number in range(start, len(items)))
+    def _positioned(self, parent: _Position, items: Sequence[Any], start: int = 0) -> Iterator[_Positioned]:
+        return (((*parent, self._step * number), items[number]) for number in range(start, len(items)))
 
     def _requirements(self, task: Any) -> list[Any]:
-        """What will be asked next if a task is not complete."""
-        is_asked = self._goes_down and isinstance(task, luigi.Task) and task.run not in (None, NotImplemented)
-        if not is_asked or task in self._followed:
+        """The tasks that will be checked next if a task is not complete."""
+        is_followed = self._follow and isinstance(task, luigi.Task) and task.run not in (None, NotImplemented)
+        if not is_followed or task in self._followed:
             return []
         self._followed.add(task)
-        return self._asked(task.deps)
+        return self._call(task.deps)
 
-    def _asked(self, ask: Callable[[], Iterable[Any]]) -> list[Any]:
-        """What users' code says, asked ahead: if it fails it will do so again when luigi asks, and be told then."""
+    def _call(self, function: Callable[[], Iterable[Any]]) -> list[Any]:
+        """Calls users' code in advance. Ignores errors: luigi calls it again later and reports them then."""
         began = self._clock()
         try:
-            return list(ask())
+            return list(function())
         except Exception:
             return []
         finally:
@@ -195,26 +195,26 @@ class LookAhead:
 
 
 class _Row:
-    """Tasks, or targets, that are asked one after the other."""
+    """Tasks, or targets, that are checked one after the other."""
 
-    def __init__(self, place: _Place, ahead: Callable[[], Iterable[Any]], once: bool) -> None:
-        self.place, self.ahead, self.once = place, ahead, once
+    def __init__(self, position: _Position, ahead: Callable[[], Iterable[Any]], once: bool) -> None:
+        self.position, self.ahead, self.once = position, ahead, once
         self.passed = self.taken = 0
         self.start = 2
-        self.rest: Iterator[_Placed] | None = None
+        self.rest: Iterator[_Positioned] | None = None
 
     def is_open(self) -> bool:
-        """Whether to look ahead: carefully, where the first that is missing ends it (`all` of them)."""
+        """Whether to look ahead; only gradually if the first incomplete item may end the row, as in `all(...)`."""
         return self.passed > 0 if self.once else self.taken < 2 * self.passed - self.start
 
-    def next(self) -> _Placed | None:
-        """The next one that will be asked."""
+    def next(self) -> _Positioned | None:
+        """The next item that will be checked."""
         self.taken += 1
         return next(self.rest or iter(()), None)
 
 
 def _paths(item: Any) -> list[str]:
-    """Where luigi will look for a task or target, in this order, up to the first that is missing."""
+    """The paths that luigi checks for a task or target, in this order, up to the first missing one."""
     targets = [item]
     if isinstance(item, luigi.Task):
         is_luigis = getattr(item.complete, "__func__", None) is luigi.Task.complete

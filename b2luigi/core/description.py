@@ -1,4 +1,4 @@
-"""What a node is told of its task, and how it becomes the same task again."""
+"""The description of a task in its job script, and how the node rebuilds the task from it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import luigi
 
 
 def describe(task: luigi.Task) -> dict[str, Any]:
-    """Everything `rebuild` needs, as plain data. `parameters` is None where only the task graph has the task.
+    """Everything `rebuild` needs, as plain data. `parameters` is None if the task must be found in the task graph.
 
-    The task id does not tell: it is made of serialised values, so that a 3 in a plain `Parameter` comes back as
-    "3" with the same id. So each value is taken there and back here, and compared with its type.
+    The task id is not enough to verify a rebuilt task: it contains serialised values, so a 3 in a plain `Parameter`
+    comes back as "3" with the same id. Therefore each value is serialised, parsed and compared, including its type.
     """
     cls = type(task)
     faithful = _find_class(cls.__module__, cls.__qualname__) is cls
@@ -27,7 +27,7 @@ def describe(task: luigi.Task) -> dict[str, Any]:
 
 
 def rebuild(description: Mapping[str, Any]) -> luigi.Task | None:
-    """The task of a description; None if it can not be rebuilt from it, and has to be looked for in the graph."""
+    """The task of a description; None if it cannot be rebuilt and must be found in the graph."""
     texts = description.get("parameters")
     cls = _find_class(description["module"], description["class"]) if texts is not None else None
     if cls is None or texts is None:
@@ -51,7 +51,7 @@ def _parameters(task: luigi.Task) -> dict[str, str] | None:
 
 
 def _same(rebuilt: Any, value: Any) -> bool:
-    """Equal, and of the same types all the way down: the member 1 of an IntEnum in a list comes back as a plain 1."""
+    """Whether values and types are equal at all levels: the member 1 of an IntEnum in a list comes back as an int."""
     if type(rebuilt) is not type(value):
         return False
     if isinstance(value, Mapping):

@@ -13,16 +13,15 @@ from typing import Any
 import luigi
 
 from b2luigi.core.description import describe
-from b2luigi.core.files import write_aside
-from b2luigi.core.flags import others
+from b2luigi.core.files import write_atomically
+from b2luigi.core.flags import script_arguments
 from b2luigi.core.job_script import JobScript, render
-from b2luigi.core.known_settings import DROPPED
+from b2luigi.core.known_settings import DROPPED_SETTINGS
 from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
+from b2luigi.core.process_call import running_call
 from b2luigi.core.settings import get_setting, settings_files
 
 SCRIPT_NAME = "executable_wrapper.sh"
-CALL = "_call"
-"""The setting, of b2luigi itself, that says which call of `process` in the script this is: nodes get to the same."""
 
 
 def create_executable_wrapper(
@@ -34,44 +33,44 @@ def create_executable_wrapper(
 ) -> str:
     """Writes the job script of a task and returns its absolute path.
 
-    Started without arguments, the script runs the task and leaves its output where it is. Started with a token
-    as argument it sends its output to the log folder of the task, leaves the outcome as `<token>.outcome` beside
-    itself, and its exit code as `<token>` in `inbox`.
+    Without arguments, the script runs the task and does not redirect its output. With a token as argument, it
+    redirects its output to the log folder of the task, and writes the outcome to `<token>.outcome` in its own folder
+    and the exit code to `<token>` in `inbox`.
 
-    `carried`: the batch system carries all files to a scratch folder on the node and back.
+    `carried`: the batch system transfers all files to a scratch folder on the node and back.
     `worker`: values of luigi's section [worker] for the node.
-    Raises ValueError, naming the setting, for a value that can not work; OSError if the file can not be written.
+    Raises ValueError, naming the setting, for an invalid value; OSError if the file cannot be written.
     """
-    told = {"call": get_setting(CALL, default=1), **(worker or {})}
-    grace = float(told.get("result_grace", 0.0))
-    script = replace(_collect(task, inbox, carried, {**describe(task), "worker": told}), grace=grace)
+    for_node = {"call": running_call().number, **(worker or {})}
+    grace = float(for_node.get("result_grace", 0.0))
+    script = replace(_collect(task, inbox, carried, {**describe(task), "worker": for_node}), grace=grace)
     folder = Path(get_task_file_dir(task))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SCRIPT_NAME
-    # Readable by nobody else: it holds values of settings and parameters.
-    write_aside(path, render(script), 0o700)
+    # Readable only by its owner: it contains values of settings and parameters.
+    write_atomically(path, render(script), 0o700)
     return str(path)
 
 
 def inputs_of(task: luigi.Task) -> tuple[Path, ...]:
-    """Files of the submit host that the job script needs, for batch systems that carry them to the node.
+    """Files of the submit host that the job script needs, for batch systems that transfer them to the node.
 
-    Raises ValueError, naming the file, if one is not there.
+    Raises ValueError, naming the file, if one does not exist.
     """
     nearest = settings_files()[:1]
     env_script = get_setting("env_script", task=task)
     paths = [Path(get_filename()), *map(Path, nearest), *([_on_submit_host(env_script)] if env_script else [])]
     for path in paths:
         if not path.exists():
-            raise ValueError(f"env_script: there is no file {str(path)!r} to be carried to the node.")
+            raise ValueError(f"env_script: the file {str(path)!r}, to be transferred to the node, does not exist.")
     return tuple(dict.fromkeys(paths))
 
 
 def create_cmd_from_task(task: luigi.Task) -> list[str]:
-    """The words that run this one task: prefix, executable, script, `--batch-runner --task-id ID`, arguments.
+    """The command that runs this one task: prefix, executable, script, `--batch-runner --task-id ID`, arguments.
 
-    Arguments of the script's own come before ours, so that it finds them where it looks for them. A script that was
-    started as a module of a package, `python -m package.script`, is started as such there as well.
+    The script's own arguments come before ours, so that it finds them where it expects them. A script started as a
+    module of a package, `python -m package.script`, is started in the same way on the node.
     """
     return [
         *_words("executable_prefix", task),
@@ -82,9 +81,9 @@ def create_cmd_from_task(task: luigi.Task) -> list[str]:
 
 
 def _refuse_container(task: luigi.Task) -> None:
-    """A task that is to run in a container must not run without one."""
+    """A task meant to run in a container must not run without one."""
     if get_setting("apptainer_image", default="", task=task):
-        raise ValueError(f"apptainer_image is not supported: {DROPPED['apptainer_image']}.")
+        raise ValueError(f"apptainer_image is not supported: {DROPPED_SETTINGS['apptainer_image']}.")
 
 
 def _collect(
@@ -112,21 +111,21 @@ def _collect(
 def _script(task: luigi.Task) -> list[str]:
     folder = get_setting("working_dir", task=task)
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    # A script that is carried to the node comes without its package.
+    # A script that is transferred to the node comes without its package.
     if spec is not None and spec.parent and spec.origin == get_filename() and folder != ".":
         return ["-c", _as_module(spec.name)]
     return [os.path.basename(get_filename()) if folder else get_filename()]
 
 
 def _as_module(name: str) -> str:
-    """`python -m name`, wherever it is started: the folder of the package takes the place of the current one."""
+    """`python -m name`, from any folder: the folder of the package replaces the current one in `sys.path`."""
     above = str(Path(get_filename()).parents[name.count(".")])
     run = f"runpy.run_module({name!r}, run_name='__main__', alter_sys=True)"
     return f"import runpy, sys; sys.path[0] = {above!r}; {run}"
 
 
 def _arguments(ours: list[str]) -> list[str]:
-    own = others(sys.argv[1:])
+    own = script_arguments(sys.argv[1:])
     return [*ours, *own] if "--" in own else [*own, *ours]
 
 
@@ -135,7 +134,7 @@ def _on_submit_host(path: str) -> Path:
 
 
 def _on_node(path: str, task: luigi.Task, setting: str, of_run: bool = False) -> str:
-    """With `working_dir`, a folder that was given relative to the script is to be found from there."""
+    """With `working_dir`, a folder that was set relative to the script is relative to `working_dir`."""
     below = os.path.dirname(get_filename()) + os.sep
     given = get_setting(setting, task=None if of_run else task)
     moved = get_setting("working_dir", task=task) and not os.path.isabs(given)
@@ -153,7 +152,7 @@ def _text(key: str, task: luigi.Task) -> str:
 def _shell(task: luigi.Task) -> str:
     shell = str(get_setting("shell", task=task))
     if not re.fullmatch(r"[A-Za-z0-9_./-]+", shell):
-        raise ValueError(f"shell has to be the name of a shell in /bin or a path, but it is {shell!r}.")
+        raise ValueError(f"shell must be the name of a shell in /bin or a path, not {shell!r}.")
     return shell
 
 
@@ -161,16 +160,16 @@ def _env(task: luigi.Task) -> dict[str, str]:
     env = get_setting("env", task=task) or {}
     for name, value in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
-            raise ValueError(f"env has the name {name!r}, which no environment variable can have.")
+            raise ValueError(f"env: {name!r} is not a valid name of an environment variable.")
         if value is None:
-            raise ValueError(f"env[{name!r}] is None; give it a text, or leave it out.")
+            raise ValueError(f"env[{name!r}] is None; set it to a string, or remove it.")
         if "\0" in str(value):
-            raise ValueError(f"env[{name!r}] holds a zero byte, which no environment variable can hold.")
+            raise ValueError(f"env[{name!r}] contains a null byte, which an environment variable cannot contain.")
     return {str(name): str(value) for name, value in env.items()}
 
 
 def _own_env() -> dict[str, str]:
-    """The configuration of luigi and the settings files of the submit host, wherever the job starts."""
+    """Variables with luigi's configuration and the settings files of the submit host, for a job in any folder."""
     config = os.environ.get("LUIGI_CONFIG_PATH") or ("luigi.cfg" if os.path.exists("luigi.cfg") else "")
     files = os.pathsep.join(map(str, settings_files()))
     found = {"LUIGI_CONFIG_PATH": os.path.abspath(config) if config else "", "B2LUIGI_SETTINGS_FILES": files}

@@ -1,4 +1,4 @@
-"""What a single task can say when it fails: for the console, and for luigi's scheduler."""
+"""The failure report of a single task, for the console and for luigi's scheduler."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from b2luigi.core.paths import get_filled_params, get_log_file_dir
 
 
 def on_failure(task: Any, exception: BaseException) -> str:
-    """Tells on the console, in red, which task failed: parameters, task id, log folder and traceback.
+    """Prints to the console, in red, which task failed: parameters, task id, log folder and traceback.
 
-    A class can take it as luigi's method of this name: `on_failure = b2luigi.core.utils.on_failure`.
+    A class can use it as luigi's method of this name: `on_failure = b2luigi.core.utils.on_failure`.
     Returns the same text, for luigi's scheduler.
     """
     text = "\n".join(_lines(task, exception))
@@ -26,12 +26,12 @@ def on_failure(task: Any, exception: BaseException) -> str:
 
 
 def add_on_failure_function(task: Any) -> None:
-    """Makes this one task tell its failure as `on_failure` does."""
+    """Makes this one task report its failure with `on_failure`."""
     task.on_failure = types.MethodType(on_failure, task)
 
 
 def get_luigi_logger() -> logging.Logger:
-    """The logger of luigi: what is logged with it is shown where luigi's own messages are."""
+    """luigi's logger: its messages appear together with luigi's own."""
     return logging.getLogger("luigi-interface")
 
 
@@ -46,5 +46,5 @@ def _lines(task: Any, exception: BaseException) -> Iterator[str]:
 def _log_folder(task: Any) -> str:
     try:
         return get_log_file_dir(task)
-    except Exception as error:  # the user's own method, or a parameter that can not be part of a path
-        return f"not known ({error})"
+    except Exception as error:  # the user's own method failed, or a parameter value is not a valid folder name
+        return f"unknown ({error})"

@@ -1,4 +1,4 @@
-"""Small files written so that nobody ever reads half of one."""
+"""Atomic writes of small files: nobody ever reads half of one."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_aside(path: Path, text: str, mode: int) -> None:
-    """Writes a file beside its place and renames it there. `mode`: its permissions, whatever the umask.
+def write_atomically(path: Path, text: str, mode: int) -> None:
+    """Writes a temporary file next to `path` and renames it. `mode`: its permissions, regardless of the umask.
 
-    File names that are no UTF-8 keep their bytes. Raises OSError; nothing is left behind then.
+    Surrogate escapes in the text are written as the original bytes. Raises OSError, and leaves no file behind then.
     """
     _write(path, text, mode, os.replace)
 
 
-def create_aside(path: Path, text: str, mode: int) -> None:
-    """The same for a file that must not be there yet. Raises FileExistsError if it is, even if made just now."""
+def create_atomically(path: Path, text: str, mode: int) -> None:
+    """Like `write_atomically`, for a new file. Raises FileExistsError if it exists, even if created just now."""
     _write(path, text, mode, _link)
 
 
-def _link(aside: Path, path: Path) -> None:
+def _link(temporary: Path, path: Path) -> None:
     try:
-        os.link(aside, path)  # the classic way to create a file that is whole at once, on network file systems, too
+        os.link(temporary, path)  # atomic, and fails if the file exists, on network file systems as well
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        os.replace(aside, path)
+        os.replace(temporary, path)
     else:
-        os.unlink(aside)
+        os.unlink(temporary)
 
 
 def _write(path: Path, text: str, mode: int, put: Callable[[Path, Path], None]) -> None:
-    aside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             os.fchmod(file.fileno(), mode)
             file.write(text.encode(errors="surrogateescape"))
-        put(aside, path)
+        put(temporary, path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
-        if error.filename is None:  # a full disk does not say which
+        temporary.unlink(missing_ok=True)
+        if error.filename is None:  # the error of a full disk names no file
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     except BaseException:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

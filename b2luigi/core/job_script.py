@@ -1,4 +1,4 @@
-"""The text of a job script, and what a node reads from it. Pure, but for the reading."""
+"""The text of a job script, and the description of the task that a node reads from it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 SCRIPT_VARIABLE, OUTCOME_VARIABLE = "B2LUIGI_JOB_SCRIPT", "B2LUIGI_OUTCOME"
-"""How the job script tells the node where its description is (and `b2luigi` that this is one), and where the outcome
-goes."""
+"""Environment variables that the job script sets: its own path, which contains the description and shows `b2luigi`
+that this is a node, and the path of the outcome."""
 BEGUN_VARIABLE = "B2LUIGI_BEGUN"
 """Names a file that exists while the node is at work on the task. Programs that know nothing of it do no harm."""
 CUT_SHORT, UNRECORDED, DONE_UNRECORDED = 117, 118, 119
@@ -24,56 +24,56 @@ the outcome, which is not that the task is done; the task is done, and the node 
 In no list of common exit codes; below 126, which shells need for themselves.
 """
 SIGNALS = ("HUP", "INT", "TERM", "USR1", "USR2", "XCPU")
-"""With these batch systems ask a job to end."""
+"""Signals with which batch systems ask a job to end."""
 DESCRIPTION = "#b2luigi-task "
-"""Starts the last line of a job script: what the node needs to know of the task, as one line of JSON."""
+"""Prefix of the last line of a job script: the description of the task, as one line of JSON."""
 
 
 @dataclass(frozen=True)
 class JobScript:
-    """Everything that goes into a job script. Paths are those of the node."""
+    """The content of a job script. Paths are those of the node."""
 
     task_id: str
     command: Sequence[str]
     description: Mapping[str, Any] = field(default_factory=dict)
     shell: str = "bash"
     folder: str | None = None
-    """Where to change to; None: stay where the batch system starts the job."""
+    """Working directory; None: stay where the batch system starts the job."""
     home: str = "."
-    """Folder for the outcome. Relative paths: from `folder`."""
+    """Folder for the outcome; a relative path is relative to `folder`."""
     inbox: str | None = None
-    """Folder for the marker; None: beside the outcome, as `<token>.marker`."""
+    """Folder for the marker; None: `<token>.marker` in the folder of the outcome."""
     logs: str | None = None
     """Folder for stdout and stderr; None: the batch system writes them."""
     env_script: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     own_env: Mapping[str, str] = field(default_factory=dict)
-    """Variables of b2luigi itself; `env` is the user's and comes after."""
+    """Variables of b2luigi itself, set before the user's variables in `env`."""
     umask: int = 0o022
     grace: float = 0.0
     """Seconds for which the marker is tried to be written."""
 
 
 def read_description(script: Path) -> dict[str, Any]:
-    """What a job script says of its task. Raises ValueError if it says nothing readable."""
+    """The description of the task in a job script. Raises ValueError if there is no valid one."""
     last = script.read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n").rpartition("\n")[2]
     if not last.startswith(DESCRIPTION):
         raise ValueError(f"{script} is not a job script of b2luigi: its last line does not describe a task.")
-    found = json.loads(last.removeprefix(DESCRIPTION))
-    if not isinstance(found, dict):
+    description = json.loads(last.removeprefix(DESCRIPTION))
+    if not isinstance(description, dict):
         raise ValueError(f"{script}: the description of the task is not a JSON object.")
-    return found
+    return description
 
 
 def render(script: JobScript) -> str:
-    """The text of a job script; nothing in it that comes from a setting is ever read by the shell as code."""
-    return "\n".join([*_beginning(script), *_environment(script), *_running(script)]) + "\n"
+    """The text of a job script. All values from settings are quoted, so the shell never interprets them as code."""
+    return "\n".join([*_header(script), *_environment(script), *_command(script)]) + "\n"
 
 
-def _beginning(script: JobScript) -> Iterator[str]:
+def _header(script: JobScript) -> Iterator[str]:
     path = script.shell if script.shell.startswith("/") else f"/bin/{script.shell}"
     yield f"#!{path}"
-    yield "# Job script of b2luigi. Called without arguments it runs its task, here and now."
+    yield "# Job script of b2luigi. Without arguments, it runs its task in this shell."
     yield "b2luigi_token=${1-}"
     yield 'case "$0" in /*) b2luigi_script=$0 ;; *) b2luigi_script=$PWD/$0 ;; esac'
     yield "set --"
@@ -81,7 +81,7 @@ def _beginning(script: JobScript) -> Iterator[str]:
     yield f"b2luigi_home={_quote(script.home)}"
     yield f"b2luigi_inbox={_quote(script.inbox or '')}"
     yield "b2luigi_step='starting'"
-    yield from _end(script)
+    yield from _exit_trap(script)
     yield "b2luigi_untrapped=1"
     yield "trap b2luigi_end EXIT"  # first: with these two the other way round, bash forgets it when a signal comes
     yield from _traps()
@@ -94,8 +94,8 @@ def _traps() -> Iterator[str]:
         yield f"trap 'exit {128 + signal.Signals[f'SIG{name}']}' {name}"
 
 
-def _end(script: JobScript) -> Iterator[str]:
-    """What the job script does when it ends, in whatever way: it says why, and leaves the marker."""
+def _exit_trap(script: JobScript) -> Iterator[str]:
+    """However the job script ends, it prints the reason and writes the marker."""
     marker = "$b2luigi_home/$b2luigi_token.marker" if script.inbox is None else "$b2luigi_inbox/$b2luigi_token"
     yield "b2luigi_end() {"
     yield "    b2luigi_status=$?"
@@ -103,12 +103,11 @@ def _end(script: JobScript) -> Iterator[str]:
     yield '    [ -z "$b2luigi_untrapped" ] || b2luigi_status=143'
     yield '    if [ -n "$b2luigi_step" ]; then'
     yield '        [ "$b2luigi_status" -ne 0 ] || b2luigi_status=1'
-    yield '        [ "$b2luigi_status" -gt 128 ] && b2luigi_how="was stopped by a signal" || b2luigi_how=ended'
-    yield (
-        '        echo "b2luigi: the job of task '
-        + _inside_quotes(script.task_id)
-        + ' $b2luigi_how while $b2luigi_step, on node $(uname -n) (exit status $b2luigi_status)" >&2'
-    )
+    job = f"the job of task {_inside_quotes(script.task_id)}"
+    yield f'        b2luigi_what="{job} ended"'
+    yield f'        [ "$b2luigi_status" -le 128 ] || b2luigi_what="a signal stopped {job}"'
+    yield '        b2luigi_where="on node $(uname -n) (exit status $b2luigi_status)"'
+    yield '        echo "b2luigi: $b2luigi_what while $b2luigi_step, $b2luigi_where" >&2'
     yield "    fi"
     yield '    if [ -n "$b2luigi_token" ]; then'
     yield "        b2luigi_seen=none"
@@ -134,9 +133,9 @@ def _environment(script: JobScript) -> Iterator[str]:
     for name in ("b2luigi_home", "b2luigi_inbox"):
         yield f'case "${name}" in /*) ;; *) {name}=$PWD/${name} ;; esac'
     yield 'if [ -n "$b2luigi_token" ] && [ ! -d "$b2luigi_home" ]; then mkdir -p -- "$b2luigi_home"; fi'
-    yield from _not_again()
+    yield from _skip_if_over()
     if script.logs is None:
-        # An empty file counts as none; but the batch system may insist on files to carry home.
+        # An empty file counts as missing, but the batch system may insist on files to transfer back.
         yield 'if [ -n "$b2luigi_token" ]; then'
         yield '    : > "$b2luigi_home/$b2luigi_token.outcome"'
         yield '    : > "$b2luigi_home/$b2luigi_token.marker"'
@@ -149,16 +148,16 @@ def _environment(script: JobScript) -> Iterator[str]:
         yield f"export {name}={_quote(value)}"
 
 
-def _not_again() -> Iterator[str]:
-    """An attempt that was judged, or given up, does nothing if its batch system starts it once more.
+def _skip_if_over() -> Iterator[str]:
+    """An attempt that was judged or given up does nothing if the batch system starts it again.
 
-    (Slurm does so with jobs that ended while its controller had lost its state.) A record that is not there says
-    nothing: it may be late on a shared file system.
+    (Slurm restarts jobs that ended while its controller had lost its state.) A missing record means nothing: on a
+    shared file system it may appear late.
     """
     yield 'if [ -n "$b2luigi_token" ]; then'
     yield "    " + _step("reading the records of its attempts")
     yield '    [ ! -e "$b2luigi_home/$b2luigi_token.void" ] || b2luigi_over=1'
-    # Read by the shell itself: to start a grep for it costs more than all else here.
+    # The shell reads the records itself: starting grep would cost more than the rest of the script.
     yield '    for b2luigi_record in "$b2luigi_home"/attempt-*.json; do'
     yield '        [ -r "$b2luigi_record" ] || continue'
     yield "        b2luigi_mine= b2luigi_ended="
@@ -189,7 +188,7 @@ def _env_script(script: JobScript) -> Iterator[str]:
     path = script.env_script if "/" in script.env_script else f"./{script.env_script}"
     yield _step(f"running the env_script {script.env_script}")
     yield f"if [ ! -r {_quote(path)} ]; then"
-    yield f'    echo "b2luigi: there is no readable env_script "{_quote(path)}" (looked for it from $PWD)" >&2'
+    yield f'    echo "b2luigi: cannot read the env_script "{_quote(path)}" (searched from $PWD)" >&2'
     yield "    exit 1"
     yield "fi"
     if os.path.basename(script.shell) == "bash":
@@ -206,10 +205,10 @@ def _env_script(script: JobScript) -> Iterator[str]:
     yield 'cd -- "$b2luigi_folder" || exit 1'
 
 
-def _running(script: JobScript) -> Iterator[str]:
+def _command(script: JobScript) -> Iterator[str]:
     program = script.command[0]
     yield _step(f"looking for the program {program} (settings executable, executable_prefix, env_script)")
-    yield f"{_is_there(program)} || exit 127"
+    yield f"{_is_executable(program)} || exit 127"
     yield f'export {SCRIPT_VARIABLE}="$b2luigi_script"'
     yield f'export {OUTCOME_VARIABLE}="${{b2luigi_token:+$b2luigi_home/$b2luigi_token.outcome}}"'
     yield 'b2luigi_begun="$b2luigi_home/${b2luigi_token:-by-hand-$$}.begun"'
@@ -237,8 +236,8 @@ def _cut_short() -> Iterator[str]:
     yield "fi"
 
 
-def _is_there(program: str) -> str:
-    """The shell's question whether a program can be run; of a path, `command -v` of dash tells only that it exists."""
+def _is_executable(program: str) -> str:
+    """Shell test whether a program is executable; for a path, `command -v` of dash only checks that it exists."""
     word = _quote(program)
     return f"{{ [ -f {word} ] && [ -x {word} ]; }}" if "/" in program else f"command -v -- {word} > /dev/null"
 
@@ -252,5 +251,5 @@ def _step(text: str) -> str:
 
 
 def _inside_quotes(text: str) -> str:
-    """Text that may stand within double quotes: a task id has only letters, digits and `_`, or else loses the rest."""
+    """Makes text safe inside double quotes; a task id normally has only letters, digits and `_`."""
     return re.sub(r"[^\w.\-]", "?", text)

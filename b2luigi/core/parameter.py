@@ -1,4 +1,4 @@
-"""Luigi's parameters with three arguments more: `hashed`, `hash_function` and `hidden`."""
+"""luigi's parameters with three more arguments: `hashed`, `hash_function` and `hidden`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ HashFunction = Callable[[Any], Any]
 
 
 class Parameter(luigi.Parameter[T]):
-    """Luigi's parameter, the base of all parameters here; takes all of luigi's arguments and
+    """luigi's parameter, and the base of all parameters here. Takes all arguments of luigi's parameter and
 
-    - `hashed`: folder names contain `hashed_<md5 of the value>`, for values that are long or have a "/",
-    - `hash_function`: takes the value, returns the text to use with `hashed` instead of the md5 sum,
-    - `hidden`: the folders of outputs and logs are not named after this parameter; by default those that are
-      not significant are hidden.
+    - `hashed`: folder names contain `hashed_<md5 of the value>`, for values that are long or contain a "/",
+    - `hash_function`: takes the value and returns the string to use with `hashed` instead of the md5 sum,
+    - `hidden`: the folders of outputs and logs are not named after this parameter; by default, insignificant
+      parameters are hidden.
 
-    Raises AssertionError if the hash function does not take exactly one argument, ValueError if a parameter
-    that is not significant is to be shown.
+    Raises AssertionError if the hash function does not take exactly one argument, ValueError if an insignificant
+    parameter has hidden=False.
     """
 
     hashed: bool = False
@@ -43,8 +43,8 @@ class Parameter(luigi.Parameter[T]):
     ) -> None:
         if grouping or grouping_function is not None:
             raise ValueError(
-                "grouping is not supported: each task is a job of its own, and equal jobs go out in one command. "
-                "Leave grouping and grouping_function out."
+                "grouping is not supported: each task is a job of its own, and similar jobs are submitted with one "
+                "command. Remove grouping and grouping_function."
             )
         super().__init__(*args, **kwargs)
         _check_hash_function(hash_function)
@@ -60,7 +60,7 @@ def _check_hash_function(function: HashFunction | None) -> None:
         raise ValueError(f"hash_function must be a function of one argument, not {function!r}.")
     try:
         arguments = inspect.signature(function).parameters
-    except ValueError:  # a function written in C may not tell
+    except ValueError:  # some functions written in C have no signature
         return
     if len(arguments) != 1:
         raise AssertionError(f"hash_function must take exactly one argument, the value; {function!r} does not.")
@@ -69,18 +69,18 @@ def _check_hash_function(function: HashFunction | None) -> None:
 def _hidden(hidden: bool | None, significant: bool) -> bool:
     if hidden is False and not significant:
         raise ValueError(
-            "hidden=False with significant=False: tasks that differ only in this parameter are one task to "
-            "luigi, so folders can not be named after it. Make it significant or leave hidden out."
+            "hidden=False with significant=False: to luigi, tasks that differ only in this parameter are the same "
+            "task, so folders cannot be named after it. Make it significant or omit hidden."
         )
     return not significant if hidden is None else hidden
 
 
 class StrParameter(Parameter[str], luigi.StrParameter):
-    """A parameter that is a text."""
+    """A parameter that is a string."""
 
 
 class IntParameter(Parameter[int], luigi.IntParameter):
-    """A parameter that is a whole number."""
+    """A parameter that is an integer."""
 
 
 class FloatParameter(Parameter[float], luigi.FloatParameter):
@@ -88,7 +88,7 @@ class FloatParameter(Parameter[float], luigi.FloatParameter):
 
 
 class BoolParameter(Parameter[bool], luigi.BoolParameter):
-    """A parameter that is true or false; False when no default is given."""
+    """A parameter that is true or false; the default is False."""
 
 
 class DateParameter(Parameter[datetime.date], luigi.DateParameter):
@@ -104,19 +104,19 @@ class YearParameter(Parameter[datetime.date], luigi.YearParameter):
 
 
 class DateHourParameter(Parameter[datetime.datetime], luigi.DateHourParameter):
-    """A parameter that is a time to the hour."""
+    """A parameter that is a time with a resolution of an hour."""
 
 
 class DateMinuteParameter(Parameter[datetime.datetime], luigi.DateMinuteParameter):
-    """A parameter that is a time to the minute."""
+    """A parameter that is a time with a resolution of a minute."""
 
 
 class DateSecondParameter(Parameter[datetime.datetime], luigi.DateSecondParameter):
-    """A parameter that is a time to the second."""
+    """A parameter that is a time with a resolution of a second."""
 
 
 class DateIntervalParameter(Parameter[DateInterval], luigi.DateIntervalParameter):
-    """A parameter that is a span of days."""
+    """A parameter that is a date interval."""
 
 
 class TimeDeltaParameter(Parameter[datetime.timedelta], luigi.TimeDeltaParameter):
@@ -136,7 +136,7 @@ class EnumParameter(Parameter[Any], luigi.EnumParameter[Any]):
 
 
 class EnumListParameter(Parameter[tuple[Any, ...]], luigi.EnumListParameter[Any]):
-    """A parameter that is several members of an enumeration."""
+    """A parameter that is a list of members of an enumeration."""
 
 
 class ChoiceParameter(Parameter[Any], luigi.ChoiceParameter[Any]):
@@ -144,7 +144,7 @@ class ChoiceParameter(Parameter[Any], luigi.ChoiceParameter[Any]):
 
 
 class ChoiceListParameter(Parameter[Any], luigi.ChoiceListParameter[Any]):
-    """A parameter that is several of given values."""
+    """A parameter that is a list of given values."""
 
 
 class NumericalParameter(Parameter[Any], luigi.NumericalParameter[Any]):
@@ -163,17 +163,17 @@ class TupleParameter(Parameter[tuple[Any, ...]], luigi.TupleParameter):
     """A parameter that is a tuple."""
 
 
-# A type checker objects that the base class never yields None; luigi's own optional classes are the same.
+# mypy objects because the base class never returns None; luigi's own optional classes have the same flaw.
 class OptionalParameter(Parameter[Any], luigi.OptionalParameter):
-    """A parameter that is a text, or None."""
+    """A parameter that is a string, or None."""
 
 
 class OptionalStrParameter(StrParameter, luigi.OptionalStrParameter):  # type: ignore[misc]
-    """A parameter that is a text, or None."""
+    """A parameter that is a string, or None."""
 
 
 class OptionalIntParameter(IntParameter, luigi.OptionalIntParameter):  # type: ignore[misc]
-    """A parameter that is a whole number, or None."""
+    """A parameter that is an integer, or None."""
 
 
 class OptionalFloatParameter(FloatParameter, luigi.OptionalFloatParameter):  # type: ignore[misc]
@@ -192,7 +192,7 @@ class OptionalChoiceParameter(ChoiceParameter, luigi.OptionalChoiceParameter[Any
     """A parameter that is one of given values, or None."""
 
 
-# Three classes of luigi are generic from 3.8.1 on, and not in 3.8.0, so they stand here without [Any].
+# These three classes of luigi are generic since 3.8.1, but not in 3.8.0, hence no [Any] here.
 class OptionalNumericalParameter(NumericalParameter, luigi.OptionalNumericalParameter):  # type: ignore[type-arg]
     """A parameter that is a number in a range, or None."""
 

@@ -1,4 +1,4 @@
-"""Where the outputs, the logs and the job files of a task lie."""
+"""Paths of the outputs, logs and job files of a task."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ from luigi.task import flatten
 from b2luigi.core.settings import get_setting
 from b2luigi.core.target import LONGEST_NAME
 
-# A limit of Linux, in bytes; a path of 4096 would have no room for its closing NUL.
+# PATH_MAX of Linux is 4096 bytes, including the terminating NUL.
 _LONGEST_PATH = 4095
-_LONGEST_OF_OURS = 64
-"""Room for the names of logs, records and outcomes in their folders, and for what is put before and behind them."""
+_LONGEST_OWN_NAME = 64
+"""Room for the names of logs, records and outcomes in their folders, including prefixes and suffixes."""
 
 
 def get_filename() -> str:
     """The absolute path of the running script.
 
-    Raises AttributeError in an interactive session or a notebook, which has none.
+    Raises AttributeError in an interactive session or a notebook, where there is no script.
     """
     script: str | None = getattr(sys.modules["__main__"], "__file__", None)
     if script is None or script == "<stdin>":
         raise AttributeError(
             "There is no script: relative folders and batch jobs need the path of the running script, and an "
-            "interactive session or a notebook has none. Put the code into a file and run that, or give "
-            "result_dir and log_dir as absolute paths and run without batch."
+            "interactive session or a notebook has none. Put the code into a file and run that, or set "
+            "result_dir and log_dir to absolute paths and run without batch."
         )
     return os.path.abspath(script)
 
 
 def map_folder(folder: str | os.PathLike[str]) -> str:
-    """The folder, a relative one taken from the folder of the script (not from the current folder).
+    """The folder as an absolute path; a relative one is relative to the folder of the script.
 
-    Raises AttributeError for a relative folder in an interactive session, ValueError for what is no path.
+    Raises AttributeError for a relative folder in an interactive session, ValueError for anything but a path.
     """
     if not isinstance(folder, (str, os.PathLike)):
-        raise ValueError(f"{folder!r} is no folder: result_dir, log_dir and task_file_dir have to be paths.")
+        raise ValueError(f"{folder!r} is not a folder: result_dir, log_dir and task_file_dir must be paths.")
     folder = os.fspath(folder)
     return folder if os.path.isabs(folder) else str(Path(get_filename()).parent / folder)
 
 
 def get_serialized_parameters(task: luigi.Task, need_hidden: bool = False) -> dict[str, str]:
-    """The parameters of a task, name to the text for folder names, in the order of their definition.
+    """Maps the parameters of a task, in the order of their definition, to the strings used in folder names.
 
-    Only significant ones, and without the hidden ones unless `need_hidden`.
+    Contains significant parameters only, and hidden ones only with `need_hidden`.
     """
     shown = (row for row in task.get_params() if _is_shown(row[1], need_hidden))
-    return OrderedDict((name, _text(parameter, getattr(task, name))) for name, parameter in shown)
+    return OrderedDict((name, _serialize(parameter, getattr(task, name))) for name, parameter in shown)
 
 
 def create_output_file_name(
@@ -68,12 +68,12 @@ def create_output_file_name(
 ) -> str:
     """The path `<result_dir>/<parameter>=<value>/.../<base_filename>` of a file of the task.
 
-    `result_dir` is the setting of that name if not given, relative to the folder of the script; `result_path` is the
-    name it had before, and is still taken, with a DeprecationWarning.
-    Raises ValueError when a parameter's value can not name a folder, or a name or the path is too long.
+    `result_dir`: relative to the folder of the script; defaults to the setting of that name. Its former name,
+    `result_path`, still works, with a DeprecationWarning.
+    Raises ValueError if a parameter value is not a valid folder name, or a name or the path is too long.
     """
     if result_path is not None:
-        result_dir = _former_name(result_path, result_dir)
+        result_dir = _deprecated_result_path(result_path, result_dir)
     result_dir = get_setting("result_dir", task=task) if result_dir is None else result_dir
     path = os.path.join(map_folder(result_dir), *_folders(task, need_hidden), base_filename)
     _check_length(task, path, need_hidden)
@@ -81,7 +81,7 @@ def create_output_file_name(
 
 
 def is_subdir(path: str | os.PathLike[str], parent_dir: str | os.PathLike[str]) -> bool:
-    """Whether a path lies in the folder `parent_dir`, at any depth, or is this folder; symbolic links are followed."""
+    """Whether a path is the folder `parent_dir` or lies inside it, at any depth. Follows symbolic links."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(parent_dir))
 
 
@@ -93,31 +93,31 @@ def get_filled_params(task: luigi.Task) -> dict[str, Any]:
 def get_log_file_dir(task: luigi.Task) -> str:
     """The folder for stdout and stderr of the task: `<log_dir>/<parameters>/<Family>/`.
 
-    A method `get_log_file_dir` of the task overrides this; what it returns is relative to the script, too.
+    A method `get_log_file_dir` of the task overrides this; its result is also relative to the script.
     """
-    return _own_folder(task, "get_log_file_dir") or _family_folder(task, "log_dir", need_hidden=False)
+    return _overridden_folder(task, "get_log_file_dir") or _family_folder(task, "log_dir", need_hidden=False)
 
 
 def get_task_file_dir(task: luigi.Task) -> str:
-    """The folder for the job script of the task: `<task_file_dir>/<parameters, hidden ones too>/<Family>/`.
+    """The folder for the job script of the task: `<task_file_dir>/<parameters, including hidden ones>/<Family>/`.
 
-    A method `get_task_file_dir` of the task overrides this; what it returns is relative to the script, too.
+    A method `get_task_file_dir` of the task overrides this; its result is also relative to the script.
     """
-    return _own_folder(task, "get_task_file_dir") or _family_folder(task, "task_file_dir", need_hidden=True)
+    return _overridden_folder(task, "get_task_file_dir") or _family_folder(task, "task_file_dir", need_hidden=True)
 
 
 def create_output_dirs(task: luigi.Task) -> None:
-    """Make the folders that the outputs of the task will lie in. Raises OSError if one can not be made."""
+    """Create the folders of the task's outputs. Raises OSError if one cannot be created."""
     for target in flatten(task.output()):
         if hasattr(target, "makedirs"):
             target.makedirs()
 
 
-def _former_name(
+def _deprecated_result_path(
     result_path: str | os.PathLike[str], result_dir: str | os.PathLike[str] | None
 ) -> str | os.PathLike[str]:
     if result_dir is not None:
-        raise TypeError("create_output_file_name: give result_dir only; result_path is the name it had before.")
+        raise TypeError("create_output_file_name: pass only result_dir; result_path is its former name.")
     text = "The argument result_path of create_output_file_name is now called result_dir; please use the new name."
     warnings.warn(text, DeprecationWarning, stacklevel=3)
     return result_path
@@ -127,7 +127,7 @@ def _is_shown(parameter: Any, need_hidden: bool) -> bool:
     return bool(parameter.significant and (need_hidden or not getattr(parameter, "hidden", False)))
 
 
-def _text(parameter: Any, value: Any) -> str:
+def _serialize(parameter: Any, value: Any) -> str:
     if not getattr(parameter, "hashed", False):
         return str(parameter.serialize(value))
     function: Callable[[Any], Any] = parameter.hash_function or _md5
@@ -144,9 +144,9 @@ def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
     for name, value in get_serialized_parameters(task, need_hidden).items():
         folder = f"{name}{separator}{value}" if with_name else value
         if value != os.path.basename(value) or value in (".", "..") or "\0" in value:
-            _refuse(task, name, f"has the value {value!r}, which can not be the name of a folder")
+            _refuse(task, name, f"has the value {value!r}, which is not a valid folder name")
         if _size(folder) > LONGEST_NAME:
-            _refuse(task, name, f"makes a folder name of {_size(folder)} bytes; {LONGEST_NAME} are possible")
+            _refuse(task, name, f"leads to a folder name of {_size(folder)} bytes; the limit is {LONGEST_NAME}")
         yield folder
 
 
@@ -159,7 +159,7 @@ def _check_length(task: luigi.Task, path: str, need_hidden: bool, setting: str =
         longest = max(values, key=lambda key: _size(values[key]), default="")
         remedy = f", or define the parameter {longest!r} with hashed=True" if longest else ""
         raise ValueError(
-            f"{task.get_task_family()}: a path of {_size(path)} bytes is over the limit of {_LONGEST_PATH}. "
+            f"{task.get_task_family()}: a path of {_size(path)} bytes exceeds the limit of {_LONGEST_PATH}. "
             f"Shorten {setting}{remedy}: {path[:200]}..."
         )
 
@@ -167,7 +167,7 @@ def _check_length(task: luigi.Task, path: str, need_hidden: bool, setting: str =
 def _refuse(task: luigi.Task, name: str, problem: str) -> NoReturn:
     raise ValueError(
         f"{task.get_task_family()}: the parameter {name!r} {problem}. "
-        f"Define it with hashed=True, so that a hash of the value stands in the path."
+        f"Define it with hashed=True to use a hash of the value in the path."
     )
 
 
@@ -175,13 +175,13 @@ def _size(text: str) -> int:
     return len(os.fsencode(text))
 
 
-def _own_folder(task: luigi.Task, method: str) -> str:
-    own = getattr(task, method, None)
-    return map_folder(own()) if own is not None else ""
+def _overridden_folder(task: luigi.Task, method: str) -> str:
+    override = getattr(task, method, None)
+    return map_folder(override()) if override is not None else ""
 
 
 def _family_folder(task: luigi.Task, setting: str, need_hidden: bool) -> str:
     base = get_setting(setting, task=task)
     folder = create_output_file_name(task, task.get_task_family(), base, need_hidden)
-    _check_length(task, os.path.join(folder, "x" * _LONGEST_OF_OURS), need_hidden, setting)
+    _check_length(task, os.path.join(folder, "x" * _LONGEST_OWN_NAME), need_hidden, setting)
     return os.path.join(folder, "")

@@ -1,4 +1,4 @@
-"""Class decorators that take over the parameters of other tasks: `requires` and `inherits`."""
+"""Class decorators that copy the parameters of other tasks: `requires` and `inherits`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _MISSING: Any = object()
 def requires(*tasks: type[luigi.Task], **fixed: Any) -> Callable[[TaskClass], TaskClass]:
     """Class decorator: the task requires these tasks, with its own values for their parameters.
 
-    Parameters of the tasks that the class does not have yet are added to it, but for those with a value in
-    `fixed`. The class's own `requires`, also an inherited one, is kept: its tasks come first. Then one task is
-    yielded as it is, several are yielded as one list. Works with plain luigi tasks, too.
-    Raises TypeError without tasks, for what is no task class, and for a name in `fixed` that is no parameter.
+    Parameters of the tasks that the class does not have yet are added to it, except for those with a value in
+    `fixed`. The class's own or inherited `requires` is kept, and its tasks come first. Then a single task is
+    yielded as it is, several tasks as one list. Works with plain luigi tasks, too.
+    Raises TypeError without tasks, for anything but a task class, and for a name in `fixed` that is no parameter.
     """
     _check_classes("requires", tasks)
     unknown = _unknown(fixed, tasks)
     if unknown:
-        raise TypeError(f"requires: {', '.join(unknown)} can not be fixed: {_no_parameter(tasks)}")
+        raise TypeError(f"requires: cannot fix {', '.join(unknown)}: {_no_parameter(tasks)}")
 
     def decorate(cls: TaskClass) -> TaskClass:
-        _take_over(cls, tasks, except_for=fixed)
+        _copy_parameters(cls, tasks, exclude=fixed)
         cls.requires = _extended(cls.requires, tasks, fixed)
         return cls
 
@@ -37,37 +37,37 @@ def requires(*tasks: type[luigi.Task], **fixed: Any) -> Callable[[TaskClass], Ta
 def inherits(
     *tasks: type[luigi.Task], without: str | Collection[str] | None = None
 ) -> Callable[[TaskClass], TaskClass]:
-    """Class decorator: parameters of these tasks that the class does not have yet are added to it.
+    """Class decorator: adds the parameters of these tasks that the class does not have yet.
 
-    `without`: the name, or names, of parameters that are not. The class gets two methods for its `requires`:
-    `clone_parent(**values)` gives the first of the tasks, `clone_parents(**values)` a list of all of them, with the
-    values of this task for their parameters, or those given. Works with plain luigi tasks, too.
-    Raises TypeError without tasks and for what is no task class, AssertionError for a name in `without` that is no
-    parameter.
+    `without`: one or more names of parameters to omit. The class gets two methods for use in its `requires`:
+    `clone_parent(**values)` returns the first of the tasks, `clone_parents(**values)` a list of all of them, with
+    this task's parameter values or the given ones. Works with plain luigi tasks, too.
+    Raises TypeError without tasks and for anything but a task class, AssertionError for a name in `without` that is
+    no parameter.
     """
     _check_classes("inherits", tasks)
-    left_out = [without] if isinstance(without, str) else list(without or ())
-    unknown = _unknown(left_out, tasks)
+    excluded = [without] if isinstance(without, str) else list(without or ())
+    unknown = _unknown(excluded, tasks)
     if unknown:
         raise AssertionError(f"inherits: without names {', '.join(unknown)}: {_no_parameter(tasks)}")
 
     def decorate(cls: TaskClass) -> TaskClass:
-        _take_over(cls, tasks, except_for=left_out)
+        _copy_parameters(cls, tasks, exclude=excluded)
         cls.clone_parent, cls.clone_parents = _cloning(tasks)
         return cls
 
     return decorate
 
 
-def _take_over(cls: Any, tasks: Iterable[Any], except_for: Collection[str]) -> None:
+def _copy_parameters(cls: Any, tasks: Iterable[Any], exclude: Collection[str]) -> None:
     for task in tasks:
         for name, parameter in task.get_params():
-            if name not in except_for and not _has(cls, name):
+            if name not in exclude and not _has(cls, name):
                 setattr(cls, name, parameter)
 
 
 def _has(cls: Any, name: str) -> bool:
-    """Whether a class has an attribute; what every luigi task has (`priority`, say) is none of its own."""
+    """Whether a class has an attribute, not counting those of every luigi task (such as `priority`)."""
     return getattr(cls, name, _MISSING) is not getattr(luigi.Task, name, _MISSING)
 
 
@@ -82,7 +82,7 @@ def _extended(own: Callable[[Any], Any], tasks: Collection[Any], fixed: Mapping[
 
 
 def _one_by_one(required: Any) -> Iterator[Any]:
-    """What the class itself requires; a dict stays one, so that its names are still there."""
+    """The class's own requirements; a dict stays a dict, to keep its keys."""
     if isinstance(required, (luigi.Task, Mapping)):
         yield required
     else:
@@ -91,11 +91,11 @@ def _one_by_one(required: Any) -> Iterator[Any]:
 
 def _cloning(tasks: Sequence[Any]) -> tuple[Callable[..., Any], Callable[..., list[Any]]]:
     def clone_parent(self: luigi.Task, **values: Any) -> Any:
-        """The first of the tasks this class inherits from, with the values of this one or those given."""
+        """The first of the tasks this class inherits from, with this task's parameter values or the given ones."""
         return _clones(self, tasks[:1], values)[0]
 
     def clone_parents(self: luigi.Task, **values: Any) -> list[Any]:
-        """The tasks this class inherits from, with the values of this one or those given."""
+        """The tasks this class inherits from, with this task's parameter values or the given ones."""
         return _clones(self, tasks, values)
 
     return clone_parent, clone_parents
@@ -103,8 +103,8 @@ def _cloning(tasks: Sequence[Any]) -> tuple[Callable[..., Any], Callable[..., li
 
 def _clones(task: luigi.Task, classes: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:
     unknown = _unknown(values, classes)
-    if unknown:  # luigi's own clone would keep silent
-        raise TypeError(f"{task.get_task_family()}: no value for {', '.join(unknown)}: {_no_parameter(classes)}")
+    if unknown:  # luigi's own clone would ignore it
+        raise TypeError(f"{task.get_task_family()}: cannot set {', '.join(unknown)}: {_no_parameter(classes)}")
     return [task.clone(cls, **values) for cls in classes]
 
 
@@ -113,7 +113,7 @@ def _check_classes(decorator: str, tasks: Collection[Any]) -> None:
         raise TypeError(f"{decorator} needs at least one task class, as in @b2luigi.{decorator}(MyTask).")
     for task in tasks:
         if not (isinstance(task, type) and issubclass(task, luigi.Task)):
-            raise TypeError(f"{decorator} takes task classes, as in @b2luigi.{decorator}(MyTask), but not {task!r}.")
+            raise TypeError(f"{decorator} takes task classes, as in @b2luigi.{decorator}(MyTask), not {task!r}.")
 
 
 def _unknown(names: Iterable[str], tasks: Iterable[Any]) -> list[str]:
@@ -122,5 +122,5 @@ def _unknown(names: Iterable[str], tasks: Iterable[Any]) -> list[str]:
 
 
 def _no_parameter(tasks: Iterable[Any]) -> str:
-    told = (f"{task.__name__} has {', '.join(name for name, _ in task.get_params()) or 'none'}" for task in tasks)
-    return f"no task named has such a parameter ({'; '.join(told)})."
+    found = (f"{task.__name__} has {', '.join(name for name, _ in task.get_params()) or 'none'}" for task in tasks)
+    return f"none of the given tasks has such a parameter ({'; '.join(found)})."

@@ -1,4 +1,4 @@
-"""Settings: a task's attribute, then `set_setting`, then settings.json, then the default."""
+"""Settings: looked up in a task's attributes, then `set_setting`, then settings.json, then the defaults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from functools import lru_cache, partial
 from typing import Any
 
 from b2luigi.core import settings_file
-from b2luigi.core.known_settings import KNOWN, UnknownSettingWarning, doubt, known, nearest, wrong
+from b2luigi.core.known_settings import (
+    KNOWN,
+    UnknownSettingWarning,
+    closest_setting,
+    find_setting,
+    name_problem,
+    value_problem,
+)
 from b2luigi.core.settings_file import settings_files
 from b2luigi.core.structures import copy_containers
 
@@ -31,7 +38,7 @@ _set_values: dict[str, Any] = {}
 
 
 class DeprecatedSettingsWarning(DeprecationWarning):
-    """A setting was given or asked for by a name it had in an earlier version."""
+    """A setting was set or read by a former name."""
 
 
 def get_setting(
@@ -40,19 +47,19 @@ def get_setting(
     """Look up the setting `key`; the first place that has it wins.
 
     1. the attribute, property or parameter `key` of `task`, if a task is given,
-    2. the value given to `set_setting`,
+    2. the value passed to `set_setting`,
     3. the nearest settings.json, see `settings_files`,
-    4. `default`, which may be None, and then the default b2luigi itself has for this setting.
+    4. `default`, which may be None, and then b2luigi's own default for this setting.
 
-    Names the setting had before, and `deprecated_keys`, are read in each place after `key`, with a
+    In each place, former names of the setting and `deprecated_keys` are read after `key`, with a
     `DeprecatedSettingsWarning`. Lists, dicts and sets are copies: changing them changes no setting.
-    Raises ValueError if the setting is found nowhere, has a value of a wrong type, or a settings.json is not one,
-    and whatever a property of the task raises.
+    Raises ValueError if the setting is not found or its value has the wrong type, or if a settings.json is invalid,
+    and any error that a property of the task raises.
     """
     names = _names_of(key, tuple(deprecated_keys or ()))
-    for place in _places(task):
+    for lookup in _places(task):
         for name in names:
-            value = place(name, _MISSING)
+            value = lookup(name, _MISSING)
             if value is not _MISSING:
                 _warn_about_old_name(name if name != names[0] else key, names[0])
                 return copy_containers(value)
@@ -60,48 +67,52 @@ def get_setting(
 
 
 def get_merged_setting(key: str, task: Any = None) -> Any:
-    """Like `get_setting`, but where several places have a dictionary, their entries are put together.
+    """Like `get_setting`, but dictionaries of options are merged from all places.
 
-    For an entry that stands in several, the strongest place wins: the task before `set_setting`, and so on.
+    If several places have the same entry, the first one wins: the task before `set_setting`, and so on. This applies to
+    the settings of b2luigi that are `merged`, and to settings of your own.
     """
+    row = find_setting(key)
+    if row is not None and not row.merged:
+        return get_setting(key, task=task)
     names = _names_of(key)
-    found = [value for place in _places(task) for name in names if (value := place(name, _MISSING)) is not _MISSING]
+    found = [value for lookup in _places(task) for name in names if (value := lookup(name, _MISSING)) is not _MISSING]
     if not found or not all(isinstance(value, Mapping) for value in found):
         return get_setting(key, task=task)
     return copy_containers({name: entry for value in reversed(found) for name, entry in value.items()})
 
 
 def get_seconds(key: str, task: Any = None) -> float:
-    """The value of a setting that is a time in seconds. Raises ValueError, naming the setting, if it is none."""
+    """The value of a setting in seconds. Raises ValueError, naming the setting, if it is not a finite number >= 0."""
     value = get_setting(key, task=task)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise ValueError(f"{key} has to be a number of seconds, but it is {value!r}.")
+        raise ValueError(f"{key} must be a number of seconds, not {value!r}.")
     return float(value)
 
 
 def set_setting(key: str, value: Any) -> None:
-    """Give the setting `key` a value for all tasks of this process; it wins over settings.json.
+    """Set the setting `key` for all tasks of this process; takes precedence over settings.json.
 
     Lists, dicts and sets are copied: changing them later does not change the setting.
-    Raises ValueError for a value of a wrong type; warns about a name that is almost that of a setting.
+    Raises ValueError for a value of the wrong type; warns about a name that looks like a misspelled setting.
     """
-    problem = wrong(key, value)
+    problem = value_problem(key, value)
     if problem:
-        raise ValueError(f"{problem} (given to set_setting).")
+        raise ValueError(f"{problem} (passed to set_setting).")
     _warn_about_doubtful_name(key)
     clear_setting(key)
     _set_values[key] = copy_containers(value)
 
 
 def clear_setting(key: str) -> None:
-    """Forget what `set_setting` was given for `key`, under any of its names; fine if it was not."""
+    """Remove the value that `set_setting` stored for `key`, under any of its names, if there is one."""
     for name in _names_of(key):
         _set_values.pop(name, None)
 
 
 @contextlib.contextmanager
 def with_new_settings() -> Iterator[None]:
-    """Start with no `set_setting` value at all, and bring back the former ones at the end."""
+    """Start without any `set_setting` values, and restore the former ones at the end."""
     former = dict(_set_values)
     _set_values.clear()
     try:
@@ -113,16 +124,16 @@ def with_new_settings() -> Iterator[None]:
 
 @lru_cache(maxsize=256)
 def _names_of(key: str, deprecated_keys: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The current name of a setting, then the names it had before."""
-    row = known(key)
+    """The current name of a setting, followed by its former names."""
+    row = find_setting(key)
     names = (key,) if row is None else (row.name, *row.old_names)
     return tuple(dict.fromkeys((*names, *deprecated_keys)))
 
 
 def _places(task: Any) -> Iterator[Callable[[str, Any], Any]]:
-    """Where a value may stand, strongest first; files are looked at only if we get that far.
+    """Lookup functions for the places of a value, in order of precedence; reads files only if needed.
 
-    Each is asked with a name, and with what to answer if it does not have it.
+    Each takes a name and the value to return if it does not have it.
     """
     if task is not None:
         yield partial(_task_attribute, task)
@@ -135,10 +146,10 @@ def _task_attribute(task: Any, name: str, missing: Any) -> Any:
     value = getattr(task, name, missing)
     if value is missing:
         if hasattr(type(task), name) and any(name in vars(cls) for cls in type(task).__mro__):
-            # The class has it, so its own code (a property) failed: that is the user's error to see.
+            # The class has it, so its own code (a property) failed: let the user see that error.
             return getattr(task, name)
         return missing
-    problem = wrong(name, value)
+    problem = value_problem(name, value)
     if problem:
         raise ValueError(f"{problem} (attribute of the task {type(task).__name__}).")
     return value
@@ -154,20 +165,20 @@ def _default_of(name: str, default: Any) -> Any:
 
 def _not_found(name: str) -> str:
     files = ", ".join(map(str, settings_files())) or "no settings.json was found"
-    near = nearest(name, _set_values)
-    hint = f" Did you mean {near}?" if near else ""
+    similar = closest_setting(name, _set_values)
+    hint = f" Did you mean {similar}?" if similar else ""
     return (
-        f"No settings found for {name}! It is no attribute of the task, was not given to set_setting, "
-        f"and stands in no settings.json ({files}). Give it in one of these places.{hint}"
+        f"No settings found for {name}! It is not an attribute of the task, was not passed to set_setting, "
+        f"and is in no settings.json ({files}). Set it in one of these places.{hint}"
     )
 
 
 @functools.cache
 def _warn_about_doubtful_name(name: str) -> None:
-    """Warns once in the life of this process."""
-    doubtful = doubt(name)
-    if doubtful:
-        warnings.warn(UnknownSettingWarning(f"set_setting: {doubtful}"), stacklevel=3)
+    """Warns only once per process."""
+    problem = name_problem(name)
+    if problem:
+        warnings.warn(UnknownSettingWarning(f"set_setting: {problem}"), stacklevel=3)
 
 
 def _warn_about_old_name(name: str, current: str) -> None:

@@ -1,4 +1,4 @@
-"""Pure helpers on nested values: lists in dicts in generators, as `output()` and `input()` give them."""
+"""Pure helpers for nested values: lists in dicts in generators, as `output()` and `input()` return them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNNAMED: Any = object()
 
 
 def product_dict(**lists: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """All combinations of the values given, the last name changing fastest.
+    """All combinations of the given values; the last name varies fastest.
 
     `product_dict(a=[1, 2], b=["x"])` yields `{"a": 1, "b": "x"}`, `{"a": 2, "b": "x"}`.
     """
@@ -21,14 +21,14 @@ def product_dict(**lists: Iterable[Any]) -> Iterator[dict[str, Any]]:
 
 
 def fill_kwargs_with_lists(**kwargs: Any) -> dict[str, list[Any]]:
-    """The keyword arguments with each value as a list: texts, dicts and single values become lists of one."""
+    """The keyword arguments with each value as a list: strings, dicts and single values become lists of one."""
     return {name: list(value) if _is_series(value) else [value] for name, value in kwargs.items()}
 
 
 def flatten_to_dict(inputs: Any) -> dict[Any, Any]:
-    """One dict out of dicts in any nesting of lists and generators; a value outside a dict is its own key.
+    """Merges dicts nested in lists and generators into one dict; a value outside a dict is its own key.
 
-    The values of the dicts stay as they are; of two equal keys the later one wins.
+    The values of the dicts are left unchanged; if a key occurs twice, the later value wins.
     """
     if isinstance(inputs, Mapping):
         return dict(inputs)
@@ -38,9 +38,9 @@ def flatten_to_dict(inputs: Any) -> dict[Any, Any]:
 
 
 def flatten_to_dict_of_lists(inputs: Any) -> dict[Any, list[Any]]:
-    """All single values in any nesting, as lists by the key of the innermost dict around them, in order.
+    """Collects all single values, however nested, in lists keyed by the innermost dict key, in order.
 
-    A value outside a dict is its own key; None is left out.
+    A value outside a dict is its own key; None is skipped.
     """
     lists: dict[Any, list[Any]] = {}
     for key, value in _leaves(inputs, _UNNAMED):
@@ -49,19 +49,19 @@ def flatten_to_dict_of_lists(inputs: Any) -> dict[Any, list[Any]]:
 
 
 def flatten_to_list_of_dicts(inputs: Any) -> dict[Any, list[Any]]:
-    """The name `flatten_to_dict_of_lists` had in early versions; warns."""
+    """Former name of `flatten_to_dict_of_lists`; warns."""
     text = "flatten_to_list_of_dicts is now called flatten_to_dict_of_lists; please use the new name."
     warnings.warn(text, DeprecationWarning, stacklevel=2)
     return flatten_to_dict_of_lists(inputs)
 
 
 def flatten_to_file_paths(inputs: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The same dict with each target replaced by its path, also in lists; what has no path stays as it is."""
+    """The same dict with each target replaced by its path, also inside lists; values without a path are kept."""
     return {key: _to_paths(value) for key, value in inputs.items()}
 
 
 def copy_containers(value: Any) -> Any:
-    """The value with new lists, dicts, sets and tuples all the way down; what they hold is not copied."""
+    """Copies the lists, dicts, sets and tuples in a value, at every level, but not the objects in them."""
     if type(value) is tuple:
         return tuple(map(copy_containers, value))
     twin = copy.copy(value) if isinstance(value, dict | list | set) else value
@@ -92,5 +92,5 @@ def _to_paths(value: Any) -> Any:
 
 
 def _is_series(value: Any) -> TypeGuard[Iterable[Any]]:
-    """Whether the value stands for several: lists, tuples, sets, generators, but no text and no dict."""
+    """Whether the value is a series of values: list, tuple, set or generator, but not a string or a dict."""
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)

@@ -1,4 +1,4 @@
-"""on_temporary_files: a task that writes aside, so that an output that is there is whole."""
+"""on_temporary_files: a task writes to temporary files, so that an output that exists is complete."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from luigi.task import flatten
 
 from b2luigi.core.settings import get_setting
 from b2luigi.core.target import (
-    check_free,
+    check_absent,
     copy_into,
     make_folder_of,
     make_scratch_folder,
     new_number,
     put_in_place,
-    remove_if_there,
-    temporary_place,
+    remove_if_exists,
+    temporary_path_of,
 )
 from b2luigi.core.task import Task
 
 
 def on_temporary_files(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Decorator of a task's `run`: while it runs, the paths it asks for are those of temporary files.
+    """Decorator of a task's `run`: while it runs, the task's methods return paths of temporary files.
 
-    `get_output_file_name` gives a path beside the output. When `run` ended well, what was written is renamed to be
-    the output; after an exception it is removed, and no output changes. Methods for input files give the paths of
-    copies below the setting `scratch_dir`, made when they are asked for, at most `n_download_threads` at a time.
+    `get_output_file_name` returns a path in the folder of the output. When `run` succeeds, the temporary files are
+    renamed to the outputs; after an exception they are removed, and no output changes. The methods for input files
+    return paths of copies below the setting `scratch_dir`, made on demand, at most `n_download_threads` at a time.
 
-    An output that is left from a run that was not complete is replaced. Raises luigi's FileAlreadyExists if all
-    outputs are there before, or one is made by somebody else in the meantime; FileNotFoundError if an output that
-    was asked for was not written; PermissionError if `scratch_dir` can not be written.
+    An output left over from an incomplete run is replaced. Raises luigi's FileAlreadyExists if all outputs already
+    exist, or somebody else creates one in the meantime; FileNotFoundError if an output whose path was requested was
+    not written; PermissionError if `scratch_dir` is not writable.
 
-    A `run` that yields requirements works, too: luigi starts it from the beginning each time, and so what it wrote
+    A `run` that yields requirements works, too: luigi restarts it from the beginning each time, so what it wrote
     before is removed.
     """
     if inspect.isgeneratorfunction(inspect.unwrap(run)):
@@ -56,7 +56,7 @@ def on_temporary_files(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
         @functools.wraps(run)
         def on_files(self: Task) -> Any:
             with _temporary_files(self):
-                return _no_generator(self, run(self))
+                return _refuse_generator(self, run(self))
 
     return on_files
 
@@ -64,40 +64,40 @@ def on_temporary_files(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
 @contextlib.contextmanager
 def _temporary_files(task: Task) -> Iterator[None]:
     if not isinstance(task, Task):
-        raise TypeError(f"on_temporary_files is for runs of b2luigi.Task, which {type(task).__name__} is not.")
-    if task._elsewhere is not None:  # a run that calls the run of its base class: all is moved at the end of the outer
+        raise TypeError(f"on_temporary_files needs a b2luigi.Task, which {type(task).__name__} is not.")
+    if task._redirection is not None:  # run() of a base class: the outer run() moves all files at its end
         yield
         return
-    files = task._elsewhere = _TemporaryFiles(task)
+    files = task._redirection = _TemporaryFiles(task)
     try:
         yield
         files.put_in_place()
     finally:
-        task._elsewhere = None
+        task._redirection = None
         files.clear()
 
 
 class _TemporaryFiles:
-    """The temporary files of one run. Can be pickled, as is a task that starts processes of its own."""
+    """The temporary files of one run. Picklable, for tasks that start processes of their own."""
 
     def __init__(self, task: Task) -> None:
         self._task, self._number = task, new_number()
         self._outputs = {target.path: target for target in flatten(task.output()) if _is_movable(target)}
-        self._left = {path for path, target in self._outputs.items() if target.exists()}
+        self._leftover = {path for path, target in self._outputs.items() if target.exists()}
         """Outputs of an earlier run, to be replaced."""
-        self._asked: set[str] = set()
+        self._requested: set[str] = set()
         self._copies: dict[str, str] = {}
         self._scratch = ""
-        # A task that says itself when it is complete knows why it runs again.
-        if self._left and len(self._left) == len(self._outputs) and type(task).complete is luigi.Task.complete:
-            raise FileAlreadyExists(_all_there(task, self._left))
+        # A task with its own complete() has its own reason to run again.
+        if self._leftover and len(self._leftover) == len(self._outputs) and type(task).complete is luigi.Task.complete:
+            raise FileAlreadyExists(_all_exist(task, self._leftover))
 
     def output_paths(self, targets: Sequence[Any]) -> list[str]:
-        """Where to write what is to be these targets."""
+        """The temporary paths of these targets."""
         return [self._begin(target) if _is_movable(target) else str(target.path) for target in targets]
 
     def input_paths(self, targets: Sequence[Any]) -> list[str]:
-        """Copies of these targets; one that does not exist keeps its own path."""
+        """Paths of copies of these targets; a target that does not exist keeps its own path."""
         paths = [str(target.path) for target in targets]
         new = [path for path in dict.fromkeys(paths) if path not in self._copies and os.path.exists(path)]
         if new:
@@ -106,38 +106,38 @@ class _TemporaryFiles:
         return [self._copies.get(path, path) for path in paths]
 
     def put_in_place(self) -> None:
-        """All or nothing, as far as one can know: everything is looked at before anything is renamed."""
-        written = [target for target in self._outputs.values() if target.fs.exists(self._place(target))]
+        """All or nothing, as far as possible: checks all files before it renames the first."""
+        written = [target for target in self._outputs.values() if target.fs.exists(self._temporary_path(target))]
         self._check_missing({target.path for target in written})
         for target in written:
-            if target.path not in self._left:
-                check_free(target)
+            if target.path not in self._leftover:
+                check_absent(target)
         for target in written:
-            put_in_place(target, self._place(target), replace=target.path in self._left)
+            put_in_place(target, self._temporary_path(target), replace=target.path in self._leftover)
 
     def clear(self) -> None:
-        """Removes everything temporary; what can not be removed must not hide why the run failed."""
+        """Removes all temporary files. Ignores errors, since they must not hide why the run failed."""
         for target in self._outputs.values():
             with contextlib.suppress(OSError, FileSystemException):
-                remove_if_there(target, self._place(target))
+                remove_if_exists(target, self._temporary_path(target))
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _begin(self, target: Any) -> str:
         self._outputs.setdefault(target.path, target)
-        self._asked.add(target.path)
+        self._requested.add(target.path)
         make_folder_of(target)
-        return self._place(target)
+        return self._temporary_path(target)
 
-    def _place(self, target: Any) -> str:
-        """The same in all processes of the run, and another one for each output."""
-        return temporary_place(target, random.Random(f"{self._number} {target.path}").randrange(10**10))
+    def _temporary_path(self, target: Any) -> str:
+        """Unique to each output, and the same in all processes of the run."""
+        return temporary_path_of(target, random.Random(f"{self._number} {target.path}").randrange(10**10))
 
     def _check_missing(self, written: Set[str]) -> None:
-        missing = sorted(path for path in self._asked - written if not self._outputs[path].exists())
+        missing = sorted(path for path in self._requested - written if not self._outputs[path].exists())
         if missing:
             raise FileNotFoundError(
-                f"{self._task.get_task_family()}: run() asked where to write these outputs, but did not write them: "
+                f"{self._task.get_task_family()}: run() requested the paths of these outputs, but did not write them: "
                 f"{', '.join(missing)}. No output was put in place."
             )
 
@@ -146,10 +146,10 @@ def _is_movable(target: Any) -> bool:
     return hasattr(target, "path") and hasattr(target, "fs")
 
 
-def _all_there(task: luigi.Task, paths: Iterable[str]) -> str:
+def _all_exist(task: luigi.Task, paths: Iterable[str]) -> str:
     return (
-        f"{task.get_task_family()}: all outputs are there already ({', '.join(sorted(paths))}), so run() was not "
-        "started. Another run may have made them; remove them if they are to be made anew."
+        f"{task.get_task_family()}: all outputs already exist ({', '.join(sorted(paths))}), so run() was not "
+        "started. Another run may have created them; remove them to create them anew."
     )
 
 
@@ -159,15 +159,15 @@ def _copy_all(paths: Sequence[str], folder: str, task: luigi.Task) -> list[str]:
     if threads is None:
         return list(map(copy, paths))
     if threads < 1:
-        raise ValueError(f"n_download_threads has to be a whole number above 0, or None, but it is {threads!r}.")
+        raise ValueError(f"n_download_threads must be a positive integer or None, not {threads!r}.")
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(copy, paths))
 
 
-def _no_generator(task: luigi.Task, result: Any) -> Any:
+def _refuse_generator(task: luigi.Task, result: Any) -> Any:
     if isinstance(result, Generator):
         raise TypeError(
-            f"{task.get_task_family()}: run() is not a function with yield, and yet gives a generator, so that its "
-            "end can not be seen. Put on_temporary_files directly above the function that has the yield."
+            f"{task.get_task_family()}: run() returns a generator but contains no yield itself, so its end cannot be "
+            "detected. Put on_temporary_files directly above the function that contains the yield."
         )
     return result

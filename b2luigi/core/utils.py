@@ -1,4 +1,4 @@
-"""The published address of helpers that live in the modules beside this one."""
+"""Public import path of helpers that are defined in the other modules of this package."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from b2luigi.batch.systems.model import (
     JobStatus,
     Refused,
     Submitted,
+    TooMany,
     TryLater,
     Unsure,
 )
@@ -26,6 +27,8 @@ RESULTS: dict[str, Callable[[str], Submitted]] = {
     "accepted": Accepted,
     "refused": Refused,
     "later": TryLater,
+    "a few times": lambda text: TryLater(text, 3),
+    "too many": TooMany,
     "unsure": Unsure,
 }
 
@@ -106,6 +109,8 @@ class Site:
     """By id: state and token, as the history shows them."""
     replies: dict[str, list[Answer | list[tuple[str, str]]]] = field(default_factory=dict)
     """By verb: answers for the next commands; a list of results for submissions."""
+    submissions: Callable[[tuple[str, ...]], list[tuple[str, str]] | None] = lambda tokens: None
+    """What becomes of a submission of these tokens; None: they are accepted."""
     hang: set[str] = field(default_factory=set)
     """Verbs whose commands do not answer."""
     events: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
@@ -140,6 +145,8 @@ class Site:
         verb = call.argv[0]
         if reply is None and self.replies.get(verb):
             reply = self.replies[verb].pop(0)
+        if reply is None and verb == "submit":
+            reply = self.submissions(call.argv[1:])
         call.answer = self._truth(call) if reply is None else _answer(reply)
 
     def _truth(self, call: Call) -> Answer:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 import b2luigi
-from b2luigi.batch import dispatch as room
+from b2luigi.batch import dispatch
 from b2luigi.batch.dispatch import run_task_remote
 from tests.waiting import PATIENCE, until
 
 
 class Shell(b2luigi.Task):
-    """Dispatched, its job script runs this program of the shell in place of Python."""
+    """When dispatched, its job script runs this shell program instead of Python."""
 
     program = b2luigi.Parameter(hidden=True, hashed=True)
     name = b2luigi.Parameter(default="")
@@ -38,8 +38,8 @@ def log(name: str) -> str:
     return Path("logs", "name=", "Shell", name).read_text()
 
 
-def exists(pid: int) -> bool:
-    """Whether a process lives; a zombie does not."""
+def is_alive(pid: int) -> bool:
+    """Whether a process is alive; a zombie is not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -51,30 +51,30 @@ def wait_for(path: Path) -> str:
     return path.read_text()
 
 
-def test_it_runs_by_the_job_script(script_folder: Path) -> None:
-    """The job script runs the one task, and its output goes to the log folder."""
+def test_it_runs_through_the_job_script(script_folder: Path) -> None:
+    """The job script runs the task, and its output goes to the log folder."""
     task = Shell(program='echo "$*"; echo oh >&2; pwd')
     task.run()
-    # the first word after the program is the name of the shell, which sh does not count among its arguments
+    # the first word after the program becomes $0 of the shell
     assert log("stdout") == f"--task-id {task.task_id}\n{script_folder}\n"
     assert log("stderr") == "oh\n"
     assert not Path("in_place").exists()
 
 
-def test_the_name_and_the_docstring_stay() -> None:
-    """The decorated method looks like the one it was."""
+def test_name_and_docstring_are_kept() -> None:
+    """The decorated method has the name and docstring of the original."""
     assert (Shell.run.__name__, Shell.run.__doc__) == ("run", "Runs.")
 
 
 def test_logs_are_those_of_the_last_run() -> None:
-    """A second run begins with empty logs."""
+    """A second run starts with empty logs."""
     for word in ("first", "second"):
         run_task_remote(Shell(program=f"echo {word}"))
     assert log("stdout") == "second\n"
 
 
 def test_it_reads_nothing() -> None:
-    """The process does not wait for the terminal."""
+    """The process does not read from the terminal."""
     run_task_remote(Shell(program="readlink /proc/self/fd/0"))
     assert log("stdout") == "/dev/null\n"
 
@@ -82,12 +82,12 @@ def test_it_reads_nothing() -> None:
 @pytest.mark.parametrize(
     ("program", "code"), [("exit 3", "3"), ("kill -9 $$", "137"), ("kill -9 $PPID", "-9")], ids=["exit", "shot", "all"]
 )
-def test_a_failure_is_told(script_folder: Path, program: str, code: str) -> None:
-    """The error has the return code, the task, its log folder and its last words."""
+def test_a_failure_is_raised(script_folder: Path, program: str, code: str) -> None:
+    """The error contains the return code, the task, its log folder and its last words."""
     task = Shell(program=f"echo well; echo 'ValueError: three is unlucky' >&2; {program}")
-    with pytest.raises(RuntimeError, match=rf"^Execution failed with return code {code}\.\n") as told:
+    with pytest.raises(RuntimeError, match=rf"^Execution failed with return code {code}\.\n") as raised:
         task.run()
-    lines = str(told.value).splitlines()
+    lines = str(raised.value).splitlines()
     assert lines[1:4] == [
         f"  task id: {task.task_id}",
         f"  logs:    {script_folder}/logs/name=/Shell/ (stdout, stderr)",
@@ -96,26 +96,26 @@ def test_a_failure_is_told(script_folder: Path, program: str, code: str) -> None
     assert "    | ValueError: three is unlucky" in lines[4:]
 
 
-def test_a_failure_without_words() -> None:
-    """A process that said nothing is told without last words."""
-    with pytest.raises(RuntimeError, match=r"(?s)return code 3.*\(stdout, stderr\)$") as told:
+def test_a_failure_without_output() -> None:
+    """If the process printed nothing, the error has no last words."""
+    with pytest.raises(RuntimeError, match=r"(?s)return code 3.*\(stdout, stderr\)$") as raised:
         run_task_remote(Shell(program="exit 3"))
-    assert "last words" not in str(told.value)
+    assert "last words" not in str(raised.value)
 
 
-def test_a_job_script_that_can_not_be_started() -> None:
-    """A shell that is not there is told with the setting."""
+def test_a_job_script_that_cannot_be_started() -> None:
+    """For a missing shell, the error names the setting."""
     b2luigi.set_setting("shell", "/no/such/shell")
-    with pytest.raises(RuntimeError, match=r"executable_wrapper\.sh can not be started \(setting shell\)"):
+    with pytest.raises(RuntimeError, match=r"executable_wrapper\.sh cannot be started \(setting shell\)"):
         run_task_remote(Shell(program="true"))
 
 
-# -- where it is not dispatched
+# -- when it is not dispatched
 
 
 @pytest.mark.parametrize("flags", [["--batch-runner", "--task-id", "x"], ["--test"], ["more", "--test", "--", "x"]])
-def test_on_a_node_and_in_a_test_it_runs_in_place(monkeypatch: pytest.MonkeyPatch, flags: list[str]) -> None:
-    """A process that was started to run the task needs no other one, and neither does a test."""
+def test_on_a_node_and_in_a_test_it_runs_in_process(monkeypatch: pytest.MonkeyPatch, flags: list[str]) -> None:
+    """A process that was started to run the task does not start another one, and neither does a test."""
     monkeypatch.setattr(sys, "argv", ["script.py", *flags])
     Shell(program="exit 3").run()
     assert Path("in_place").exists()
@@ -123,56 +123,69 @@ def test_on_a_node_and_in_a_test_it_runs_in_place(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("arguments", [["--batch"], ["--", "--test"], ["--testing"]])
 def test_other_arguments_make_no_difference(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
-    """Only the flags themselves count, not the script's own arguments after them."""
+    """Only the exact flags count, not the script's own arguments."""
     monkeypatch.setattr(sys, "argv", ["script.py", *arguments])
     Shell(program="true").run()
     assert not Path("in_place").exists()
 
 
-def test_a_setting_keeps_it_in_place() -> None:
-    """`_dispatch_local_execution`, known from earlier versions, does so for a task or for all."""
+def test_a_setting_runs_it_in_process() -> None:
+    """`_dispatch_local_execution`, known from earlier versions, does so for one task or for all."""
     b2luigi.set_setting("_dispatch_local_execution", True)
     Shell(program="exit 3").run()
     assert Path("in_place").exists()
 
 
-# -- what can not be dispatched
+def test_a_call_of_process_for_a_test_runs_it_in_process() -> None:
+    """`process(test=True)` does what `--test` does, and nothing is left of it afterwards."""
+
+    class Once(Shell):
+        def complete(self) -> bool:
+            return Path("in_place").exists()
+
+    assert b2luigi.process(Once(program="exit 3"), test=True)
+    assert Path("in_place").exists()
+    with pytest.raises(RuntimeError, match="return code 3"):
+        Shell(program="exit 3").run()
 
 
-def test_a_run_with_yield_is_refused_where_it_is_defined() -> None:
-    """Requirements could not be handed over, so the class is not even made."""
-    with pytest.raises(TypeError, match=r"run can not be dispatched, since it yields requirements"):
+# -- what cannot be dispatched
+
+
+def test_a_run_with_yield_is_rejected_at_its_definition() -> None:
+    """Requirements cannot be passed on from another process, so defining the class is an error."""
+    with pytest.raises(TypeError, match=r"run cannot be dispatched: it yields requirements"):
 
         @b2luigi.dispatch
         def run(self: Any) -> Any:
             yield b2luigi.Task()
 
 
-def test_a_hidden_yield_is_refused() -> None:
-    """A decorator between the two hides nothing."""
+def test_a_wrapped_yield_is_rejected() -> None:
+    """The check looks through other decorators."""
 
     @b2luigi.on_temporary_files
     def run(self: Any) -> Any:
         yield b2luigi.Task()
 
-    with pytest.raises(TypeError, match="can not be dispatched"):
+    with pytest.raises(TypeError, match="cannot be dispatched"):
         b2luigi.dispatch(run)
 
 
-def test_a_process_with_yield_is_refused() -> None:
-    """In the process itself it is seen that nothing was done."""
+def test_a_process_with_yield_is_rejected() -> None:
+    """A generator returned by `process` is detected when it runs."""
 
     class Yields(b2luigi.DispatchableTask):
         def process(self) -> Any:
             yield b2luigi.Task()
 
     b2luigi.set_setting("_dispatch_local_execution", True)
-    with pytest.raises(TypeError, match=r"Yields\.run can not be dispatched"):
+    with pytest.raises(TypeError, match=r"Yields\.run cannot be dispatched"):
         Yields().run()
 
 
-def test_process_has_to_be_defined() -> None:
-    """A DispatchableTask without it is told what is missing."""
+def test_process_must_be_defined() -> None:
+    """For a DispatchableTask without it, the error says what is missing."""
 
     class Forgot(b2luigi.DispatchableTask):
         pass
@@ -187,7 +200,7 @@ def test_process_has_to_be_defined() -> None:
 
 @pytest.fixture
 def stopper() -> Iterator[Any]:
-    """Sends a signal to this process as soon as the file `pid` is whole."""
+    """Sends a signal to this process as soon as the file `pid` is complete."""
     threads = []
 
     def stop(number: signal.Signals, folder: Path) -> None:
@@ -207,44 +220,46 @@ SLEEP = "echo $$ > pid; sleep 60"
 
 
 def test_ctrl_c_stops_the_process(script_folder: Path, stopper: Any) -> None:
-    """After the KeyboardInterrupt nothing of it is left."""
+    """After the KeyboardInterrupt, the process does not exist any more."""
     stopper(signal.SIGINT, script_folder)
     with pytest.raises(KeyboardInterrupt):
         Shell(program=SLEEP).run()
-    assert not exists(int(Path("pid").read_text()))
+    assert not is_alive(int(Path("pid").read_text()))
 
 
-def test_it_has_time_to_end_well(script_folder: Path, stopper: Any) -> None:
-    """It is asked first, and may do what it has to do."""
+def test_it_has_time_to_clean_up(script_folder: Path, stopper: Any) -> None:
+    """The process first gets a SIGTERM, which it can handle."""
     stopper(signal.SIGINT, script_folder)
     with pytest.raises(KeyboardInterrupt):
         Shell(program="trap 'sleep 0.2; echo bye; exit' TERM; echo $$ > pid; while :; do sleep 0.05; done").run()
     assert log("stdout") == "bye\n"
 
 
-def test_one_that_does_not_listen_is_killed(script_folder: Path, stopper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When its time is over it is made to stop."""
-    monkeypatch.setattr(room, "KILL_AFTER", 0.2)
+def test_a_process_that_ignores_sigterm_is_killed(
+    script_folder: Path, stopper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the timeout, it gets a SIGKILL."""
+    monkeypatch.setattr(dispatch, "KILL_AFTER", 0.2)
     stopper(signal.SIGINT, script_folder)
     with pytest.raises(KeyboardInterrupt):
         Shell(program=f"trap '' TERM; {SLEEP}").run()
-    until(lambda: not exists(int(Path("pid").read_text())), "it is gone")
+    until(lambda: not is_alive(int(Path("pid").read_text())), "it is gone")
 
 
-def test_a_sigterm_comes_through_when_the_process_is_gone(script_folder: Path, stopper: Any) -> None:
-    """A handler of the script's own hears of it as it would have without dispatch, and then the task ends."""
-    lived: list[bool] = []
-    former = signal.signal(signal.SIGTERM, lambda number, frame: lived.append(exists(int(Path("pid").read_text()))))
+def test_a_sigterm_reaches_the_script_after_the_process_ended(script_folder: Path, stopper: Any) -> None:
+    """The script's own handler is called as it would be without dispatch, and then the task ends."""
+    alive: list[bool] = []
+    former = signal.signal(signal.SIGTERM, lambda number, frame: alive.append(is_alive(int(Path("pid").read_text()))))
     try:
         stopper(signal.SIGTERM, script_folder)
-        with pytest.raises(SystemExit) as told:
+        with pytest.raises(SystemExit) as raised:
             Shell(program=SLEEP).run()
     finally:
         signal.signal(signal.SIGTERM, former)
-    assert (lived, told.value.code) == ([False], 143)
+    assert (alive, raised.value.code) == ([False], 143)
 
 
-# -- the whole of it
+# -- whole scripts
 
 SCRIPT = """
 import os
@@ -260,7 +275,7 @@ class Dispatched(b2luigi.DispatchableTask):
 
     @b2luigi.on_temporary_files
     def process(self):
-        print("said", os.environ.get("GREETING"))
+        print("greeting", os.environ.get("GREETING"))
         with open(self.get_output_file_name("out"), "w") as file:
             file.write(f"{os.getpid()}")
         if os.path.exists("wait"):
@@ -304,32 +319,32 @@ def run(command: list[str]) -> str:
 
 @pytest.mark.parametrize("flag", [[], ["--batch"]])
 def test_each_task_has_one_process(script: list[str], flag: list[str]) -> None:
-    """Here and as a job a task runs in one job script, not in one within another, and in its environment."""
-    said = run([*script, *flag])
-    pids = {Path("out").read_text(), Path("both").read_text(), said.split()[1]}
+    """Locally and as a job, a task runs in one job script, not in nested ones, and in its environment."""
+    printed = run([*script, *flag])
+    pids = {Path("out").read_text(), Path("both").read_text(), printed.split()[1]}
     assert len(pids) == 3
     assert Path("started").read_text() == "started\n" * 2
-    assert "said hello\n" in Path("logs/Dispatched/stdout").read_text()
+    assert "greeting hello\n" in Path("logs/Dispatched/stdout").read_text()
 
 
-def test_in_a_test_all_is_one_process(script: list[str]) -> None:
-    """With --test no job script is made, and what the task says is on the console."""
-    said = run([*script, "--test"])
-    assert "said None" in said
-    assert Path("out").read_text() == Path("both").read_text() == said.split()[1]
+def test_a_test_is_one_process(script: list[str]) -> None:
+    """With --test no job script is written, and the task prints to the console."""
+    printed = run([*script, "--test"])
+    assert "greeting None" in printed
+    assert Path("out").read_text() == Path("both").read_text() == printed.split()[1]
     assert not Path("started").exists()
     assert not Path("task_files").exists()
 
 
-def test_a_script_that_is_told_to_end_leaves_nothing_behind(script: list[str]) -> None:
-    """SIGTERM ends the script as ever, and the process with it; no output is there."""
+def test_a_terminated_script_leaves_nothing_behind(script: list[str]) -> None:
+    """SIGTERM ends the script as usual, together with the process; there is no output."""
     Path("wait").touch()
     process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         pid = int(wait_for(Path("pid")))
         process.terminate()
         assert process.wait(PATIENCE) == -signal.SIGTERM
-        assert not exists(pid)
+        assert not is_alive(pid)
         assert not Path("out").exists()
     finally:
         process.kill()

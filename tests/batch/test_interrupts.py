@@ -1,4 +1,4 @@
-"""Real signals, sent to this process; `received` makes sure that none of them ends the tests."""
+"""Real signals, sent to this process; the fixture `received` ensures that none of them stops the tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIGNALS = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def received() -> Iterator[list[int]]:
-    """The signals that reached the handlers that were there before."""
+    """The signals that reached the previous handlers."""
     numbers: list[int] = []
     former = {
         number: signal.signal(number, lambda number, frame: numbers.append(number))
@@ -40,7 +40,7 @@ def send(number: int) -> None:
 
 @SIGNALS
 def test_a_signal_ends_the_run(number: int, error: type[BaseException]) -> None:
-    """SIGINT is the KeyboardInterrupt everybody knows, SIGTERM an exit with the status of one that was terminated."""
+    """SIGINT raises the usual KeyboardInterrupt, SIGTERM a SystemExit with the status of a terminated process."""
     with pytest.raises(error) as caught, Interrupts():
         send(number)
     assert number == signal.SIGINT or caught.value.code == 143  # type: ignore[attr-defined]
@@ -57,8 +57,8 @@ def work(interrupts: Interrupts, steps: list[str], number: int) -> None:
 
 
 @SIGNALS
-def test_a_signal_waits(number: int, error: type[BaseException]) -> None:
-    """What is deferred is finished before the signal is felt, also when it is nested; cleaning up ends it."""
+def test_a_signal_is_deferred(number: int, error: type[BaseException]) -> None:
+    """A deferred block finishes before the signal takes effect, even if nested; cleanup drops the signal."""
     steps: list[str] = []
     with Interrupts() as interrupts:
         with pytest.raises(error):
@@ -71,7 +71,7 @@ def test_a_signal_waits(number: int, error: type[BaseException]) -> None:
 
 
 class Fragile:
-    """Python drops what is raised while it is taken away, as it does in its hooks of fork."""
+    """Python drops exceptions raised in its __del__, as it does in fork hooks."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -83,8 +83,8 @@ class Fragile:
 
 @SIGNALS
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_signal_that_got_lost_is_felt_a_little_later(number: int, error: type[BaseException]) -> None:
-    """A run that was told to end must end, wherever the signal struck."""
+def test_a_dropped_signal_takes_effect_later(number: int, error: type[BaseException]) -> None:
+    """The run must end, wherever Python was when the signal arrived."""
     with Interrupts() as interrupts:
         Fragile(number)
         with pytest.raises(error), interrupts.deferred():
@@ -97,16 +97,16 @@ def break_down(interrupts: Interrupts) -> None:
         raise ValueError("broken")
 
 
-def test_an_error_in_the_meantime_is_not_lost() -> None:
-    """An error within what is deferred stands behind the signal as its context."""
+def test_an_error_in_a_deferred_block_is_not_lost() -> None:
+    """It becomes the context of the exception that the signal raises."""
     with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt) as caught:
         break_down(interrupts)
     assert isinstance(caught.value.__context__, ValueError)
 
 
 @SIGNALS
-def test_nothing_came(number: int, error: type[BaseException]) -> None:
-    """What is deferred or ignored changes nothing when no signal comes, and signals are felt again after it."""
+def test_without_a_signal(number: int, error: type[BaseException]) -> None:
+    """Deferred and ignored blocks change nothing if no signal arrives, and later signals take effect."""
     with Interrupts() as interrupts:
         with interrupts.deferred():
             pass
@@ -120,7 +120,7 @@ def test_nothing_came(number: int, error: type[BaseException]) -> None:
 
 @SIGNALS
 def test_a_signal_is_ignored(number: int, error: type[BaseException]) -> None:
-    """While cleaning up nothing disturbs, and what came in the meantime is forgotten."""
+    """Signals do not interrupt a cleanup, and are dropped at its end."""
     with Interrupts() as interrupts:
         with interrupts.ignored():
             send(number)
@@ -131,16 +131,16 @@ def test_a_signal_is_ignored(number: int, error: type[BaseException]) -> None:
 
 
 @SIGNALS
-def test_handlers_are_given_back(number: int, error: type[BaseException], received: list[int]) -> None:
-    """After the run signals go where they went before, also when it ended by one."""
+def test_handlers_are_restored(number: int, error: type[BaseException], received: list[int]) -> None:
+    """After the run, signals reach the previous handlers again, even if a signal ended the run."""
     with pytest.raises(error), Interrupts():
         send(number)
     send(number)
     assert received == [number]
 
 
-def test_what_was_ignored_stays_ignored() -> None:
-    """A script in the background of a shell script is not to be ended by a Ctrl-C at its terminal."""
+def test_an_ignored_signal_stays_ignored() -> None:
+    """A Ctrl-C at the terminal must not stop a script in the background of a shell script."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Interrupts():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -149,8 +149,8 @@ def test_what_was_ignored_stays_ignored() -> None:
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.default_int_handler])
-def test_any_handler_is_given_back(handler: Any) -> None:
-    """What was there before is so again."""
+def test_any_handler_is_restored(handler: Any) -> None:
+    """Whatever handler was set before is set again."""
     signal.signal(signal.SIGTERM, handler)
     with Interrupts():
         assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN, handler)
@@ -158,7 +158,7 @@ def test_any_handler_is_given_back(handler: Any) -> None:
 
 
 def test_not_on_the_main_thread(received: list[int]) -> None:
-    """In another thread, which can not have handlers, everything goes on without them."""
+    """On another thread, which cannot have handlers, the code runs without them."""
     steps: list[str] = []
 
     def run() -> None:
@@ -177,7 +177,7 @@ def test_not_on_the_main_thread(received: list[int]) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
 def test_the_exit_status_of_a_script(number: signal.Signals, code: int) -> None:
-    """A script that was stopped tells so to whoever started it."""
+    """The exit status of a stopped script shows the signal."""
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -1,4 +1,4 @@
-"""Each test has settings of its own and a script in an empty folder, which is the current one, too."""
+"""Each test has its own settings, and its own script in an empty folder, which is also the current folder."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _script_of_its_own(script_folder: Path) -> None:
-    """Asks for the script's folder, also where a test does not need its name."""
+    """Uses the fixture `script_folder` for every test."""

@@ -39,7 +39,7 @@ class Given(b2luigi.ExternalTask):
 
 
 class Link(luigi.Task):
-    """A plain luigi task in a chain; its attribute `dry_run` is no method."""
+    """A plain luigi task in a chain; its attribute `dry_run` is not a method."""
 
     number = luigi.IntParameter()
     dry_run = True
@@ -59,7 +59,7 @@ def make(task: b2luigi.Task, name: str) -> str:
 
 
 def test_outputs_are_listed(capsys: pytest.CaptureFixture[str], script_folder: Path) -> None:
-    """All outputs come by their name; where there is no terminal, words say whether they are there."""
+    """All outputs are listed by name; without a terminal, words say whether they exist."""
     there = make(Leaf(number=1), "leaf.txt")
     show_outputs([Top()])
     assert capsys.readouterr().out.splitlines() == [
@@ -72,7 +72,7 @@ def test_outputs_are_listed(capsys: pytest.CaptureFixture[str], script_folder: P
 
 
 def at_a_terminal(roots: list[luigi.Task]) -> list[str]:
-    """What `show_outputs` prints there."""
+    """The output of `show_outputs` at a terminal."""
     screen, keyboard = os.openpty()
     with open(keyboard, "w") as terminal, contextlib.redirect_stdout(terminal):
         show_outputs(roots)
@@ -81,14 +81,14 @@ def at_a_terminal(roots: list[luigi.Task]) -> list[str]:
 
 
 def _pieces(screen: io.FileIO) -> Iterator[bytes]:
-    """A terminal hands out what was printed bit by bit; that nobody can print any more is an error to Linux."""
+    """A terminal returns the output in pieces; on Linux, its end is an error."""
     with contextlib.suppress(OSError):
         while piece := screen.read(65536):
             yield piece
 
 
 def test_colours_at_a_terminal(script_folder: Path) -> None:
-    """At a terminal outputs that are there are green, and red those that are not."""
+    """At a terminal, existing outputs are green and missing ones red."""
     there = make(Leaf(number=1), "leaf.txt")
     assert at_a_terminal([Top()]) == [
         "top.txt",
@@ -99,21 +99,21 @@ def test_colours_at_a_terminal(script_folder: Path) -> None:
     ]
 
 
-def test_no_colours_for_those_who_want_none(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variable NO_COLOR, https://no-color.org, is heeded."""
+def test_no_colours_with_no_color(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable NO_COLOR, https://no-color.org, is respected."""
     monkeypatch.setenv("NO_COLOR", "1")
     assert at_a_terminal([Top()])[1] == f"    missing {script_folder}/top.txt"
 
 
 def test_nothing_is_run_to_list_outputs(script_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Looking makes no folders."""
+    """Listing outputs creates no folders."""
     show_outputs([Top(), Leaf(number=7)])
     assert "number=7/leaf.txt" in capsys.readouterr().out
     assert list(script_folder.iterdir()) == []
 
 
 def test_shared_outputs_are_listed_once(script_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What several tasks of `process` require is one output, and all of a name stand together."""
+    """The output of a shared requirement is listed once, and outputs with the same name are listed together."""
     show_outputs([Leaf(number=3), Top(), Leaf(number=2)])
     assert capsys.readouterr().out.replace(f"    missing {script_folder}/", " ").splitlines() == [
         "leaf.txt",
@@ -126,7 +126,7 @@ def test_shared_outputs_are_listed_once(script_folder: Path, capsys: pytest.Capt
 
 
 def test_a_dry_run(capsys: pytest.CaptureFixture[str], script_folder: Path) -> None:
-    """The tasks that would run are listed and counted, those of two roots once, and asked for their own words."""
+    """The tasks that would run are listed and counted once, even with two roots, and their dry_run is called."""
     make(Leaf(number=1), "leaf.txt")
     dry_run([Top(), Leaf(number=2)])
     assert capsys.readouterr().out.splitlines() == [
@@ -137,26 +137,26 @@ def test_a_dry_run(capsys: pytest.CaptureFixture[str], script_folder: Path) -> N
     ]
 
 
-def test_one_is_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """A single task is told in the singular, and an attribute that is no method is not called."""
+def test_a_single_task(capsys: pytest.CaptureFixture[str]) -> None:
+    """A single task is counted in the singular, and an attribute dry_run that is not a method is not called."""
     dry_run([Link(number=0)])
     assert capsys.readouterr().out.splitlines() == ["Would run Link(number=0)", "1 task to run."]
 
 
-def test_what_no_task_makes(capsys: pytest.CaptureFixture[str]) -> None:
-    """External tasks do not run: one that is missing is told as such, and not counted."""
+def test_external_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    """External tasks do not run: one with a missing output is listed as such, and not counted."""
     dry_run([Given()])
-    assert capsys.readouterr().out.splitlines() == ["Missing, and made by no task: Given()", "0 tasks to run."]
+    assert capsys.readouterr().out.splitlines() == ["Missing, and not created by any task: Given()", "0 tasks to run."]
 
 
 def test_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    """A graph that is complete says so, whatever is missing below it."""
+    """A complete graph is reported as such, whatever outputs are missing below the root."""
     make(Top(), "top.txt")
     dry_run([Top()])
     assert capsys.readouterr().out == "All tasks are complete.\n"
 
 
 def test_a_deep_graph(capsys: pytest.CaptureFixture[str]) -> None:
-    """A chain that is longer than Python's stack is as good as any."""
+    """A chain longer than Python's recursion limit works."""
     dry_run([Link(number=3000)])
     assert capsys.readouterr().out.endswith("3001 tasks to run.\n")

@@ -1,4 +1,4 @@
-"""--remove: which outputs go, which stay, what is asked and what is refused."""
+"""--remove: which outputs are removed or kept, the confirmation, and refusals."""
 
 from __future__ import annotations
 
@@ -77,19 +77,19 @@ class Link(Removable):
 ALL = {"Bottom", "Left", "Right", "Top"}
 
 
-def nobody(question: str) -> str:
-    raise AssertionError(f"nobody is to be asked, but: {question}")
+def never_ask(question: str) -> str:
+    raise AssertionError(f"unexpected question: {question}")
 
 
 def made(root: luigi.Task, *names: str) -> Callable[[], set[str]]:
-    """Makes the outputs of these classes; what is returned tells which are there."""
+    """Creates the outputs of these classes; returns a function that returns those that exist."""
     for name in names:
         Path(f"{name}.txt").touch()
     return lambda: {path.stem for path in Path().glob("*.txt")}
 
 
 @pytest.mark.parametrize(
-    ("choice", "left"),
+    ("choice", "kept"),
     [
         (Choice(["Bottom"]), set()),
         (Choice(["Left"]), {"Bottom", "Right"}),
@@ -99,102 +99,102 @@ def made(root: luigi.Task, *names: str) -> Callable[[], set[str]]:
         (Choice(["Bottom", "Top"], with_dependents=False, keep=["Top"]), {"Left", "Right", "Top"}),
     ],
 )
-def test_what_goes(choice: Choice, left: set[str]) -> None:
-    """The named classes and all that depends on them, or only they; what is to be kept stays."""
+def test_which_outputs_are_removed(choice: Choice, kept: set[str]) -> None:
+    """Those of the named classes, with or without their dependents, except the ones to keep."""
     there = made(Top(), *ALL)
     assert remove_outputs([Top()], choice, ask=lambda question: "y") == 0
-    assert there() == left
+    assert there() == kept
 
 
-@pytest.mark.parametrize(("answer", "left"), [("y", set()), ("YES ", set()), ("", ALL), ("n", ALL), ("yeah?", ALL)])
-def test_the_question(answer: str, left: set[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Only a clear yes removes anything; what would go is counted before. To say no is no error."""
+@pytest.mark.parametrize(("answer", "kept"), [("y", set()), ("YES ", set()), ("", ALL), ("n", ALL), ("yeah?", ALL)])
+def test_confirmation(answer: str, kept: set[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Only a clear yes removes anything; the tasks are counted before. Saying no is not an error."""
     there = made(Top(), *ALL)
     assert remove_outputs([Top()], Choice(["Bottom"]), ask=lambda question: answer) == 0
-    assert there() == left
+    assert there() == kept
     assert "  Left: 1 task\n" in capsys.readouterr().out
 
 
-def test_confirmed_before() -> None:
-    """With -y nobody is asked."""
+def test_confirmed_in_advance() -> None:
+    """With -y there is no question."""
     there = made(Top(), *ALL)
-    assert remove_outputs([Top()], Choice(["Bottom"], confirmed=True), ask=nobody) == 0
+    assert remove_outputs([Top()], Choice(["Bottom"], confirmed=True), ask=never_ask) == 0
     assert there() == set()
 
 
-def test_nobody_to_be_asked(capsys: pytest.CaptureFixture[str]) -> None:
-    """In a cron job, say, nothing is removed without -y, and the exit code tells."""
+def test_nobody_to_ask(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a cron job, for example, nothing is removed without -y, and the exit code is 1."""
 
-    def at_the_end_of_the_file(question: str) -> str:
+    def end_of_file(question: str) -> str:
         raise EOFError
 
     there = made(Top(), *ALL)
-    assert remove_outputs([Top()], Choice(["Bottom"]), at_the_end_of_the_file) == 1
+    assert remove_outputs([Top()], Choice(["Bottom"]), end_of_file) == 1
     assert there() == ALL
-    assert "with -y" in capsys.readouterr().err
+    assert "pass -y" in capsys.readouterr().err
 
 
 def test_tasks_without_the_method(capsys: pytest.CaptureFixture[str]) -> None:
-    """Outputs go only by the method of the task; those of others stay, which is told with the way out."""
+    """Outputs of tasks without remove_output are kept; the message says so and how to define it."""
     there = made(Stays(), *ALL, "Stays")
-    assert remove_outputs([Stays()], Choice(["Bottom"], confirmed=True), nobody) == 0
+    assert remove_outputs([Stays()], Choice(["Bottom"], confirmed=True), never_ask) == 0
     assert there() == {"Stays"}
-    told = capsys.readouterr().out
-    assert "their outputs stay: Stays." in told
-    assert "def remove_output(self):" in told
+    printed = capsys.readouterr().out
+    assert "their outputs are kept: Stays." in printed
+    assert "def remove_output(self):" in printed
 
 
 def test_nothing_to_remove(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without any task that can do it there is nothing to ask."""
-    assert remove_outputs([Stays()], Choice(["Stays"]), nobody) == 0
-    assert capsys.readouterr().out.endswith("No outputs are to be removed.\n")
+    """If no task has remove_output, there is no question."""
+    assert remove_outputs([Stays()], Choice(["Stays"]), never_ask) == 0
+    assert capsys.readouterr().out.endswith("No outputs to remove.\n")
 
 
 @pytest.mark.parametrize("choice", [Choice(["Botom"]), Choice(["Bottom"], keep=["Botom"])])
-def test_a_name_nobody_has(choice: Choice) -> None:
-    """A slip in a name, also in one to be kept, removes nothing, and the nearest name is told."""
+def test_an_unknown_name(choice: Choice) -> None:
+    """With a typo in a name, even in one to keep, nothing is removed, and the error gives the closest name."""
     there = made(Top(), *ALL)
-    with pytest.raises(ValueError, match=r"called Botom; nothing was removed\. Did you mean Bottom"):
-        remove_outputs([Top()], choice, nobody)
+    with pytest.raises(ValueError, match=r"named Botom; nothing was removed\. Did you mean Bottom"):
+        remove_outputs([Top()], choice, never_ask)
     assert there() == ALL
 
 
 @pytest.mark.parametrize("name", ["Spaced", "deep.space.Spaced"])
 def test_a_namespace(name: str) -> None:
-    """Classes are known with and without their namespace."""
+    """Classes can be named with and without their namespace."""
     there = made(Spaced(), "Spaced")
-    assert remove_outputs([Spaced()], Choice([name], confirmed=True), nobody) == 0
+    assert remove_outputs([Spaced()], Choice([name], confirmed=True), never_ask) == 0
     assert there() == set()
 
 
-def test_one_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    """A method that raises is told with its traceback; the others go on, and the exit code is 1."""
+def test_one_removal_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    """The traceback of a failed removal is printed; the others continue, and the exit code is 1."""
     there = made(Stubborn(), "Bottom", "Stubborn")
-    assert remove_outputs([Stubborn()], Choice(["Bottom"], confirmed=True), nobody) == 1
+    assert remove_outputs([Stubborn()], Choice(["Bottom"], confirmed=True), never_ask) == 1
     assert there() == {"Stubborn"}
-    told = capsys.readouterr()
-    assert "it is nailed down" in told.err
-    assert "called for 2 tasks; for 1 of them it failed." in told.out
+    printed = capsys.readouterr()
+    assert "it is nailed down" in printed.err
+    assert "Called remove_output of 2 tasks; it failed for 1 of them." in printed.out
 
 
 @pytest.mark.parametrize("busy", [Bottom, Top])
-def test_jobs_that_may_run(busy: type[luigi.Task], capsys: pytest.CaptureFixture[str]) -> None:
-    """No output goes that a job may be writing, or reading, even if only those of other tasks are to go."""
+def test_jobs_that_may_still_run(busy: type[luigi.Task], capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is removed while a job may be writing these outputs or reading them as inputs."""
     there = made(Top(), *ALL)
     attempt = Record.claim(Path(get_task_file_dir(busy())), {}, 0)
     choice = Choice(["Bottom"], with_dependents=False, confirmed=True)
-    assert remove_outputs([Top()], choice, nobody) == 1
+    assert remove_outputs([Top()], choice, never_ask) == 1
     assert there() == ALL
     assert f"may still run and write their outputs:\n  {busy()}" in capsys.readouterr().err
     attempt.note(ended=1.0)
-    assert remove_outputs([Top()], choice, nobody) == 0
+    assert remove_outputs([Top()], choice, never_ask) == 0
     assert there() == ALL - {"Bottom"}
 
 
 def test_a_deep_graph(capsys: pytest.CaptureFixture[str]) -> None:
-    """A chain that is longer than Python's stack is as good as any."""
-    assert remove_outputs([Link(number=3000)], Choice(["Bottom"], keep=["Bottom"], confirmed=True), nobody) == 0
-    assert "called for 3001 tasks." in capsys.readouterr().out
+    """A chain longer than Python's recursion limit works."""
+    assert remove_outputs([Link(number=3000)], Choice(["Bottom"], keep=["Bottom"], confirmed=True), never_ask) == 0
+    assert "Called remove_output of 3001 tasks." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -209,5 +209,5 @@ def test_a_deep_graph(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_names(given: Any, names: list[str]) -> None:
-    """A flag gives them with commas, an argument as a list of names or of classes."""
+    """A flag separates them by commas; an argument is a list of names or classes."""
     assert class_names(given) == names

@@ -1,4 +1,4 @@
-"""Our search for the reasons of pending tasks is luigi's, and knows no depth; exit codes are those of luigi."""
+"""Our search for the reasons of pending tasks gives the same result as luigi's, for graphs of any depth."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def random_run(seed: int) -> tuple[list[Known], dict[str, set[Any]]]:
 
 @pytest.mark.parametrize("seed", range(50))
 def test_same_as_luigi(seed: int) -> None:
-    """On any graph the kinds get the very tasks that luigi's own search gives them."""
+    """On random graphs, each kind contains exactly the tasks that luigi's own search finds."""
     tasks, ours = random_run(seed)
     luigis = {kind: set(found) for kind, found in ours.items()}
     explain_pending(ours, tasks[-1], set())
@@ -47,8 +47,8 @@ def test_same_as_luigi(seed: int) -> None:
     assert ours == luigis
 
 
-def test_deep() -> None:
-    """10,000 tasks wait for one that failed: all of them are told so."""
+def test_a_deep_graph() -> None:
+    """If 10,000 tasks wait for one that failed, all of them get that reason."""
     tasks = [Known([])]
     for _ in range(10_000):
         tasks.append(Known([tasks[-1]]))
@@ -59,8 +59,8 @@ def test_deep() -> None:
     assert kinds["not_run"] == set()
 
 
-def test_luigi_is_left_as_it_was() -> None:
-    """Other runs of luigi in this process get its own search back."""
+def test_luigi_is_restored() -> None:
+    """Afterwards, other runs of luigi in this process use its own search again."""
     before = luigi.execution_summary._depth_first_search
     with without_recursion():
         assert luigi.execution_summary._depth_first_search is explain_pending

@@ -1,4 +1,4 @@
-"""A node gets the very same task, or is told to look for it in the graph: never one that only looks like it."""
+"""A node rebuilds exactly the same task, or finds it in the graph, but never uses one that is merely similar."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Quiet(b2luigi.Task):
 
 class Broken(luigi.Parameter[Any]):
     def parse(self, x: str) -> Any:
-        raise RuntimeError("can not be read back")
+        raise RuntimeError("cannot be parsed")
 
 
 class Mute(luigi.Parameter[Any]):
@@ -98,7 +98,7 @@ class WithMute(luigi.Task):
 
 
 class Everything(b2luigi.Task):
-    """All parameters there are."""
+    """Has all kinds of parameters."""
 
     parameter = b2luigi.Parameter(default="")
     text = b2luigi.StrParameter(default="ü\n'\"\\\0\ud800")
@@ -140,7 +140,7 @@ class Everything(b2luigi.Task):
 
 
 def on_the_node(task: luigi.Task) -> luigi.Task | None:
-    """What becomes of a task on its way through the job script, in a process that never saw it."""
+    """The task as rebuilt from a job script, in a process that has not created it before."""
     text = json.dumps(describe(task))
     Register.clear_instance_cache()
     return rebuild(json.loads(text))
@@ -148,7 +148,7 @@ def on_the_node(task: luigi.Task) -> luigi.Task | None:
 
 @pytest.fixture(autouse=True)
 def _cache_of_its_own() -> Iterator[None]:
-    """luigi hands out one object per task and process, which would hide every difference."""
+    """luigi caches one object per task and process, which would hide any difference."""
     yield
     Register.clear_instance_cache()
 
@@ -159,14 +159,14 @@ def assert_same(task: luigi.Task) -> None:
     assert found is not task
     assert type(found) is type(task)
     assert found.task_id == task.task_id
-    # repr tells the types of values deep inside, too.
+    # repr also shows the types of nested values.
     assert repr(found.param_kwargs) == repr(task.param_kwargs)
     assert list(map(type, found.param_kwargs.values())) == list(map(type, task.param_kwargs.values()))
 
 
 @pytest.mark.parametrize("name", [name for name, _ in Everything.get_params()])
 def test_every_parameter_comes_back(name: str) -> None:
-    """Each parameter of luigi is taken there and back with value and type."""
+    """Value and type of each parameter survive the round trip."""
     description = describe(Everything())
     assert description["parameters"] is not None, f"{name} or another one did not"
     Register.clear_instance_cache()
@@ -175,12 +175,12 @@ def test_every_parameter_comes_back(name: str) -> None:
 
 
 def test_a_task_comes_back_as_itself() -> None:
-    """A task of all parameters is the same task on the node, in all that luigi knows of it."""
+    """A task with all kinds of parameters is the same task on the node."""
     assert_same(Everything())
 
 
-def test_b2luigi_has_no_parameter_that_is_not_tried() -> None:
-    """The task of all parameters has all parameters there are."""
+def test_every_parameter_class_is_tested() -> None:
+    """The task with all kinds of parameters uses every class of b2luigi."""
     ours = {name for name in dir(b2luigi) if name.endswith("Parameter")}
     assert ours == {type(parameter).__name__ for _, parameter in Everything.get_params()}
 
@@ -199,8 +199,8 @@ def test_b2luigi_has_no_parameter_that_is_not_tried() -> None:
     ],
     ids=str,
 )
-def test_tasks_that_can_be_told(task: luigi.Task) -> None:
-    """Private and insignificant parameters, nested classes and texts that look like something else come back."""
+def test_tasks_that_can_be_rebuilt(task: luigi.Task) -> None:
+    """Private and insignificant parameters, nested classes and ambiguous strings survive the round trip."""
     assert_same(task)
 
 
@@ -221,8 +221,8 @@ def test_tasks_that_can_be_told(task: luigi.Task) -> None:
         (WithMute, "x"),
     ],
 )
-def test_values_that_would_come_back_changed(cls: Any, value: Any) -> None:
-    """A value that its parameter would read back as another one, or of another type, is looked for in the graph."""
+def test_values_that_would_change(cls: Any, value: Any) -> None:
+    """If parsing would return another value or type, the task is not rebuilt but must be found in the graph."""
     assert describe(cls(value=value))["parameters"] is None
     assert on_the_node(cls(value=value)) is None
 
@@ -233,7 +233,7 @@ def test_values_that_would_come_back_changed(cls: Any, value: Any) -> None:
     [3, 3.0, True, None, ("a",), {"a": 1}, Colour.red, DAY, NOW, Path("/a"), Text("x"), Nothing(), Nothing, b"x"],
 )
 def test_any_object_in_a_plain_parameter(value: Any) -> None:
-    """A plain Parameter would turn any object into a text with the same task id: such a task is looked for."""
+    """A plain Parameter would turn any object into a string with the same task id, so the task is not rebuilt."""
     task = Plain(value=value)
     assert describe(task) == {
         "task_id": task.task_id,
@@ -272,23 +272,23 @@ Base = Parent
 
 
 class Parent(Base):  # type: ignore[no-redef]
-    """luigi itself would load this one for both, since it is the most derived class of the name."""
+    """luigi itself would load this one for both, since it is the most derived class with this name."""
 
 
 @pytest.mark.parametrize("cls", [make_local(), First, Base], ids=["in a function", "overwritten", "overwritten parent"])
-def test_a_class_that_can_not_be_found(cls: type[luigi.Task]) -> None:
-    """A class that its name does not lead to is never replaced by another one of this name."""
+def test_a_class_that_cannot_be_imported(cls: type[luigi.Task]) -> None:
+    """A class that cannot be found by name is never replaced by another one with this name."""
     assert describe(cls())["parameters"] is None
 
 
 @pytest.mark.parametrize("cls", [Twice, Parent])
-def test_the_class_its_name_leads_to(cls: type[luigi.Task]) -> None:
-    """Of several classes of one name the last one is what the name means."""
+def test_several_classes_with_the_same_name(cls: type[luigi.Task]) -> None:
+    """The name refers to the class that was defined last."""
     assert_same(cls())
 
 
 def test_a_module_that_is_not_loaded_yet(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task of another module than the script is found on the node by importing it."""
+    """If a task is not defined in the script, the node imports its module."""
     (script_folder / "b2_tasks.py").write_text("import luigi\nclass Far(luigi.Task):\n    n = luigi.IntParameter()\n")
     monkeypatch.syspath_prepend(script_folder)
     description = {"task_id": "", "module": "b2_tasks", "class": "Far", "parameters": {"n": "3"}}
@@ -313,12 +313,12 @@ def test_a_module_that_is_not_loaded_yet(script_folder: Path, monkeypatch: pytes
         {"task_id": "Inner_4"},
     ],
 )
-def test_a_description_that_fits_nothing(change: dict[str, Any]) -> None:
-    """A node on which the code is another one looks for the task in its graph."""
+def test_a_description_that_does_not_match(change: dict[str, Any]) -> None:
+    """If the code on the node differs, the task is not rebuilt but must be found in the graph."""
     assert rebuild(describe(Outer.Inner(value=3))) is not None
     assert rebuild({**describe(Outer.Inner(value=3)), **change}) is None
 
 
 def test_only_an_id() -> None:
-    """A description that knows no more than the id leaves the rest to the graph."""
+    """With only an id, the task must be found in the graph."""
     assert rebuild({"task_id": "T_1"}) is None

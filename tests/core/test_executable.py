@@ -1,4 +1,4 @@
-"""The job script is run for real, by bash and by dash: what counts is what the node does with it."""
+"""Job scripts, executed for real by bash and by dash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 import b2luigi
 from b2luigi.core.description import describe
 from b2luigi.core.executable import create_cmd_from_task, create_executable_wrapper, inputs_of
-from b2luigi.core.files import write_aside
+from b2luigi.core.files import write_atomically
 from b2luigi.core.job_script import (
     BEGUN_VARIABLE,
     CUT_SHORT,
@@ -70,7 +70,7 @@ class Number(b2luigi.Task):
 
 
 class Node:
-    """A folder with all that a job script needs, and what became of it."""
+    """The folders that a job script needs, and its results."""
 
     def __init__(self, folder: Path, shell: str) -> None:
         self.folder, self.shell = folder, shell
@@ -81,14 +81,14 @@ class Node:
     def script(self, *command: str, **fields: Any) -> Path:
         own = {"folder": str(self.folder), "home": str(self.home), "inbox": str(self.inbox), "logs": str(self.logs)}
         script = JobScript("T_1", command or (*PYTHON, REPORT), shell=self.shell, **{**own, **fields})
-        write_aside(self.home / "job.sh", render(script), 0o700)
+        write_atomically(self.home / "job.sh", render(script), 0o700)
         return self.home / "job.sh"
 
     def run(self, *command: str, token: str = "", **fields: Any) -> subprocess.CompletedProcess[str]:
         return run(self.script(*command, **fields), *([token] if token else []), cwd="/")
 
     def source(self, text: str, *command: str, **fields: Any) -> subprocess.CompletedProcess[str]:
-        """Runs the script with an env_script of this text, with a token."""
+        """Runs the script with a token and an env_script with this text."""
         (self.folder / "env.sh").write_text(text)
         return self.run(*command, token=TOKEN, env_script="env.sh", **fields)
 
@@ -115,13 +115,13 @@ def node(shell: str, tmp_path: Path) -> Node:
     return Node(tmp_path / "node", shell)
 
 
-# -- what goes in comes out
+# -- quoting and environment
 
 
 @SHELLS
 @AWKWARD
-def test_no_text_is_code(shell: str, text: str, tmp_path: Path) -> None:
-    """Folders, file names, words and values reach the node as they are, whatever they are made of."""
+def test_no_value_is_interpreted_as_code(shell: str, text: str, tmp_path: Path) -> None:
+    """Folders, file names, arguments and values reach the node unchanged, whatever characters they contain."""
     node = Node(tmp_path / text, shell)
     (node.folder / text).write_text("b2luigi_test=$PWD; export FROM_SCRIPT=yes; cd /\n")
     report = node.run(*PYTHON, REPORT, text, token=TOKEN, env_script=text, env={"VALUE": text}, own_env={"OWN": text})
@@ -139,7 +139,7 @@ def test_no_text_is_code(shell: str, text: str, tmp_path: Path) -> None:
 
 @SHELLS
 def test_values_of_the_environment(node: Node) -> None:
-    """Values keep empty text, and the user's own win over those of b2luigi."""
+    """Empty values are kept, and the user's variables override those of b2luigi."""
     report = node.run(own_env={"A": "b2luigi", "B": "b2luigi"}, env={"A": "", "C": " "})
     environment = json.loads(report.stdout)[2]
     assert [environment[name] for name in "ABC"] == ["", "b2luigi", " "]
@@ -147,30 +147,30 @@ def test_values_of_the_environment(node: Node) -> None:
 
 @SHELLS
 def test_secrets_are_not_printed(node: Node) -> None:
-    """Values of the setting env stand in no log, also when the job fails."""
+    """Values of the setting env appear in no log, even if the job fails."""
     report = node.source("true\n", "/bin/sh", "-c", "exit 3", env={"PASSWORD": "hunter2"})
     assert report.returncode == 3
     assert "hunter2" not in report.stdout + report.stderr + node.stdout + node.stderr
 
 
 @SHELLS
-def test_the_umask_of_the_submit_host_holds(node: Node) -> None:
-    """Files that the job makes are as private as those made on the submit host."""
+def test_the_umask_of_the_submit_host_is_used(node: Node) -> None:
+    """Files created by the job have the same permissions as on the submit host."""
     node.run("/bin/sh", "-c", "echo > made", umask=0o027)
     assert stat.S_IMODE((node.folder / "made").stat().st_mode) == 0o640
 
 
 @SHELLS
 def test_an_empty_environment(node: Node) -> None:
-    """HTCondor starts jobs with no HOME and no PATH: the script gets by."""
+    """HTCondor starts jobs without HOME and PATH; the script works without them."""
     report = run("/usr/bin/env", "-i", node.script(), TOKEN)
     assert (report.returncode, report.stderr) == (0, "")
     assert (json.loads(node.stdout)[0], node.marker) == (str(node.folder), "0 none\n")
 
 
 @SHELLS
-def test_where_a_script_is_started_from_does_not_matter(node: Node) -> None:
-    """A job script called by a relative path finds itself again."""
+def test_the_script_can_be_started_by_a_relative_path(node: Node) -> None:
+    """A job script started by a relative path determines its own absolute path."""
     node.script()
     report = run("./job.sh", cwd=node.home)
     assert json.loads(report.stdout)[2][SCRIPT_VARIABLE] == f"{node.home}/./job.sh"
@@ -180,8 +180,8 @@ def test_where_a_script_is_started_from_does_not_matter(node: Node) -> None:
 
 
 @SHELLS
-def test_without_a_token_nothing_is_left_behind(node: Node) -> None:
-    """Started by hand the script leaves its output where it is, and no outcome, marker or log."""
+def test_without_a_token_no_files_are_written(node: Node) -> None:
+    """Started by hand, the script does not redirect its output, and writes no outcome, marker or log."""
     report = node.run("/bin/sh", "-c", f'echo out; echo err >&2; echo "[${OUTCOME_VARIABLE}]"; exit 4')
     assert (report.returncode, report.stdout, report.stderr) == (4, "out\n[]\n", "err\n")
     assert os.listdir(node.inbox) == []
@@ -201,8 +201,8 @@ def test_without_a_token_nothing_is_left_behind(node: Node) -> None:
         (f': > "${OUTCOME_VARIABLE}"', "0 none\n"),
     ],
 )
-def test_the_marker_tells_exit_code_and_outcome(node: Node, command: str, marker: str) -> None:
-    """Whatever becomes of the program, the marker tells its exit code and whether it left words in its outcome."""
+def test_the_marker_contains_exit_code_and_outcome(node: Node, command: str, marker: str) -> None:
+    """However the program ends, the marker contains its exit code and whether there is a non-empty outcome."""
     report = node.run("/bin/sh", "-c", command, token=TOKEN)
     assert (report.returncode, node.marker) == (int(marker.split()[0]), marker)
     assert os.listdir(node.inbox) == [TOKEN]
@@ -281,7 +281,7 @@ def test_an_outcome_outweighs_a_beginning(node: Node) -> None:
 def test_an_attempt_that_was_judged_does_not_run_again(
     node: Node, record: dict[str, Any] | None, void: bool, runs: bool
 ) -> None:
-    """Batch systems start jobs once more that are over for us; without a record nothing is known against it."""
+    """Batch systems may restart jobs that are over for us; without a record, the job runs."""
     if record is not None:
         (node.home / "attempt-1.json").write_text(json.dumps(record, indent=1))
     if void:
@@ -294,15 +294,15 @@ def test_an_attempt_that_was_judged_does_not_run_again(
 
 @SHELLS
 def test_output_goes_to_the_log_folder(node: Node) -> None:
-    """With a token both streams have a file in the log folder, new for each attempt."""
+    """With a token, both streams go to files in the log folder, overwritten by each attempt."""
     for text in ("first and long", "second"):
         report = node.run("/bin/sh", "-c", f"echo {text}; echo {text} >&2", token=TOKEN)
     assert (report.stdout, report.stderr, node.stdout, node.stderr) == ("", "", "second\n", "second\n")
 
 
 @SHELLS
-def test_files_that_are_carried(node: Node) -> None:
-    """Without shared folders outcome and marker lie in the scratch folder, and there is always an outcome to carry."""
+def test_transferred_files(node: Node) -> None:
+    """Without shared folders, outcome and marker are in the scratch folder, and an outcome always exists."""
     node.script("/bin/sh", "-c", "echo hello", folder=None, home=".", inbox=None, logs=None)
     report = run(node.home / "job.sh", TOKEN, cwd=node.folder)
     assert report.stdout == "hello\n"
@@ -311,7 +311,7 @@ def test_files_that_are_carried(node: Node) -> None:
 
 
 def start(node: Node, *command: str, **fields: Any) -> subprocess.Popen[bytes]:
-    """A job script that is certainly busy with its command, which has to make the file `begun`."""
+    """A job script that is running its command, which must create the file `begun`."""
     process = subprocess.Popen(
         [node.script(*command, **fields), TOKEN], stdout=subprocess.DEVNULL, start_new_session=True
     )
@@ -323,15 +323,15 @@ def start(node: Node, *command: str, **fields: Any) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the script", "its group"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU], ids=lambda number: number.name)
 @pytest.mark.parametrize("env_script", ["", "env.sh"])
-def test_a_script_that_is_stopped_says_so(node: Node, kill: Any, number: signal.Signals, env_script: str) -> None:
-    """A job that is stopped leaves a marker that tells a signal, never the exit code 0 of a job that ended well."""
+def test_a_stopped_script_reports_the_signal(node: Node, kill: Any, number: signal.Signals, env_script: str) -> None:
+    """The marker of a stopped job has the exit code of a signal, never the 0 of a successful job."""
     (node.folder / "env.sh").touch()
     process = start(node, "/bin/sh", "-c", "echo > begun; exec sleep 1000", env_script=env_script)
     kill(process.pid, number)
     process.wait(PATIENCE)
     os.killpg(process.pid, signal.SIGKILL) if kill is os.kill else None
     assert node.marker == "143 none\n"
-    assert "stopped by a signal" in node.stderr
+    assert "a signal stopped the job of task T_1 while running the task" in node.stderr
 
 
 def lines_before_the_program(script: str) -> list[int]:
@@ -354,7 +354,7 @@ def test_a_signal_at_any_step_is_reported_as_one(node: Node, number: signal.Sign
     for at in lines_before_the_program(whole):
         lines = whole.splitlines()
         lines.insert(at, f"kill -{number} $$")
-        write_aside(node.home / "job.sh", "\n".join(lines), 0o700)
+        write_atomically(node.home / "job.sh", "\n".join(lines), 0o700)
         report = run(node.home / "job.sh", TOKEN, cwd=node.folder, preexec_fn=default_interrupt)
         assert node.marker in codes, lines[at + 1]
         assert report.returncode in (-number, int(present(node.marker).split()[0]))
@@ -380,12 +380,14 @@ def test_a_signal_during_a_step_that_takes_long_is_reported_as_one(node: Node, k
     kill(process.pid, signal.SIGTERM)
     _, words = process.communicate(timeout=PATIENCE)
     assert node.marker == "143 none\n"
-    assert {"record": "a signal while reading the records", "log": "opening the log files"}[blocks] in words
+    assert {"record": "a signal stopped the job of task T_1 while reading the records", "log": "opening the log files"}[
+        blocks
+    ] in words
 
 
 @pytest.mark.parametrize("shell", ["bash"])
-def test_an_outcome_left_before_the_signal_counts(node: Node) -> None:
-    """A stopped job whose outcome is there already says that, too."""
+def test_an_outcome_written_before_the_signal_counts(node: Node) -> None:
+    """If a stopped job has already written its outcome, the marker says so."""
     process = start(node, "/bin/sh", "-c", f'echo x > "${OUTCOME_VARIABLE}"; echo > begun; exec sleep 1000')
     os.killpg(process.pid, signal.SIGTERM)
     process.wait(PATIENCE)
@@ -394,8 +396,8 @@ def test_an_outcome_left_before_the_signal_counts(node: Node) -> None:
 
 @pytest.mark.parametrize("shell", ["bash"])
 @pytest.mark.parametrize("text", ["true", "false", "[ -e nowhere ]"])
-def test_a_signal_while_the_env_script_runs_is_told_as_one(node: Node, text: str) -> None:
-    """Not as the status of any line before: the batch system may run such a job again."""
+def test_a_signal_during_the_env_script_is_reported_as_a_signal(node: Node, text: str) -> None:
+    """The marker does not have the status of an earlier line, since such a job may run again."""
     (node.folder / "env.sh").write_text(f"{text} || true; echo > begun; [ -e nowhere ] || sleep 1000\n")
     process = start(node, "true", env_script="env.sh")
 
@@ -420,8 +422,8 @@ def test_a_signal_while_the_env_script_runs_is_told_as_one(node: Node, text: str
         "readonly X=1; X=2",
     ],
 )
-def test_an_error_of_the_env_script_is_not_told_as_a_signal(node: Node, text: str) -> None:
-    """Nobody is to wait for the batch system, or to run the job again, because of a missing variable."""
+def test_an_error_in_the_env_script_is_not_reported_as_a_signal(node: Node, text: str) -> None:
+    """A missing variable, for example, must not lead to a retry."""
     node.source(text + "\n")
     code, seen = present(node.marker).split()
     assert (0 < int(code) < 128, seen) == (True, "none")
@@ -429,7 +431,7 @@ def test_an_error_of_the_env_script_is_not_told_as_a_signal(node: Node, text: st
 
 @pytest.mark.parametrize("shell", ["bash"])
 def test_an_env_script_may_use_all_of_bash(node: Node) -> None:
-    """Patterns that have to be switched on, and what comes after a return."""
+    """Extended patterns work, and nothing after a return is read."""
     report = node.source("shopt -s extglob\ncase x in\n  @(x|y)) A=1 ;;\nesac\nexport A\nreturn 0\n)( no bash\n")
     assert (report.returncode, node.marker) == (0, "0 none\n")
 
@@ -438,8 +440,8 @@ def test_an_env_script_may_use_all_of_bash(node: Node) -> None:
 @pytest.mark.parametrize(
     "text", ["cd /", "set -u", "set -e", "set -f; IFS=e", "set -C", "trap 'exit 9' EXIT", "set a b"]
 )
-def test_an_env_script_does_not_bend_the_rest(node: Node, text: str) -> None:
-    """What an env_script does to its shell changes neither folder, nor exit code, nor marker of the job."""
+def test_an_env_script_does_not_affect_the_rest(node: Node, text: str) -> None:
+    """Changes of an env_script to its shell affect neither working directory, nor exit code, nor marker of the job."""
     report = node.source(text + "\n", "/bin/sh", "-c", 'echo "$0 $#" in $PWD; exit 5')
     assert (report.returncode, report.stderr, node.marker) == (5, "", "5 none\n")
     assert (node.stdout, node.stderr) == (f"/bin/sh 0 in {node.folder}\n", "")
@@ -447,16 +449,16 @@ def test_an_env_script_does_not_bend_the_rest(node: Node, text: str) -> None:
 
 @SHELLS
 def test_an_env_script_sees_no_arguments(node: Node) -> None:
-    """The token of the job is not taken for an argument of the env_script."""
+    """The token of the job is not passed to the env_script."""
     node.source('echo "$#:$*"\n')
     assert node.stdout.splitlines()[0] == "0:"
 
 
 @SHELLS
 def test_env_comes_after_the_env_script(node: Node) -> None:
-    """The setting env has the last word on a variable, and the env_script chooses the program."""
+    """The setting env overrides variables of the env_script, which determines the program through PATH."""
     (node.folder / "bin").mkdir()
-    write_aside(node.folder / "bin" / "mine", "#!/bin/sh\necho $A $B\n", 0o755)
+    write_atomically(node.folder / "bin" / "mine", "#!/bin/sh\necho $A $B\n", 0o755)
     node.source('A=script B=script; export A B; PATH="$PWD/bin:$PATH"\n', "mine", env={"A": "setting"})
     assert node.stdout == "setting script\n"
 
@@ -476,7 +478,7 @@ def test_env_comes_after_the_env_script(node: Node) -> None:
     ],
 )
 def test_an_env_script_that_fails_ends_the_job(node: Node, text: str, code: int) -> None:
-    """The task does not run in half an environment: the job ends, never with 0, and says which script it was."""
+    """The task does not run in an incomplete environment: the job fails with a message that names the script."""
     report = node.source(text + "\n")
     assert (report.returncode, node.marker, node.stdout) == (code, f"{code} none\n", "")
     assert "the job of task T_1 ended while running the env_script env.sh, on node" in node.stderr
@@ -491,16 +493,16 @@ def test_an_env_script_that_fails_ends_the_job(node: Node, text: str, code: int)
         ("true\n. ./other.sh\n", "line 3 of ./other.sh"),
     ],
 )
-def test_the_failing_line_is_told(node: Node, text: str, place: str) -> None:
-    """A failing env_script is told with its line, also of a function or of another file it reads."""
+def test_the_failing_line_is_reported(node: Node, text: str, place: str) -> None:
+    """The message gives file and line of the error, even inside a function or another sourced file."""
     (node.folder / "other.sh").write_text("true\n\nfalse\n")
     node.source(text)
     assert f"status 1 in {place}\n" in node.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash"])
-def test_a_status_is_not_told_as_a_line_of_the_env_script(node: Node) -> None:
-    """An env_script that returns a status of its own is not said to have a line it does not have."""
+def test_a_return_status_is_not_reported_as_a_line(node: Node) -> None:
+    """If an env_script merely returns a non-zero status, the message names no line of it."""
     node.source("[ -f nothing ] && true\n")
     assert "job.sh\n" in node.stderr
     assert "env.sh\n" not in node.stderr
@@ -508,33 +510,33 @@ def test_a_status_is_not_told_as_a_line_of_the_env_script(node: Node) -> None:
 
 @SHELLS
 @pytest.mark.parametrize("env_script", ["missing.sh", "deep/missing.sh", "/missing.sh", "it's missing.sh"])
-def test_an_env_script_that_is_not_there(node: Node, env_script: str) -> None:
-    """A missing env_script is told as that, with its name and the folder it was looked for in."""
+def test_a_missing_env_script(node: Node, env_script: str) -> None:
+    """The message gives its name and the folder in which it was searched."""
     report = node.run(token=TOKEN, env_script=env_script)
     assert (report.returncode, node.marker) == (1, "1 none\n")
-    told = f"there is no readable env_script {env_script if '/' in env_script else './' + env_script}"
-    assert f"{told} (looked for it from {node.folder})" in node.stderr
+    path = env_script if "/" in env_script else f"./{env_script}"
+    assert f"cannot read the env_script {path} (searched from {node.folder})" in node.stderr
 
 
-# -- what a node can lack
+# -- what may be missing on a node
 
 
 @SHELLS
 @pytest.mark.parametrize("program", ["no-such-python", "/no/such/python", "./folder", "./not-executable", "A=1"])
-def test_a_missing_program_names_the_settings(node: Node, program: str) -> None:
-    """A program that can not be run is told with the settings that choose it, and the exit code 127."""
+def test_a_missing_program_is_reported_with_the_settings(node: Node, program: str) -> None:
+    """If the program cannot be run, the message names the settings that determine it, and the exit code is 127."""
     (node.folder / "folder").mkdir()
     (node.folder / "not-executable").write_text("")
     report = node.run(program, "-c", "pass", token=TOKEN)
     assert (report.returncode, node.marker) == (127, "127 none\n")
-    told = f"looking for the program {program} (settings executable, executable_prefix, env_script), on node"
-    assert told in node.stderr
+    step = f"looking for the program {program} (settings executable, executable_prefix, env_script), on node"
+    assert step in node.stderr
 
 
 @SHELLS
 @pytest.mark.parametrize("broken", ["logs", "logs/stdout", "logs/stderr"])
-def test_logs_that_can_not_be_written(node: Node, broken: str) -> None:
-    """A log folder that can not be written ends the job before its task, with a word to the batch system."""
+def test_logs_that_cannot_be_written(node: Node, broken: str) -> None:
+    """If the log folder is not writable, the job ends before its task, with a message in the batch system's output."""
     if broken == "logs":
         node.logs.write_text("a file")
     else:
@@ -547,17 +549,17 @@ def test_logs_that_can_not_be_written(node: Node, broken: str) -> None:
 
 
 @SHELLS
-def test_a_folder_that_is_not_there(node: Node) -> None:
-    """A node that lacks the folder of the script is told as such, with the setting that names another."""
+def test_a_missing_working_directory(node: Node) -> None:
+    """If the node does not have the folder of the script, the message names the setting to change."""
     report = node.run(folder="/no/such/folder", token=TOKEN)
     assert (report.returncode, node.marker) == (1, "1 none\n")
     assert "changing to the folder /no/such/folder (setting working_dir), on node" in report.stderr
 
 
 def test_a_task_id_is_never_code() -> None:
-    """A task that names itself after its parameters can not put code into the messages of its job."""
+    """A task id with arbitrary characters cannot inject code into the messages of its job."""
     text = render(JobScript('T_$(touch pwned)`x`"', ["true"]))
-    assert "the job of task T_??touch?pwned??x?? $b2luigi_how while" in text
+    assert "the job of task T_??touch?pwned??x?? ended" in text
 
 
 # -- from the settings of a task
@@ -570,14 +572,14 @@ def setting(name: str, value: Any) -> Number:
 
 @pytest.fixture
 def script(script_folder: Path) -> Path:
-    """A script that tells how it was called."""
+    """A script that prints how it was called."""
     path = script_folder / "script.py"
     path.write_text(REPORT)
     return path
 
 
 def test_the_command(script: Path) -> None:
-    """A node runs this script with this Python, and asks for the one task."""
+    """A node runs this script with this Python, for one task."""
     expected = [sys.executable, str(script), "--batch-runner", "--task-id", Number().task_id]
     assert create_cmd_from_task(Number()) == expected
 
@@ -594,8 +596,8 @@ def test_the_command(script: Path) -> None:
         ("working_dir", ".", ["PYTHON", "script.py", "RUNNER"]),
     ],
 )
-def test_settings_shape_the_command(script: Path, name: str, value: Any, expected: list[str]) -> None:
-    """Each word of the command can be chosen by a setting, and asking twice gives the same words."""
+def test_settings_change_the_command(script: Path, name: str, value: Any, expected: list[str]) -> None:
+    """Settings change each part of the command, and a second call returns the same command."""
     words = {
         "PYTHON": [sys.executable],
         "SCRIPT": [str(script)],
@@ -606,8 +608,8 @@ def test_settings_shape_the_command(script: Path, name: str, value: Any, expecte
 
 
 @pytest.mark.parametrize("name", ["executable", "executable_prefix", "task_cmd_additional_args"])
-def test_lists_of_words_are_never_changed(name: str) -> None:
-    """A list that is the attribute of a task class is read, not changed: the next task has the same."""
+def test_lists_of_words_are_not_modified(name: str) -> None:
+    """A list that is an attribute of a task class stays the same for the next task."""
 
     class Listed(Number):
         pass
@@ -619,8 +621,8 @@ def test_lists_of_words_are_never_changed(name: str) -> None:
     assert words == ["word"]
 
 
-def test_arguments_of_the_script_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A script with arguments of its own is called with them on the node, too, without the flags of b2luigi."""
+def test_the_script_s_own_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the node, a script gets its own arguments again, without the flags of b2luigi."""
     monkeypatch.setattr(sys, "argv", ["script.py", "--batch", "--energy", "3 GeV", "--task-id", "X", "-v"])
     ours = ["--batch-runner", "--task-id", Number().task_id]
     assert create_cmd_from_task(Number())[-6:] == ["--energy", "3 GeV", "-v", *ours]
@@ -630,14 +632,14 @@ def test_arguments_of_the_script_itself(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("name", ["executable", "executable_prefix", "task_cmd_additional_args"])
 @pytest.mark.parametrize("value", ["python3", {"python3": 1}, 3])
-def test_words_have_to_be_a_list(name: str, value: Any) -> None:
-    """A text where a list is wanted is an error that names the setting, not a list of letters."""
-    with pytest.raises(ValueError, match=rf'^{name} has to be a list of words, as in \["python3"\], but it is '):
+def test_words_must_be_a_list(name: str, value: Any) -> None:
+    """A string instead of a list is an error that names the setting, and is not split into letters."""
+    with pytest.raises(ValueError, match=rf'^{name} must be a list of strings, such as \["python3"\], not '):
         create_executable_wrapper(setting(name, value))
 
 
-def test_a_container_that_would_not_be_there() -> None:
-    """A task that is to run in an image of apptainer does not run without it; an empty text is none."""
+def test_a_container_is_rejected() -> None:
+    """A task with an apptainer image must not run without it; an empty string means no image."""
 
     class InImage(luigi.Task):
         apptainer_image = luigi.Parameter()
@@ -648,29 +650,29 @@ def test_a_container_that_would_not_be_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
-        ("env", ["A=1"], "env has to be a dictionary"),
-        ("env", {"A B": "1"}, "env has the name 'A B'"),
-        ("env", {"1A": "1"}, "env has the name '1A'"),
-        ("env", {"": "1"}, "env has the name ''"),
-        ("env", {"A=$(x)": "1"}, r"env has the name 'A=\$\(x\)'"),
-        ("env", {"A\n": "1"}, r"env has the name 'A\\n'"),
-        ("env", {"A": "1\0"}, r"env\['A'\] holds a zero byte"),
-        ("shell", "bash -x", "shell has to be the name of a shell"),
-        ("shell", "", "shell has to be the name of a shell"),
-        ("env_script", ["a.sh"], "env_script has to be a path"),
-        ("working_dir", 3, "working_dir has to be a path"),
+        ("env", ["A=1"], "env must be a dictionary"),
+        ("env", {"A B": "1"}, "env: 'A B' is not a valid name"),
+        ("env", {"1A": "1"}, "env: '1A' is not a valid name"),
+        ("env", {"": "1"}, "env: '' is not a valid name"),
+        ("env", {"A=$(x)": "1"}, r"env: 'A=\$\(x\)' is not a valid name"),
+        ("env", {"A\n": "1"}, r"env: 'A\\n' is not a valid name"),
+        ("env", {"A": "1\0"}, r"env\['A'\] contains a null byte"),
+        ("shell", "bash -x", "shell must be the name of a shell"),
+        ("shell", "", "shell must be the name of a shell"),
+        ("env_script", ["a.sh"], "env_script must be a path"),
+        ("working_dir", 3, "working_dir must be a path"),
     ],
 )
-def test_a_setting_that_can_not_work_is_refused(name: str, value: Any, told: str) -> None:
-    """A value that no job could live with is told at submission, by the name of its setting."""
-    with pytest.raises(ValueError, match=told):
+def test_invalid_settings_are_rejected(name: str, value: Any, message: str) -> None:
+    """A value that would break every job is an error at submission, with the name of the setting."""
+    with pytest.raises(ValueError, match=message):
         create_executable_wrapper(setting(name, value))
 
 
 def test_the_file(script_folder: Path) -> None:
-    """The job script is a file of the task, for its owner only, whatever the umask; a new one replaces it whole."""
+    """The job script is accessible only to its owner, whatever the umask, and is replaced atomically."""
     former = os.umask(0)
     try:
         paths = {create_executable_wrapper(Number()) for _ in range(2)}
@@ -684,7 +686,7 @@ def test_the_file(script_folder: Path) -> None:
 
 @SHELLS
 def test_a_task_script_runs(script: Path, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What create_executable_wrapper writes calls the script of the user, from its own folder, with its settings."""
+    """The job script calls the user's script, in its folder and with its settings."""
     monkeypatch.setattr(sys, "argv", ["script.py", "--batch", "it's"])
     b2luigi.set_setting("shell", shell)
     b2luigi.set_setting("env", {"NUMBER": 7})
@@ -704,7 +706,7 @@ def test_a_task_script_runs(script: Path, shell: str, monkeypatch: pytest.Monkey
 
 
 def test_another_working_dir(script: Path, tmp_path: Path) -> None:
-    """With `working_dir` the job runs there, and finds there what lies below the script's folder here."""
+    """With `working_dir`, the job runs there, and folders relative to the script are relative to it."""
     there = tmp_path / "there"
     shutil.copytree(script.parent, there)
     path = create_executable_wrapper(setting("working_dir", there), inbox=script.parent / "task_files" / "inbox")
@@ -716,8 +718,8 @@ def test_another_working_dir(script: Path, tmp_path: Path) -> None:
     assert not (script.parent / "logs").exists()
 
 
-def test_a_carried_script_needs_no_folder_of_the_submit_host(script: Path, tmp_path: Path) -> None:
-    """With files that are carried, script and env_script are found in the scratch folder, by their last name."""
+def test_a_transferred_script_needs_no_folder_of_the_submit_host(script: Path, tmp_path: Path) -> None:
+    """With file transfer, script and env_script are found in the scratch folder by their file names."""
     (script.parent / "setup").mkdir()
     (script.parent / "setup" / "env.sh").write_text("export SET_UP=yes\n")
     b2luigi.set_setting("env_script", "setup/env.sh")
@@ -733,12 +735,12 @@ def test_a_carried_script_needs_no_folder_of_the_submit_host(script: Path, tmp_p
 
 
 def test_files_a_node_needs(script: Path) -> None:
-    """The script, the nearest settings file and the env_script have to be carried, each once."""
+    """The script, the nearest settings file and the env_script must be transferred, each once."""
     (script.parent / "settings.json").write_text("{}")
     (script.parent / "env.sh").write_text("")
     assert inputs_of(Number()) == (script, script.parent / "settings.json")
     assert inputs_of(setting("env_script", "env.sh"))[2:] == (script.parent / "env.sh",)
-    with pytest.raises(ValueError, match=r"^env_script: there is no file '.*nope\.sh' to be carried"):
+    with pytest.raises(ValueError, match=r"^env_script: the file '.*nope\.sh', .* does not exist"):
         inputs_of(setting("env_script", "nope.sh"))
 
 
@@ -751,29 +753,29 @@ def test_files_a_node_needs(script: Path) -> None:
     ["two\nlines", 'it\'s "quoted"', "\\", "\u2028\x85\r", "#b2luigi-task {}", "\ud800", os.fsdecode(b"\xff"), "$(x)"],
     ids=ascii,
 )
-def test_a_description_survives(node: Node, value: str) -> None:
-    """What the last line says of the task is read back as it was, and the shell never sees it."""
+def test_a_description_survives_the_round_trip(node: Node, value: str) -> None:
+    """The description in the last line is read unchanged, and the shell ignores it."""
     description = {"task_id": f"T_{value}", "parameters": {value: value}}
     path = node.script("/bin/sh", "-c", "echo ran", description=description, folder=str(node.folder))
     assert read_description(path) == description
     assert run(path).stdout == "ran\n"
 
 
-def test_a_description_needs_no_utf8_around_it(tmp_path: Path) -> None:
-    """A job script with a folder name that is no UTF-8 can be read as well."""
+def test_the_rest_of_the_script_may_be_invalid_utf8(tmp_path: Path) -> None:
+    """A job script that contains a folder name in another encoding can be read."""
     script = JobScript("T_1", ["true"], {"task_id": "T_1"}, folder=os.fsdecode(b"/data/\xff"))
-    write_aside(tmp_path / "job.sh", render(script), 0o700)
+    write_atomically(tmp_path / "job.sh", render(script), 0o700)
     assert read_description(tmp_path / "job.sh") == {"task_id": "T_1"}
 
 
 def test_every_job_script_describes_its_task() -> None:
-    """Also one made by a batch system of the user's own: no node has to walk the graph."""
+    """Even that of a custom batch system, so that no node needs to walk the graph."""
     found = read_description(Path(create_executable_wrapper(Number())))
     assert found == {**describe(Number()), "worker": {"call": 1}}
 
 
 @pytest.mark.parametrize(
-    ("last", "told"),
+    ("last", "message"),
     [
         ("echo hello", "is not a job script"),
         ("", "is not a job script"),
@@ -782,10 +784,10 @@ def test_every_job_script_describes_its_task() -> None:
         ('#b2luigi-task {"a": ', "Expecting value"),
     ],
 )
-def test_a_file_that_describes_nothing(tmp_path: Path, last: str, told: str) -> None:
-    """A file that is not a whole job script is an error, never an empty description."""
+def test_a_file_without_a_description(tmp_path: Path, last: str, message: str) -> None:
+    """A file that is not a complete job script is an error, never an empty description."""
     (tmp_path / "job.sh").write_text(f"#!/bin/sh\n{last}\n")
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         read_description(tmp_path / "job.sh")
 
 
@@ -793,19 +795,19 @@ def test_a_file_that_describes_nothing(tmp_path: Path, last: str, told: str) -> 
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o700, 0o644])
-def test_a_file_appears_whole(script_folder: Path, mode: int) -> None:
-    """A file is replaced in one step and has the permissions asked for, whatever the umask and its former ones."""
+def test_a_file_is_replaced_atomically(script_folder: Path, mode: int) -> None:
+    """It has the requested permissions, whatever the umask and its former permissions."""
     (script_folder / "file").write_text("former")
     (script_folder / "file").chmod(0o777)
-    write_aside(script_folder / "file", "new ü\n", mode)
+    write_atomically(script_folder / "file", "new ü\n", mode)
     assert (script_folder / "file").read_bytes() == b"new \xc3\xbc\n"
     assert stat.S_IMODE((script_folder / "file").stat().st_mode) == mode
     assert os.listdir(script_folder) == ["file"]
 
 
-def test_a_file_that_can_not_be_written_leaves_nothing(script_folder: Path) -> None:
-    """When the place is taken by a folder, the error is raised and the file written aside is gone."""
+def test_a_failed_write_leaves_no_temporary_file(script_folder: Path) -> None:
+    """If the path is a folder, the error is raised and the temporary file is removed."""
     (script_folder / "place" / "inside").mkdir(parents=True)
     with pytest.raises(OSError, match="place"):
-        write_aside(script_folder / "place", "text", 0o600)
+        write_atomically(script_folder / "place", "text", 0o600)
     assert os.listdir(script_folder) == ["place"]

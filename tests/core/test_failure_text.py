@@ -34,11 +34,11 @@ def failed() -> ValueError:
         return error
 
 
-def test_a_failure_is_told_in_red(script_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Task, all parameters, task id, log folder and traceback are on the console, and are returned."""
+def test_a_failure_is_printed_in_red(script_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The console shows task, all parameters, task id, log folder and traceback; the same text is returned."""
     text = on_failure(Unlucky(number=3), failed())
-    told = capsys.readouterr().err
-    assert told == f"\x1b[31m{text}\x1b[0m\n"
+    printed = capsys.readouterr().err
+    assert printed == f"\x1b[31m{text}\x1b[0m\n"
     assert text.splitlines()[:5] == [
         "Task Unlucky failed!",
         "    number = 3",
@@ -50,27 +50,27 @@ def test_a_failure_is_told_in_red(script_folder: Path, capsys: pytest.CaptureFix
     assert 'in failed\n    raise ValueError("three is unlucky")' in text
 
 
-def test_a_class_can_take_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """Luigi calls it when run fails, in place of its own."""
+def test_a_class_can_use_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """If run fails, luigi calls it instead of its own."""
     assert not luigi.build([Unlucky(number=3)], local_scheduler=True, log_level="CRITICAL")
     assert "Task Unlucky failed!" in capsys.readouterr().err
 
 
-def test_a_single_task_can_take_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """Other tasks of the class stay as they are."""
+def test_a_single_task_can_use_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Other tasks of the class are unaffected."""
     task: Any = Slashed(place="a")
     add_on_failure_function(task)
     assert task.on_failure(failed()).startswith("Task Slashed failed!\n    place = a\n")
     assert "Runtime error" in Slashed(place="b").on_failure(failed())
 
 
-def test_a_folder_that_can_not_be_told_hides_nothing() -> None:
-    """A value that can be in no path is told, and so is the failure."""
+def test_an_invalid_log_folder_does_not_hide_the_failure() -> None:
+    """If a value is not a valid folder name, the text explains that and still contains the failure."""
     text = on_failure(Slashed(place="a/b"), failed())
-    assert "logs:    not known (Slashed: the parameter 'place'" in text
+    assert "logs:    unknown (Slashed: the parameter 'place'" in text
     assert text.endswith("ValueError: three is unlucky")
 
 
 def test_the_logger_is_luigis() -> None:
-    """What is logged with it comes where luigi's messages come."""
+    """Its messages appear where luigi's messages appear."""
     assert get_luigi_logger() is logging.getLogger("luigi-interface")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from b2luigi.core.flags import FLAGS, others
+from b2luigi.core.flags import FLAGS, script_arguments
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,12 @@ from b2luigi.core.flags import FLAGS, others
         ("two two two", "two two two"),
     ],
 )
-def test_the_arguments_of_the_script_itself(arguments: str, expected: str) -> None:
-    """What is not b2luigi's stays, in its order; a flag is known by its whole name, and `--` ends them."""
-    assert others(arguments.split()) == expected.split()
+def test_the_script_s_own_arguments(arguments: str, expected: str) -> None:
+    """Arguments that are not b2luigi's stay, in order; only full flag names match, and `--` ends the flags."""
+    assert script_arguments(arguments.split()) == expected.split()
 
 
-def test_a_name_is_given_once() -> None:
-    """No two flags share a name, and each says what it does."""
+def test_flag_names_are_unique() -> None:
+    """No two flags share a name, and each has a help text."""
     assert len({flag.name for flag in FLAGS}) == len(FLAGS)
     assert all(flag.name.startswith("--") and flag.help for flag in FLAGS)

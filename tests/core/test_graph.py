@@ -12,7 +12,7 @@ from b2luigi.core.graph import (
     all_tasks,
     find_task,
     get_all_output_files_in_tree,
-    nearest_task_ids,
+    similar_task_ids,
     task_iterator,
     with_dependents,
 )
@@ -63,12 +63,12 @@ def names(tasks: Iterator[Any]) -> list[str]:
 
 
 def test_each_task_comes_once_depth_first() -> None:
-    """A task comes before what it requires, and a shared requirement comes once, at its first place."""
+    """A task comes before its requirements, and a shared requirement comes once, at its first position."""
     assert names(task_iterator(Node(name="top"))) == ["top", "left", "bottom", "right", "extra"]
 
 
-def test_only_what_is_left_to_do(script_folder: Path) -> None:
-    """Complete tasks are left out with all that only they require."""
+def test_only_incomplete_tasks(script_folder: Path) -> None:
+    """Complete tasks are skipped, together with the tasks that only they require."""
     done = Path(Node(name="right").get_output_file_name("node.txt"))
     done.parent.mkdir()
     done.touch()
@@ -84,7 +84,7 @@ def test_a_chain_of_ten_thousand() -> None:
 
 
 def test_a_task_is_found_by_its_id() -> None:
-    """Found among several roots and all they require, else None."""
+    """The task is found in the graph of several roots; otherwise the result is None."""
     wanted = Node(name="extra")
     assert find_task([Link(number=1), Node(name="top")], wanted.task_id) is wanted
     assert find_task([Node(name="left")], wanted.task_id) is None
@@ -92,15 +92,15 @@ def test_a_task_is_found_by_its_id() -> None:
 
 
 def test_similar_ids_are_found_for_error_messages() -> None:
-    """The nearest ids come first, no more than asked for."""
-    near = nearest_task_ids([Link(number=20)], Link(number=12).task_id + "x", n=2)
-    assert near[0] == Link(number=12).task_id
-    assert len(near) == 2
-    assert nearest_task_ids([Node(name="top")], "@@@") == []
+    """The most similar ids come first, at most as many as requested."""
+    similar = similar_task_ids([Link(number=20)], Link(number=12).task_id + "x", n=2)
+    assert similar[0] == Link(number=12).task_id
+    assert len(similar) == 2
+    assert similar_task_ids([Node(name="top")], "@@@") == []
 
 
 def test_all_output_files(script_folder: Path) -> None:
-    """Every output file of the graph with its parameters and whether it is there."""
+    """Every output file of the graph, with the parameters of its task and whether it exists."""
     node = {
         "exists": False,
         "parameters": {"name": "bottom"},
@@ -115,7 +115,7 @@ def test_all_output_files(script_folder: Path) -> None:
         "plain.txt": [plain],
     }
     assert get_all_output_files_in_tree(Root(), "node.txt") == [node]
-    with pytest.raises(KeyError, match=r"called 'x'; there is root.txt, node.txt, plain.txt"):
+    with pytest.raises(KeyError, match=r"named 'x'; available: root.txt, node.txt, plain.txt"):
         get_all_output_files_in_tree(Root(), "x")
 
 
@@ -134,18 +134,18 @@ def named(*names: str) -> list[Node]:
     ],
 )
 def test_dependents(chosen: str, found: list[str]) -> None:
-    """A task, all that requires it at whatever distance, and nothing else, in the order of the walk."""
+    """A task and all its direct and indirect dependents, and nothing else, in the order of the walk."""
     wanted = set(named(*chosen.split()))
     assert with_dependents(named("top"), wanted.__contains__) == named(*found)
 
 
 def test_dependents_in_a_deep_graph() -> None:
-    """A chain that is longer than Python's stack is as good as any."""
+    """A chain longer than Python's recursion limit works."""
     assert len(with_dependents([Link(number=3000)], lambda task: number_of(task) == 1000)) == 2001
 
 
 def test_several_roots() -> None:
-    """What several tasks require comes once, and is asked once whether it is complete."""
+    """A shared requirement comes once, and is checked for completeness once."""
     assert list(all_tasks(named("left", "top", "left"))) == named("left", "bottom", "top", "right", "extra")
     chain = [Link(number=number) for number in range(5, 2000)]
     assert len(list(all_tasks(chain, only_non_complete=True))) == 1995

@@ -6,12 +6,19 @@ from typing import Any
 import pytest
 
 import b2luigi
-from b2luigi.core.known_settings import DROPPED, KNOWN, doubt, known, nearest, wrong
+from b2luigi.core.known_settings import (
+    DROPPED_SETTINGS,
+    KNOWN,
+    closest_setting,
+    find_setting,
+    name_problem,
+    value_problem,
+)
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_each_setting_is_told_in_one_sentence(name: str) -> None:
-    """The documentation shows one sentence per setting, so each has one, under the name of its row."""
+def test_each_setting_is_described_in_one_sentence(name: str) -> None:
+    """The documentation shows one sentence per setting."""
     setting = KNOWN[name]
     assert setting.name == name
     assert setting.description[0].isupper()
@@ -19,24 +26,24 @@ def test_each_setting_is_told_in_one_sentence(name: str) -> None:
     assert ". " not in setting.description
 
 
-def test_names_are_told_apart() -> None:
-    """No old name is also a current one, or the old name of two settings."""
+def test_names_are_unique() -> None:
+    """No old name is also a current name, or the old name of two settings."""
     old = [name for setting in KNOWN.values() for name in setting.old_names]
     assert len(set(old)) == len(old)
     assert not set(old) & set(KNOWN)
 
 
-def test_the_table_can_not_be_changed() -> None:
-    """Nobody changes a default for everyone else."""
+def test_the_table_is_immutable() -> None:
+    """Nobody can change a default for everyone else."""
     with pytest.raises(TypeError):
         KNOWN["queue"] = KNOWN["shell"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_each_default_is_of_its_kind(name: str) -> None:
-    """What holds when nothing is given may also be given; None alone may stand for "worked out later"."""
+    """A default is a valid value, or None for "determined later"."""
     setting = KNOWN[name]
-    assert setting.default is None or not wrong(name, setting.default)
+    assert setting.default is None or not value_problem(name, setting.default)
 
 
 @pytest.mark.parametrize(
@@ -55,28 +62,28 @@ def test_each_default_is_of_its_kind(name: str) -> None:
         ("one_of_mine", object()),
     ],
 )
-def test_values_that_can_be(name: str, value: Any) -> None:
-    """Every form of a value that works is taken, and a setting of one's own may be anything."""
-    assert wrong(name, value) == ""
+def test_valid_values(name: str, value: Any) -> None:
+    """All kinds of values that work are accepted, and any value for a setting of the user's own."""
+    assert value_problem(name, value) == ""
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
-        ("result_dir", 3, "result_dir has to be a path, but it is 3"),
-        ("log_folder", None, "log_folder has to be a path, but it is None"),
-        ("executable", "python3", """executable has to be a list of words, as in ["python3"], but it is 'python3'"""),
-        ("env", ["A=1"], "env has to be a dictionary, but it is ['A=1']"),
-        ("poll_interval", "60", "poll_interval has to be a number of seconds, but it is '60'"),
-        ("poll_interval", True, "poll_interval has to be a number of seconds, but it is True"),
-        ("job_retries", 1.5, "job_retries has to be a whole number, but it is 1.5"),
-        ("leave_jobs_on_exit", "false", "leave_jobs_on_exit has to be true or false, but it is 'false'"),
-        ("process_class", "LSFProcess", "process_class has to be a class, so that only Python can give it"),
+        ("result_dir", 3, "result_dir must be a path, not 3"),
+        ("log_folder", None, "log_folder must be a path, not None"),
+        ("executable", "python3", """executable must be a list of strings, such as ["python3"], not 'python3'"""),
+        ("env", ["A=1"], "env must be a dictionary, not ['A=1']"),
+        ("poll_interval", "60", "poll_interval must be a number of seconds, not '60'"),
+        ("poll_interval", True, "poll_interval must be a number of seconds, not True"),
+        ("job_retries", 1.5, "job_retries must be an integer, not 1.5"),
+        ("leave_jobs_on_exit", "false", "leave_jobs_on_exit must be true or false, not 'false'"),
+        ("process_class", "LSFProcess", "process_class must be a class (can be set only in Python), not 'LSFProcess'"),
     ],
 )
-def test_values_of_another_kind(name: str, value: Any, told: str) -> None:
-    """What is wrong is told with the setting, as it was called, the kind of value it takes, and the value."""
-    assert wrong(name, value).startswith(told)
+def test_invalid_values(name: str, value: Any, message: str) -> None:
+    """The message gives the name that was used, the expected kind of value, and the value."""
+    assert value_problem(name, value) == message
 
 
 @pytest.mark.parametrize(
@@ -94,14 +101,14 @@ def test_values_of_another_kind(name: str, value: Any, told: str) -> None:
         ("name", ""),
     ],
 )
-def test_the_nearest_setting(given: str, meant: str) -> None:
-    """A misspelling is recognised, a name that only has something in common is not."""
-    assert nearest(given) == meant
+def test_the_closest_setting(given: str, meant: str) -> None:
+    """Recognises a misspelling, but not a name with only a few letters in common."""
+    assert closest_setting(given) == meant
 
 
-def test_what_was_dropped_has_a_word() -> None:
-    """A setting of b2luigi 1.x that has no effect here is told with what to do, and is not one of ours."""
-    for name in DROPPED:
-        assert known(name) is None
-        assert doubt(name).startswith(f"the setting {name} of b2luigi 1.x has no effect here: ")
-    assert "Belle II grid" in doubt("gbasf2_release")
+def test_dropped_settings_have_advice() -> None:
+    """For a setting of b2luigi 1.x without effect, the message says what to do instead."""
+    for name in DROPPED_SETTINGS:
+        assert find_setting(name) is None
+        assert name_problem(name).startswith(f"the setting {name} of b2luigi 1.x has no effect here: ")
+    assert "Belle II grid" in name_problem("gbasf2_release")

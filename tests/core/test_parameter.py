@@ -30,8 +30,8 @@ NAMES = sorted(name for name in luigi.__all__ if name.endswith("Parameter"))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_is_ours_and_luigis(name: str) -> None:
-    """Every parameter class of luigi has one here that is a b2luigi.Parameter and of luigi's class, too."""
+def test_each_class_is_ours_and_luigis(name: str) -> None:
+    """For every parameter class of luigi there is one here, derived from it and from b2luigi.Parameter."""
     made = getattr(b2luigi, name)(**ARGUMENTS.get(name, {}), hashed=True, hidden=True, significant=False)
     assert isinstance(made, b2luigi.Parameter)
     assert isinstance(made, getattr(luigi, name))
@@ -39,8 +39,8 @@ def test_each_is_ours_and_luigis(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("Optional") and len(name) > 17])
-def test_each_optional_one_is_of_the_class_it_extends(name: str) -> None:
-    """An OptionalIntParameter is an IntParameter of ours, as it is in luigi."""
+def test_each_optional_class_extends_the_required_one(name: str) -> None:
+    """An OptionalIntParameter is an IntParameter, as in luigi."""
     base = name.removeprefix("Optional")
     assert issubclass(getattr(b2luigi, name), getattr(b2luigi, base))
 
@@ -60,7 +60,7 @@ def test_each_optional_one_is_of_the_class_it_extends(name: str) -> None:
     ],
 )
 def test_values_are_read_and_written_as_in_luigi(made: Any, text: str, value: Any) -> None:
-    """Parsing and serialising are luigi's; an inserted base class changes nothing."""
+    """Parsing and serialising are luigi's; our base class changes nothing."""
     assert made.normalize(made.parse(text)) == value
     assert made.serialize(value) == text
 
@@ -74,7 +74,7 @@ def test_a_bool_without_default_is_false() -> None:
     assert Switched().on is False
 
 
-def test_positional_default_and_order_stay_luigis() -> None:
+def test_positional_default_and_order_are_as_in_luigi() -> None:
     """The default may be positional, and parameters keep the order of their definition."""
 
     class Ordered(b2luigi.Task):
@@ -86,46 +86,46 @@ def test_positional_default_and_order_stay_luigis() -> None:
     assert (Ordered().z, Ordered().a, Ordered().m) == (1, 2, "three")
 
 
-def test_hidden_is_by_default_what_is_not_significant() -> None:
-    """Without hidden= a parameter is hidden when it is not significant."""
+def test_insignificant_parameters_are_hidden_by_default() -> None:
+    """Without hidden=, a parameter is hidden if it is not significant."""
     assert not b2luigi.IntParameter().hidden
     assert b2luigi.IntParameter(significant=False).hidden
     assert b2luigi.IntParameter(hidden=True).significant
 
 
-def test_showing_what_is_not_significant_is_refused() -> None:
-    """Tasks that luigi takes for one can not have two folders."""
+def test_an_insignificant_parameter_cannot_be_shown() -> None:
+    """Tasks that are the same to luigi cannot have two folders."""
     with pytest.raises(ValueError, match="hidden=False with significant=False"):
         b2luigi.IntParameter(hidden=False, significant=False)
 
 
 @pytest.mark.parametrize("function", [lambda: "x", lambda value, other: "x", lambda value, length=8: "x"])
 def test_a_hash_function_takes_exactly_one_argument(function: Any) -> None:
-    """A hash function that can not be called with the value alone is refused where it is given."""
+    """A hash function that cannot be called with just the value is rejected when it is passed."""
     with pytest.raises(AssertionError, match="exactly one argument"):
         b2luigi.Parameter(hashed=True, hash_function=function)
 
 
-def test_a_hash_function_has_to_be_a_function() -> None:
-    """A name of a hash is no hash function."""
+def test_a_hash_function_must_be_callable() -> None:
+    """The name of a hash is not a hash function."""
     with pytest.raises(ValueError, match="not 'md5'"):
         b2luigi.Parameter(hashed=True, hash_function="md5")  # type: ignore[arg-type]
 
 
-def test_functions_that_do_not_tell_their_arguments_are_taken() -> None:
-    """Built-in functions such as hex are fine."""
+def test_functions_without_a_signature_are_accepted() -> None:
+    """Built-in functions such as hex work."""
     assert b2luigi.IntParameter(hashed=True, hash_function=hex).hash_function is hex
     assert b2luigi.IntParameter(hashed=True, hash_function=str).hash_function is str
 
 
-def test_luigi_is_left_alone() -> None:
-    """Luigi's own classes do not know hashed=: nothing is patched into them."""
+def test_luigi_is_not_patched() -> None:
+    """luigi's own classes do not accept hashed=."""
     with pytest.raises(TypeError):
         luigi.IntParameter(hashed=True)  # type: ignore[call-arg]
 
 
 def test_a_parameter_class_of_the_user_works() -> None:
-    """A class derived from ours may define its own __init__, even one that forgets ours."""
+    """A subclass of ours may define its own __init__, even one that does not call ours."""
 
     class Even(b2luigi.IntParameter):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -135,13 +135,13 @@ def test_a_parameter_class_of_the_user_works() -> None:
 
 
 def test_nothing_is_missing() -> None:
-    """The module has the parameter classes of luigi and no others."""
+    """The module defines the parameter classes of luigi and no others."""
     assert sorted(name for name in vars(parameter) if name.endswith("Parameter")) == NAMES
 
 
 @pytest.mark.parametrize("given", [{"grouping": True}, {"grouping_function": max}])
-def test_grouping_is_refused_in_words(given: dict[str, Any]) -> None:
-    """A script of the published package is told what to do; switched off it is fine."""
+def test_grouping_is_rejected_with_advice(given: dict[str, Any]) -> None:
+    """A script written for b2luigi 1.x gets an error with advice; grouping=False is fine."""
     with pytest.raises(ValueError, match="grouping is not supported"):
         b2luigi.IntParameter(**given)
     b2luigi.IntParameter(grouping=False)

@@ -40,7 +40,7 @@ class Hashed(b2luigi.Task):
     text = b2luigi.Parameter(hashed=True)
 
 
-class HashedItsWay(b2luigi.Task):
+class HashedWithFunction(b2luigi.Task):
     numbers = b2luigi.ListParameter(hashed=True, hash_function=len)
 
 
@@ -50,7 +50,7 @@ class PlainLuigi(luigi.Task):
 
 
 class OnlyHere(luigi.Task):
-    """A name that no other test gives to a task: luigi has to find the class by it."""
+    """No other test uses this task name: luigi must find the class by it."""
 
 
 class OwnFolders(b2luigi.Task):
@@ -61,8 +61,8 @@ class OwnFolders(b2luigi.Task):
         return "/my/files"
 
 
-def test_relative_folders_belong_to_the_script(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative folder is taken from the folder of the script, wherever we are; others stay as they are."""
+def test_relative_folders_are_relative_to_the_script(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative folder is relative to the script's folder, not the current one; an absolute one stays as it is."""
     monkeypatch.chdir("/")
     assert get_filename() == str(script_folder / "script.py")
     assert map_folder("results") == str(script_folder / "results")
@@ -72,8 +72,8 @@ def test_relative_folders_belong_to_the_script(script_folder: Path, monkeypatch:
     assert map_folder("~/results") == f"{script_folder}/~/results"
 
 
-def test_without_a_script_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a notebook relative folders are refused with advice, absolute ones work."""
+def test_without_a_script_the_error_gives_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a notebook relative folders are rejected with advice; absolute ones work."""
     monkeypatch.delattr(sys.modules["__main__"], "__file__")
     with pytest.raises(AttributeError, match="Put the code into a file"):
         map_folder("results")
@@ -81,7 +81,7 @@ def test_without_a_script_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPa
 
 
 def test_parameters_come_in_the_order_of_their_definition() -> None:
-    """Significant, not hidden parameters, serialised, in definition order; hidden ones on request."""
+    """Significant parameters, serialised, in definition order; hidden ones only on request."""
     assert list(get_serialized_parameters(Many(z=3)).items()) == [("z", "3"), ("a", "2024-02-29")]
     assert list(get_serialized_parameters(Many(z=3), need_hidden=True)) == ["z", "a", "unseen"]
 
@@ -94,8 +94,8 @@ def test_the_path_rule(script_folder: Path) -> None:
     assert create_output_file_name(Many(z=3), "out.txt", result_dir=Path("results")) == expected
 
 
-def test_the_result_folder_is_asked_of_the_task() -> None:
-    """A task can have a result folder of its own, made from its parameters."""
+def test_a_task_can_choose_its_result_folder() -> None:
+    """A property `result_dir` of the task may depend on its parameters."""
 
     class Elsewhere(b2luigi.Task):
         number = b2luigi.IntParameter()
@@ -108,7 +108,7 @@ def test_the_result_folder_is_asked_of_the_task() -> None:
 
 
 def test_names_and_separator_can_be_changed() -> None:
-    """Settings drop the parameter's name or change the sign after it."""
+    """Settings omit the parameter name or change the separator after it."""
     b2luigi.set_setting("parameter_separator", "_")
     assert create_output_file_name(OneText(text="x"), "f", "/r") == "/r/text_x/f"
     b2luigi.set_setting("use_parameter_name_in_output", False)
@@ -116,43 +116,43 @@ def test_names_and_separator_can_be_changed() -> None:
 
 
 def test_plain_luigi_tasks_have_paths() -> None:
-    """Parameters of luigi itself are not hashed, and hidden when they are not significant."""
+    """luigi's own parameters are not hashed, and insignificant ones never appear in the path."""
     assert create_output_file_name(PlainLuigi(number=1), "f", "/r") == "/r/number=1/f"
     assert create_output_file_name(PlainLuigi(number=1), "f", "/r", need_hidden=True) == "/r/number=1/f"
 
 
 @pytest.mark.parametrize("value", ["a/b", "/", "..", ".", "a/", "a\0b"])
-def test_values_that_can_not_name_a_folder_are_refused(value: str) -> None:
+def test_values_that_are_no_folder_name_are_rejected(value: str) -> None:
     """The error names the task, the parameter and the remedy."""
     with pytest.raises(ValueError, match=r"OneText: the parameter 'text' .* hashed=True"):
         create_output_file_name(OneText(text=value), "f", "/r")
 
 
 @pytest.mark.parametrize("value", ["", "a b", "ä", "x=y", "...", "$HOME", "-"])
-def test_odd_values_are_kept_as_they_are(value: str) -> None:
-    """Everything that can name a folder does, unchanged."""
+def test_unusual_values_are_kept(value: str) -> None:
+    """Any value that is a valid folder name appears unchanged."""
     assert create_output_file_name(OneText(text=value), "f", "/r") == f"/r/text={value}/f"
 
 
 def test_hashed_values() -> None:
-    """A hashed parameter stands with the md5 sum of str(value) in the path."""
+    """The path contains the md5 sum of str(value) of a hashed parameter."""
     digest = hashlib.md5(b"a/b").hexdigest()
     assert create_output_file_name(Hashed(text="a/b"), "f", "/r") == f"/r/text=hashed_{digest}/f"
-    assert get_serialized_parameters(HashedItsWay(numbers=[1, 2, 3])) == {"numbers": "hashed_3"}
+    assert get_serialized_parameters(HashedWithFunction(numbers=[1, 2, 3])) == {"numbers": "hashed_3"}
 
 
-def test_long_values_are_refused_before_the_file_system_does() -> None:
-    """255 bytes (not characters) are the most a folder name can have, and the error says what to do."""
+def test_long_values_are_rejected_before_the_file_system_rejects_them() -> None:
+    """A folder name may have 255 bytes (not characters), and the error says what to do."""
     assert create_output_file_name(OneText(text="x" * 250), "f", "/r").endswith("x/f")
-    with pytest.raises(ValueError, match=r"'text' makes a folder name of 256 bytes.*hashed=True"):
+    with pytest.raises(ValueError, match=r"'text' leads to a folder name of 256 bytes.*hashed=True"):
         create_output_file_name(OneText(text="x" * 251), "f", "/r")
     with pytest.raises(ValueError, match="305 bytes"):
         create_output_file_name(OneText(text="ä" * 150), "f", "/r")
     assert create_output_file_name(Hashed(text="x" * 1000), "f", "/r")
 
 
-def test_long_file_names_and_paths_are_refused() -> None:
-    """A file name over 255 bytes and a path over 4095 are told, the path with its longest parameter."""
+def test_long_file_names_and_paths_are_rejected() -> None:
+    """File names over 255 bytes and paths over 4095 are errors; for a path the error names the longest parameter."""
     with pytest.raises(ValueError, match="the file name 'fff"):
         create_output_file_name(OneText(text="x"), "f" * 256, "/r")
     with pytest.raises(ValueError, match=r"a path of 4108 bytes .* parameter 'text' with hashed=True"):
@@ -163,7 +163,7 @@ def test_long_file_names_and_paths_are_refused() -> None:
 
 @pytest.mark.parametrize(("folder", "setting"), [(get_log_file_dir, "log_dir"), (get_task_file_dir, "task_file_dir")])
 def test_folders_leave_room_for_the_files_in_them(folder: Any, setting: str) -> None:
-    """A folder in which no log and no record could be made is refused, too, with the setting it comes from."""
+    """A folder too long to hold a log or a record is rejected, too; the error names the setting it comes from."""
     b2luigi.set_setting(setting, "/" + "x/" * 2000)
     assert folder(OneText(text="ä")).endswith("/text=ä/OneText/")
     with pytest.raises(ValueError, match=f"Shorten {setting}, or define the parameter 'text' with hashed=True"):
@@ -171,36 +171,36 @@ def test_folders_leave_room_for_the_files_in_them(folder: Any, setting: str) -> 
 
 
 def test_log_and_task_file_folders(script_folder: Path) -> None:
-    """Both end with the family; the one for the job script also tells hidden parameters apart."""
+    """Both end with the family; the path of the task file folder includes hidden parameters."""
     assert get_log_file_dir(Many(z=1)) == f"{script_folder}/logs/z=1/a=2024-02-29/Many/"
     assert get_task_file_dir(Many(z=1)) == f"{script_folder}/task_files/z=1/a=2024-02-29/unseen=y/Many/"
     assert get_log_file_dir(PlainLuigi(number=1)) == f"{script_folder}/logs/number=1/PlainLuigi/"
 
 
-def test_tasks_that_are_one_to_luigi_have_one_task_file_folder() -> None:
-    """What is not significant does not tell jobs apart, as it does not tell tasks apart."""
+def test_insignificant_parameters_do_not_change_the_task_file_folder() -> None:
+    """Tasks that are the same to luigi share one task file folder."""
     one, two = Many(z=1, secret="x"), Many(z=1, secret="y")
     assert one.task_id == two.task_id
     assert get_task_file_dir(one) == get_task_file_dir(two)
 
 
 def test_folders_by_setting() -> None:
-    """log_dir and task_file_dir say where the folders lie."""
+    """log_dir and task_file_dir set the base of the folders."""
     b2luigi.set_setting("log_dir", "/l")
     b2luigi.set_setting("task_file_dir", "/t")
     assert get_log_file_dir(OneText(text="x")) == "/l/text=x/OneText/"
     assert get_task_file_dir(OneText(text="x")) == "/t/text=x/OneText/"
 
 
-def test_a_method_of_the_task_has_the_last_word(script_folder: Path) -> None:
-    """A task may say itself where its logs and job files lie."""
+def test_a_method_of_the_task_overrides_the_settings(script_folder: Path) -> None:
+    """A task may choose the folders of its logs and job files itself."""
     assert get_log_file_dir(OwnFolders()) == f"{script_folder}/my/logs"
     assert get_task_file_dir(OwnFolders()) == "/my/files"
 
 
 @pytest.mark.parametrize("target_class", [luigi.LocalTarget, b2luigi.LocalTarget])
-def test_output_folders_are_made(tmp_path: Path, target_class: Any) -> None:
-    """The folders of all outputs are there afterwards, also those of plain luigi tasks, and twice is fine."""
+def test_output_folders_are_created(tmp_path: Path, target_class: Any) -> None:
+    """Creates the folders of all outputs, also of plain luigi tasks; a second call is harmless."""
 
     class Writes(luigi.Task):
         def output(self) -> Any:
@@ -213,16 +213,16 @@ def test_output_folders_are_made(tmp_path: Path, target_class: Any) -> None:
 
 
 def test_the_former_name_of_result_dir() -> None:
-    """`result_path` is still taken, with a warning, but not beside the new name."""
-    with pytest.warns(DeprecationWarning, match="result_path .* is now called result_dir") as told:
+    """`result_path` still works, with a warning, but not together with the new name."""
+    with pytest.warns(DeprecationWarning, match="result_path .* is now called result_dir") as warned:
         assert create_output_file_name(OneText(text="x"), "f", result_path="/r") == "/r/text=x/f"
-    assert told[0].filename == __file__
-    with pytest.raises(TypeError, match="give result_dir only"):
+    assert warned[0].filename == __file__
+    with pytest.raises(TypeError, match="pass only result_dir"):
         create_output_file_name(OneText(text="x"), "f", "/r", result_path="/r")
 
 
 def test_all_parameters_with_their_values() -> None:
-    """Those that are hidden or not significant are among them, in the order of their definition."""
+    """Includes hidden and insignificant parameters, in the order of their definition."""
     assert list(get_filled_params(Many(z=1)).items()) == [
         ("z", 1),
         ("a", datetime.date(2024, 2, 29)),
@@ -235,13 +235,13 @@ def test_all_parameters_with_their_values() -> None:
 @pytest.mark.parametrize(
     ("path", "inside"), [("a", True), ("a/b/../c", True), ("", True), ("../a", False), ("../projects", False)]
 )
-def test_folders_in_folders(script_folder: Path, path: str, inside: bool) -> None:
-    """A folder is in another one if its path says so, part by part; relative ones are taken from where we are."""
+def test_folders_inside_folders(script_folder: Path, path: str, inside: bool) -> None:
+    """Paths are compared part by part; relative paths are relative to the current folder."""
     assert is_subdir(script_folder / path, script_folder) is inside
     assert is_subdir(path, Path(".")) is inside
 
 
-def test_a_link_out_of_a_folder_is_not_in_it(script_folder: Path) -> None:
+def test_a_link_that_leads_outside_is_not_inside(script_folder: Path) -> None:
     """Symbolic links are followed."""
     (script_folder / "link").symlink_to("/")
     assert not is_subdir(script_folder / "link" / "x", script_folder)
@@ -286,7 +286,7 @@ VALUES: dict[str, tuple[Any, str]] = {
     "TupleParameter": (((1, 2), "x"), '[[1, 2], "x"]'),
     "YearParameter": (datetime.date(2024, 1, 1), "2024"),
 }
-"""For each parameter class a value, and the text that is to stand in the path."""
+"""For each parameter class: a value, and the string expected in the path."""
 
 
 def task_with(name: str, **arguments: Any) -> Any:
@@ -299,8 +299,8 @@ def folder_of(task: luigi.Task) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_parameter_stands_in_the_path(name: str) -> None:
-    """Its serialised value does, and the value can be read back from the folder's name."""
+def test_every_parameter_appears_in_the_path(name: str) -> None:
+    """The path contains the serialised value, and the value can be parsed from the folder name."""
     task = task_with(name)
     assert folder_of(task) == f"value={VALUES[name][1]}"
     parameter = dict(task.get_params())["value"]
@@ -309,15 +309,15 @@ def test_every_parameter_stands_in_the_path(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_can_be_hashed(name: str) -> None:
-    """The md5 sum of str(value) stands in the path; on a node the path is the same."""
+    """The path contains the md5 sum of str(value), and is the same on a node."""
     task = task_with(name, hashed=True)
     assert folder_of(task) == f"value=hashed_{hashlib.md5(str(task.value).encode()).hexdigest()}"
     parameter = dict(task.get_params())["value"]
     assert folder_of(type(task)(value=parameter.parse(parameter.serialize(task.value)))) == folder_of(task)
 
 
-def test_paths_and_other_values_with_a_slash_need_a_hash() -> None:
-    """A path in a parameter would make folders in folders."""
+def test_values_with_a_slash_need_a_hash() -> None:
+    """Without a hash, a path as parameter value would create nested folders."""
 
     class At(b2luigi.Task):
         place = b2luigi.PathParameter()

@@ -67,19 +67,19 @@ def required(task: Any) -> list[Any]:
 
 
 def test_one_task_is_yielded() -> None:
-    """The task requires the other one, with its own values for all parameters of that."""
+    """The task requires the other one, with its own values for all its parameters."""
     assert Double.get_param_names() == ["number", "scale", "note"]
     assert required(Double(number=3, scale=2.0)) == [Number(number=3, scale=2.0)]
 
 
 def test_several_tasks_are_yielded_as_a_list() -> None:
-    """Fixed parameters are no parameters of the class, and go to all tasks that have them."""
+    """Fixed parameters are not copied to the class, and are passed to all tasks that have them."""
     assert Both.get_param_names() == ["scale", "day", "resources"]
     assert required(Both(day=day())) == [[Number(number=3), Plain(day=day(), number=3)]]
 
 
 def test_inputs_are_found_by_name(script_folder: Any) -> None:
-    """What is required this way gives inputs like anything else."""
+    """Requirements added by the decorator provide inputs like any others."""
 
     class Makes(Number):
         def output(self) -> Iterator[Any]:
@@ -92,8 +92,8 @@ def test_inputs_are_found_by_name(script_folder: Any) -> None:
     assert Reads(number=1).get_input_file_name("f") == f"{script_folder}/number=1/scale=0.5/f"
 
 
-def test_what_the_class_has_is_kept() -> None:
-    """An own parameter, or a plain attribute, of the name wins; its value goes to the required task."""
+def test_existing_attributes_are_kept() -> None:
+    """The class's own parameter or plain attribute is kept, and its value is passed to the required task."""
 
     @b2luigi.requires(Number)
     class Own(b2luigi.Task):
@@ -105,7 +105,7 @@ def test_what_the_class_has_is_kept() -> None:
 
 
 def test_fixed_wins_over_an_own_parameter() -> None:
-    """A fixed value is used also where the class has a parameter of this name."""
+    """A fixed value is used even if the class has a parameter with this name."""
 
     @b2luigi.requires(Number, scale=0.5)
     class Own(b2luigi.Task):
@@ -114,8 +114,8 @@ def test_fixed_wins_over_an_own_parameter() -> None:
     assert required(Own(number=1, scale=9.0)) == [Number(number=1, scale=0.5)]
 
 
-def test_a_parameter_with_a_name_that_every_task_has_is_taken_over() -> None:
-    """`resources` of luigi itself does not hide a parameter of this name."""
+def test_a_parameter_named_like_an_attribute_of_every_task_is_copied() -> None:
+    """luigi's own attribute `resources` does not hide a parameter of this name."""
     task = PlainChild(day=day(), number=1, resources={"cpu": 1})
     assert required(task) == [Plain(day=day(), number=1, resources={"cpu": 1})]
     assert required(task)[0].resources == {"cpu": 1}
@@ -132,7 +132,7 @@ def test_a_parameter_with_a_name_that_every_task_has_is_taken_over() -> None:
     ],
 )
 def test_own_requirements_come_first(own: Any, expected: list[Any]) -> None:
-    """Whatever shape the class's own requires has, its tasks are still required."""
+    """Whatever the class's own requires returns, its tasks are still required."""
 
     @b2luigi.requires(Number)
     class Extended(b2luigi.Task):
@@ -145,7 +145,7 @@ def test_own_requirements_come_first(own: Any, expected: list[Any]) -> None:
 
 
 def test_decorators_and_classes_can_be_stacked() -> None:
-    """A second decorator, and a derived class with one, add to what is required."""
+    """A second decorator, or a decorated subclass, adds further requirements."""
 
     class Other(Number):
         pass
@@ -165,7 +165,7 @@ def test_decorators_and_classes_can_be_stacked() -> None:
 
 
 def test_inherited_parameters_and_clones() -> None:
-    """The class gets the parameters but those left out, and clones of its parents with values for them."""
+    """The class gets all but the excluded parameters, and can clone its parents with values for those."""
     assert Heir.get_param_names() == ["scale", "day", "resources"]
     heir = Heir(scale=2.0, day=day())
     assert heir.requires() == [Number(number=7, scale=2.0), Plain(day=day(), number=7)]
@@ -174,43 +174,43 @@ def test_inherited_parameters_and_clones() -> None:
 
 @pytest.mark.parametrize("without", [None, "scale", ("scale",), {"scale", "number"}])
 def test_without(without: Any) -> None:
-    """What is left out is a name, several, or nothing."""
+    """`without` excludes one name, several, or none."""
 
     @b2luigi.inherits(Number, without=without)
     class Some(b2luigi.Task):
         pass
 
-    left_out = {without} if isinstance(without, str) else set(without or ())
-    assert set(Some.get_param_names()) == {"number", "scale"} - left_out
+    excluded = {without} if isinstance(without, str) else set(without or ())
+    assert set(Some.get_param_names()) == {"number", "scale"} - excluded
 
 
 @pytest.mark.parametrize("decorator", [b2luigi.requires, b2luigi.inherits])
 def test_without_a_task_it_is_a_type_error(decorator: Any) -> None:
-    """A decorator that names no task is a slip."""
+    """A decorator without a task is a mistake."""
     with pytest.raises(TypeError, match="at least one task class"):
         decorator()
 
 
 @pytest.mark.parametrize("decorator", [b2luigi.requires, b2luigi.inherits])
 @pytest.mark.parametrize("wrong", [Number(number=1), "Number", int])
-def test_what_is_no_task_class_is_refused(decorator: Any, wrong: Any) -> None:
-    """A task, a name or another class is told at once, not when the graph is built."""
+def test_anything_but_a_task_class_is_rejected(decorator: Any, wrong: Any) -> None:
+    """A task, a name or another class is an error at once, not only when the graph is built."""
     with pytest.raises(TypeError, match="takes task classes"):
         decorator(Number, wrong)
 
 
-def test_names_that_are_no_parameter_are_told() -> None:
-    """A misspelled name is an error that tells the names there are."""
-    with pytest.raises(TypeError, match=r"'amount' can not be fixed: .*Number has number, scale"):
+def test_unknown_parameter_names_are_errors() -> None:
+    """For a misspelled name, the error lists the available names."""
+    with pytest.raises(TypeError, match=r"cannot fix 'amount': .*Number has number, scale"):
         b2luigi.requires(Number, amount=3)
     with pytest.raises(AssertionError, match=r"without names 'amount': .*Number has number, scale; Plain has day"):
         b2luigi.inherits(Number, Plain, without="amount")
-    with pytest.raises(TypeError, match=r"Heir: no value for 'day': .*Number has number, scale"):
+    with pytest.raises(TypeError, match=r"Heir: cannot set 'day': .*Number has number, scale"):
         Heir(day=day()).clone_parent(number=1, day=day())  # type: ignore[attr-defined]
 
 
-def test_the_class_stays_itself() -> None:
-    """Name, docstring and place are those of the class: it is no wrapper."""
+def test_the_class_is_not_wrapped() -> None:
+    """The decorator returns the class itself, with its name, docstring and module."""
     assert (Double.__name__, Double.__module__, Double.__doc__) == ("Double", __name__, "Twice the number.")
     assert Double.__mro__[1] is b2luigi.Task
     assert Double(number=1).task_family == "Double"
@@ -228,7 +228,7 @@ def test_the_class_stays_itself() -> None:
     ids=str,
 )
 def test_a_node_can_rebuild_it(task: luigi.Task) -> None:
-    """A decorated task is told and rebuilt by module and name, and can be pickled."""
+    """A decorated task can be described, rebuilt by module and name, and pickled."""
     text = json.dumps(describe(task))
     pickled = pickle.dumps(task)
     Register.clear_instance_cache()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,12 @@ import pytest
 
 import b2luigi
 from b2luigi.core.known_settings import KNOWN
-from b2luigi.core.settings import DeprecatedSettingsWarning, UnknownSettingWarning, with_new_settings
+from b2luigi.core.settings import (
+    DeprecatedSettingsWarning,
+    UnknownSettingWarning,
+    get_merged_setting,
+    with_new_settings,
+)
 
 
 class Plain(b2luigi.Task):
@@ -48,22 +54,22 @@ def write_settings(folder: Path, **values: Any) -> Path:
     return path
 
 
-def test_a_setting_given_is_found() -> None:
-    """What set_setting was given, get_setting returns."""
+def test_get_setting_returns_what_was_set() -> None:
+    """get_setting returns the value passed to set_setting."""
     b2luigi.set_setting("queue", "l")
     assert b2luigi.get_setting("queue") == "l"
 
 
 def test_a_cleared_setting_is_the_default_again() -> None:
-    """clear_setting forgets the value, and is silent when there is none."""
+    """clear_setting removes the value, and does nothing if there is none."""
     b2luigi.set_setting("queue", "l")
     b2luigi.clear_setting("queue")
     b2luigi.clear_setting("queue")
     assert b2luigi.get_setting("queue") == "s"
 
 
-def test_the_task_wins_over_set_setting_and_that_over_the_file(script_folder: Path) -> None:
-    """The order of the places: task, set_setting, settings.json, default argument, known default."""
+def test_order_of_precedence(script_folder: Path) -> None:
+    """Task, set_setting, settings.json, default argument, known default."""
     assert b2luigi.get_setting("queue", task=Nothing()) == "s"
     assert b2luigi.get_setting("queue", default="argument", task=Nothing()) == "argument"
     write_settings(script_folder, queue="file")
@@ -74,53 +80,53 @@ def test_the_task_wins_over_set_setting_and_that_over_the_file(script_folder: Pa
 
 
 def test_a_parameter_is_a_setting() -> None:
-    """A parameter of the task gives the setting of its name."""
+    """A parameter of the task sets the setting of its name."""
     assert b2luigi.get_setting("queue", task=WithParameter(queue="xl")) == "xl"
 
 
 def test_a_property_is_a_setting() -> None:
-    """A property of the task makes a setting depend on its parameters."""
+    """With a property, a setting can depend on the parameters of the task."""
     assert b2luigi.get_setting("htcondor_settings", task=WithProperty(size=3)) == {"request_cpus": 3}
 
 
 def test_an_attribute_error_in_a_property_surfaces() -> None:
-    """A mistake inside a user's property is told, not taken for a setting that is absent."""
+    """An error inside a user's property is raised and not mistaken for a missing setting."""
     with pytest.raises(AttributeError, match="misspelled"):
         b2luigi.get_setting("queue", task=WithBrokenProperty())
 
 
 def test_none_is_a_possible_default() -> None:
-    """A default of None is returned like any other, and so is a false one that was set."""
+    """A default of None is returned like any other, and so is None as a value."""
     assert b2luigi.get_setting("never_heard_of", default=None) is None
     assert b2luigi.get_setting("executable") is None
     b2luigi.set_setting("queue", None)
     assert b2luigi.get_setting("queue", default="s") is None
 
 
-def test_an_unknown_setting_is_an_error_that_helps() -> None:
-    """A setting found nowhere is named, with where it was looked for and what may have been meant."""
+def test_an_unknown_setting_is_an_error_with_a_hint() -> None:
+    """The error names the setting, the places searched and the setting probably meant."""
     with pytest.raises(ValueError, match=r"No settings found for reslt_dir!.*settings.json.*Did you mean result_dir"):
         b2luigi.get_setting("reslt_dir")
 
 
-def test_a_value_of_a_wrong_type_is_refused_where_it_is_given() -> None:
-    """set_setting refuses it at once, and the former value stays."""
+def test_set_setting_rejects_a_value_of_the_wrong_type() -> None:
+    """It raises at once, and the former value stays."""
     b2luigi.set_setting("poll_interval", 7)
     with pytest.raises(
-        ValueError, match=r"^poll_interval has to be a number of seconds, .* \(given to set_setting\)\.$"
+        ValueError, match=r"^poll_interval must be a number of seconds, .* \(passed to set_setting\)\.$"
     ):
         b2luigi.set_setting("poll_interval", "60")
     assert b2luigi.get_setting("poll_interval") == 7
 
 
-def test_an_attribute_of_a_wrong_type_is_told_with_its_task() -> None:
-    """The attribute can come from a parameter or a property, so it is looked at when it is used."""
-    with pytest.raises(ValueError, match=r"^htcondor_settings has to be a dictionary, .* task Wrong\)\.$"):
+def test_an_attribute_of_the_wrong_type_is_an_error_with_its_task() -> None:
+    """The attribute may be a parameter or a property, so it is checked when it is read."""
+    with pytest.raises(ValueError, match=r"^htcondor_settings must be a dictionary, .* task Wrong\)\.$"):
         b2luigi.get_setting("htcondor_settings", task=type("Wrong", (), {"htcondor_settings": "a=b"})())
 
 
-def test_a_misspelled_name_is_told_once() -> None:
-    """set_setting warns about a name that is almost that of a setting, once, and keeps the value."""
+def test_a_misspelled_name_gives_one_warning() -> None:
+    """set_setting warns once about a name close to that of a setting, and keeps the value."""
     with pytest.warns(UnknownSettingWarning, match=r"no setting htcondor_setings; did you mean htcondor_setting"):
         b2luigi.set_setting("htcondor_setings", {})
     with warnings.catch_warnings():
@@ -139,7 +145,7 @@ def test_settings_are_copied_in() -> None:
 
 
 def test_settings_are_copied_out(script_folder: Path) -> None:
-    """Changing a value handed out changes no setting, wherever it came from."""
+    """Changing a returned value changes no setting, wherever it came from."""
 
     class Mine(b2luigi.Task):
         executable = ("python3", ["-u"])
@@ -160,7 +166,7 @@ def test_settings_are_copied_out(script_folder: Path) -> None:
     ("old", "new"), [(old, setting.name) for setting in KNOWN.values() for old in setting.old_names]
 )
 def test_old_names_are_read_with_a_warning(old: str, new: str) -> None:
-    """A setting given under its old name is found under the new one, and asked for by the old one, too."""
+    """A setting set by its old name can be read by either name."""
     value = {"a": 1} if new.endswith("_settings") else ["word"] if new == "executable_prefix" else "value"
     b2luigi.set_setting(old, value)
     with pytest.warns(DeprecatedSettingsWarning, match=f"{old} is now called {new}"):
@@ -170,14 +176,14 @@ def test_old_names_are_read_with_a_warning(old: str, new: str) -> None:
 
 
 def test_an_old_name_on_a_task_wins_over_a_new_name_elsewhere() -> None:
-    """Old names are read in each place after the new name, not after all places."""
+    """In each place, old names are read right after the new name."""
     b2luigi.set_setting("result_dir", "new")
     with pytest.warns(DeprecatedSettingsWarning):
         assert b2luigi.get_setting("result_dir", task=WithOldName()) == "old"
 
 
 def test_the_last_of_old_and_new_name_wins() -> None:
-    """Setting both names of a setting leaves the later value."""
+    """If a setting is set by both names, the later value wins."""
     b2luigi.set_setting("result_dir", "first")
     b2luigi.set_setting("result_path", "second")
     with pytest.warns(DeprecatedSettingsWarning):
@@ -189,14 +195,14 @@ def test_the_last_of_old_and_new_name_wins() -> None:
 
 
 def test_own_deprecated_keys_are_read() -> None:
-    """A caller can name older keys of a setting of its own."""
+    """A caller can pass former names of its own setting."""
     b2luigi.set_setting("my_old", 1)
     with pytest.warns(DeprecatedSettingsWarning, match="my_old is now called my_new"):
         assert b2luigi.get_setting("my_new", deprecated_keys=["my_old"]) == 1
 
 
 def test_new_names_give_no_warning() -> None:
-    """Scripts that use today's names hear nothing."""
+    """Scripts that use current names see no warning."""
     b2luigi.set_setting("result_dir", "results")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -209,8 +215,8 @@ def _fail_with_new_settings() -> None:
         raise RuntimeError
 
 
-def test_new_settings_are_left_behind_even_after_an_error() -> None:
-    """with_new_settings starts empty and restores what was there, also when its block fails."""
+def test_settings_are_restored_even_after_an_error() -> None:
+    """with_new_settings starts empty and restores the former values, even if its block fails."""
     b2luigi.set_setting("queue", "outer")
     with with_new_settings():
         assert b2luigi.get_setting("queue") == "s"
@@ -219,3 +225,48 @@ def test_new_settings_are_left_behind_even_after_an_error() -> None:
     with pytest.raises(RuntimeError):
         _fail_with_new_settings()
     assert b2luigi.get_setting("queue") == "outer"
+
+
+# -- dictionaries of options
+
+
+class WithOptions(b2luigi.Task):
+    lsf_settings = {"W": "1:00", "P": "task"}
+    env = {"A": "task"}
+    toy_settings = {"memory": 1}
+
+
+def test_dictionaries_of_options_are_merged(script_folder: Path) -> None:
+    """Entry by entry, where the nearest place wins: the task, set_setting, settings.json."""
+    write_settings(script_folder, lsf_settings={"P": "file", "R": "file", "q": "file"})
+    b2luigi.set_setting("lsf_settings", {"P": "set", "R": "set"})
+    assert get_merged_setting("lsf_settings", WithOptions()) == {"W": "1:00", "P": "task", "R": "set", "q": "file"}
+    assert get_merged_setting("lsf_settings") == {"P": "set", "R": "set", "q": "file"}
+
+
+def test_other_dictionaries_are_not_merged() -> None:
+    """A setting that is not a dictionary of options comes from one place, as a whole."""
+    b2luigi.set_setting("env", {"B": "set"})
+    assert get_merged_setting("env", WithOptions()) == {"A": "task"}
+
+
+def test_options_of_another_batch_system_are_merged() -> None:
+    """b2luigi does not know the settings of a batch system of somebody else, and treats them like its own."""
+    b2luigi.set_setting("toy_settings", {"memory": 2, "disk": 3})
+    assert get_merged_setting("toy_settings", WithOptions()) == {"memory": 1, "disk": 3}
+
+
+def test_options_that_are_no_dictionary_somewhere_come_from_the_first_place() -> None:
+    """There is nothing to merge them with."""
+    b2luigi.set_setting("lsf_settings", None)
+    assert get_merged_setting("lsf_settings", WithOptions()) == {"W": "1:00", "P": "task"}
+    assert get_merged_setting("lsf_settings") is None
+
+
+def test_the_documentation_names_the_settings_that_are_merged() -> None:
+    """Exactly the ones that are, and all of them are dictionaries."""
+    merged = [row for row in KNOWN.values() if row.merged]
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    sentence = page[page.index("Dictionaries of options") : page.index("are merged")]
+    assert {row.name for row in merged} == set(re.findall(r"`(\w+)`", sentence))
+    assert all(row.kind.fits({}) for row in merged)

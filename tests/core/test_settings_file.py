@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from b2luigi.core.settings import UnknownSettingWarning, get_setting, settings_files
-from b2luigi.core.settings_file import Glances
+from b2luigi.core.settings_file import SettingsCache
 
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
 
 
 def write_settings(folder: Path, **values: Any) -> Path:
@@ -23,30 +23,30 @@ def write_settings(folder: Path, **values: Any) -> Path:
 
 
 def ours(tmp_path: Path) -> list[Path]:
-    """The files in use that this test made."""
+    """The files in use that this test created."""
     return [path for path in settings_files() if tmp_path in path.parents]
 
 
 def test_the_nearest_file_wins_key_by_key(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two nested settings.json each key comes from the nearer file that has it."""
+    """With two nested settings.json, each key is read from the nearer file that has it."""
     write_settings(script_folder, queue="outer", shell="zsh")
     write_settings(script_folder / "sub", queue="inner")
     monkeypatch.chdir(script_folder / "sub")
     assert (get_setting("queue"), get_setting("shell")) == ("inner", "zsh")
 
 
-def test_the_current_folder_goes_before_that_of_the_script(
+def test_the_current_folder_comes_before_that_of_the_script(
     tmp_path: Path, script_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First the current folder and those above, then the script's folder and those above, each file once."""
+    """First the current folder and its parents, then the script's folder and its parents, each file once."""
     here, above, script = (write_settings(tmp_path / name) for name in ("a/b", "a", "project"))
     top = write_settings(tmp_path)
     monkeypatch.chdir(here.parent)
     assert ours(tmp_path) == [here, above, top, script]
 
 
-def test_no_script_means_only_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a notebook, which has no script, the current folder and those above are searched."""
+def test_without_a_script_only_the_current_folder_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a notebook, which has no script, only the current folder and its parents are searched."""
     write_settings(tmp_path / "project")
     elsewhere = write_settings(tmp_path / "elsewhere")
     monkeypatch.chdir(elsewhere.parent)
@@ -55,7 +55,7 @@ def test_no_script_means_only_the_current_folder(tmp_path: Path, monkeypatch: py
 
 
 def test_a_changed_file_is_read_again(script_folder: Path) -> None:
-    """A change of settings.json is seen at once, and so is a file that appears or goes."""
+    """A changed, new or removed settings.json takes effect at once."""
     assert get_setting("queue") == "s"
     path = write_settings(script_folder, queue="one")
     assert get_setting("queue") == "one"
@@ -65,8 +65,8 @@ def test_a_changed_file_is_read_again(script_folder: Path) -> None:
     assert get_setting("queue") == "s"
 
 
-def test_a_replaced_file_of_same_size_and_time_is_read_again(script_folder: Path) -> None:
-    """A file put in place of another is a new file even if size and time are equal."""
+def test_a_replaced_file_of_the_same_size_and_time_is_read_again(script_folder: Path) -> None:
+    """A file that replaces another one is read, even if size and modification time are equal."""
     path = write_settings(script_folder, queue="a")
     os.utime(path, ns=(1, 1))
     assert get_setting("queue") == "a"
@@ -76,7 +76,7 @@ def test_a_replaced_file_of_same_size_and_time_is_read_again(script_folder: Path
     assert get_setting("queue") == "b"
 
 
-def test_the_file_named_is_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_file_is_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """B2LUIGI_SETTINGS_JSON replaces the search."""
     write_settings(tmp_path / "project", shell="zsh")
     named = write_settings(tmp_path / "elsewhere", queue="named").rename(tmp_path / "mine.json")
@@ -85,15 +85,15 @@ def test_the_file_named_is_the_only_one(tmp_path: Path, monkeypatch: pytest.Monk
     assert (get_setting("queue"), get_setting("shell")) == ("named", "bash")
 
 
-def test_a_named_file_that_is_absent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong B2LUIGI_SETTINGS_JSON is told instead of running without settings."""
+def test_a_missing_named_file_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong B2LUIGI_SETTINGS_JSON raises an error instead of running without settings."""
     monkeypatch.setenv("B2LUIGI_SETTINGS_JSON", "/not/there.json")
     with pytest.raises(FileNotFoundError, match=r"B2LUIGI_SETTINGS_JSON names /not/there\.json"):
         get_setting("queue")
 
 
 def test_files_of_the_submit_host_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a job, the submit host's files that exist here come first, in their order, then the search."""
+    """In a job, the submit host's files that exist here come first, in their order, then those found by the search."""
     found = write_settings(tmp_path / "project", queue="found")
     second, first = (write_settings(tmp_path / name, queue=name) for name in ("second", "first"))
     listed = [str(first), str(tmp_path / "not_here.json"), str(second)]
@@ -102,48 +102,48 @@ def test_files_of_the_submit_host_come_first(tmp_path: Path, monkeypatch: pytest
     assert get_setting("queue") == "first"
 
 
-def test_bad_json_is_told_with_its_place(script_folder: Path) -> None:
-    """A typing error in settings.json is told with file, line and column."""
+def test_invalid_json_is_an_error_with_its_position(script_folder: Path) -> None:
+    """For a syntax error in settings.json, the error gives file, line and column."""
     path = script_folder / "settings.json"
     path.write_text('{\n  "queue": l\n}')
     with pytest.raises(ValueError, match=r"settings\.json, line 2, column 12: not valid JSON"):
         get_setting("queue")
 
 
-def test_bytes_that_are_no_text_are_told_with_their_place(script_folder: Path) -> None:
-    """A settings.json in another encoding than UTF-8 is told with file, line and column."""
+def test_invalid_utf8_is_an_error_with_its_position(script_folder: Path) -> None:
+    """For a settings.json in another encoding than UTF-8, the error gives file, line and column."""
     (script_folder / "settings.json").write_bytes(b'{\n "a": "\xff"}')
-    with pytest.raises(ValueError, match=r"settings\.json, line 2, column 8: not text in UTF-8"):
+    with pytest.raises(ValueError, match=r"settings\.json, line 2, column 8: not valid UTF-8"):
         get_setting("queue")
 
 
-def test_a_list_is_no_settings_file(script_folder: Path) -> None:
-    """The content has to be one JSON object."""
+def test_a_list_is_not_a_settings_file(script_folder: Path) -> None:
+    """The content must be a JSON object."""
     (script_folder / "settings.json").write_text('["queue"]')
-    with pytest.raises(ValueError, match=r"settings\.json, line 1, column 1: a JSON object .* not a list"):
+    with pytest.raises(ValueError, match=r"settings\.json, line 1, column 1: expected a JSON object .* not a list"):
         get_setting("queue")
 
 
 @pytest.mark.parametrize("key", ["poll_interval", "poll_int\\u0065rval"])
-def test_a_value_of_a_wrong_type_is_told_with_its_line(script_folder: Path, key: str) -> None:
-    """Whichever setting is asked for, the error names file, line, setting, the kind wanted and the value."""
+def test_a_value_of_the_wrong_type_is_an_error_with_its_line(script_folder: Path, key: str) -> None:
+    """Whichever setting is read, the error gives file, line, setting, expected kind and value."""
     text = '\n{"env": {"poll_interval": "}"},\n "shell":"sh"\n ,"KEY"\n:\t"60" , "mine": [1, {}]}'
     (script_folder / "settings.json").write_text(text.replace("KEY", key))
-    told = r"project/settings\.json, line 4: poll_interval has to be a number of seconds, but it is '60'\. Please"
+    message = r"project/settings\.json, line 4: poll_interval must be a number of seconds, not '60'\. Please"
     for _ in "again":
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             get_setting("queue")
 
 
-def test_of_a_key_that_stands_twice_the_last_is_told(script_folder: Path) -> None:
-    """JSON lets the last one win, so that is the one to correct."""
+def test_the_error_for_a_duplicate_key_gives_the_last_line(script_folder: Path) -> None:
+    """In JSON the last value wins, so that is the one to correct."""
     (script_folder / "settings.json").write_text('{"job_retries": 1,\n"job_retries": "2"}')
-    with pytest.raises(ValueError, match=r"line 2: job_retries has to be a whole number"):
+    with pytest.raises(ValueError, match=r"line 2: job_retries must be an integer"):
         get_setting("queue")
 
 
-def test_a_name_near_a_known_one_is_told_once(script_folder: Path) -> None:
-    """A misspelling has no effect, so it is told with file, line and the setting meant, each time the file changed."""
+def test_a_misspelled_name_gives_one_warning(script_folder: Path) -> None:
+    """A warning gives file, line and the setting probably meant, once for each version of the file."""
     path = script_folder / "settings.json"
     path.write_text('{\n"shell": "sh",\n"quue": "l"}')
     with pytest.warns(UnknownSettingWarning, match=r"settings\.json, line 3: .* no setting quue; did you mean queue\?"):
@@ -155,8 +155,8 @@ def test_a_name_near_a_known_one_is_told_once(script_folder: Path) -> None:
         assert get_setting("my_own") == 1
 
 
-def test_a_setting_that_was_dropped_is_told(script_folder: Path) -> None:
-    """What a settings.json of b2luigi 1.x holds in vain is told with what to do instead."""
+def test_a_dropped_setting_gives_a_warning(script_folder: Path) -> None:
+    """For a setting of b2luigi 1.x without effect, the warning says what to do instead."""
     write_settings(script_folder, batch_status_cache_ttl=5)
     with pytest.warns(
         UnknownSettingWarning, match="batch_status_cache_ttl of b2luigi 1.x has no effect.*poll_interval"
@@ -164,20 +164,20 @@ def test_a_setting_that_was_dropped_is_told(script_folder: Path) -> None:
         get_setting("queue")
 
 
-def test_a_file_is_not_read_when_the_task_or_set_setting_has_the_key(script_folder: Path) -> None:
-    """A value found earlier does not depend on what the files say."""
+def test_a_file_is_not_read_if_the_task_has_the_setting(script_folder: Path) -> None:
+    """A value with higher precedence does not depend on the files."""
     (script_folder / "settings.json").write_text("broken")
     assert get_setting("queue", task=type("Task", (), {"queue": "l"})()) == "l"
 
 
-def test_a_folder_of_that_name_is_passed_over(script_folder: Path) -> None:
-    """Only files are settings files."""
+def test_a_folder_of_that_name_is_ignored(script_folder: Path) -> None:
+    """Only regular files are settings files."""
     (script_folder / "settings.json").mkdir()
     assert get_setting("queue") == "s"
 
 
-def test_a_current_folder_that_is_gone_is_no_error(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When somebody removed the folder we are in, the script's folder is still searched."""
+def test_a_removed_current_folder_is_not_an_error(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the current folder was removed, the script's folder is still searched."""
     write_settings(script_folder, queue="script")
     gone = script_folder / "gone"
     gone.mkdir()
@@ -188,8 +188,8 @@ def test_a_current_folder_that_is_gone_is_no_error(script_folder: Path, monkeypa
 
 @AS_ROOT
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
-def test_a_strangers_file_where_others_may_write_is_refused(script_folder: Path, mode: int) -> None:
-    """Settings name programs to run, so a file that anybody could have put there is refused by name."""
+def test_another_users_file_in_a_writable_folder_is_rejected(script_folder: Path, mode: int) -> None:
+    """Settings name programs to run, so a file that anybody may have planted is rejected."""
     path = write_settings(script_folder, executable=["evil"])
     os.chown(path, 12345, -1)
     script_folder.chmod(mode)
@@ -198,16 +198,16 @@ def test_a_strangers_file_where_others_may_write_is_refused(script_folder: Path,
 
 
 @AS_ROOT
-def test_a_strangers_file_in_a_closed_folder_is_used(script_folder: Path) -> None:
-    """A colleague's project that nobody else can write to is used as it is."""
+def test_another_users_file_in_a_protected_folder_is_used(script_folder: Path) -> None:
+    """A colleague's project that nobody else can write to is trusted."""
     os.chown(write_settings(script_folder, queue="l"), 12345, -1)
     script_folder.chmod(0o755)
     assert get_setting("queue") == "l"
 
 
 @AS_ROOT
-def test_a_strangers_file_can_be_named(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Naming the file is how a user says that he trusts it."""
+def test_another_users_file_can_be_named(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By naming the file, the user states that they trust it."""
     path = write_settings(script_folder, queue="l")
     os.chown(path, 12345, -1)
     script_folder.chmod(0o777)
@@ -215,15 +215,15 @@ def test_a_strangers_file_can_be_named(script_folder: Path, monkeypatch: pytest.
     assert get_setting("queue") == "l"
 
 
-def test_a_run_looks_at_the_files_twice_a_second(script_folder: Path) -> None:
-    """Not at each question; what changes meanwhile counts half a second later, and at once when the run is over."""
+def test_a_run_checks_the_files_twice_a_second(script_folder: Path) -> None:
+    """A change takes effect half a second later, or at once after the run."""
     now = [100.0]
 
     def write(value: str) -> None:
         (script_folder / "settings.json").write_text(json.dumps({"queue": value}))
 
     write("short")
-    with Glances(clock=lambda: now[0]):
+    with SettingsCache(clock=lambda: now[0]):
         assert get_setting("queue") == "short"
         write("long queue")
         assert get_setting("queue") == "short"

@@ -18,7 +18,7 @@ from b2luigi.core.structures import (
 
 
 def test_product_dict_gives_all_combinations() -> None:
-    """Every combination comes once, the last name changing fastest."""
+    """Every combination occurs once; the last name varies fastest."""
     assert list(product_dict(a=[1, 2], b=["x", "y"])) == [
         {"a": 1, "b": "x"},
         {"a": 1, "b": "y"},
@@ -28,13 +28,13 @@ def test_product_dict_gives_all_combinations() -> None:
 
 
 def test_product_dict_of_nothing() -> None:
-    """No name has one combination; a name without values has none."""
+    """No names give one combination; a name without values gives none."""
     assert list(product_dict()) == [{}]
     assert list(product_dict(a=[1], b=[])) == []
 
 
 def test_fill_kwargs_with_lists() -> None:
-    """Single values, texts and dicts become lists of one; series become lists."""
+    """Single values, strings and dicts become lists of one; series become lists."""
     filled = fill_kwargs_with_lists(a=1, b="xy", c=[1, 2], d=range(2), e=None, f={"k": 1}, g=b"xy")
     assert filled == {
         "a": [1],
@@ -61,7 +61,7 @@ def test_fill_kwargs_with_lists() -> None:
     ],
 )
 def test_flatten_to_dict(inputs: Any, expected: dict[Any, Any]) -> None:
-    """Dicts in any nesting become one, their values untouched; of equal keys the later wins."""
+    """Nested dicts are merged into one, values unchanged; for duplicate keys the later value wins."""
     assert flatten_to_dict(inputs) == expected
 
 
@@ -77,26 +77,26 @@ def test_flatten_to_dict(inputs: Any, expected: dict[Any, Any]) -> None:
     ],
 )
 def test_flatten_to_dict_of_lists(inputs: Any, expected: dict[Any, list[Any]]) -> None:
-    """Single values in any nesting are gathered by the innermost key around them."""
+    """Single values, however nested, are grouped by their innermost key."""
     assert flatten_to_dict_of_lists(inputs) == expected
 
 
 def test_the_former_name_of_flatten_to_dict_of_lists() -> None:
-    """It does the same, and says what to use."""
+    """It still works, and warns with the new name."""
     with pytest.warns(DeprecationWarning, match="is now called flatten_to_dict_of_lists"):
         assert flatten_to_list_of_dicts([{"a": 1}, {"a": 2}]) == {"a": [1, 2]}
 
 
 def test_flatten_to_file_paths() -> None:
-    """Targets become their paths, alone, in lists and in dicts; what has no path stays."""
+    """Targets are replaced by their paths, alone, in lists and in dicts; values without a path are kept."""
     target = luigi.LocalTarget("/x/y")
     inputs = {"a": target, "b": [target, [target]], "c": {"d": target}, "e": "text", "f": 5}
     expected = {"a": "/x/y", "b": ["/x/y", ["/x/y"]], "c": {"d": "/x/y"}, "e": "text", "f": 5}
     assert flatten_to_file_paths(inputs) == expected
 
 
-def test_copies_keep_their_type_and_share_what_is_no_container() -> None:
-    """Containers are new ones of the same type; the objects in them are the same."""
+def test_containers_are_copied_and_their_objects_are_shared() -> None:
+    """The copies are new containers of the same types that hold the same objects."""
     thing = object()
     value = OrderedDict(a=[thing, {1}], b=(1, [2]))
     twin = copy_containers(value)

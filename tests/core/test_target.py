@@ -13,16 +13,16 @@ import b2luigi
 from b2luigi.core.target import file_targets_by_name, make_scratch_folder, temporary_name
 
 
-def test_local_target_is_a_file_system_target_of_both() -> None:
-    """Code written for luigi's targets and for ours takes it."""
+def test_local_target_is_luigis_and_ours() -> None:
+    """Code written for luigi's targets and code written for ours accept it."""
     target = b2luigi.LocalTarget("/x/y")
     assert isinstance(target, b2luigi.FileSystemTarget)
     assert isinstance(target, luigi.LocalTarget)
     assert target.path == "/x/y"
 
 
-def test_makedirs_makes_the_folder_of_the_file(tmp_path: Path) -> None:
-    """All folders above the file are made, the file is not; twice is fine."""
+def test_makedirs_creates_the_folder_of_the_file(tmp_path: Path) -> None:
+    """It creates all parent folders, but not the file; a second call is harmless."""
     target = b2luigi.LocalTarget(tmp_path / "a" / "b" / "f")
     target.makedirs()
     target.makedirs()
@@ -36,8 +36,8 @@ def test_makedirs_without_folder(script_folder: Path) -> None:
     assert list(script_folder.iterdir()) == []
 
 
-def test_makedirs_tells_when_it_can_not(tmp_path: Path) -> None:
-    """A file where a folder should be is an error, not silence."""
+def test_makedirs_raises_if_it_fails(tmp_path: Path) -> None:
+    """A file in the place of a folder is an error and is not ignored."""
     (tmp_path / "a").write_text("")
     with pytest.raises(OSError, match="a"):
         b2luigi.LocalTarget(tmp_path / "a" / "f").makedirs()
@@ -54,7 +54,7 @@ def test_writing_and_reading(tmp_path: Path) -> None:
 
 
 def test_targets_by_name() -> None:
-    """A target is called by the key of its dict, else by its file name; others are left out."""
+    """The name of a target is its dict key or else its file name; targets without a path are skipped."""
     a, b, c = (luigi.LocalTarget(f"/x/{name}") for name in "abc")
 
     class Elsewhere(luigi.Target):
@@ -75,7 +75,7 @@ def test_targets_by_name() -> None:
     ],
 )
 def test_temporary_names(path: str, expected: str) -> None:
-    """The extension stays at the end, where programs look for it, and each name is a new one."""
+    """The extension stays at the end, where programs expect it, and each name is unique."""
     target = b2luigi.LocalTarget(path)
     assert re.fullmatch(expected, target.tmp_name)
     assert target.tmp_name != target.tmp_name
@@ -83,7 +83,7 @@ def test_temporary_names(path: str, expected: str) -> None:
 
 @pytest.mark.parametrize("stem", ["x" * 251, "ä" * 125])
 def test_a_temporary_name_is_never_too_long(stem: str, tmp_path: Path) -> None:
-    """A name that just fits still does when it is temporary, and is text."""
+    """A name of maximal length is truncated for the temporary file, between characters."""
     name = temporary_name(f"{stem}.txt", 3)
     assert name.endswith("-luigi-tmp-0000000003.txt")
     assert name.startswith(stem[:100])
@@ -92,7 +92,7 @@ def test_a_temporary_name_is_never_too_long(stem: str, tmp_path: Path) -> None:
 
 
 def test_a_temporary_path_becomes_the_target(tmp_path: Path) -> None:
-    """What is written to it is the target at the end; its folder is made, and it lies beside the target."""
+    """It lies in the target's folder, which is created, and is renamed to the target at the end."""
     target = b2luigi.LocalTarget(tmp_path / "new" / "f.txt")
     with target.temporary_path() as path:
         assert os.path.dirname(path) == f"{tmp_path}/new"
@@ -101,8 +101,8 @@ def test_a_temporary_path_becomes_the_target(tmp_path: Path) -> None:
     assert [(found.name, found.read_text()) for found in (tmp_path / "new").iterdir()] == [("f.txt", "text")]
 
 
-def test_a_temporary_path_takes_a_task(tmp_path: Path) -> None:
-    """As targets of other file systems do, which ask it for settings."""
+def test_a_temporary_path_accepts_a_task(tmp_path: Path) -> None:
+    """Same signature as targets of other file systems, which read settings of the task."""
     task = b2luigi.Task()
     target = b2luigi.LocalTarget(tmp_path / "f")
     with target.temporary_path(task) as path:
@@ -112,7 +112,7 @@ def test_a_temporary_path_takes_a_task(tmp_path: Path) -> None:
 
 
 def test_a_temporary_folder_becomes_the_target(tmp_path: Path) -> None:
-    """A folder can be written as well."""
+    """A target can be a folder."""
     target = b2luigi.LocalTarget(f"{tmp_path}/folder/")
     with target.temporary_path() as path:
         os.mkdir(path)
@@ -120,8 +120,8 @@ def test_a_temporary_folder_becomes_the_target(tmp_path: Path) -> None:
     assert (tmp_path / "folder" / "x").read_text() == "text"
 
 
-def test_after_an_exception_nothing_is_left(script_folder: Path) -> None:
-    """Neither the target nor the temporary file is there."""
+def test_an_exception_leaves_no_files(script_folder: Path) -> None:
+    """Neither the target nor the temporary file exists afterwards."""
 
     def write() -> None:
         with b2luigi.LocalTarget(script_folder / "f").temporary_path() as path:
@@ -133,19 +133,19 @@ def test_after_an_exception_nothing_is_left(script_folder: Path) -> None:
     assert list(script_folder.iterdir()) == []
 
 
-def test_a_target_that_is_there_is_kept(script_folder: Path) -> None:
-    """What was written is removed, not put over it."""
+def test_an_existing_target_is_kept(script_folder: Path) -> None:
+    """The new file is removed and does not replace it."""
     target = b2luigi.LocalTarget(script_folder / "f")
     Path(target.path).write_text("theirs")
-    with pytest.raises(luigi.target.FileAlreadyExists, match="f is there already"), target.temporary_path() as path:
+    with pytest.raises(luigi.target.FileAlreadyExists, match="f already exists"), target.temporary_path() as path:
         Path(path).write_text("ours")
     assert [(found.name, found.read_text()) for found in script_folder.iterdir()] == [("f", "theirs")]
 
 
-def test_nothing_written_is_told(tmp_path: Path) -> None:
-    """An empty hand at the end is an error that names the target."""
+def test_writing_nothing_is_an_error(tmp_path: Path) -> None:
+    """If nothing was written, the error names the target."""
     with (
-        pytest.raises(FileNotFoundError, match=r"so there is no .*/f\."),
+        pytest.raises(FileNotFoundError, match=r"so .*/f was not created\."),
         b2luigi.LocalTarget(tmp_path / "f").temporary_path(),
     ):
         pass
@@ -153,7 +153,7 @@ def test_nothing_written_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_temporary_inputs(tmp_path: Path, is_folder: bool) -> None:
-    """A copy of the file or folder, under its name, in the scratch folder of the task, as long as it is needed."""
+    """The file or folder is copied, under its own name, to the scratch folder of the task, and removed at the end."""
     file = tmp_path / "in" / "f" if is_folder else tmp_path / "in"
     file.parent.mkdir(exist_ok=True)
     file.write_text("text")
@@ -167,16 +167,16 @@ def test_temporary_inputs(tmp_path: Path, is_folder: bool) -> None:
     assert file.read_text() == "text"
 
 
-def test_a_scratch_folder_that_can_not_be_made_is_told_with_the_setting() -> None:
-    """The error is of the class it was, and says which setting to change."""
+def test_a_scratch_folder_that_cannot_be_created_is_an_error_with_the_setting() -> None:
+    """The error keeps its class and names the setting to change."""
     b2luigi.set_setting("scratch_dir", "/dev/null/scratch")
-    with pytest.raises(NotADirectoryError, match="the setting scratch_dir, which is not possible"):
+    with pytest.raises(NotADirectoryError, match=r"the setting scratch_dir \(Not a directory\)"):
         make_scratch_folder()
 
 
 @pytest.fixture
 def _nobody() -> Iterator[None]:
-    """Who may write hardly anywhere, also where the tests run as root."""
+    """A user who can write hardly anywhere, even if the tests run as root."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)
@@ -185,8 +185,8 @@ def _nobody() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_nobody")
-def test_a_scratch_folder_that_can_not_be_written_is_a_permission_error() -> None:
-    """The advice is to choose a folder that one may write."""
+def test_a_scratch_folder_that_is_not_writable_is_a_permission_error() -> None:
+    """The error advises to choose a writable folder."""
     b2luigi.set_setting("scratch_dir", "/")
-    with pytest.raises(PermissionError, match=r"Give it the path of a folder in which you may write .*: '/'"):
+    with pytest.raises(PermissionError, match=r"Set it to a folder that you can write to .*: '/'"):
         make_scratch_folder()

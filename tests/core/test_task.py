@@ -52,7 +52,7 @@ def paths(folder: Path, name: str, *numbers: int) -> list[str]:
 
 
 def test_output_file_names(script_folder: Path) -> None:
-    """Outputs are found by the name they were added with."""
+    """Outputs are found by the name passed to add_to_output."""
     assert Number(number=3).get_output_file_name("log.txt") == f"{script_folder}/number=3/log.txt"
     assert list(Number(number=3).get_all_output_file_names()) == [
         f"{script_folder}/number=3/number.txt",
@@ -60,18 +60,18 @@ def test_output_file_names(script_folder: Path) -> None:
     ]
 
 
-def test_an_unknown_output_is_told_with_those_there_are() -> None:
-    """A name that was misspelled is an error with the names to choose from."""
+def test_the_error_for_an_unknown_output_lists_the_available_ones() -> None:
+    """For a misspelled name, the error lists the names to choose from."""
     with pytest.raises(
-        KeyError, match=r"Number: there is no output called 'lg\.txt'; there is 'number\.txt', 'log\.txt'"
+        KeyError, match=r"Number: there is no output named 'lg\.txt'; available: 'number\.txt', 'log\.txt'"
     ):
         Number(number=3).get_output_file_name("lg.txt")
-    with pytest.raises(KeyError, match="there is none at all"):
+    with pytest.raises(KeyError, match="available: none at all"):
         Sum().get_output_file_name("x")
 
 
 def test_outputs_in_any_nesting() -> None:
-    """Outputs may be yielded, returned, listed or merged into one dict."""
+    """output may yield or return targets, lists of them, or a merged dict."""
 
     class Nested(b2luigi.Task):
         result_dir = "/r"
@@ -83,8 +83,8 @@ def test_outputs_in_any_nesting() -> None:
     assert Nested().get_output_file_name("c") == "/r/c"
 
 
-def test_two_outputs_of_one_name_can_not_be_asked_for_by_it() -> None:
-    """Instead of choosing one of two files the error says how to tell them apart."""
+def test_an_ambiguous_output_name_is_an_error() -> None:
+    """If two outputs have the same name, the error asks for different names instead of choosing one."""
 
     class Twice(b2luigi.Task):
         def output(self) -> Iterator[Any]:
@@ -92,12 +92,12 @@ def test_two_outputs_of_one_name_can_not_be_asked_for_by_it() -> None:
             yield self.add_to_output("f", result_dir="/b")
 
     assert list(Twice().get_all_output_file_names()) == ["/a/f", "/b/f"]
-    with pytest.raises(ValueError, match="2 outputs are called 'f'"):
+    with pytest.raises(ValueError, match="2 outputs are named 'f'"):
         Twice().get_output_file_name("f")
 
 
 def test_the_target_class_can_be_chosen() -> None:
-    """By argument, by setting with its arguments, else LocalTarget; arguments of the call win."""
+    """By argument, or by setting, or else LocalTarget; arguments of the call override the settings."""
 
     class Mine(b2luigi.LocalTarget):
         def __init__(self, path: str, flavour: str = "", size: int = 0) -> None:
@@ -114,12 +114,12 @@ def test_the_target_class_can_be_chosen() -> None:
 
 
 def test_a_result_folder_for_one_output() -> None:
-    """add_to_output can put one file elsewhere."""
+    """add_to_output takes a result folder for a single file."""
     assert Number(number=1).add_to_output("f", result_dir="/scratch")["f"].path == "/scratch/number=1/f"
 
 
 def test_input_file_names(script_folder: Path) -> None:
-    """Outputs of equal name from several required tasks are one list; plain luigi outputs go by file name."""
+    """Outputs with the same name form one list; outputs of plain luigi tasks are named after their file."""
     assert Sum().get_input_file_names() == {
         "number.txt": paths(script_folder, "number.txt", 0, 1, 2),
         "log.txt": paths(script_folder, "log.txt", 0, 1, 2),
@@ -129,14 +129,14 @@ def test_input_file_names(script_folder: Path) -> None:
     assert len(list(Sum().get_all_input_file_names())) == 7
 
 
-def test_an_unknown_input_is_told_with_those_there_are() -> None:
-    """A name no required task has is an error with the names to choose from."""
-    with pytest.raises(KeyError, match=r"Sum: there is no input called 'x'; there is 'number.txt', .*'plain.txt'"):
+def test_the_error_for_an_unknown_input_lists_the_available_ones() -> None:
+    """For a name that no required task has, the error lists the names to choose from."""
+    with pytest.raises(KeyError, match=r"Sum: there is no input named 'x'; available: 'number.txt', .*'plain.txt'"):
         Sum().get_input_file_names("x")
 
 
 def test_inputs_by_requirement(script_folder: Path) -> None:
-    """A dict of requirements, also of generators, can be asked for one of its entries or for all."""
+    """With a dict of requirements, even of generators, inputs can be read for one entry or for all."""
     task = FromDict()
     assert task.get_input_file_names_from_dict("low") == {
         "number.txt": paths(script_folder, "number.txt", 1, 2),
@@ -146,31 +146,31 @@ def test_inputs_by_requirement(script_folder: Path) -> None:
     assert task.get_input_file_names("log.txt") == paths(script_folder, "log.txt", 1, 2, 9)
 
 
-def test_unknown_requirements_are_told() -> None:
-    """A requirement that is not there is named with those that are; one without dict needs a dict."""
-    with pytest.raises(KeyError, match="no requirement called 'mid'; there is 'low', 'high'"):
+def test_an_unknown_requirement_is_an_error() -> None:
+    """The error lists the available requirements, or asks for a dict if there is none."""
+    with pytest.raises(KeyError, match="no requirement named 'mid'; available: 'low', 'high'"):
         FromDict().get_input_file_names_from_dict("mid")
-    with pytest.raises(TypeError, match="has to return a dict"):
+    with pytest.raises(TypeError, match="must return a dict"):
         Sum().get_input_file_names_from_dict("low")
 
 
-def test_the_one_input_file() -> None:
-    """get_input_file_name is for tasks with exactly one input file, in all or of that name."""
+def test_the_only_input_file() -> None:
+    """get_input_file_name is for tasks with exactly one input file, or one of that name."""
     assert One().get_input_file_name() == "/data/plain.txt"
     assert Sum().get_input_file_name("plain.txt") == "/data/plain.txt"
-    with pytest.raises(ValueError, match=r"there are 3 input files called 'log\.txt', not one"):
+    with pytest.raises(ValueError, match=r"there are 3 input files named 'log\.txt', not one"):
         Sum().get_input_file_name("log.txt")
     with pytest.raises(ValueError, match="there are 0 input files, not one"):
         Number(number=1).get_input_file_name()
 
 
 def test_targets_of_inputs() -> None:
-    """The targets themselves can be had by name, too."""
+    """The targets themselves can also be found by name."""
     assert [target.path for target in Sum()._get_input_targets("plain.txt")] == ["/data/plain.txt"]
 
 
-def test_a_target_at_a_path_of_ones_own(tmp_path: Path) -> None:
-    """A path can be made a target of the class and with the arguments that the settings say."""
+def test_a_target_for_any_path(tmp_path: Path) -> None:
+    """_resolve_output_file_target creates a target with the class and arguments from the settings."""
     b2luigi.set_setting("target_class_kwargs", {"is_tmp": False})
     target = Number(number=1)._resolve_output_file_target(f"{tmp_path}/f")
     assert (type(target), target.path) == (b2luigi.LocalTarget, f"{tmp_path}/f")
@@ -183,19 +183,19 @@ def make_outputs(task: b2luigi.Task) -> None:
 
 
 def test_outputs_can_be_removed(script_folder: Path) -> None:
-    """One by its name, or all; those that are not there are no problem."""
+    """One by its name, or all; missing outputs are ignored."""
     make_outputs(Number(number=3))
     Number(number=3)._remove_output_file_target("log.txt")
     assert [path.name for path in (script_folder / "number=3").iterdir()] == ["number.txt"]
     Number(number=3)._remove_output()
     Number(number=3)._remove_output()
     assert list((script_folder / "number=3").iterdir()) == []
-    with pytest.raises(KeyError, match=r"no output called 'lg\.txt'"):
+    with pytest.raises(KeyError, match=r"no output named 'lg\.txt'"):
         Number(number=3)._remove_output_file_target("lg.txt")
 
 
 def test_folders_and_outputs_of_luigi_can_be_removed(script_folder: Path) -> None:
-    """An output that is a folder goes with all that is in it."""
+    """An output that is a folder is removed with its contents."""
 
     class Makes(b2luigi.Task):
         def output(self) -> Any:
@@ -207,8 +207,8 @@ def test_folders_and_outputs_of_luigi_can_be_removed(script_folder: Path) -> Non
     assert list(script_folder.iterdir()) == []
 
 
-def test_an_output_that_can_not_be_removed_is_told() -> None:
-    """A target without a way to remove it needs one, or a task that has one."""
+def test_an_output_that_cannot_be_removed_is_an_error() -> None:
+    """If a target has no method remove, the error asks for one, or for remove_output of the task."""
 
     class Row(luigi.Target):
         there = False
@@ -222,17 +222,17 @@ def test_an_output_that_can_not_be_removed_is_told() -> None:
 
     Fills()._remove_output()
     Row.there = True
-    with pytest.raises(TypeError, match=r"Fills: the output .* can not be removed, since Row has no method remove"):
+    with pytest.raises(TypeError, match=r"Fills: cannot remove the output .*: Row has no method remove"):
         Fills()._remove_output()
 
 
-def test_removing_is_left_to_the_class() -> None:
-    """Without a `remove_output` of its own no task loses its outputs by `--remove`."""
+def test_removal_is_opt_in() -> None:
+    """`--remove` affects only tasks that define their own `remove_output`."""
     assert not hasattr(b2luigi.Task, "remove_output")
 
 
-def test_groups_of_tasks_are_not_made() -> None:
-    """Scripts that ask find no grouped parameters, and one task a job."""
+def test_grouping_is_off() -> None:
+    """The methods of b2luigi 1.x report no grouped parameters and one task per job."""
     assert (Number.grouped_param_names(), Number.has_grouped_params(), Number.max_grouping_size) == ([], False, 1)
 
 
@@ -240,14 +240,14 @@ def build(*tasks: luigi.Task) -> bool:
     return bool(luigi.build(list(tasks), local_scheduler=True, log_level="CRITICAL"))
 
 
-def test_output_folders_are_there_when_run_starts(script_folder: Path) -> None:
-    """Luigi itself runs our tasks, and run() may open its outputs at once."""
+def test_output_folders_exist_when_run_starts(script_folder: Path) -> None:
+    """When plain luigi runs a task, run() can open its outputs at once."""
     assert build(Number(number=5))
     assert (script_folder / "number=5" / "log.txt").read_text() == "5"
 
 
-def test_no_folders_for_what_somebody_else_makes(script_folder: Path) -> None:
-    """An external task is only checked."""
+def test_no_folders_for_external_outputs(script_folder: Path) -> None:
+    """An external task is only checked for completeness."""
 
     class FromOutside(b2luigi.ExternalTask):
         def output(self) -> Iterator[Any]:
@@ -259,7 +259,7 @@ def test_no_folders_for_what_somebody_else_makes(script_folder: Path) -> None:
     assert list(script_folder.iterdir()) == []
 
 
-def test_a_wrapper_is_complete_with_what_it_wraps(script_folder: Path) -> None:
+def test_a_wrapper_task_is_complete_if_its_requirements_are(script_folder: Path) -> None:
     """A WrapperTask is luigi's, with our methods."""
 
     class All(b2luigi.WrapperTask):
@@ -274,7 +274,7 @@ def test_a_wrapper_is_complete_with_what_it_wraps(script_folder: Path) -> None:
 
 
 class Chain(NotCompletedTask):
-    """Task n requires task n - 1; those in `missing` have no output, at `stop` the search ends."""
+    """Task n requires task n - 1; those in `missing` have no output, and the search ends at `stop`."""
 
     number = b2luigi.IntParameter()
     missing: ClassVar[frozenset[int]] = frozenset()
@@ -291,8 +291,8 @@ class Chain(NotCompletedTask):
         return luigi.LocalTarget("/not/there" if self.number in Chain.missing else "/")
 
 
-def test_not_completed_task_looks_upwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is complete only if all above it are, up to one that ends the search."""
+def test_not_completed_task_checks_its_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is complete only if all its requirements are, down to one that ends the search."""
     assert Chain(number=5).complete()
     monkeypatch.setattr(Chain, "missing", frozenset({2}))
     assert not Chain(number=5).complete()
@@ -303,12 +303,12 @@ def test_not_completed_task_looks_upwards(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_not_completed_task_in_a_long_chain() -> None:
-    """A chain of 10,000 is no problem."""
+    """A chain of 10,000 tasks works."""
     assert Chain(number=10_000).complete()
 
 
-def test_not_completed_task_asks_others_as_they_are() -> None:
-    """Tasks of other classes answer for themselves."""
+def test_not_completed_task_with_other_requirements() -> None:
+    """For tasks of other classes, their own complete() counts."""
 
     class Done(luigi.Task):
         def complete(self) -> bool:
@@ -332,8 +332,8 @@ def test_not_completed_task_asks_others_as_they_are() -> None:
     assert not FarBelow().complete()
 
 
-def test_parameters_that_a_class_gets_or_loses_later_are_seen() -> None:
-    """What was found of a class is kept, and yet a change of it or of its ancestors counts at once."""
+def test_parameters_added_or_removed_later_are_seen() -> None:
+    """The list of parameters is cached, but a change of the class or its ancestors takes effect at once."""
 
     class Above(b2luigi.Task):
         a = b2luigi.IntParameter(default=1)
@@ -355,8 +355,8 @@ def test_parameters_that_a_class_gets_or_loses_later_are_seen() -> None:
     assert names() == ["a"]
 
 
-def test_who_changes_the_list_of_parameters_changes_nobody_elses() -> None:
-    """It is a copy."""
+def test_get_params_returns_a_copy() -> None:
+    """Changing the returned list does not affect other callers."""
 
     class Several(b2luigi.Task):
         a = b2luigi.IntParameter(default=1)
@@ -365,8 +365,8 @@ def test_who_changes_the_list_of_parameters_changes_nobody_elses() -> None:
     assert [name for name, _ in Several.get_params()] == ["a"]
 
 
-def test_an_attribute_near_a_setting_is_told() -> None:
-    """A misspelled setting of a task, or one of b2luigi 1.x, has no effect: told where the class is made."""
+def test_a_misspelled_setting_as_attribute_gives_a_warning() -> None:
+    """A misspelled or dropped setting has no effect, so defining the class gives a warning."""
     with pytest.warns(UnknownSettingWarning, match=r"Misspelled: there is no setting htcondor_settngs; did you mean"):
 
         class Misspelled(b2luigi.Task):
@@ -380,8 +380,8 @@ def test_an_attribute_near_a_setting_is_told() -> None:
                 return "light"
 
 
-def test_attributes_of_ones_own_are_fine() -> None:
-    """Parameters, methods and attributes with other names are nobody's business (warnings are errors here)."""
+def test_other_attributes_give_no_warning() -> None:
+    """Parameters, methods and attributes with other names are fine (warnings are errors here)."""
 
     class Mine(b2luigi.Task):
         energy = b2luigi.FloatParameter()
@@ -389,4 +389,4 @@ def test_attributes_of_ones_own_are_fine() -> None:
         _quue = "x"
 
         def envs(self) -> None:
-            """A method can not be a misspelled setting."""
+            """A method is never a misspelled setting."""

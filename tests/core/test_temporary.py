@@ -31,7 +31,7 @@ class Written(b2luigi.Task):
 
 
 class Two(b2luigi.Task):
-    """Writes two files and then does what a test wants."""
+    """Writes two files and then calls the hook of a test."""
 
     then: ClassVar[Callable[[Two], None]] = staticmethod(lambda task: None)
     seen: ClassVar[list[str]]
@@ -62,26 +62,26 @@ def failing(task: Any) -> None:
     raise ValueError("three is unlucky")
 
 
-def test_outputs_appear_when_run_ended_well(script_folder: Path, then: Any) -> None:
-    """While it runs there are only temporary files beside the outputs, afterwards only the outputs."""
-    while_it_ran: dict[str, str] = {}
-    then(lambda task: while_it_ran.update(files(script_folder)))
+def test_outputs_appear_when_run_succeeds(script_folder: Path, then: Any) -> None:
+    """While it runs, only temporary files exist; afterwards, only the outputs."""
+    during_run: dict[str, str] = {}
+    then(lambda task: during_run.update(files(script_folder)))
     Two().run()
-    assert [TEMPORARY.fullmatch(name)[1] for name in sorted(while_it_ran)] == ["a", "b"]  # type: ignore[index]
-    assert sorted(Two.seen) == [f"{script_folder}/{name}" for name in sorted(while_it_ran)]
+    assert [TEMPORARY.fullmatch(name)[1] for name in sorted(during_run)] == ["a", "b"]  # type: ignore[index]
+    assert sorted(Two.seen) == [f"{script_folder}/{name}" for name in sorted(during_run)]
     assert Two.seen[0].endswith(".txt")
     assert files(script_folder) == {"a.txt": "new", "b": "new"}
 
 
 def test_a_path_stays_the_same_while_it_runs(then: Any) -> None:
-    """Asking twice gives the same path, by name and among all."""
+    """A second request returns the same path, by name and in the list of all."""
     then(lambda task: Two.seen.append(task.get_output_file_name("a.txt")))
     Two().run()
     assert Two.seen[2] == Two.seen[0]
 
 
-def test_afterwards_paths_are_those_of_the_outputs(script_folder: Path, then: Any) -> None:
-    """Before and after run, also after one that failed, the task tells where its outputs belong."""
+def test_after_run_paths_are_those_of_the_outputs(script_folder: Path, then: Any) -> None:
+    """Before and after run, even a failed one, the task returns the final paths of its outputs."""
     then(failing)
     with pytest.raises(ValueError, match="unlucky"):
         Two().run()
@@ -89,8 +89,8 @@ def test_afterwards_paths_are_those_of_the_outputs(script_folder: Path, then: An
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_nothing_is_left_after_an_exception(script_folder: Path, then: Any, error: type[BaseException]) -> None:
-    """Whatever ends run before its end, no output and no temporary file is there."""
+def test_an_exception_leaves_no_files(script_folder: Path, then: Any, error: type[BaseException]) -> None:
+    """Whatever ends run early, neither outputs nor temporary files exist afterwards."""
 
     def stop(task: Any) -> None:
         raise error("stop")
@@ -101,13 +101,13 @@ def test_nothing_is_left_after_an_exception(script_folder: Path, then: Any, erro
     assert files(script_folder) == {}
 
 
-def test_the_name_and_the_docstring_stay() -> None:
-    """The decorated method looks like the one it was."""
+def test_name_and_docstring_are_kept() -> None:
+    """The decorated method has the name and docstring of the original."""
     assert (Two.run.__name__, Two.run.__doc__) == ("run", "Writes.")
 
 
 def test_luigi_runs_it(script_folder: Path) -> None:
-    """Also in processes of luigi's own, and with inputs."""
+    """It works with inputs, and in luigi's worker processes."""
 
     class Copies(b2luigi.Task):
         def requires(self) -> Any:
@@ -130,7 +130,7 @@ def test_luigi_runs_it(script_folder: Path) -> None:
 
 
 def test_folders_can_be_outputs(script_folder: Path) -> None:
-    """A folder is written aside and put in place like a file; one of an earlier run is replaced."""
+    """A folder is written to a temporary path and renamed like a file; one from an earlier run is replaced."""
 
     class Makes(b2luigi.Task):
         def output(self) -> Iterator[Any]:
@@ -150,7 +150,7 @@ def test_folders_can_be_outputs(script_folder: Path) -> None:
 
 
 def test_a_folder_is_removed_after_an_exception(script_folder: Path) -> None:
-    """A temporary folder goes with all that is in it."""
+    """A temporary folder is removed with its contents."""
 
     class Fails(b2luigi.Task):
         def output(self) -> Any:
@@ -167,18 +167,18 @@ def test_a_folder_is_removed_after_an_exception(script_folder: Path) -> None:
     assert list(script_folder.iterdir()) == []
 
 
-# -- outputs that are there
+# -- outputs that exist
 
 
 def test_an_output_of_an_incomplete_run_is_replaced(script_folder: Path) -> None:
-    """Where some of several outputs are left from earlier, the task can still be run."""
+    """The task can still run if some of its outputs are left over from an earlier run."""
     (script_folder / "b").write_text("old")
     Two().run()
     assert files(script_folder) == {"a.txt": "new", "b": "new"}
 
 
-def test_an_old_output_stays_until_the_new_one_is_whole(script_folder: Path, then: Any) -> None:
-    """A run that fails takes nothing away."""
+def test_an_old_output_stays_until_the_new_one_is_complete(script_folder: Path, then: Any) -> None:
+    """A run that fails removes no output."""
     (script_folder / "b").write_text("old")
     then(failing)
     with pytest.raises(ValueError, match="unlucky"):
@@ -187,25 +187,25 @@ def test_an_old_output_stays_until_the_new_one_is_whole(script_folder: Path, the
 
 
 def test_a_complete_task_is_not_run(script_folder: Path, then: Any) -> None:
-    """With all outputs there run is refused before it wastes time."""
+    """If all outputs exist, run is refused before it wastes time."""
     for name in ("a.txt", "b"):
         (script_folder / name).write_text("old")
     then(failing)
-    with pytest.raises(FileAlreadyExists, match=r"Two: all outputs are there already \(.*/a\.txt, .*/b\)"):
+    with pytest.raises(FileAlreadyExists, match=r"Two: all outputs already exist \(.*/a\.txt, .*/b\)"):
         Two().run()
     assert files(script_folder) == {"a.txt": "old", "b": "old"}
 
 
-def test_an_output_made_by_somebody_else_meanwhile_is_kept(script_folder: Path, then: Any) -> None:
-    """Of two runs the first one wins, and the other one changes nothing at all."""
+def test_an_output_created_by_somebody_else_meanwhile_is_kept(script_folder: Path, then: Any) -> None:
+    """Of two concurrent runs, the first one wins and the other changes no file."""
     then(lambda task: (script_folder / "b").write_text("theirs"))
-    with pytest.raises(FileAlreadyExists, match=r"/b is there already, made by somebody else"):
+    with pytest.raises(FileAlreadyExists, match=r"/b already exists; somebody else created it"):
         Two().run()
     assert files(script_folder) == {"b": "theirs"}
 
 
-def test_a_task_that_says_itself_when_it_is_complete_may_run_again(script_folder: Path) -> None:
-    """A NotCompletedTask runs again because of what it requires, though its outputs are there."""
+def test_a_task_with_its_own_complete_may_run_again(script_folder: Path) -> None:
+    """A NotCompletedTask runs again because of its requirements, although its outputs exist."""
 
     class Again(NotCompletedTask):
         def output(self) -> Any:
@@ -220,16 +220,16 @@ def test_a_task_that_says_itself_when_it_is_complete_may_run_again(script_folder
     assert files(script_folder) == {"f": "new"}
 
 
-def test_an_output_that_is_asked_for_has_to_be_written(script_folder: Path, then: Any) -> None:
-    """If one of the outputs is missing at the end none is put in place."""
+def test_an_output_whose_path_was_requested_must_be_written(script_folder: Path, then: Any) -> None:
+    """If one of the outputs is missing at the end, none is put in place."""
     then(lambda task: os.unlink(Two.seen[1]))
-    with pytest.raises(FileNotFoundError, match=r"Two: run\(\) asked where to write .*: .*/b\. No output"):
+    with pytest.raises(FileNotFoundError, match=r"Two: run\(\) requested the paths .*: .*/b\. No output"):
         Two().run()
     assert files(script_folder) == {}
 
 
-def test_outputs_written_in_another_way_are_left_alone(script_folder: Path) -> None:
-    """An output that luigi's own open writes, and one that nobody writes, are none of its business."""
+def test_outputs_written_in_another_way_are_ignored(script_folder: Path) -> None:
+    """An output written with luigi's open, or one that nobody writes, is left alone."""
 
     class Mixed(b2luigi.Task):
         def output(self) -> Iterator[Any]:
@@ -258,7 +258,7 @@ def test_outputs_written_in_another_way_are_left_alone(script_folder: Path) -> N
 
 
 def test_long_names_that_differ_at_their_end(script_folder: Path) -> None:
-    """Their temporary names are cut, and still differ."""
+    """Their temporary names are truncated, but still differ."""
 
     class Long(b2luigi.Task):
         def output(self) -> Iterator[Any]:
@@ -276,7 +276,7 @@ def test_long_names_that_differ_at_their_end(script_folder: Path) -> None:
 
 
 def test_targets_of_luigi_itself(tmp_path: Path) -> None:
-    """Plain luigi targets are written aside, too, and their folder is made."""
+    """Plain luigi targets also get temporary paths, and their folder is created."""
 
     class Plain(b2luigi.Task):
         def output(self) -> Any:
@@ -291,19 +291,19 @@ def test_targets_of_luigi_itself(tmp_path: Path) -> None:
     assert files(tmp_path / "new") == {"f.txt": "new"}
 
 
-def test_a_plain_luigi_task_is_refused() -> None:
-    """A task without get_output_file_name would never know of its temporary files."""
+def test_a_plain_luigi_task_is_rejected() -> None:
+    """A task without get_output_file_name could not find its temporary files."""
 
     class Plain(luigi.Task):
         @b2luigi.on_temporary_files
         def run(self) -> None: ...
 
-    with pytest.raises(TypeError, match=r"for runs of b2luigi\.Task, which Plain is not"):
+    with pytest.raises(TypeError, match=r"needs a b2luigi\.Task, which Plain is not"):
         Plain().run()
 
 
-def test_a_derived_run_may_call_the_one_it_derives_from(script_folder: Path, then: Any) -> None:
-    """All outputs of both are put in place at the end of the outer one, or none."""
+def test_a_run_may_call_the_run_of_its_base_class(script_folder: Path, then: Any) -> None:
+    """The outputs of both are put in place at the end of the outer run, all or none."""
 
     class Three(Two):
         fail = b2luigi.BoolParameter(hidden=True)
@@ -330,7 +330,7 @@ def test_a_derived_run_may_call_the_one_it_derives_from(script_folder: Path, the
 
 
 class Reader(b2luigi.Task):
-    """Hands its input paths to the test."""
+    """Records its input paths for the test."""
 
     seen: ClassVar[list[str]]
     ask: ClassVar[Callable[[Reader], Any]] = staticmethod(lambda task: task.get_input_file_names("in.txt"))
@@ -358,7 +358,7 @@ def scratch(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("threads", [1, 2, None])
 def test_inputs_are_copies_in_the_scratch_folder(script_folder: Path, scratch: Path, threads: int | None) -> None:
-    """Inputs keep their name, an input that is there twice is one copy, and copies are gone at the end."""
+    """Inputs keep their names, an input used twice is copied once, and copies are removed at the end."""
     b2luigi.set_setting("n_download_threads", threads)
     Reader().run()
     first, second, again, absent = Reader.seen
@@ -379,8 +379,10 @@ def test_inputs_are_copies_in_the_scratch_folder(script_folder: Path, scratch: P
         (lambda task: task.get_input_file_names_from_dict("first")["in.txt"], 1),
     ],
 )
-def test_every_way_to_ask_for_inputs(scratch: Path, monkeypatch: pytest.MonkeyPatch, ask: Any, count: int) -> None:
-    """Each method gives the paths of copies."""
+def test_every_method_for_inputs_returns_copies(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch, ask: Any, count: int
+) -> None:
+    """Each method returns the paths of copies."""
     monkeypatch.setattr(Reader, "ask", staticmethod(ask))
     Reader().run()
     assert len(Reader.seen) == count
@@ -388,7 +390,7 @@ def test_every_way_to_ask_for_inputs(scratch: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_one_input(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """get_input_file_name gives a copy as well."""
+    """get_input_file_name also returns a copy."""
     monkeypatch.setattr(Reader, "requires", lambda self: Written(number=1))
     monkeypatch.setattr(Reader, "ask", staticmethod(lambda task: task.get_input_file_name("in.txt")))
     Reader().run()
@@ -396,15 +398,15 @@ def test_the_one_input(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_inputs_are_copied_once(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks again gets the copy that is there."""
+    """A second request returns the existing copy."""
     twice = staticmethod(lambda task: [task.get_input_file_names("in.txt")[0] for _ in range(2)])
     monkeypatch.setattr(Reader, "ask", twice)
     Reader().run()
     assert Reader.seen[0] == Reader.seen[1]
 
 
-def test_copies_are_gone_after_an_exception(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing stays in the scratch folder when run fails."""
+def test_copies_are_removed_after_an_exception(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scratch folder is empty after run fails."""
     monkeypatch.setattr(Reader, "ask", staticmethod(lambda task: failing(task.get_input_file_names())))
     with pytest.raises(ValueError, match="unlucky"):
         Reader().run()
@@ -412,16 +414,16 @@ def test_copies_are_gone_after_an_exception(scratch: Path, monkeypatch: pytest.M
 
 
 def test_without_inputs_no_scratch_folder_is_needed(then: Any) -> None:
-    """Who reads nothing need not care for the setting."""
+    """A task without inputs works with an invalid setting."""
     b2luigi.set_setting("scratch_dir", "/dev/null/scratch")
     Two().run()
     assert Two().complete()
 
 
-def test_the_scratch_folder_is_by_default_that_of_the_system(
+def test_the_default_scratch_folder_is_the_temporary_folder(
     scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the setting copies lie where Python puts temporary files, on the machine on which the task runs."""
+    """Without the setting, copies go to Python's folder for temporary files."""
     b2luigi.clear_setting("scratch_dir")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
@@ -429,19 +431,19 @@ def test_the_scratch_folder_is_by_default_that_of_the_system(
     assert Reader.seen[0].startswith(f"{tmp_path}/tmp/")
 
 
-def test_a_scratch_folder_that_can_not_be(scratch: Path) -> None:
-    """The error names the folder and the setting, and the task has changed nothing."""
+def test_an_invalid_scratch_folder(scratch: Path) -> None:
+    """The error names the folder and the setting, and the task has no outputs."""
     scratch.write_text("no folder")
-    with pytest.raises(OSError, match=r"the setting scratch_dir, .*/scratch'"):
+    with pytest.raises(OSError, match=r"the setting scratch_dir .*/scratch'"):
         Reader().run()
     assert not Reader().complete()
 
 
 @pytest.mark.parametrize("threads", [0, -1])
-def test_a_number_of_threads_that_can_not_be(scratch: Path, threads: Any) -> None:
+def test_an_invalid_number_of_threads(scratch: Path, threads: Any) -> None:
     """The error names the setting."""
     b2luigi.set_setting("n_download_threads", threads)
-    with pytest.raises(ValueError, match="n_download_threads has to be a whole number above 0"):
+    with pytest.raises(ValueError, match="n_download_threads must be a positive integer or None"):
         Reader().run()
 
 
@@ -465,25 +467,25 @@ class Dynamic(b2luigi.Task):
 
 
 def test_a_run_that_yields_requirements(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Luigi starts it twice; what the first start wrote is removed, and the task knows what it yielded for."""
+    """luigi starts it twice; what the first start wrote is removed, and the yield returns the inputs."""
     monkeypatch.setattr(Dynamic, "tries", 0)
     assert luigi.build([Dynamic()], local_scheduler=True, log_level="CRITICAL")
     assert Dynamic.tries == 2
     assert files(script_folder) == {"number=5/in.txt": "input 5", "before": "x", "after": "input 5"}
 
 
-def test_a_run_that_is_left_at_a_yield(script_folder: Path) -> None:
-    """What it wrote is removed as soon as luigi lets go of it."""
+def test_a_run_that_is_closed_at_a_yield(script_folder: Path) -> None:
+    """What it wrote is removed as soon as luigi closes the generator."""
     run = Dynamic().run()
     next(run)
     assert len(files(script_folder)) == 1
     run.close()
     assert files(script_folder) == {}
-    assert Dynamic()._elsewhere is None
+    assert Dynamic()._redirection is None
 
 
-def test_a_generator_in_disguise_is_refused(script_folder: Path) -> None:
-    """A function that only hands on a generator would seem to end at once."""
+def test_a_function_that_returns_a_generator_is_rejected(script_folder: Path) -> None:
+    """A function that only passes on a generator would seem to end at once."""
 
     class Disguised(b2luigi.Task):
         def steps(self) -> Iterator[Any]:
@@ -493,11 +495,11 @@ def test_a_generator_in_disguise_is_refused(script_folder: Path) -> None:
         def run(self) -> Any:
             return self.steps()
 
-    with pytest.raises(TypeError, match=r"Disguised: run\(\) is not a function with yield"):
+    with pytest.raises(TypeError, match=r"Disguised: run\(\) returns a generator but contains no yield"):
         Disguised().run()
 
 
-# -- processes of its own, to which the task is pickled
+# -- processes of its own, for which the task is pickled
 
 
 class Parallel(b2luigi.Task):
@@ -515,6 +517,6 @@ class Parallel(b2luigi.Task):
 
 
 def test_a_task_may_use_processes_of_its_own(script_folder: Path) -> None:
-    """Paths that a pickled copy of the task asks for are put in place as well."""
+    """Files written by a pickled copy of the task are put in place, too."""
     Parallel().run()
     assert files(script_folder) == {"a": "a", "b": "b"}

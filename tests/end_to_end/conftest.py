@@ -76,6 +76,7 @@ def lsf(folder: Path) -> Iterator[System]:
         yield System(
             "lsf", os_env, cluster.live_jobs, kill, programs, 'queue = "nosuch"', "nosuch: No such queue", shims
         )
+        shims.heal()
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +104,7 @@ def htcondor(folder: Path, pool: HTCondorPool) -> Iterator[System]:
             shims=shims,
         )
     finally:
+        shims.heal()
         pool.remove_all()
 
 
@@ -131,6 +133,7 @@ def slurm(folder: Path, cluster: SlurmCluster) -> Iterator[System]:
             shims=shims,
         )
     finally:
+        shims.heal()
         cluster.cancel_all()
 
 

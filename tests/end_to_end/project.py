@@ -10,11 +10,22 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import until
+
+RUN = 250.0
+"""Seconds after which a script, which normally ends within some, is taken to hang."""
+WAIT_FOR = """
+def wait_for(name):
+    while not os.path.exists(name):
+        time.sleep(0.05)
+
+"""
+"""For jobs that work until the test lets them go on, by a file in the folder of the script."""
 FAST = "b2luigi.set_setting('poll_interval', 3)\nb2luigi.set_setting('result_grace', 4)\n"
 """Waits of a test: a cluster would suffer from them."""
 
@@ -38,36 +49,66 @@ class Ended:
         return {match[1]: story for story in found if (match := re.search(r"task id: (\S+)", story))}
 
 
+class Started(subprocess.Popen[str]):
+    """A script that was started; what it prints, on both streams, goes to a file."""
+
+    def __init__(self, words: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with open(log, "wb") as file:
+            super().__init__(
+                words,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+            )
+
+    @property
+    def printed(self) -> str:
+        """What it has printed so far."""
+        return self._log.read_text(errors="replace")
+
+    def until_printed(self, words: str) -> None:
+        """Waits until it has printed these words."""
+        until(lambda: words in self.printed or self.poll() is not None, f"the script prints {words!r}")
+        assert words in self.printed, self.printed
+
+
 class Project:
     """A folder with a script of a user."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, env: Mapping[str, str], python: str = sys.executable) -> None:
+        """`env`: added to the environment of the script; `python`: the interpreter that runs it."""
+        self.folder, self.python = folder, python
         self.env = {**os.environ, **env}
+        self._starts = 0
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, text: str, name: str = "analysis.py") -> Path:
         """Writes the script; `import b2luigi` and short waits come first."""
         path = self.folder / name
-        path.write_text(f"import os, sys, time\nimport b2luigi, luigi\n{FAST}" + textwrap.dedent(text))
+        path.write_text(f"import os, sys, time\nimport b2luigi, luigi\n{FAST}{WAIT_FOR}" + textwrap.dedent(text))
         return path
 
-    def start(self, *arguments: str, name: str = "analysis.py", cwd: Path | None = None) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, name: str = "analysis.py", cwd: Path | None = None) -> Started:
         """Starts the script like a shell does: with Ctrl-C enabled."""
-        return subprocess.Popen(
-            [sys.executable, str(self.folder / name), *arguments],
-            cwd=cwd or self.folder,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-        )
+        return self.start_python(str(self.folder / name), *arguments, cwd=cwd)
 
-    def run(self, *arguments: str, name: str = "analysis.py", cwd: Path | None = None, timeout: float = 110) -> Ended:
+    def start_python(self, *words: str, cwd: Path | None = None) -> Started:
+        """Starts Python with these words."""
+        self._starts += 1
+        log = self.folder.with_name(f"{self.folder.name}.printed-{self._starts}")
+        return Started([self.python, *words], cwd or self.folder, self.env, log)
+
+    def run(self, *arguments: str, name: str = "analysis.py", cwd: Path | None = None) -> Ended:
         """Runs the script to its end."""
-        return end_of(self.start(*arguments, name=name, cwd=cwd), timeout)
+        return end_of(self.start(*arguments, name=name, cwd=cwd))
+
+    def touch(self, name: str) -> None:
+        """Makes an empty file in the folder, for which jobs may wait."""
+        (self.folder / name).touch()
 
     def read(self, path: str) -> str:
         """The text of a file in the folder."""
@@ -82,21 +123,13 @@ class Project:
         return list(self.folder.rglob("inbox-*"))
 
 
-def end_of(process: subprocess.Popen[str], timeout: float = 110) -> Ended:
+def end_of(process: Started) -> Ended:
     """Waits for the end of a started script."""
     begin = time.monotonic()
     try:
-        text, _ = process.communicate(timeout=timeout)
+        process.wait(RUN)
     except subprocess.TimeoutExpired:
         process.kill()
-        text, _ = process.communicate()
-        raise AssertionError(f"the script did not end within {timeout} s:\n{text}") from None
-    return Ended(process.returncode, text, time.monotonic() - begin)
-
-
-def until(condition: Callable[[], object], what: str, timeout: float = 40.0) -> None:
-    """Waits until something is true."""
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, f"waited {timeout} s in vain until {what}"
-        time.sleep(0.05)
+        process.wait()
+        raise AssertionError(f"the script did not end within {RUN:.0f} s:\n{process.printed}") from None
+    return Ended(process.returncode, process.printed, time.monotonic() - begin)

@@ -10,11 +10,17 @@ from pathlib import Path
 SHIM = """#!/bin/sh
 echo '{name}' "$@" >> '{folder}/calls.log'
 if [ -e '{folder}/{name}.fail' ]; then cat '{folder}/{name}.fail' >&2; exit 1; fi
-if [ -e '{folder}/{name}.hang' ]; then exec sleep 100; fi
+if [ -e '{folder}/{name}.hang' ]; then while [ -e '{folder}/{name}.hang' ]; do sleep 0.2; done; exit 1; fi
 if [ -e '{folder}/{name}.mute' ]; then exit 0; fi
-if mv '{folder}/{name}.lose' '{folder}/{name}.lost' 2>/dev/null; then '{real}' "$@" > /dev/null 2>&1; exec sleep 100; fi
+if mv '{folder}/{name}.lose' '{folder}/{name}.lost' 2>/dev/null; then
+  '{real}' "$@" > /dev/null 2>&1
+  while [ -e '{folder}/{name}.lost' ]; do sleep 0.2; done
+  exit 1
+fi
 exec '{real}' "$@"
 """
+
+TROUBLES = ("fail", "hang", "mute", "lost")
 
 
 class Shims:
@@ -51,14 +57,14 @@ class Shims:
         (self.folder / f"{program}.mute").touch()
 
     def hang(self, program: str) -> None:
-        """From now on the program does nothing for a very long time."""
+        """From now on the program does nothing until it is healed."""
         (self.folder / f"{program}.hang").touch()
 
     def lose_reply(self, program: str) -> None:
-        """The next time the program does its work, says nothing and never ends."""
+        """The next time the program does its work, says nothing and does not end until it is healed."""
         (self.folder / f"{program}.lose").touch()
 
     def heal(self) -> None:
         """All programs work again."""
-        for path in [*self.folder.glob("*.fail"), *self.folder.glob("*.hang"), *self.folder.glob("*.mute")]:
+        for path in [path for kind in TROUBLES for path in self.folder.glob(f"*.{kind}")]:
             path.unlink()

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import System
-from tests.end_to_end.project import Ended, Project, end_of, until
+from tests.end_to_end.project import Ended, Project, end_of
+from tests.waiting import until
 
 ROUNDS = int(os.environ.get("B2LUIGI_CHAOS_ROUNDS", "1"))
 SCRIPT = """
@@ -82,7 +83,7 @@ def _until_done(system: System, project: Project, dice: random.Random) -> Counte
         end_of(process)
         if system.shims is not None:
             system.shims.heal()
-    ended = project.run(timeout=200)
+    ended = project.run()
     assert "progress looks :)" in ended.text, _short(ended)
     return shot
 

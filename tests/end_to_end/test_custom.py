@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Project, end_of
+from tests.waiting import PATIENCE, until
 
 OWN = """
     import subprocess
@@ -117,9 +118,10 @@ def test_a_broken_hook_fails_its_own_task_and_nothing_else(project: Project, hoo
 def test_a_task_that_takes_too_long_is_killed_once_under_either_name(project: Project, kill: str) -> None:
     """The kill hook may have the name of either version of b2luigi."""
     project.write(
-        own(kill=kill, jobs=1, work="time.sleep(50)").replace("n = b2luigi", "worker_timeout = 2; n = b2luigi")
+        own(kill=kill, jobs=1, work="wait_for('go')").replace("n = b2luigi", "worker_timeout = 2; n = b2luigi")
     )
     ended = project.run()
+    project.touch("go")  # what its job script has started is not killed by this class
     assert calls_of(ended.text) == ["kill 0", "start 0"]
     assert "timed out after 2 seconds" in ended.text
 
@@ -141,7 +143,7 @@ def test_settings_that_can_not_work_name_themselves(project: Project) -> None:
         .replace('batch_system = "local"', 'batch_system = "local"; executable = "python3"')
     )
     ended = project.run()
-    assert "executable has to be a list of words" in ended.text
+    assert "executable must be a list of strings" in ended.text
     assert "process_class" in ended.text
     assert "Traceback" not in ended.text
 
@@ -166,7 +168,7 @@ def test_an_unknown_task_id_names_the_nearest(project: Project) -> None:
     ended = project.run("--batch-runner", "--task-id", "Other__99914b932c")
     assert ended.rc == 1
     assert "There is no task Other__99914b932c" in ended.text
-    assert "The nearest are: Other__99914b932b" in ended.text
+    assert "Similar ids: Other__99914b932b" in ended.text
 
 
 def test_batch_runner_without_a_task_id_is_an_error(project: Project) -> None:
@@ -299,7 +301,7 @@ def test_bad_values_fail_the_tasks_they_concern_and_nothing_else(project: Projec
             b2luigi.process([Job(), NoJob()], batch=True)
         """
     )
-    ended = project.run(timeout=30)
+    ended = project.run()
     assert "Luigi Execution Summary" in ended.text, ended.text
     (story,) = ended.stories.values()
     assert told in story
@@ -308,7 +310,7 @@ def test_bad_values_fail_the_tasks_they_concern_and_nothing_else(project: Projec
 
 
 def test_what_luigi_runs_itself_ends_nothing_but_itself(project: Project) -> None:
-    """Odd results and errors of tasks that are no jobs, and yielded tasks that can not be scheduled."""
+    """Odd results and errors of tasks that are no jobs, and yielded tasks that cannot be scheduled."""
     project.write(
         """
         class Set(b2luigi.WrapperTask):
@@ -345,18 +347,17 @@ def test_what_luigi_runs_itself_ends_nothing_but_itself(project: Project) -> Non
         class Forks(Set):
             worker_timeout = 2
             def run(self):
-                time.sleep(60)
+                time.sleep(1000)
 
         if __name__ == "__main__":
             b2luigi.process([Set(), Mail(), Yields(), Good(), Forks()], batch=True)
         """
     )
-    ended = project.run(timeout=40)
+    ended = project.run()
     assert (project.folder / "good.txt").exists(), ended.text
     assert "mail server still down" in ended.text
-    assert "Task Bad() can not be scheduled" in ended.text
+    assert "Task Bad() cannot be scheduled" in ended.text
     assert "timed out after 2 seconds" in ended.text
-    assert ended.seconds < 30
 
 
 def test_data_that_was_declared_external_is_never_made(project: Project) -> None:
@@ -382,7 +383,7 @@ def test_data_that_was_declared_external_is_never_made(project: Project) -> None
         """
     )
     (project.folder / "luigi.cfg").write_text("[worker]\nretry_external_tasks = true\n")
-    ended = project.run(timeout=60)
+    ended = project.run()
     assert not (project.folder / "was run").exists(), ended.text
     assert project.records() == []
 
@@ -397,7 +398,7 @@ def test_a_wrapper_task_at_work_does_not_keep_the_run_from_ending(project: Proje
                 return False
             def run(self):
                 open("runs", "w").close()
-                time.sleep(60)
+                time.sleep(1000)
 
         if __name__ == "__main__":
             b2luigi.process(Works(), batch=True)
@@ -406,7 +407,7 @@ def test_a_wrapper_task_at_work_does_not_keep_the_run_from_ending(project: Proje
     process = project.start()
     until(lambda: (project.folder / "runs").exists(), "it runs")
     process.send_signal(number)
-    assert end_of(process, timeout=15).rc in (130, 143)
+    assert end_of(process).rc in (130, 143)
 
 
 @pytest.mark.parametrize("batch", [True, False])
@@ -435,4 +436,4 @@ def test_a_flag_nobody_knows_is_refused(project: Project) -> None:
 
 def _by_hand(project: Project, folder: str) -> subprocess.CompletedProcess[str]:
     script = project.folder / folder / "executable_wrapper.sh"
-    return subprocess.run([script], cwd="/", env=project.env, capture_output=True, text=True, timeout=60)
+    return subprocess.run([script], cwd="/", env=project.env, capture_output=True, text=True, timeout=PATIENCE)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import System
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Project, end_of
+from tests.waiting import until
 
 ENDS = """
     import ctypes, signal

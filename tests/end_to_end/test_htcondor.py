@@ -10,7 +10,8 @@ import pytest
 
 from tests.clusters.htcondor.cluster import HTCondorPool
 from tests.end_to_end.conftest import System, htcondor
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Project, end_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 

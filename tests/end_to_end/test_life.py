@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import System
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Project, end_of
 from tests.present import present
+from tests.waiting import until
 
 NUMBERS = """
     class MyNumberTask(b2luigi.Task):
@@ -59,13 +60,13 @@ ENDS = """
                 os.kill(os.getpid(), 9)
             if self.how == "script shot":
                 os.kill(os.getppid(), 9)
-                time.sleep(30)
+                time.sleep(1000)
             if self.how == "exit":
                 sys.exit(3)
             if self.how == "nothing":
                 return
             if self.how.startswith("sleep"):
-                time.sleep(300)
+                time.sleep(1000)
             with open(self.get_output_file_name("out.txt"), "w") as f:
                 f.write("whole")
 
@@ -140,7 +141,6 @@ def test_each_end_of_a_job_is_told_and_touches_its_own_task_only(system: System,
     assert "SystemExit: 3" in stories["exit"]
     assert f"{project.folder}/how=nothing/out.txt" in stories["nothing"]
     assert project.read("how=well/out.txt") == "whole"
-    assert ended.seconds < 40
     assert "Running Worker with 1000 processes" in ended.text
     assert system.live_jobs() == []
 
@@ -170,7 +170,7 @@ def test_an_interrupted_run_leaves_no_job_behind(
     until(lambda: len(_pids(project)) >= min(5, os.cpu_count() or 1), "jobs run")
     pids = _pids(project)
     process.send_signal(number)
-    ended = end_of(process, timeout=30)
+    ended = end_of(process)
     assert ended.rc == rc
     there = min(5, len(os.sched_getaffinity(0))) if system.name == "local" else 5
     counted = "1 job" if there == 1 else f"{there} jobs"
@@ -472,7 +472,7 @@ def test_a_job_script_that_can_not_start_its_task_says_why(system: System, proje
     )
     ended = project.run()
     stories = {story.split()[1]: story for story in ended.stories.values()}
-    assert "there is no readable env_script ./nowhere.sh" in stories["NoScript"]
+    assert "cannot read the env_script ./nowhere.sh" in stories["NoScript"]
     assert "looking for the program /no/such/python" in stories["NoPython"]
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Project, Started, end_of
 from tests.standins.lsf import FakeLSF
+from tests.waiting import until
 
 WORK = """
     class Work(b2luigi.Task):
@@ -31,6 +32,10 @@ WORK = """
 """
 
 
+GO = "wait_for('go')"
+AGAIN = 'os.path.exists("again") or time.sleep(1000)'
+
+
 @pytest.fixture
 def lsf(tmp_path: Path) -> Iterator[FakeLSF]:
     """A cluster of eight slots."""
@@ -44,7 +49,7 @@ def project(lsf: FakeLSF, tmp_path: Path) -> Project:
     return Project(tmp_path / "project", lsf.env)
 
 
-def begin(project: Project, jobs: int = 1, work: str = "time.sleep(6)") -> subprocess.Popen[str]:
+def begin(project: Project, jobs: int = 1, work: str = GO) -> Started:
     """Starts the script; its jobs run, and their ids are noted."""
     project.write(WORK.format(jobs=jobs, work=work))
     process = project.start()
@@ -58,20 +63,28 @@ def ids(project: Project) -> list[str]:
     return [record["job_id"] for record in project.records()]
 
 
+def until_asked(lsf: FakeLSF) -> None:
+    """Waits until LSF was asked twice for the jobs, from now on."""
+    asked = len(lsf.calls("bjobs"))
+    until(lambda: len(lsf.calls("bjobs")) > asked + 2, "LSF is asked")
+
+
 def test_a_host_that_can_not_be_reached_fails_no_job(project: Project, lsf: FakeLSF) -> None:
     """UNKWN is alive: the job is waited for, and is done when its host is back."""
-    process = begin(project, work="time.sleep(8)")
+    process = begin(project)
     lsf.fault("host_down")
-    until(lambda: lsf.calls("bjobs"), "LSF was asked")
+    until_asked(lsf)
     lsf.fault("host_up")
+    project.touch("go")
     assert "* 1 ran successfully:" in end_of(process).text
     assert project.read("ran.log") == "x"
 
 
 def test_a_job_that_bjobs_has_lost_is_done_all_the_same(project: Project, lsf: FakeLSF) -> None:
     """Its node leaves an outcome, which counts more than a listing that lacks it; nothing is submitted twice."""
-    process = begin(project, jobs=2, work="time.sleep(3)")
+    process = begin(project, jobs=2)
     lsf.fault("lost_job", ids=ids(project)[0])
+    project.touch("go")
     assert "* 2 ran successfully:" in end_of(process).text
     assert project.read("ran.log") == "xx"
     assert len(lsf.calls("bsub")) == 1
@@ -79,8 +92,8 @@ def test_a_job_that_bjobs_has_lost_is_done_all_the_same(project: Project, lsf: F
 
 def test_a_preempted_job_runs_again_and_is_waited_for(project: Project, lsf: FakeLSF) -> None:
     """Killed by LSF for another job and queued again under its id: one task, one success, one submission."""
-    process = begin(project, work='os.path.exists("again") or time.sleep(300)')
-    (project.folder / "again").touch()
+    process = begin(project, work=AGAIN)
+    project.touch("again")
     lsf.fault("preempt", ids=ids(project)[0], requeue="1")
     assert "* 1 ran successfully:" in end_of(process).text
     assert (project.read("started.log"), project.read("ran.log")) == ("xx", "x")
@@ -89,10 +102,11 @@ def test_a_preempted_job_runs_again_and_is_waited_for(project: Project, lsf: Fak
 
 def test_a_suspended_job_is_waited_for(project: Project, lsf: FakeLSF) -> None:
     """SSUSP is no failure; it goes on when LSF lets it."""
-    process = begin(project, work="time.sleep(2)")
+    process = begin(project)
     lsf.fault("preempt", ids=ids(project)[0])
-    until(lambda: len(lsf.calls("bjobs")) >= 3, "LSF was asked")
+    until_asked(lsf)
     assert process.poll() is None
+    project.touch("go")
     _command(lsf, "bresume", ids(project)[0])
     assert "* 1 ran successfully:" in end_of(process).text
 
@@ -104,20 +118,21 @@ def test_a_job_that_a_person_has_stopped_is_told_once(project: Project, lsf: Fak
     process = project.start()
     until(lambda: sum("job_id" in record for record in project.records()) == 1, "the job has an id")
     _command(lsf, "bstop", *ids(project))
-    until(lambda: len(lsf.calls("bjobs")) >= 3, "LSF was asked")
+    process.until_printed("waits for you")
     lsf.set("slots", 8)
     _command(lsf, "bresume", *ids(project))
     ended = end_of(process)
-    told = f"WARNING: lsf job {ids(project)[0]} of Work(n=0) waits for you: PSUSP: suspended while it waited; bresume"
+    state = "PSUSP: suspended while it was pending; resume it with bresume"
+    told = f"WARNING: lsf job {ids(project)[0]} of Work(n=0) waits for you: {state}"
     assert ended.text.count(told) == 1, ended.text
     assert "* 1 ran successfully:" in ended.text
 
 
 def test_an_id_that_was_given_to_another_job_is_not_taken_for_ours(project: Project, lsf: FakeLSF) -> None:
     """Ids wrap: a stranger's DONE under the id of our job says nothing about it."""
-    process = begin(project, work='os.path.exists("again") or time.sleep(300)')
+    process = begin(project, work=AGAIN)
     (job_id,) = ids(project)
-    (project.folder / "again").touch()
+    project.touch("again")
     lsf.fault("kill_job", ids=job_id)
     until(lambda: not lsf.live_jobs(), "our job is dead")
     lsf.fault("dup_id", id=job_id)
@@ -131,7 +146,9 @@ def test_an_id_that_was_given_to_another_job_is_not_taken_for_ours(project: Proj
 def test_snapshots_that_are_seconds_old_make_no_job_disappear(project: Project, lsf: FakeLSF) -> None:
     """LSB_QUERY_PORT: a job that was just submitted is "not found" for a while."""
     lsf.fault("stale", seconds="6")
-    process = begin(project, jobs=3, work="time.sleep(9)")
+    process = begin(project, jobs=3)
+    until_asked(lsf)
+    project.touch("go")
     ended = end_of(process)
     assert "* 3 ran successfully:" in ended.text, ended.text
     assert project.read("ran.log") == "xxx"
@@ -141,7 +158,8 @@ def test_snapshots_that_are_seconds_old_make_no_job_disappear(project: Project, 
 def test_a_restart_of_mbatchd_is_survived(project: Project, lsf: FakeLSF) -> None:
     """Connections are refused for a moment, while jobs run and while others are to be submitted."""
     lsf.fault("mbd_restart", for_s="3")
-    process = begin(project, jobs=2, work="time.sleep(1)")
+    process = begin(project, jobs=2)
+    project.touch("go")
     ended = end_of(process)
     assert "* 2 ran successfully:" in ended.text, ended.text
     assert project.read("ran.log") == "xx"
@@ -153,18 +171,18 @@ def _command(lsf: FakeLSF, *words: str) -> None:
 
 def test_a_second_ctrl_c_names_what_may_be_left(project: Project, lsf: FakeLSF) -> None:
     """bkill hangs, and the user does not want to wait: the jobs are named, and the next run sees to them."""
-    process = begin(project, jobs=2, work='os.path.exists("again") or time.sleep(300)')
-    lsf.fault("slow", cmd="bkill", seconds=60)
+    process = begin(project, jobs=2, work=AGAIN)
+    lsf.fault("mbd_hang", cmd="bkill")
     process.send_signal(signal.SIGINT)
     until(lambda: lsf.calls("bkill"), "the jobs are being cancelled")
     process.send_signal(signal.SIGINT)
-    ended = end_of(process, timeout=20)
+    ended = end_of(process)
     assert ended.rc == 130
     for job_id in ids(project):
         assert f"Could not confirm that this job was cancelled; please check: lsf job {job_id}" in ended.text
     lsf.clear_faults()
-    (project.folder / "again").touch()
-    _command(lsf, "bkill", "-s", "KILL", *ids(project))
+    until(lambda: not lsf.live_jobs(), "bkill does its work")
+    project.touch("again")
     again = project.run()
     assert "* 2 ran successfully:" in again.text, again.text
 
@@ -174,7 +192,7 @@ def test_a_run_that_is_killed_before_its_cancellation_was_taken_leaves_no_job(
     project: Project, lsf: FakeLSF, how: str
 ) -> None:
     """bkill fails at that moment: the old job goes on, and nobody may forget it and do its work beside it."""
-    process = begin(project, work='os.path.exists("again") or time.sleep(300)')
+    process = begin(project, work=AGAIN)
     (old,) = ids(project)
     process.kill()
     end_of(process)
@@ -187,7 +205,7 @@ def test_a_run_that_is_killed_before_its_cancellation_was_taken_leaves_no_job(
     end_of(process)
     lsf.clear_faults()
     assert lsf.live_jobs() == [old]
-    (project.folder / "again").touch()
+    project.touch("again")
     ended = project.run()
     assert "* 1 ran successfully:" in ended.text, ended.text
     assert (project.read("ran.log"), lsf.live_jobs()) == ("x", [])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import local
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Project, end_of
+from tests.waiting import PATIENCE, until
 
 WORK = """
     class Part(b2luigi.Task):
@@ -27,7 +28,7 @@ WORK = """
         def run(self):
             with open("ran.log", "a") as f:
                 f.write(f"{{self.n}}\\n")
-            time.sleep({seconds})
+            {work}
             if self.n == 7:
                 raise ValueError("seven is too much")
             open(self.get_output_file_name("part.txt"), "w").close()
@@ -44,6 +45,7 @@ WORK = """
         b2luigi.set_setting("local_slots", 3)
         b2luigi.process(Whole(), batch={batch})
 """
+GO = "wait_for('go')"
 
 
 class Luigid:
@@ -52,9 +54,7 @@ class Luigid:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = next(filter(_is_free, iter(lambda: random.randrange(20_000, 32_000), None)))
         self.start()
 
     def start(self) -> None:
@@ -73,12 +73,12 @@ class Luigid:
     def stop(self) -> None:
         """Ends it; it saves its state."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def ask(self, method: str, **data: Any) -> Any:
         """One call of its API."""
         query = urllib.parse.urlencode({"data": json.dumps(data)})
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/{method}?{query}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/{method}?{query}", timeout=PATIENCE) as answer:
             return json.load(answer)["response"]
 
     def tasks(self, status: str) -> list[str]:
@@ -86,6 +86,16 @@ class Luigid:
         return sorted(
             task["display_name"] for task in self.ask("task_list", status=status, upstream_status="").values()
         )
+
+
+def _is_free(port: int) -> bool:
+    """Not one of those that this machine gives to anybody: luigid comes back to it."""
+    with socket.socket() as free:
+        try:
+            free.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @pytest.fixture
@@ -108,7 +118,7 @@ def flags(luigid: Luigid) -> list[str]:
 @pytest.mark.parametrize("batch", [True, False])
 def test_luigid_is_told_of_every_task(project: Project, luigid: Luigid, batch: bool) -> None:
     """States, and the traceback of a failure that happened on a node."""
-    project.write(WORK.format(seconds=0, numbers=[1, 7], batch=batch))
+    project.write(WORK.format(work="pass", numbers=[1, 7], batch=batch))
     project.run(*flags(luigid))
     assert luigid.tasks("DONE") == ["Part(n=1)"]
     assert luigid.tasks("FAILED") == ["Part(n=7)"]
@@ -118,12 +128,14 @@ def test_luigid_is_told_of_every_task(project: Project, luigid: Luigid, batch: b
 
 def test_luigid_may_go_away_while_jobs_run(project: Project, luigid: Luigid) -> None:
     """It is waited for, told once; no job is cancelled, and none runs twice."""
-    project.write(WORK.format(seconds=3, numbers=[1, 2, 3], batch=True))
+    project.write(WORK.format(work=GO, numbers=[1, 2, 3], batch=True))
     process = project.start(*flags(luigid))
     log = project.folder / "ran.log"
     until(lambda: log.exists() and len(log.read_text().split()) == 3, "the jobs run")
     luigid.stop()
-    time.sleep(8)
+    project.touch("go")
+    until(lambda: len(list(project.folder.rglob("part.txt"))) == 3, "the jobs are done")
+    process.until_printed("does not answer; the jobs keep running.")
     luigid.start()
     ended = end_of(process)
     assert "progress looks :)" in ended.text, ended.text
@@ -134,13 +146,16 @@ def test_luigid_may_go_away_while_jobs_run(project: Project, luigid: Luigid) -> 
 
 def test_a_killed_run_gets_its_tasks_back_from_luigid(project: Project, luigid: Luigid) -> None:
     """luigid thinks they run; a new run under the same name goes on with their jobs instead of doing nothing."""
-    project.write(WORK.format(seconds=5, numbers=[1, 2, 3], batch=True))
+    project.write(WORK.format(work=GO, numbers=[1, 2, 3], batch=True))
     process = project.start(*flags(luigid))
     log = project.folder / "ran.log"
     until(lambda: log.exists() and len(log.read_text().split()) == 3, "the jobs run")
     process.kill()
     end_of(process)
-    ended = project.run(*flags(luigid))
+    process = project.start(*flags(luigid))
+    process.until_printed("of an earlier run.")
+    project.touch("go")
+    ended = end_of(process)
     assert (project.folder / "whole.txt").exists(), ended.text
     assert sorted(log.read_text().split()) == ["1", "2", "3"]
 
@@ -148,7 +163,7 @@ def test_a_killed_run_gets_its_tasks_back_from_luigid(project: Project, luigid: 
 def test_a_luigid_that_was_never_there_is_told(project: Project, luigid: Luigid) -> None:
     """A wrong port is an error soon, not a run that waits for ever."""
     luigid.stop()
-    project.write(WORK.format(seconds=0, numbers=[1], batch=True))
+    project.write(WORK.format(work="pass", numbers=[1], batch=True))
     (project.folder / "luigi.cfg").write_text("[core]\nrpc-retry-attempts = 2\nrpc-retry-wait = 1\n")
     ended = project.run(*flags(luigid))
     luigid.start()

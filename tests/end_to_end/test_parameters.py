@@ -1,4 +1,4 @@
-"""Parameters on their way through a real job and back, and values that can not be part of a path."""
+"""Parameters on their way through a real job and back, and values that cannot be part of a path."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_values_that_can_not_be_part_of_a_path_start_no_job(tmp_path: Path) -> N
     ended = project.run()
     assert "* 4 ran successfully:" in ended.text, ended.text
     for task, value in (("Text", "'a/b'"), ("Text", "'..'"), ("Outside", "'a/b'")):
-        assert f"{task}: the parameter 'text' has the value {value}, which can not be" in ended.text
+        assert f"{task}: the parameter 'text' has the value {value}, which cannot be" in ended.text
     assert "Text: the parameter 'text' makes a folder name of 257 bytes; 255 are possible" in ended.text
     assert ended.text.count("Define it with hashed=True") >= 4
     assert sorted(record["class"] for record in project.records()) == ["__main__.Hashed"] * 3 + ["__main__.Text"]

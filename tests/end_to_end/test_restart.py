@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 
 import pytest
 
 from tests.end_to_end.conftest import System
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Ended, Project, end_of
+from tests.waiting import until
 
 PARTS = """
     class Part(b2luigi.Task):
@@ -44,9 +44,10 @@ PARTS = """
         b2luigi.process(Whole(), batch=True)
 """
 LOCAL_SLOTS = 3
+ATTACHED = "of an earlier run."
 
 
-def parts(number: int, work: str = "time.sleep(6)", before: str = "pass") -> str:
+def parts(number: int, work: str = "wait_for('go')", before: str = "pass") -> str:
     return PARTS.format(parts=number, work=work, before=f"b2luigi.set_setting('local_slots', {LOCAL_SLOTS}); {before}")
 
 
@@ -67,6 +68,19 @@ def kill_when(project: Project, jobs: int) -> None:
     end_of(process)
 
 
+def until_over(project: Project, jobs: int) -> None:
+    """Waits until so many jobs have left their markers, which nobody reads."""
+    until(lambda: len(list(project.folder.rglob(f"inbox-*/{'[0-9a-f]' * 16}"))) == jobs, "the jobs are over")
+
+
+def gone_on_with(project: Project) -> Ended:
+    """Starts the script again, and lets the jobs end when it is attached to those of the run before."""
+    process = project.start()
+    process.until_printed(ATTACHED)
+    project.touch("go")
+    return end_of(process)
+
+
 def test_a_restarted_script_goes_on_with_the_jobs_of_the_last_run(system: System, project: Project) -> None:
     """kill -9 while jobs run, and some wait: they are attached to, and half-written outputs count for nothing."""
     project.write(parts(5))
@@ -74,9 +88,8 @@ def test_a_restarted_script_goes_on_with_the_jobs_of_the_last_run(system: System
     until(lambda: len(ran(project)) >= LOCAL_SLOTS, "jobs run")
     first.kill()
     end_of(first)
-    ended = project.run()
+    ended = gone_on_with(project)
     assert "* 6 ran successfully:" in ended.text, ended.text
-    assert "jobs of an earlier run." in ended.text
     assert ran(project) == ["0", "1", "2", "3", "4"]
     assert is_whole(project, 5)
     assert project.inboxes() == []
@@ -87,10 +100,11 @@ def test_a_restarted_script_goes_on_with_the_jobs_of_the_last_run(system: System
 
 def test_jobs_that_ended_while_nobody_watched_are_judged(system: System, project: Project) -> None:
     """Those that are done are done; those that failed are told and submitted anew, for the user runs them again."""
-    project.write(parts(3, work='time.sleep(3); self.n == 1 and not os.path.exists("again") and 1 / 0'))
+    project.write(parts(3, work='wait_for("go"); self.n == 1 and not os.path.exists("again") and 1 / 0'))
     kill_when(project, 3)
-    time.sleep(5)
-    (project.folder / "again").touch()
+    project.touch("go")
+    until_over(project, 3)
+    project.touch("again")
     ended = project.run()
     assert "* 4 ran successfully:" in ended.text, ended.text
     assert "Part(n=1): its job in an earlier run failed: ZeroDivisionError" in ended.text
@@ -104,10 +118,13 @@ def test_a_run_that_was_killed_between_acceptance_and_record_doubles_nothing(
     """The batch system has the jobs, nobody noted their ids: they are found by what was noted before."""
     assert cluster.shims is not None
     cluster.shims.lose_reply(cluster.program("submit"))
-    cluster_project.write(parts(3, work="time.sleep(8)"))
+    cluster_project.write(parts(3))
     kill_when(cluster_project, 3)
     assert not any("job_id" in record for record in cluster_project.records())
-    ended = cluster_project.run()
+    process = cluster_project.start()
+    until(lambda: sum("job_id" in record for record in cluster_project.records()) == 3, "the jobs are found")
+    cluster_project.touch("go")
+    ended = end_of(process)
     assert "* 4 ran successfully:" in ended.text, ended.text
     assert ran(cluster_project) == ["0", "1", "2"]
     assert len(cluster.calls("submit")) == 2
@@ -115,13 +132,14 @@ def test_a_run_that_was_killed_between_acceptance_and_record_doubles_nothing(
 
 def test_jobs_that_ended_before_their_ids_were_noted_are_done(system: System, project: Project) -> None:
     """kill -9 right after the jobs started, and a restart when they are over: nobody does them again."""
-    project.write(parts(3, work="time.sleep(3)"))
+    project.write(parts(3))
     kill_when(project, 3)
     for path in project.folder.rglob("attempt-*.json"):  # as the run would have left it a moment earlier
         facts = json.loads(path.read_text())
         path.write_text(json.dumps({key: facts[key] for key in facts if key not in ("job_id", "submitted")}, indent=1))
-    until(lambda: len(list(project.folder.rglob("*.outcome"))) == 3 and not system.live_jobs(), "the jobs are over")
-    time.sleep(1)
+    project.touch("go")
+    until_over(project, 3)
+    until(lambda: not system.live_jobs(), "the batch system has no job any more")
     ended = project.run()
     assert "* 4 ran successfully:" in ended.text, ended.text
     assert ran(project) == ["0", "1", "2"]
@@ -133,7 +151,7 @@ def test_two_runs_of_one_graph_share_their_jobs(system: System, project: Project
     project.write(parts(3))
     first = project.start()
     until(lambda: len(ran(project)) == 3, "jobs run")
-    second = project.run()
+    second = gone_on_with(project)
     assert "* 4 ran successfully:" in second.text, second.text
     assert "progress looks :)" in end_of(first).text
     assert ran(project) == ["0", "1", "2"]
@@ -142,13 +160,14 @@ def test_two_runs_of_one_graph_share_their_jobs(system: System, project: Project
 
 def test_a_second_run_that_is_stopped_leaves_the_jobs_of_the_first(system: System, project: Project) -> None:
     """Ctrl-C of one of two runs: the jobs belong to the other one, which goes on."""
-    project.write(parts(3, work="time.sleep(8)"))
+    project.write(parts(3))
     first = project.start()
     until(lambda: len(ran(project)) == 3, "jobs run")
     second = project.start()
-    time.sleep(2)
+    second.until_printed(ATTACHED)
     second.send_signal(signal.SIGINT)
     assert end_of(second).rc == 130
+    project.touch("go")
     assert "* 4 ran successfully:" in end_of(first).text
     assert ran(project) == ["0", "1", "2"]
 
@@ -164,8 +183,8 @@ def test_jobs_may_stay_when_the_script_goes(
     first.send_signal(number)
     told = end_of(first)
     assert told.rc == rc
-    assert "Run the script again to go on." in told.text
-    ended = project.run()
+    assert "Run the script again to resume." in told.text
+    ended = gone_on_with(project)
     assert "* 6 ran successfully:" in ended.text, ended.text
     assert ran(project) == ["0", "1", "2", "3", "4"]
     assert is_whole(project, 5)
@@ -173,9 +192,9 @@ def test_jobs_may_stay_when_the_script_goes(
 
 def test_a_fresh_run_takes_the_jobs_of_the_last_one_out(system: System, project: Project) -> None:
     """--fresh: what an earlier run has left is cancelled, and everything is submitted anew."""
-    project.write(parts(2, work='time.sleep(0.1 if os.path.exists("again") else 100)'))
+    project.write(parts(2, work='os.path.exists("again") or time.sleep(1000)'))
     kill_when(project, 2)
-    (project.folder / "again").touch()
+    project.touch("again")
     ended = project.run("--fresh")
     assert "* 3 ran successfully:" in ended.text, ended.text
     assert ran(project) == ["0", "0", "1", "1"]

@@ -116,12 +116,7 @@ def test_a_module_of_a_package(project: Project, module: str) -> None:
     write(project, "", "package/tools.py")
     name = {"package": "package/__main__.py"}.get(module, module.replace(".", "/") + ".py")
     project.write(PACKAGE.replace(".tools", "..tools") if "inner" in module else PACKAGE, name)
-    words = [sys.executable, "-m", module]
-    ended = end_of(
-        subprocess.Popen(
-            words, cwd=project.folder, env=project.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-    )
+    ended = end_of(project.start_python("-m", module))
     assert ended.rc == 0, ended.text
     (made,) = project.folder.rglob("part.txt")
     assert "--batch-runner" in made.read_text()
@@ -245,12 +240,12 @@ def test_removing_by_flags_and_by_arguments(
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--test", "--scheduler-host", "h"], "AttributeError: A dry run and a test ask no central scheduler"),
-        (["--dry-run", "--scheduler-port", "1"], "AttributeError: A dry run and a test ask no central scheduler"),
+        (["--test", "--scheduler-host", "h"], "AttributeError: Dry runs and tests do not use a central scheduler"),
+        (["--dry-run", "--scheduler-port", "1"], "AttributeError: Dry runs and tests do not use a central scheduler"),
         (["--batch-runner"], "AttributeError: --batch-runner needs --task-id"),
-        (["--scheduler-port", "x"], "ValueError: --scheduler-port has to be a number, but it is 'x'."),
-        (["--batch-runner", "--task-id", "Part_2_x"], "The nearest are: Part_1_"),
-        (["--remove", "Pat"], "No task of this graph is called Pat; nothing was removed. Did you mean Part?"),
+        (["--scheduler-port", "x"], "ValueError: --scheduler-port must be a number, not 'x'."),
+        (["--batch-runner", "--task-id", "Part_2_x"], "Similar ids: Part_1_"),
+        (["--remove", "Pat"], "No task of this graph is named Pat; nothing was removed. Did you mean Part?"),
     ],
     ids=" ".join,
 )

@@ -11,7 +11,8 @@ import pytest
 
 from tests.clusters.slurm.cluster import SlurmCluster, install_slurm
 from tests.end_to_end.conftest import System, slurm
-from tests.end_to_end.project import Project, end_of, until
+from tests.end_to_end.project import Project, end_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 

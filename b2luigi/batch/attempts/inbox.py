@@ -16,7 +16,7 @@ from typing import Any
 from b2luigi.batch.attempts.heartbeat import BEAT, SILENCE, Heartbeat
 from b2luigi.batch.attempts.liveness import has_ended, this_process
 from b2luigi.batch.attempts.outcome import Marker
-from b2luigi.core.files import write_aside
+from b2luigi.core.files import write_atomically
 
 OWNER, CLAIMS = "run.json", "claims"
 """Files of an inbox: the process of the run, touched while it lives; the task file folders in which it claimed."""
@@ -58,7 +58,7 @@ class Inbox:
 
     def _make(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_aside(folder / OWNER, json.dumps(this_process()), 0o600)
+        write_atomically(folder / OWNER, json.dumps(this_process()), 0o600)
 
     @property
     def was_silent(self) -> bool:
@@ -70,7 +70,7 @@ class Inbox:
         """This run can no longer write into its own inbox: an expired token, a full disk."""
         try:
             if self._heartbeat is not None:
-                write_aside(self.folder / OWNER, json.dumps(this_process()), 0o600)
+                write_atomically(self.folder / OWNER, json.dumps(this_process()), 0o600)
         except OSError:
             return True
         return False

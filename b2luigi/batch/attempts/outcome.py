@@ -32,12 +32,18 @@ class Outcome:
     """The exception that ended `run`, whatever `on_failure` made of it."""
     headline: str = ""
     """The same in one line."""
-    told: Mapping[str, Any] = field(default_factory=dict)
-    """What the task last reported to luigi's scheduler: status message, progress, tracking URL."""
+    reports: Mapping[str, Any] = field(default_factory=dict)
+    """The last reports of the task to luigi's scheduler: status message, progress, tracking URL."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entries of an outcome file. `reports` is stored as "told", the key that earlier versions read."""
+        facts = dict(vars(self))
+        facts["told"] = facts.pop("reports")
+        return facts
 
     def to_json(self) -> str:
         """The text of an outcome file."""
-        return json.dumps({"format": FORMAT, **vars(self)})
+        return json.dumps({"format": FORMAT, **self.to_dict()})
 
     @classmethod
     def from_record(cls, facts: Any) -> Outcome | None:
@@ -62,7 +68,7 @@ class Outcome:
                 task_id=str(found["task_id"]),
                 traceback=str(found["traceback"]),
                 headline=str(found["headline"]),
-                told=dict(found.get("told", {})),
+                reports=dict(found.get("told", {})),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from b2luigi.batch.attempts.outcome import Outcome
-from b2luigi.core.files import create_aside, write_aside
+from b2luigi.core.files import create_atomically, write_atomically
 
 FORMAT = 1
 LARGEST_OUTCOME = 64 * 1024 * 1024
@@ -53,7 +53,7 @@ class Record:
         known = {"format": FORMAT, "attempt": number, "token": secrets.token_hex(8), "claimed": time.time()}
         attempt = cls(folder / f"attempt-{number}.json", {**known, **facts})
         try:
-            create_aside(attempt.path, attempt._text(), 0o600)
+            create_atomically(attempt.path, attempt._text(), 0o600)
         except FileExistsError:
             raise ClaimedError(str(attempt.path)) from None
         return attempt
@@ -109,7 +109,7 @@ class Record:
     def note(self, **facts: Any) -> None:
         """Adds facts to the record. Raises OSError."""
         self.facts.update(facts)
-        write_aside(self.path, self._text(), 0o600)
+        write_atomically(self.path, self._text(), 0o600)
 
     def drop_predecessors(self) -> None:
         """Removes the records of earlier attempts that ended, so that files do not pile up."""

@@ -1,4 +1,4 @@
-"""How a failed job is told: what happened, where, its last words, what to do."""
+"""The text of a failure: what happened, where, its last words, and what to do."""
 
 from __future__ import annotations
 
@@ -15,104 +15,104 @@ from pathlib import Path
 import luigi
 
 TAIL_BYTES, TAIL_LINES, LINE = 8192, 20, 300
-"""How much of a text is shown: bytes, lines, characters of a line."""
+"""How much of a text is shown: bytes, lines, characters per line."""
 WIDTH = 79
-"""Columns of what we say ourselves; the words of others, and paths, stay in one piece."""
+"""Columns of our own sentences; quoted output and paths are not wrapped."""
 FEW, LISTED = 3, 20
-"""Failures of one kind at the end of a run: up to so many are told whole; of more, one, and so many in a line each."""
+"""At the end of a run, up to `FEW` failures of a kind are repeated in full; of more, one, and `LISTED` in a line."""
 KINDS = 10
-"""How many kinds of failures are told at the end of a run."""
+"""Maximum number of kinds of failures to repeat at the end of a run."""
 LOGS_LABEL = "  logs:    "
-"""Starts the line of a story that names the log folder."""
-_OWN_FOLDERS = (str(Path(__file__).parents[2]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib")))
-"""Code that is not the user's: b2luigi, Python, installed packages."""
+"""Prefix of the line of a story that names the log folder."""
+_FOREIGN_FOLDERS = (str(Path(__file__).parents[2]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib")))
+"""Folders of code that is not the user's: b2luigi, Python, installed packages."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed job, as far as it is known."""
+    """What is known of one failed job."""
 
     task: luigi.Task
     what: str
-    """What happened, one sentence."""
+    """What happened, in one sentence."""
     advice: str
-    """What the user can do about it."""
+    """What the user can do."""
     batch_system: str
     job_id: str | None = None
     node: str | None = None
     log_folder: Path | None = None
     last_words: str = ""
-    """End of a traceback, or of stderr."""
+    """The end of a traceback or of stderr."""
     here: str = ""
-    """The command that runs the task here and now, if that is of help."""
+    """The command that runs the task by hand, if that helps."""
 
 
-def tell(failure: Failure) -> str:
-    """The text of a failure, for a console and for luigi's scheduler."""
+def render(failure: Failure) -> str:
+    """The text of a failure (its story), for the console and for luigi's scheduler."""
     return "\n".join(_lines(failure))
 
 
 def tail(paths: Iterable[Path]) -> str:
-    """The last lines of these files, fit to be shown on a terminal."""
+    """The last lines of these files, safe to print to a terminal."""
     return "\n".join(text for text in map(_tail, paths) if text)
 
 
 def last_lines(text: str) -> str:
-    """The last lines of a text, without control characters, which could do things to a terminal."""
+    """The last lines of a text, without control characters, which could affect a terminal."""
     lines = re.sub(r"[^\S\n\t]", " ", text[-TAIL_BYTES:]).rstrip().splitlines()[-TAIL_LINES:]
     return "\n".join(shortened(_visible(line.expandtabs())) for line in lines)
 
 
 def shortened(line: str) -> str:
-    """A line of which no more is shown than helps."""
+    """A line, truncated if it is too long."""
     return line if len(line) <= LINE else f"{line[: LINE - 3]}..."
 
 
 def headline(error: BaseException) -> str:
-    """An exception in one line; of b2luigi's own, and of the system's, the message says it all."""
+    """An exception in one line; for errors of b2luigi or the system, the message is enough."""
     try:
-        said = str(error).strip().splitlines()
+        message = str(error).strip().splitlines()
     except Exception:  # an exception of the user's own may fail in any way
-        said = []
-    plain = said and isinstance(error, (ValueError, OSError)) and not users_frames(error)
-    return said[0] if plain else ": ".join([type(error).__name__, *said[:1]])
+        message = []
+    is_plain = message and isinstance(error, (ValueError, OSError)) and not users_frames(error)
+    return message[0] if is_plain else ": ".join([type(error).__name__, *message[:1]])
 
 
 def users_frames(error: BaseException) -> str:
-    """Where an exception comes from, if that is code of the user's: empty if it is ours."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_OWN_FOLDERS)]
+    """The traceback of an exception, limited to the user's code; empty if there is none."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_FOREIGN_FOLDERS)]
     return "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)]) if frames else ""
 
 
 def summary(failures: Mapping[str, str]) -> str:
-    """What is said at the end of a run: the stories again, but of each kind only the first, and others in a line each.
+    """The summary at the end of a run: repeats the stories, one for each kind of failure, and lists the others.
 
-    `failures`: the stories, by task id.
+    `failures`: the stories by task id.
     """
     if not failures:
         return ""
     kinds = defaultdict(list)
     for task_id, story in failures.items():
         kinds[_kind(story)].append(task_id)
-    told = [_of_kind(task_ids, failures) for task_ids in list(kinds.values())[:KINDS]]
-    left = sum(map(len, list(kinds.values())[KINDS:]))
+    shown = [_of_kind(task_ids, failures) for task_ids in list(kinds.values())[:KINDS]]
+    omitted = sum(map(len, list(kinds.values())[KINDS:]))
     count = "1 task failed" if len(failures) == 1 else f"{len(failures):,} tasks failed"
-    more = [f"... and {left:,} more, of other kinds, told above."] if left else []
-    return "\n\n".join([f"===== {count} =====", *told, *more])
+    more = [f"... and {omitted:,} more of other kinds, see above."] if omitted else []
+    return "\n\n".join([f"===== {count} =====", *shown, *more])
 
 
 def _kind(story: str) -> str:
-    """Failures are of one kind if their first lines differ in nothing but words with digits (numbers, ids, paths)."""
+    """Failures are of the same kind if their first lines differ only in words with digits (numbers, ids, paths)."""
     return re.sub(r"\w*\d\w*", "0", story.partition("\n")[0])
 
 
 def _of_kind(task_ids: list[str], failures: Mapping[str, str]) -> str:
-    whole = len(task_ids) if len(task_ids) <= FEW else 1
-    lines = [f"  {task_id}  {_logs(failures[task_id])}".rstrip() for task_id in task_ids[whole : whole + LISTED]]
-    left = len(task_ids) - whole - len(lines)
-    more = [f"  ... and {left:,} more, told above."] if left else []
-    listed = ["\n".join([f"{len(task_ids) - whole:,} more failed in the same way:", *lines, *more])] if lines else []
-    return "\n\n".join([*(failures[task_id] for task_id in task_ids[:whole]), *listed])
+    full = len(task_ids) if len(task_ids) <= FEW else 1
+    lines = [f"  {task_id}  {_logs(failures[task_id])}".rstrip() for task_id in task_ids[full : full + LISTED]]
+    omitted = len(task_ids) - full - len(lines)
+    more = [f"  ... and {omitted:,} more, see above."] if omitted else []
+    listed = ["\n".join([f"{len(task_ids) - full:,} more failed in the same way:", *lines, *more])] if lines else []
+    return "\n\n".join([*(failures[task_id] for task_id in task_ids[:full]), *listed])
 
 
 def _logs(story: str) -> str:
@@ -144,7 +144,7 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _visible(text: str) -> str:
-    """Without control characters, and without halves of characters, which no terminal can be told."""
+    """The text without control characters and surrogates, which cannot be printed."""
     return re.sub(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\U0010ffff]", "?", text)
 
 

@@ -8,7 +8,7 @@ import luigi
 
 from b2luigi.batch.attempts.judge import ADVICE, Fail
 from b2luigi.batch.attempts.outcome import Outcome
-from b2luigi.batch.messages.failure import Failure, headline, last_lines, tail, tell, users_frames
+from b2luigi.batch.messages.failure import Failure, headline, last_lines, render, tail, users_frames
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import Cause, JobSpec
 
@@ -22,7 +22,7 @@ def of_error_before(task: luigi.Task, system: str, error: BaseException) -> str:
     """A setting that cannot work, a file that cannot be written: no job was submitted."""
     words = last_lines(users_frames(error))
     what = f"no job was submitted: {headline(error)}"
-    return tell(Failure(task, what, CORRECT_IT, system, last_words=words))
+    return render(Failure(task, what, CORRECT_IT, system, last_words=words))
 
 
 def of_refusal(task: luigi.Task, system: str, ticket: Ticket) -> str:
@@ -31,6 +31,13 @@ def of_refusal(task: luigi.Task, system: str, ticket: Ticket) -> str:
     if "command not found" in ticket.reason:
         advice = "Check the setting batch_system, and PATH."
     return _story(task, system, ticket, what=f"{system} did not accept the job", advice=advice, words=ticket.reason)
+
+
+def of_doubt(task: luigi.Task, system: str, ticket: Ticket, times: int) -> str:
+    """Whatever the batch system answered, it has no such job, several times in a row."""
+    what = f"{system} was asked {times} times to run it, and has no such job"
+    advice = f"Check the settings for {system} that the message is about, and whether {system} works here. {FINISHED}"
+    return _story(task, system, ticket, what=what, advice=advice, words=ticket.reason)
 
 
 def of_exception(task: luigi.Task, system: str, ticket: Ticket, outcome: Outcome) -> str:
@@ -111,7 +118,7 @@ def _story(
         last_words=last_lines(words),
         here=here,
     )
-    return tell(failure)
+    return render(failure)
 
 
 def _log_tail(spec: JobSpec) -> str:

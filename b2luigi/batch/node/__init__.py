@@ -1,1 +1,1 @@
-"""Inside the job: runs the one task and leaves its outcome."""
+"""Inside the job: runs the task and writes its outcome."""

@@ -1,4 +1,4 @@
-"""What a task tells luigi's scheduler while it runs: a small file, written on the node and read on the submit host."""
+"""Reports of a running task to luigi's scheduler: a small file, written on the node and read on the submit host."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from b2luigi.batch.attempts.outcome import plain
-from b2luigi.core.files import write_aside
+from b2luigi.core.files import write_atomically
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-PAUSE = 5.0
-"""Seconds from one writing of the file to the next: a task may tell its progress in each turn of a loop."""
+WRITE_EVERY = 5.0
+"""Minimum seconds between two writes of the file: a task may report its progress in each iteration of a loop."""
 READ_EVERY = 10.0
-"""Seconds between two looks at the file of the same task."""
-MOST = 50
-"""Files that are looked at in one go, so that the results of other tasks need not wait."""
+"""Seconds between two reads of the file of the same task."""
+BATCH_SIZE = 50
+"""Maximum number of files to read in one go, so that the results of other tasks do not wait."""
 LARGEST_REPORT = 1024 * 1024
-"""Bytes of a file that are read at most."""
+"""Maximum number of bytes to read from a file."""
 UPDATES = {
     "tracking_url": "update_tracking_url",
     "status_message": "update_status_message",
     "progress_percentage": "update_progress_percentage",
 }
-"""What can be told, and the method of luigi's reporter for it."""
+"""What a task can report, and the method of luigi's reporter for it."""
 
 
-def report_beside(outcome: Path) -> Path:
-    """Where the node of an attempt leaves what its task tells."""
+def report_path(outcome: Path) -> Path:
+    """The file with the reports of a task, next to the outcome of its attempt."""
     return outcome.with_suffix(".progress")
 
 
 class NodeReporter:
-    """What luigi's process of a task reports to on a node: a file, and the log of the job.
+    """Replaces luigi's reporter on a node: writes reports to a file and to the log of the job.
 
     `path`: the file; None if nobody will read it.
     """
@@ -47,37 +47,37 @@ class NodeReporter:
     scheduler_messages = None
 
     def __init__(self, path: Path | None) -> None:
-        self.told: dict[str, Any] = {}
+        self.reports: dict[str, Any] = {}
         self._path = path
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._next_at = float("-inf")
 
     def update_tracking_url(self, tracking_url: str) -> None:
-        """Called by luigi, like all of these."""
-        self._tell("tracking_url", tracking_url)
+        """luigi calls this method, and the following ones."""
+        self._report("tracking_url", tracking_url)
         logger.info("tracking URL: %s", tracking_url)
 
     def update_status_message(self, message: str) -> None:
-        """A text for the page of the task."""
-        self._tell("status_message", message)
+        """A message for the task's page in luigi's web interface."""
+        self._report("status_message", message)
         logger.info("status: %s", message)
 
     def update_progress_percentage(self, percentage: float) -> None:
         """A number from 0 to 100."""
-        self._tell("progress_percentage", percentage)
+        self._report("progress_percentage", percentage)
         logger.info("progress: %s %%", percentage)
 
     def decrease_running_resources(self, decrease_resources: Mapping[str, int]) -> None:
-        """Told to the log only: a job keeps what it has of luigi's resources until it ends."""
-        logger.info("resources given back: %s", dict(decrease_resources))
+        """Only logged: a job keeps its luigi resources until it ends."""
+        logger.info("resources released: %s", dict(decrease_resources))
 
     def report_task_statistics(self, statistics: Mapping[str, Any]) -> None:
-        """Told to the log only."""
+        """Only logged."""
         logger.info("statistics: %s", statistics)
 
     def close(self) -> None:
-        """The task has ended: from now on the outcome tells it all."""
+        """Removes the file: the task has ended, and its outcome contains the last reports."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -86,9 +86,9 @@ class NodeReporter:
                     self._path.unlink(missing_ok=True)
             self._path = None
 
-    def _tell(self, name: str, value: Any) -> None:
+    def _report(self, name: str, value: Any) -> None:
         with self._lock:
-            self.told[name] = plain(value)
+            self.reports[name] = plain(value)
             if self._path is None or self._timer is not None:
                 return
             wait = self._next_at - time.monotonic()
@@ -105,70 +105,70 @@ class NodeReporter:
             self._write()
 
     def _write(self) -> None:
-        self._next_at = time.monotonic() + PAUSE
+        self._next_at = time.monotonic() + WRITE_EVERY
         if self._path is not None:
-            with contextlib.suppress(OSError):  # a full disk is no reason to end the task
-                write_aside(self._path, json.dumps(self.told), 0o600)
+            with contextlib.suppress(OSError):  # a full disk must not stop the task
+                write_atomically(self._path, json.dumps(self.reports), 0o600)
 
 
 class Forwarder:
-    """Hands on to luigi's scheduler what one task tells, each piece once. Never raises an Exception.
+    """Forwards the reports of one task to luigi's scheduler, each value once. Never raises an Exception.
 
     `reporter`: luigi's reporter of the task, on the submit host.
     """
 
     def __init__(self, reporter: Any) -> None:
         self._reporter = reporter
-        self._known: dict[str, Any] = {}
-        self._seen: object = None
+        self._forwarded: dict[str, Any] = {}
+        self._last_version: object = None
 
     def read(self, path: Path) -> None:
-        """What is new in the file of the task; costs one stat if nothing is."""
+        """Forwards new values in the file of the task; costs one stat if it has not changed."""
         try:
-            found = os.stat(path)
-            version = (str(path), found.st_ino, found.st_mtime_ns)
-            if version != self._seen:
+            status = os.stat(path)
+            version = (str(path), status.st_ino, status.st_mtime_ns)
+            if version != self._last_version:
                 with open(path, encoding="utf-8") as file:
                     self.forward(json.loads(file.read(LARGEST_REPORT)))
-                self._seen = version
-        except (OSError, ValueError):  # not there yet, not there any more, not whole
+                self._last_version = version
+        except (OSError, ValueError):  # missing, removed or incomplete
             return
 
-    def forward(self, told: Any) -> None:
-        """What is new in what the task has told."""
-        for name, value in told.items() if isinstance(told, dict) else ():
-            if name in UPDATES and (name not in self._known or self._known[name] != value):
-                self._known[name] = value
+    def forward(self, reports: Any) -> None:
+        """Forwards new values in the reports of the task."""
+        for name, value in reports.items() if isinstance(reports, dict) else ():
+            if name in UPDATES and (name not in self._forwarded or self._forwarded[name] != value):
+                self._forwarded[name] = value
                 try:
                     getattr(self._reporter, UPDATES[name])(value)
                 except Exception:
-                    logger.warning("luigi's scheduler was not told the %s of a task.", name, exc_info=True)
+                    logger.warning("Could not send the %s of a task to luigi's scheduler.", name, exc_info=True)
 
 
 class HasReport(Protocol):
-    """A job whose task may tell something."""
+    """A job whose task may report something."""
 
     @property
     def is_running(self) -> bool:
-        """Whether its batch system says that it runs."""
+        """Whether its batch system reports it as running."""
 
     def forward_report(self) -> None:
-        """Looks at its file once."""
+        """Reads its file once and forwards new values."""
 
 
 class Reports:
-    """Looks at the files of all running tasks in turn: each seldom, and few at a time."""
+    """Reads the files of all running tasks in turn: each at long intervals, and few at a time."""
 
     def __init__(self) -> None:
         self.clock = time.monotonic
         self._next_at = float("-inf")
-        self._waiting: list[HasReport] = []
+        self._pending: list[HasReport] = []
 
-    def look(self, jobs: Iterable[HasReport]) -> None:
-        """Called often. `jobs`: all there are."""
-        if not self._waiting and self.clock() >= self._next_at:
+    def read(self, jobs: Iterable[HasReport]) -> None:
+        """Reads the next files; to be called often. `jobs`: all jobs."""
+        if not self._pending and self.clock() >= self._next_at:
             self._next_at = self.clock() + READ_EVERY
-            self._waiting = [job for job in jobs if job.is_running]
-        for job in self._waiting[:MOST]:
+            self._pending = [job for job in jobs if job.is_running]
+        for job in self._pending[:BATCH_SIZE]:
             job.forward_report()
-        del self._waiting[:MOST]
+        del self._pending[:BATCH_SIZE]

@@ -1,4 +1,4 @@
-"""The node: rebuild the one task, run it through luigi's own `TaskProcess`, leave the outcome."""
+"""The node: rebuilds the task, runs it through luigi's own `TaskProcess` and writes the outcome."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from luigi.worker import ContextManagedTaskProcess
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome, plain
 from b2luigi.batch.attempts.record import look_at_folders_of
 from b2luigi.batch.messages.failure import headline
-from b2luigi.batch.node.reports import NodeReporter, report_beside
+from b2luigi.batch.node.reports import NodeReporter, report_path
 from b2luigi.core.description import rebuild
-from b2luigi.core.files import write_aside
-from b2luigi.core.graph import find_task, missing_requirements, nearest_task_ids
+from b2luigi.core.files import write_atomically
+from b2luigi.core.graph import find_task, missing_requirements, similar_task_ids
 from b2luigi.core.job_script import (
     BEGUN_VARIABLE,
     DONE_UNRECORDED,
@@ -48,24 +48,24 @@ IF_UNRECORDED = {DONE: DONE_UNRECORDED, PENDING: UNRECORDED}
 
 
 def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | None:
-    """Runs the task with this id, here and now, and returns the exit code for the process: 0 if it went well.
+    """Runs the task with this id in this process and returns the exit code: 0 for success.
 
-    `tasks`: those given to `process`; the task is looked for in their graph if the job script can not tell all.
-    `call`: which call of `process` this is. None is returned, and nothing done, if the job script means a later one.
-    Called from a job script with a token, it leaves the outcome in the file that the job script names.
+    `tasks`: those passed to `process`; the task is searched for in their graph if the job script does not describe it
+    completely. `call`: number of this call of `process`. Does nothing and returns None if the job script expects a
+    later call. Called from a job script with a token, it writes the outcome to the file that the job script names.
     """
-    atexit.unregister(_tell_of_later_call)
-    meant = _call_of(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
-    if call < meant:
-        atexit.register(_tell_of_later_call, meant, task_id)
+    atexit.unregister(_report_missing_call)
+    expected = _call_of(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
+    if call < expected:
+        atexit.register(_report_missing_call, expected, task_id)
         return None
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    # Taken out of the environment: a script that the task itself starts is a run of its own.
+    # Removed from the environment: a script that the task itself starts is a separate run.
     names = (SCRIPT_VARIABLE, OUTCOME_VARIABLE, BEGUN_VARIABLE)
     script, outcome_file, begun = (os.environ.pop(name, "") for name in names)
     with _noted_beginning(begun):
-        return _run_and_leave(tasks, task_id, script, Path(outcome_file) if outcome_file else None)
+        return _run_and_write(tasks, task_id, script, Path(outcome_file) if outcome_file else None)
 
 
 @contextlib.contextmanager
@@ -81,23 +81,23 @@ def _noted_beginning(path: str) -> Iterator[None]:
             begun.unlink(missing_ok=True)
 
 
-def _run_and_leave(tasks: Sequence[luigi.Task], task_id: str, script: str, outcome_file: Path | None) -> int:
-    reporter = NodeReporter(report_beside(outcome_file) if outcome_file else None)
+def _run_and_write(tasks: Sequence[luigi.Task], task_id: str, script: str, outcome_file: Path | None) -> int:
+    reporter = NodeReporter(report_path(outcome_file) if outcome_file else None)
     outcome = _run(tasks, task_id, script, reporter, outcome_file is not None)
     reporter.close()
-    outcome = replace(outcome, task_id=task_id, node=platform.node(), told=reporter.told)
+    outcome = replace(outcome, task_id=task_id, node=platform.node(), reports=reporter.reports)
     code = EXIT_CODES[outcome.status]
-    if outcome_file is not None and not _leave(outcome, outcome_file, _grace(script, task_id)):
+    if outcome_file is not None and not _write(outcome, outcome_file, _grace(script, task_id)):
         code = IF_UNRECORDED.get(outcome.status, code)
         _drop_unwritable_streams()
     return code
 
 
-def _leave(outcome: Outcome, path: Path, grace: float) -> bool:
+def _write(outcome: Outcome, path: Path, grace: float) -> bool:
     try:
-        patiently(lambda: write_aside(path, outcome.to_json(), 0o600), grace)
+        patiently(lambda: write_atomically(path, outcome.to_json(), 0o600), grace)
     except OSError as error:
-        logger.error("b2luigi: the task is %s, but its outcome can not be written: %s", outcome.status, error)
+        logger.error("b2luigi: the task is %s, but its outcome cannot be written: %s", outcome.status, error)
         return False
     return True
 
@@ -116,21 +116,21 @@ def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, reporter: NodeR
         description = _description(script, task_id)
         task = _find(tasks, task_id, description)
     except Exception as error:
-        logger.error("%s", error, exc_info=type(error) is not LookupError)  # KeyError is the user's
+        logger.error("%s", error, exc_info=type(error) is not LookupError)  # a KeyError comes from the user's code
         return _failed(f"{traceback.format_exc()}")
     worker = description.get("worker", {})
     vars(task)["job_attempt"] = worker.get("job_attempt", 1)
     if is_job and worker.get("check_unfulfilled_deps", True):
         is_met = _wait_for_inputs(task, float(worker.get("result_grace", 0.0)))
-        worker = {**worker, "check_unfulfilled_deps": not is_met}  # luigi's process need not look at all of them again
+        worker = {**worker, "check_unfulfilled_deps": not is_met}  # luigi need not check all of them again
     return _checked(task, _run_task(task, worker, reporter))
 
 
 def _call_of(script: str, task_id: str) -> int:
-    """Which call of `process` leads to the task of a job script."""
+    """The number of the call of `process` that the task of a job script belongs to."""
     try:
         return int(_description(script, task_id).get("worker", {}).get("call", 1))
-    except (OSError, ValueError):  # told when the task is looked for
+    except (OSError, ValueError):  # reported later, when the task is rebuilt
         return 1
 
 
@@ -142,10 +142,10 @@ def _grace(script: str, task_id: str) -> float:
         return 0.0
 
 
-def _tell_of_later_call(call: int, task_id: str) -> None:
+def _report_missing_call(call: int, task_id: str) -> None:
     logger.error(
-        "b2luigi: the script ended on the node before its call number %d of process(), which leads to %s. All calls "
-        "have to be made there in the same order: earlier ones do nothing on a node, and return True.",
+        "b2luigi: the script ended on the node before its call number %d of process(), which runs %s. The script must "
+        "make all calls there in the same order; on a node, earlier calls do nothing and return True.",
         *(call, task_id),
     )
 
@@ -154,7 +154,7 @@ def _description(script: str, task_id: str) -> Mapping[str, Any]:
     if not script:
         return {}
     description = read_description(Path(script))
-    # Another id was asked for by hand, by way of `task_cmd_additional_args`, say.
+    # Another id may have been requested by hand, for example through `task_cmd_additional_args`.
     return description if description["task_id"] == task_id else {}
 
 
@@ -162,11 +162,11 @@ def _find(tasks: Sequence[luigi.Task], task_id: str, description: Mapping[str, A
     task = _rebuilt(description) if description else None
     task = task if task is not None else find_task(tasks, task_id)
     if task is None:
-        near = nearest_task_ids(tasks, task_id)
+        similar = similar_task_ids(tasks, task_id)
         raise LookupError(
-            f"There is no task {task_id} in the task graph of this script. The nearest are: {', '.join(near)}. "
-            "If the task was there when the job was submitted: requires() has to give the same tasks every time, "
-            "and if the script calls process() several times, the first call has to lead to the task."
+            f"There is no task {task_id} in the task graph of this script. Similar ids: {', '.join(similar)}. "
+            "If the task was in the graph when the job was submitted: requires() must return the same tasks every "
+            "time, and if the script calls process() several times, the first call must lead to the task."
         )
     return task
 
@@ -175,14 +175,14 @@ def _rebuilt(description: Mapping[str, Any]) -> luigi.Task | None:
     try:
         return rebuild(description)
     except Exception:
-        logger.warning("The task could not be rebuilt; looking for it in the task graph.", exc_info=True)
+        logger.warning("The task could not be rebuilt; searching for it in the task graph.", exc_info=True)
         return None
 
 
 def _wait_for_inputs(task: luigi.Task, grace: float) -> bool:
-    """Waits for inputs that the submit host has seen and that a shared file system still hides from this node.
+    """Waits for inputs that exist on the submit host but are not yet visible on this node (shared file system).
 
-    Whether they are there; if not, luigi's process says what is missing, or what went wrong.
+    Returns whether all are complete; if not, luigi's process reports what is missing or what went wrong.
     """
     end, wait = time.monotonic() + grace, 0.25
     try:
@@ -194,7 +194,7 @@ def _wait_for_inputs(task: luigi.Task, grace: float) -> bool:
             time.sleep(min(wait, max(0.0, end - time.monotonic())))
             wait = min(2 * wait, 5.0)
     except Exception:
-        logger.exception("The requirements can not be looked at.")
+        logger.exception("Could not check the requirements.")
         return False
     return True
 
@@ -222,7 +222,7 @@ def _run_task(task: luigi.Task, worker: Mapping[str, Any], reporter: NodeReporte
         logger.exception("The task process failed.")
         return _failed(traceback.format_exc())
     _, status, explanation, missing, new_requirements = results[-1]
-    if status is None:  # interrupted, and the context of the task process kept it to itself
+    if status is None:  # interrupted, and the context of the task process suppressed the exception
         return Outcome(INTERRUPTED) if may_have_come else _failed("run() raised KeyboardInterrupt.")
     return Outcome(
         status=status,
@@ -235,13 +235,13 @@ def _run_task(task: luigi.Task, worker: Mapping[str, Any], reporter: NodeReporte
 
 
 def _checked(task: luigi.Task, outcome: Outcome) -> Outcome:
-    """A task that ran well and left declared outputs out has failed."""
+    """A task whose run() succeeded without creating all outputs has failed."""
     if outcome.status != DONE:
         return outcome
     try:
         missing = [str(getattr(target, "path", target)) for target in flatten(task.output()) if not target.exists()]
     except Exception:
-        return _failed(f"run() ended well, but the outputs can not be checked:\n{traceback.format_exc()}")
+        return _failed(f"run() succeeded, but the outputs could not be checked:\n{traceback.format_exc()}")
     if not missing:
         return outcome
     text = "run() ended without an error, but these outputs of the task do not exist:\n" + "\n".join(missing)
@@ -286,7 +286,7 @@ class _Interrupts:
 
 
 class _TaskProcess(ContextManagedTaskProcess):
-    """luigi's process of a task; keeps the traceback, which an own `on_failure` may not hand on."""
+    """luigi's process of a task; keeps the traceback, which the task's own `on_failure` may drop."""
 
     traceback = headline = ""
     interrupts: _Interrupts
@@ -302,19 +302,19 @@ class _TaskProcess(ContextManagedTaskProcess):
             self.result_queue.put((self.task.task_id, FAILED, explanation, [], []))
 
     def _handle_run_exception(self, ex: BaseException) -> Any:
-        self.traceback, self.headline = _told(ex), headline(ex)
+        self.traceback, self.headline = _format(ex), headline(ex)
         return super()._handle_run_exception(ex)
 
 
-def _told(error: BaseException) -> str:
-    """The traceback without luigi's own frames, which are the same for each task."""
-    told = traceback.TracebackException.from_exception(error)
-    frames = [frame for frame in told.stack if frame.filename != luigi.worker.__file__]
-    told.stack = traceback.StackSummary.from_list(frames)
-    return "".join(told.format())
+def _format(error: BaseException) -> str:
+    """The traceback without luigi's own frames, which are the same for every task."""
+    formatted = traceback.TracebackException.from_exception(error)
+    frames = [frame for frame in formatted.stack if frame.filename != luigi.worker.__file__]
+    formatted.stack = traceback.StackSummary.from_list(frames)
+    return "".join(formatted.format())
 
 
 class _Results(list[Any]):
-    """What luigi's process puts its result into."""
+    """Replaces the queue into which luigi's process puts its result."""
 
     put = list.append

@@ -16,7 +16,7 @@ from luigi.worker import TaskStatusReporter
 
 from b2luigi.batch.attempts.outcome import DONE, FAILED
 from b2luigi.batch.interrupts import Terminated
-from b2luigi.batch.messages.failure import Failure, headline, last_lines, tail, tell
+from b2luigi.batch.messages.failure import Failure, headline, last_lines, render, tail
 from b2luigi.batch.systems.model import JobStatus
 from b2luigi.core.executable import create_cmd_from_task
 from b2luigi.core.paths import get_log_file_dir
@@ -193,7 +193,7 @@ class BatchProcess(abc.ABC):
             log_folder=self._log_folder(),
             last_words=last_lines(words),
         )
-        return tell(failure)
+        return render(failure)
 
     def _log_folder(self) -> Path | None:
         try:

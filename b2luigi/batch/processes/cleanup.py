@@ -11,7 +11,7 @@ import luigi
 from b2luigi.batch.attempts.artifacts import collect_logs, set_outputs_aside
 from b2luigi.batch.attempts.outcome import DONE, Outcome
 from b2luigi.batch.attempts.record import Record, read_outcome
-from b2luigi.batch.node.reports import report_beside
+from b2luigi.batch.node.reports import report_path
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.ticket import Queue, Ticket
 from b2luigi.batch.systems.model import JobSpec
@@ -27,7 +27,7 @@ class NotYetError(Exception):
 def close(record: Record, spec: JobSpec | None, end: str, outcome: Outcome | None = None) -> None:
     """Notes how an attempt ended, and removes its files. What a full disk prevents is left to a later run."""
     with contextlib.suppress(OSError):
-        record.note(ended=time.time(), end=end, outcome=vars(outcome) if outcome is not None else None)
+        record.note(ended=time.time(), end=end, outcome=outcome.to_dict() if outcome is not None else None)
         record.drop_predecessors()
         if spec is not None:
             _clean_up(spec, end)
@@ -75,7 +75,7 @@ def _clean_up(spec: JobSpec, end: str) -> None:
     collect_logs(spec)
     with contextlib.suppress(OSError):
         spec.outcome.unlink(missing_ok=True)
-        report_beside(spec.outcome).unlink(missing_ok=True)
-        spec.begun.unlink(missing_ok=True)  # there only if the job script itself was shot, too
+        report_path(spec.outcome).unlink(missing_ok=True)
+        spec.begun.unlink(missing_ok=True)  # exists only if the job script itself was killed as well
         if end == DONE:
             spec.report.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from b2luigi.batch.attempts.judge import AGAIN, ALWAYS, CHANGED, Anew, Another, 
 from b2luigi.batch.attempts.outcome import FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.messages import job_failures
-from b2luigi.batch.node.reports import Forwarder, report_beside
+from b2luigi.batch.node.reports import Forwarder, report_path
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cleanup import NotYetError
 from b2luigi.batch.processes.job import CLAIMED_BY_ANOTHER, GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
@@ -31,6 +31,8 @@ ROUNDS = 5
 """How many jobs of a task may find the same yielded requirements missing."""
 SURE = 30.0
 """Seconds from the last search for a job of doubtful submission to the next submission."""
+DOUBTS = 5
+"""Submissions of one task that may end in doubt, and without a job, before it fails."""
 
 
 class ClusterProcess(BatchProcess):
@@ -44,7 +46,7 @@ class ClusterProcess(BatchProcess):
     job: JobInFlight | None = None
     _due: float | None = None
     """When to begin (again); None while a job is in flight."""
-    _retries = 0
+    _retries = _doubts = 0
     _last_report: Mapping[str, Any] | None = None
     _postponed_for = ""
 
@@ -110,7 +112,7 @@ class ClusterProcess(BatchProcess):
         if self._last_report is not None:
             self._forwarder.forward(self._last_report)
         elif self.job is not None:
-            self._forwarder.read(report_beside(self.job.ticket.spec.outcome))
+            self._forwarder.read(report_path(self.job.ticket.spec.outcome))
 
     @functools.cached_property
     def _forwarder(self) -> Forwarder:
@@ -199,7 +201,7 @@ class ClusterProcess(BatchProcess):
     # -- verdicts
 
     def _deliver(self, job: JobInFlight, outcome: Outcome) -> None:
-        self._last_report = outcome.told
+        self._last_report = outcome.reports
         problem = self._problem_of_requirements(outcome) if outcome.status == PENDING else ""
         if outcome.status == FAILED:
             self._failed(job, outcome)
@@ -229,13 +231,17 @@ class ClusterProcess(BatchProcess):
         return _first_unloadable(outcome)
 
     def _refused(self, job: JobInFlight, verdict: Refused) -> None:
-        if verdict.in_doubt:
-            why = f"{job.queue.name} may have received its job, and has no such job: {verdict.reason}"
-            job.give_up(NOT_SUBMITTED)
-            self._postpone(Postponed(why, SURE))
-        else:
+        if not verdict.in_doubt:
             self.fail(job_failures.of_refusal(self.task, job.queue.name, job.ticket))
             job.close("refused")
+            return
+        job.give_up(NOT_SUBMITTED)
+        self._doubts += 1
+        if self._doubts < DOUBTS:
+            why = f"{job.queue.name} may have received its job, and has no such job: {verdict.reason}"
+            self._postpone(Postponed(f"{why} (submission {self._doubts} of {DOUBTS})", SURE))
+        else:
+            self.fail(job_failures.of_doubt(self.task, job.queue.name, job.ticket, DOUBTS))
 
     def _died(self, job: JobInFlight, verdict: Fail) -> None:
         collect_logs(job.ticket.spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import luigi
 from luigi.worker import TaskStatusReporter
 
-from b2luigi.batch.messages.failure import Failure, tell
+from b2luigi.batch.messages.failure import Failure, render
 from b2luigi.batch.processes.base import BatchProcess, ResultQueue
 from b2luigi.batch.systems.model import JobStatus
 
@@ -25,7 +25,7 @@ class UnusableProcess(BatchProcess):
 
     def start_job(self) -> None:
         advice = "Correct the setting that the message names, and run the script again."
-        self.fail(tell(Failure(self.task, f"it cannot become a job: {self.error}", advice, "no batch system")))
+        self.fail(render(Failure(self.task, f"it cannot become a job: {self.error}", advice, "no batch system")))
 
     def get_job_status(self) -> JobStatus:
         return JobStatus.aborted

@@ -8,8 +8,9 @@ import logging
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def options_of(task: luigi.Task, queue: Queue, number: int) -> Mapping[str, Any]
     Raises ValueError, naming the setting, for a value that cannot work.
     """
     with _job_attempt(task, number):
-        return queue.options(_settings_of(task))
+        return queue.options(partial(get_merged_setting, task=task))
 
 
 # -- jobs of other runs
@@ -176,8 +177,7 @@ def _prepared(
 
     Raises ValueError, OSError and ClaimedError: then nothing may be submitted.
     """
-    setting = _settings_of(task)
-    options = queue.options(setting)
+    options = queue.options(partial(get_merged_setting, task=task))
     carried = queue.carries_files and bool(options.get("transfer_files"))
     inputs = inputs_of(task) if carried else ()
     folder, log_folder = Path(get_task_file_dir(task)), Path(get_log_file_dir(task))
@@ -190,7 +190,7 @@ def _prepared(
     record = Record.claim(folder, _facts(task, queue, script, inbox), after)
     spec = JobSpec(
         token=record.token,
-        name=f"{_job_name(setting, task)}-{record.token}",
+        name=f"{_job_name(task)}-{record.token}",
         script=script,
         folder=folder,
         log_folder=log_folder,
@@ -233,14 +233,6 @@ def _job_attempt(task: luigi.Task, number: int) -> Iterator[None]:
         vars(task)["job_attempt"] = before
 
 
-def _settings_of(task: luigi.Task) -> Callable[[str], Any]:
-    """Settings of one task; dictionaries of options are merged, the task's own entries winning."""
-
-    def setting(key: str) -> Any:
-        return get_merged_setting(key, task) if key.endswith("_settings") else get_setting(key, task=task)
-
-    return setting
-
-
-def _job_name(setting: Callable[[str], Any], task: luigi.Task) -> str:
-    return re.sub(r"[^\w.:+@-]", "_", str(setting("job_name") or task.get_task_family()))[:100]
+def _job_name(task: luigi.Task) -> str:
+    name = get_setting("job_name", task=task) or task.get_task_family()
+    return re.sub(r"[^\w.:+@-]", "_", str(name))[:100]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from b2luigi.batch.queue.backoff import Backoff
-from b2luigi.batch.queue.command import Running
+from b2luigi.batch.queue.command import Running, fits
 from b2luigi.batch.queue.ticket import Ticket, TicketState, ids
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import Command
@@ -19,7 +19,7 @@ TRIES = 3
 PAUSE, PAUSE_MOST = 5.0, 60.0
 """Seconds to wait after a failure, the first time and at most."""
 COMPANY = 5.0
-"""Seconds for which cancellations without haste are gathered."""
+"""Seconds for which cancellations that are not urgent are collected."""
 
 
 @dataclass(eq=False)
@@ -44,7 +44,7 @@ class Canceller:
         """Jobs that the batch system did not cancel, however often it was asked to."""
 
     def add(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
-        """Hands jobs in, which have an id. Those that are not to leave `soon` wait a while for company."""
+        """Cancels jobs, which have an id. Those that need not leave `soon` wait a little for others."""
         if not self._waiting:
             self._due = self._clock() + COMPANY
         self._waiting += tickets
@@ -52,16 +52,16 @@ class Canceller:
             self.hurry()
 
     def hurry(self) -> None:
-        """Nobody waits any longer."""
+        """No job waits any longer for others."""
         self._due = self._clock()
 
     @property
     def pending(self) -> list[Ticket]:
-        """Jobs whose cancellation was not confirmed yet."""
+        """Jobs whose cancellation is not confirmed yet."""
         return [*self._waiting, *(ticket for one in self._sent for ticket in one.tickets)]
 
     def step(self) -> None:
-        """Sends what waits, in one command, one at a time, and reads what came back."""
+        """Starts one command for all that wait, unless one is running, and reads answers."""
         under_way = any(one.running is not None for one in self._sent)
         if self._waiting and self._clock() >= self._due and not under_way:
             tries = Backoff(self._clock, first=PAUSE, most=PAUSE_MOST)
@@ -73,18 +73,28 @@ class Canceller:
                 self._answered(one, words)
 
     def _move(self, one: _Cancellation) -> str | None:
-        """What is wrong, empty if nothing is, None while that is not known."""
+        """What went wrong, empty if nothing did, None while that is not known."""
         try:
             if one.running is None:
                 if not one.tries.is_due:
                     return None
-                one.running = self._start(self._system.cancel(ids(one.tickets)))
+                one.running = self._start(self._command(one))
             answer = one.running.poll()
             if answer is None:
                 return None
             return self._system.parse_cancel(answer) if answer.is_complete else answer.words
         except Exception as error:  # a language of somebody else's
             return f"{type(error).__name__}: {error}"
+
+    def _command(self, one: _Cancellation) -> Command:
+        """Cancels all of them, or as many as one command can name: the others follow in one of their own."""
+        command = self._system.cancel(ids(one.tickets))
+        while len(one.tickets) > 1 and not fits(command):
+            half = len(one.tickets) // 2
+            self._sent.append(_Cancellation(one.tickets[half:], Backoff(self._clock, first=PAUSE, most=PAUSE_MOST)))
+            one.tickets = one.tickets[:half]
+            command = self._system.cancel(ids(one.tickets))
+        return command
 
     def _answered(self, one: _Cancellation, words: str) -> None:
         one.running, one.failures = None, one.failures + bool(words)

@@ -1,4 +1,4 @@
-"""Runs commands beside the loop. The only place, with `batch.local`, that starts a program."""
+"""Runs commands without blocking the loop."""
 
 from __future__ import annotations
 
@@ -17,17 +17,25 @@ from b2luigi.batch.systems.model import Answer, Command
 TIMEOUT = 60.0
 """Seconds a command may take; the setting `command_timeout`."""
 PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE}
-"""Reasons not to start a program that may be over the next time."""
+"""Reasons for which a program could not be started, and that may have passed by the next try."""
 KILL_WAIT = 0.5
 """Seconds to wait for the end of a program that was killed."""
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
+LONGEST_WORD, LONGEST_LINE = 100_000, 1_000_000
+"""Bytes of one word of a command, and of all of them: Linux accepts 128 KiB and about 2 MiB (execve(2))."""
+
+
+def fits(command: Command) -> bool:
+    """Whether the system can start a command as long as this one."""
+    sizes = [len(os.fsencode(word)) + 1 for word in command.argv]
+    return max(sizes) <= LONGEST_WORD and sum(sizes) <= LONGEST_LINE
 
 
 class Running(Protocol):
     """A command that was started."""
 
     def poll(self) -> Answer | None:
-        """The answer once there is one, None before. Never blocks, never raises."""
+        """The answer, or None before there is one. Never blocks, never raises."""
 
 
 class Answered:
@@ -43,7 +51,7 @@ class Answered:
 class Process:
     """A started program with a session of its own, so that a Ctrl-C at the terminal does not reach it.
 
-    Its output goes to unnamed files: nothing has to be read while it runs, and it can not block on a full pipe.
+    Its output goes to unnamed files: nothing has to be read while it runs, and it cannot block on a full pipe.
     """
 
     def __init__(self, command: Command, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -82,15 +90,15 @@ class Process:
     def _stop(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        # A process that hangs in a dead file system can not even be killed: it is left behind.
+        # A process that hangs in a dead file system cannot even be killed: nobody waits for it.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(KILL_WAIT)
 
 
 def start(command: Command, timeout: float = TIMEOUT) -> Running:
-    """Starts a program and returns at once. A program that is not there answers with 127.
+    """Starts a program and returns at once. If there is no such program, the answer has exit code 127.
 
-    One that can not be started for another reason answers with 126; its answer says whether that may pass.
+    If it cannot be started for another reason, the exit code is 126; `Answer.started` says whether that may pass.
 
     `timeout`: seconds after which the program, and all it started, is killed.
     """

@@ -1,4 +1,4 @@
-"""JobQueue: one live batch system, moved a little at each look of the loop; it never blocks it."""
+"""JobQueue: one live batch system, advanced a little at each turn of the loop, which it never blocks."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class JobQueue:
     ) -> None:
         self.name, self.carries_files = system.name, system.carries_files
         self._system, self._clock, self._sleep = system, clock, sleep
-        self._submissions = Submitter(system, start, clock)
-        self._questions = Poller(system, start, clock, poll_interval, self._accept)
-        self._cancellations = Canceller(system, start, clock)
+        self._submitter = Submitter(system, start, clock)
+        self._poller = Poller(system, start, clock, poll_interval, self._accept)
+        self._canceller = Canceller(system, start, clock)
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         """The settings of one task that this system cares about. Raises ValueError, naming the setting."""
@@ -52,7 +52,7 @@ class JobQueue:
     def submit(self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None) -> Ticket:
         """Hands a job in; it is sent at the next `step`, together with others of equal options."""
         ticket = Ticket(spec, before_sending=before_sending)
-        self._submissions.add(ticket)
+        self._submitter.add(ticket)
         return ticket
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
@@ -61,28 +61,28 @@ class JobQueue:
         job_id = str(facts.get("job_id") or "")
         if re.fullmatch(r"[0-9A-Za-z][\w.+\[\]-]*", job_id):  # it becomes a word of commands
             self._accept(ticket, job_id)
-            self._questions.hurry()
+            self._poller.hurry()
         else:
             ticket.move(TicketState.unsure, "it was about to be submitted when its run ended")
-            self._questions.doubt(ticket)
+            self._poller.doubt(ticket)
         return ticket
 
     def step(self) -> list[Ticket]:
-        """Moves everything a little without waiting for anything; returns the tickets with news."""
+        """Advances everything a little without waiting for anything; returns the tickets with news."""
         news = self._read_submissions()
-        news += self._questions.read()
-        self._cancellations.step()
+        news += self._poller.read()
+        self._canceller.step()
         # A new attempt waits until there is no job of the one before: it was cancelled, or searched for in vain.
-        searched_for = (ticket for ticket in self._questions.unsure.values() if ticket.cancelled)
-        blocked = {ticket.spec.script for ticket in (*self._cancellations.pending, *searched_for)}
-        news += [self._refused(ticket, text) for ticket, text in self._submissions.send(blocked)]
-        self._questions.ask()
+        searched_for = (ticket for ticket in self._poller.unsure.values() if ticket.cancelled)
+        blocked = {ticket.spec.script for ticket in (*self._canceller.pending, *searched_for)}
+        news += [self._refused(ticket, text) for ticket, text in self._submitter.send(blocked)]
+        self._poller.ask()
         return news
 
     def hurry(self, ticket: Ticket) -> None:
-        """Asks for this job soon: it looks as if it had ended."""
+        """Queries this job soon: it looks as if it had ended."""
         ticket.end_reported = True
-        self._questions.hurry()
+        self._poller.hurry()
 
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
         """Removes jobs from the batch system; those not sent yet are just dropped.
@@ -94,7 +94,7 @@ class JobQueue:
             if not ticket.cancelled:
                 ticket.cancelled = True
                 if ticket.job_id is not None:
-                    self._cancellations.add([ticket], soon)
+                    self._canceller.add([ticket], soon)
 
     def cancel_then(self, ticket: Ticket, when_over: Callable[[], None], soon: bool = True) -> None:
         """Cancels a job, and calls `when_over` as soon as there is no such job any more: now, if there is none."""
@@ -107,54 +107,55 @@ class JobQueue:
     def release(self, ticket: Ticket) -> None:
         """Forgets a job that was judged; if it was cancelled before its id is known, that is still done."""
         ticket.released = True
-        self._questions.forget(ticket)
+        self._poller.forget(ticket)
 
     def detach(self, ticket: Ticket) -> None:
         """Leaves a job to another run: there will be no news of it here, and it is not cancelled."""
         self.release(ticket)
 
     def leave(self, patience: float) -> None:
-        """Leaves the jobs where they are; waits, at most `patience` seconds, for submissions under way."""
+        """Leaves the jobs where they are; waits, at most `patience` seconds, for submit commands that are running."""
         end = self._clock() + patience
-        self._submissions.drop_waiting()
-        while self._submissions.under_way and self._clock() < end:
+        self._submitter.drop_waiting()
+        while self._submitter.under_way and self._clock() < end:
             self._read_submissions()
             self._sleep(0.01)
 
     def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
-        """Cancels all jobs and waits, at most `patience` seconds or until `enough`, until the batch system took that.
+        """Cancels all jobs and waits until the batch system accepted that.
 
-        Waits for submit commands under way, and looks for jobs in doubt, so that these can be cancelled, too.
+        Waits at most `patience` seconds, or until `enough`, also for submit commands that are running. Jobs in doubt
+        are searched for, so that they can be cancelled, too.
         Returns the tickets of jobs that may be left in the batch system.
         """
         end = self._clock() + patience
-        self._submissions.drop_waiting()
-        self.cancel([*self._submissions.under_way, *self._questions.stop()])
-        self._cancellations.hurry()
+        self._submitter.drop_waiting()
+        self.cancel([*self._submitter.under_way, *self._poller.stop()])
+        self._canceller.hurry()
         while self._has_work() and self._clock() < end and not enough():
             self._read_submissions()
-            self._questions.read()
-            self._questions.ask()
-            self._cancellations.step()
+            self._poller.read()
+            self._poller.ask()
+            self._canceller.step()
             self._sleep(0.01)
-        doubtful = [*self._submissions.under_way, *self._questions.unsure.values(), *self._questions.lost]
-        return [*doubtful, *self._cancellations.pending, *self._cancellations.given_up]
+        doubtful = [*self._submitter.under_way, *self._poller.unsure.values(), *self._poller.lost]
+        return [*doubtful, *self._canceller.pending, *self._canceller.given_up]
 
     def _has_work(self) -> bool:
-        return bool(self._submissions.under_way or self._questions.searching or self._cancellations.pending)
+        return bool(self._submitter.under_way or self._poller.searching or self._canceller.pending)
 
     def _read_submissions(self) -> list[Ticket]:
-        results = list(self._submissions.read())
-        self._tell_taken([result.job_id for _, result in results if isinstance(result, Accepted)])
+        results = list(self._submitter.read())
+        self._log_accepted([result.job_id for _, result in results if isinstance(result, Accepted)])
         return [ticket for ticket, result in results if self._settle(ticket, result)]
 
-    def _tell_taken(self, job_ids: list[str]) -> None:
+    def _log_accepted(self, job_ids: list[str]) -> None:
         if job_ids:
             span = " to ".join(dict.fromkeys([job_ids[0], job_ids[-1]]))
             logger.info("Submitted %s to %s: %s", counted(len(job_ids)), self.name, span)
 
     def _settle(self, ticket: Ticket, result: Submitted) -> bool:
-        """True if there is something to tell."""
+        """True if that is news."""
         if isinstance(result, Accepted):
             self._accept(ticket, result.job_id)
         elif isinstance(result, Refused):
@@ -168,9 +169,9 @@ class JobQueue:
         ticket.move(TicketState.queued)
         ticket.job_id = job_id
         if not ticket.released:
-            self._questions.add(ticket)
+            self._poller.add(ticket)
         if ticket.cancelled:
-            self._cancellations.add([ticket])
+            self._canceller.add([ticket])
 
     def _refused(self, ticket: Ticket, text: str) -> Ticket:
         ticket.move(TicketState.refused, text)
@@ -178,7 +179,7 @@ class JobQueue:
 
     def _doubt(self, ticket: Ticket, text: str) -> None:
         logger.warning(
-            "%s may or may not have taken %s; looking for it. It said: %s", self.name, ticket.spec.name, text
+            "Unclear whether %s accepted job %s; searching for it. Output: %s", self.name, ticket.spec.name, text
         )
         ticket.move(TicketState.unsure, text)
-        self._questions.doubt(ticket)
+        self._poller.doubt(ticket)

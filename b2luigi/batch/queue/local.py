@@ -173,7 +173,7 @@ class LocalQueue:
 
     def _tell_new(self) -> None:
         if self._untold:
-            logger.info("Submitted %s to this machine, %d at once", counted(self._untold), self._slots)
+            logger.info("Submitted %s to this machine, at most %d at a time", counted(self._untold), self._slots)
         self._untold = 0
 
     def hurry(self, ticket: Ticket) -> None:
@@ -285,7 +285,7 @@ def _why_not(spec: JobSpec, error: OSError) -> str:
         shell = spec.script.read_text(errors="replace").partition("\n")[0].removeprefix("#!")
     if isinstance(error, FileNotFoundError) and shell and not os.path.exists(shell):
         return f"there is no {shell} on this machine (setting shell)"
-    return f"the job script can not be started: {error}"
+    return f"the job script cannot be started: {error}"
 
 
 def _info(rc: int, child: _Child) -> JobInfo:

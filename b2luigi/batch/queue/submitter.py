@@ -1,25 +1,33 @@
-"""Sends jobs: gathers what belongs together, a few commands at a time, and reads what became of each job."""
+"""Submits jobs: groups those that may go together, runs a few commands at a time, and reads what became of each job."""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from b2luigi.batch.queue.backoff import Backoff
-from b2luigi.batch.queue.command import Running
+from b2luigi.batch.queue.command import Running, fits
 from b2luigi.batch.queue.outage import Outage
-from b2luigi.batch.queue.ticket import Ticket, TicketState
+from b2luigi.batch.queue.ticket import Ticket, TicketState, counted
 from b2luigi.batch.systems.base import BatchSystem
-from b2luigi.batch.systems.model import Answer, Command, Submitted, TryLater, Unsure
+from b2luigi.batch.systems.model import Accepted, Answer, Command, Refused, Submitted, TooMany, TryLater, Unsure
+
+logger = logging.getLogger("luigi-interface.b2luigi")
 
 AT_ONCE = 4
-"""Submit commands under way at once."""
+"""Submit commands that run at the same time."""
 LATER_FIRST, LATER_MOST = 5.0, 60.0
 """Seconds to wait after "try later", the first time and at most."""
 GROW_AFTER = 60.0
 """Seconds without "try later" after which submissions may hold twice as many jobs again."""
+ENOUGH = 3
+"""So many jobs of one kind, refused one by one while none was accepted, speak for all the others of their group."""
+NOT_ACCEPTED = "%s is not accepting jobs; retrying in %.0f s. Output: %s"
+NOT_NOW = "%s did not accept %s (try %d of %d). Output: %s"
+NOT_RECORDED = "Cannot write the records of %s jobs, so none is submitted; retrying in %.0f s: %s"
 
 
 @dataclass(eq=False)
@@ -28,43 +36,72 @@ class _UnderWay:
     tickets: list[Ticket]
 
 
+@dataclass(eq=False)
+class _Suspects:
+    """A group that was refused as a whole, in parts: one job alone may be to blame."""
+
+    tickets: list[Ticket]
+    words: str
+
+
+@dataclass
+class _Kind:
+    """What is known of jobs that may be submitted together."""
+
+    most: int
+    """Jobs in the next submission, if the batch system takes so many."""
+    refused: int = 0
+    """Jobs that were refused one by one, since the last one was accepted."""
+    suspects: deque[_Suspects] = field(default_factory=deque)
+    on_trial: bool = False
+    """Some of the suspects are being submitted: one group after the other, since each may speak for the rest."""
+
+
 class Submitter:
-    """The jobs that were handed in and are not yet in the batch system."""
+    """The jobs that were handed in and are not in the batch system yet."""
 
     def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:
         self._system, self._start, self._clock = system, start, clock
         self._lanes: dict[Hashable, deque[Ticket]] = {}
-        self._most = system.bulk
+        self._kinds: dict[Hashable, _Kind] = {}
+        self._most = self._bulk = system.bulk
+        self._notices: set[str] = set()
         self._under_way: list[_UnderWay] = []
         self._tries = Backoff(clock, first=LATER_FIRST, most=LATER_MOST)
         self._grow_at = 0.0
-        self._outage = Outage(f"{system.name} accepts jobs", clock)
+        self._refusals = Outage(f"{system.name} accepts jobs", clock)
+        self._disk = Outage(f"Records of {system.name} jobs can be written", clock)
 
     def add(self, ticket: Ticket) -> None:
         """Hands a job in; those that may go together wait in one lane."""
         self._lanes.setdefault(self._kind(ticket), deque()).append(ticket)
 
     def drop_waiting(self) -> None:
-        """Forgets the jobs for which no command was sent yet."""
+        """Forgets the jobs for which no command was started yet."""
         self._lanes.clear()
+        for kind in self._kinds.values():
+            kind.suspects.clear()
 
     @property
     def under_way(self) -> list[Ticket]:
-        """Jobs whose command was sent and has not answered yet."""
+        """Jobs whose submit command is running."""
         return [ticket for one in self._under_way for ticket in one.tickets]
 
     def send(self, blocked: Collection[Path] = ()) -> list[tuple[Ticket, str]]:
-        """Sends what waits, but for job scripts that are `blocked`.
+        """Submits what waits, except for job scripts that are `blocked`.
 
         Returns the jobs for which the language could not even make a command, and why.
         """
         failed: list[tuple[Ticket, str]] = []
+        for known in list(self._kinds.values()):
+            while known.suspects and not known.on_trial and self._may_send():
+                failed += self._send_suspects(known, known.suspects.popleft())
         for kind in list(self._lanes) if self._may_send() else ():
             if not self._may_send():
                 break
             self._lanes[kind], held = self._without(blocked, self._lanes[kind])
             while self._lanes[kind] and self._may_send():
-                failed += self._send(self._next_group(self._lanes[kind]))
+                failed += self._send(self._next_group(kind, self._lanes[kind]))
             self._lanes[kind].extend(held)
             if not self._lanes[kind]:
                 del self._lanes[kind]
@@ -74,12 +111,12 @@ class Submitter:
         return len(self._under_way) < AT_ONCE and self._tries.is_due
 
     def read(self) -> Iterator[tuple[Ticket, Submitted]]:
-        """What became of the jobs whose command answered; "try later" is dealt with here."""
+        """What became of the jobs whose command ended; "try later" is handled here."""
         for one in list(self._under_way):
             answer = one.running.poll()
             if answer is not None:
                 self._under_way.remove(one)
-                yield from self._sorted_out(one.tickets, self._results(one.tickets, answer))
+                yield from self._sorted_out(one.tickets, self._results(one.tickets, answer), answer)
 
     def _without(self, blocked: Collection[Path], lane: deque[Ticket]) -> tuple[deque[Ticket], list[Ticket]]:
         if not blocked:
@@ -87,9 +124,19 @@ class Submitter:
         held = [ticket for ticket in lane if ticket.spec.script in blocked]
         return deque(ticket for ticket in lane if ticket.spec.script not in blocked), held
 
-    def _next_group(self, lane: deque[Ticket]) -> list[Ticket]:
+    def _send_suspects(self, known: _Kind, suspects: _Suspects) -> list[tuple[Ticket, str]]:
+        tickets = [ticket for ticket in suspects.tickets if not ticket.cancelled]
+        if known.refused >= ENOUGH:
+            return [(ticket, suspects.words) for ticket in tickets]
+        known.on_trial = bool(tickets)
+        failed = self._send(tickets)
+        known.on_trial = known.on_trial and not failed
+        return failed
+
+    def _next_group(self, kind: Hashable, lane: deque[Ticket]) -> list[Ticket]:
         group: list[Ticket] = []
-        while lane and len(group) < self._most:
+        most = min(self._most, self._known(kind).most)
+        while lane and len(group) < most:
             ticket = lane.popleft()
             if not ticket.cancelled:
                 group.append(ticket)
@@ -100,16 +147,31 @@ class Submitter:
             return []
         specs = [ticket.spec for ticket in tickets]
         try:
-            command, labels = self._system.submit(specs), self._system.marks(specs)
-            problem = _record(tickets, labels)
-            if problem:
-                self._postpone(tickets, problem)
+            command, labels = self._system.submit(specs), self._system.labels(specs)
+            if len(tickets) > 1 and not fits(command):
+                self._too_many(tickets)
+                return []
+            if not self._record(tickets, labels):
                 return []
             running = self._start(command)
         except Exception as error:  # a language of somebody else's: its error is its own jobs' alone
             return [(ticket, f"{type(error).__name__}: {error}") for ticket in tickets]
         self._under_way.append(_UnderWay(running, tickets))
         return []
+
+    def _record(self, tickets: list[Ticket], labels: Sequence[str]) -> bool:
+        """How to find the jobs again has to be on disk before they can be anywhere; False if it cannot be written."""
+        for ticket, label in zip(tickets, labels, strict=True):
+            ticket.label = label
+            ticket.move(TicketState.sent)
+            try:
+                if ticket.before_sending is not None:
+                    ticket.before_sending(ticket)
+            except OSError as error:
+                self._postpone(tickets, self._disk, NOT_RECORDED, str(error))
+                return False
+        self._disk.end()
+        return True
 
     def _results(self, tickets: list[Ticket], answer: Answer) -> Sequence[Submitted]:
         if not answer.started:
@@ -122,38 +184,100 @@ class Submitter:
         whole = len(results) == len(tickets) and all(isinstance(result, Submitted) for result in results)
         return results if whole else [Unsure(answer.words)] * len(tickets)
 
-    def _sorted_out(self, tickets: list[Ticket], results: Sequence[Submitted]) -> Iterator[tuple[Ticket, Submitted]]:
-        pairs = zip(tickets, results, strict=True)
-        later = {ticket: result.text for ticket, result in pairs if isinstance(result, TryLater)}
+    def _sorted_out(
+        self, tickets: list[Ticket], results: Sequence[Submitted], answer: Answer
+    ) -> Iterator[tuple[Ticket, Submitted]]:
+        """What is final; all else is submitted again, at once or later."""
+        known = self._known(self._kind(tickets[0]))
+        known.on_trial = False
+        match results[0]:
+            case TooMany(text) if len(tickets) > 1:
+                self._too_many(tickets, text)
+                return
+            case Refused(text) if len(tickets) > 1 and all(isinstance(result, Refused) for result in results):
+                self._suspect(known, tickets, text)
+                return
+            case Refused():
+                known.refused += 1
+            case Unsure():
+                known.most = 1  # one of them may be to blame: they go one by one
+        if any(isinstance(result, Accepted) for result in results):
+            known.refused, known.most = 0, min(self._system.bulk, 2 * max(known.most, len(tickets)))
+            self._report_notices(answer)
+        later = dict(self._later(tickets, results))
         if later:
-            self._postpone(list(later), next(iter(later.values())))
+            self._postpone(list(later), self._refusals, NOT_ACCEPTED, next(iter(later.values())))
         else:
             self._tries.reset()
-            self._outage.end()
+            self._refusals.end()
             self._grow()
-        yield from (pair for pair in zip(tickets, results, strict=True) if pair[0] not in later)
+        for ticket, result in zip(tickets, results, strict=True):
+            if ticket not in later:
+                yield ticket, Refused(result.text) if isinstance(result, (TooMany, TryLater)) else result
 
-    def _postpone(self, tickets: list[Ticket], why: str) -> None:
-        self._wait(why, len(tickets))
+    def _later(self, tickets: list[Ticket], results: Sequence[Submitted]) -> Iterator[tuple[Ticket, str]]:
+        """The jobs to submit again later, and why; not for ever where the text leaves open whether that helps."""
+        reported: set[str] = set()
+        for ticket, result in zip(tickets, results, strict=True):
+            match result:
+                case TryLater(text, None):
+                    yield ticket, text
+                case TryLater(text, int(tries)):
+                    ticket.tries += 1
+                    if text not in reported:
+                        reported.add(text)
+                        name, jobs = self._system.name, counted(len(tickets))
+                        logger.warning(NOT_NOW, name, jobs, ticket.tries, tries, text)
+                    if ticket.tries < tries:
+                        yield ticket, text
+
+    def _report_notices(self, answer: Answer) -> None:
+        """What the batch system says although it accepted the jobs, once for each text."""
+        for text in self._system.notices(answer):
+            if text not in self._notices:
+                self._notices.add(text)
+                logger.warning("%s accepted jobs with this notice: %s", self._system.name, text)
+
+    def _too_many(self, tickets: list[Ticket], text: str = "") -> None:
+        """The site, or this machine, accepts fewer jobs at once: that limit stays, and nothing waits for it."""
+        self._bulk = self._most = min(self._bulk, max(1, len(tickets) // 2))
+        logger.info("%s accepts fewer than %d jobs at once. %s", self._system.name, len(tickets), text)
+        lane = self._lanes.setdefault(self._kind(tickets[0]), deque())
+        for ticket in reversed(tickets):
+            ticket.move(TicketState.waiting)
+            lane.appendleft(ticket)
+
+    def _suspect(self, known: _Kind, tickets: list[Ticket], words: str) -> None:
+        """A group that was refused is submitted in two halves, so that no job fails for another one."""
+        half = len(tickets) // 2
+        for ticket in tickets:
+            ticket.move(TicketState.waiting)
+        known.suspects.extendleft([_Suspects(tickets[half:], words), _Suspects(tickets[:half], words)])
+
+    def _known(self, kind: Hashable) -> _Kind:
+        return self._kinds.setdefault(kind, _Kind(self._system.bulk))
+
+    def _postpone(self, tickets: list[Ticket], outage: Outage, what: str, why: str) -> None:
+        self._shrink(len(tickets))
+        if self._tries.is_due:  # or else another command that was running has just put it off
+            wait = self._tries.put_off()
+            outage.begin(what, self._system.name, wait, why)
         for ticket in tickets:
             ticket.move(TicketState.waiting)
             self._add_behind(ticket)
 
     def _grow(self) -> None:
         if self._clock() >= self._grow_at:
-            self._most, self._grow_at = min(2 * self._most, self._system.bulk), self._clock() + GROW_AFTER
+            self._most, self._grow_at = min(2 * self._most, self._bulk), self._clock() + GROW_AFTER
 
-    def _wait(self, text: str, jobs: int) -> None:
+    def _shrink(self, jobs: int) -> None:
         # A limit of the site may be smaller than this one submission: the next is half as large.
         if jobs > 1:
             self._most = min(self._most, jobs // 2)
         self._grow_at = self._clock() + GROW_AFTER
-        if self._tries.is_due:  # or else another command that was under way has just put it off
-            wait, name = self._tries.put_off(), self._system.name
-            self._outage.begin("%s is not accepting jobs; retrying in %.0f s. Output: %s", name, wait, text)
 
     def _add_behind(self, ticket: Ticket) -> None:
-        """Behind all others, whom the limit may not concern."""
+        """Behind all others, which the limit may not concern."""
         if not ticket.cancelled:
             kind = self._kind(ticket)
             lane = self._lanes.pop(kind, None) or deque()
@@ -162,16 +286,3 @@ class Submitter:
 
     def _kind(self, ticket: Ticket) -> Hashable:
         return self._system.kind(ticket.spec) if self._system.bulk > 1 else None
-
-
-def _record(tickets: Sequence[Ticket], labels: Sequence[str]) -> str:
-    """How to find the jobs again is on disk before they can be anywhere; says why not, if it can not be."""
-    for ticket, label in zip(tickets, labels, strict=True):
-        ticket.label = label
-        ticket.move(TicketState.sent)
-        try:
-            if ticket.before_sending is not None:
-                ticket.before_sending(ticket)
-        except OSError as error:
-            return f"the record of the job can not be written: {error}"
-    return ""

@@ -56,6 +56,8 @@ class Ticket:
     job_id: str | None = None
     info: JobInfo | None = None
     """The last that the batch system said of it."""
+    tries: int = 0
+    """Submissions that the batch system put off."""
     searches: int = 0
     """Searches that did not find it."""
     absent: int = 0

@@ -13,7 +13,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_never, w
 
 from b2luigi.batch.attempts.liveness import has_ended, this_process
 from b2luigi.batch.queue.outage import Outage
-from b2luigi.core.files import write_aside
+from b2luigi.core.files import write_atomically
 
 WAIT = 5.0
 """Seconds between two tries to reach a scheduler that is away."""
@@ -63,7 +63,7 @@ def worker_id(base: Path) -> str | None:
         if isinstance(former, dict) and former != this_process() and has_ended(former) is not True:
             return None
         base.mkdir(parents=True, exist_ok=True)
-        write_aside(path, json.dumps(this_process()), 0o600)
+        write_atomically(path, json.dumps(this_process()), 0o600)
     except (OSError, ValueError):
         return None
     return f"b2luigi({platform.node()}, {base})"

@@ -1,4 +1,4 @@
-"""The batch systems we speak: a table of ours, entry points of others, and which one this machine submits to."""
+"""The batch systems there are: a table of ours, entry points of others, and which one this machine submits to."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ OURS = {
 
 
 FORMER = {
-    "test": ' What was "test" in b2luigi 1.x is "local".',
+    "test": ' "test" of b2luigi 1.x is now called "local".',
     "gbasf2": " The Belle II grid is not supported.",
 }
-"""What to say of names that b2luigi 1.x knew."""
+"""Hints for names that b2luigi 1.x knew."""
 
 
 def names() -> list[str]:
-    """Names of all batch systems with a language, ours first, in the order in which they are looked for."""
+    """Names of all batch systems with a language, ours first, in the order of detection."""
     return list(dict.fromkeys([*OURS, *_others()]))
 
 
 def load(name: str) -> BatchSystem:
     """The language of a batch system by its name.
 
-    Raises ValueError, listing the names there are, for an unknown one.
+    Raises ValueError, listing the known names, for an unknown one.
     """
     if name in OURS:
         module, _, attribute = OURS[name].partition(":")

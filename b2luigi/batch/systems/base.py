@@ -1,4 +1,4 @@
-"""What a batch system is to us: a language. It says commands and reads answers; it runs nothing, keeps nothing."""
+"""What a batch system is to b2luigi: a language. It makes commands and reads answers; it runs and keeps nothing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Setting = Callable[[str], Any]
 
 
 class BatchSystem(abc.ABC):
-    """The language of one batch system. All methods are pure; none may raise anything but what it says.
+    """The language of one batch system. All methods are pure, and raise only what their descriptions name.
 
-    The methods that read an answer only ever see those of commands that ran to their end. What a command printed
-    before it was stopped, because it took longer than the setting `command_timeout`, is no answer.
+    A command that takes longer than the setting `command_timeout` is stopped. What it printed until then is no answer:
+    no method sees it except `parse_stopped_submit`.
 
     A new system is one subclass in one file, named by an entry point of the group `b2luigi.batch_systems`,
     and recorded answers for its tests.
@@ -26,7 +26,7 @@ class BatchSystem(abc.ABC):
     name: ClassVar[str]
     """Value of the setting `batch_system`."""
     probe: ClassVar[str]
-    """Program whose presence on PATH means: this machine submits to such a cluster."""
+    """Program whose presence on PATH means that this machine submits to such a cluster."""
     bulk: ClassVar[int] = 1
     """How many jobs with equal options one submission may hold."""
     carries_files: ClassVar[bool] = False
@@ -34,16 +34,16 @@ class BatchSystem(abc.ABC):
 
     @abc.abstractmethod
     def options(self, setting: Setting) -> Mapping[str, Any]:
-        """The settings of one task that this system cares about, checked, as plain values that JSON can hold.
+        """The settings of one task that matter to this system, checked, as plain values that JSON can hold.
 
         Jobs whose options are equal may be submitted together.
-        Raises ValueError, naming the setting, when a value can not work.
+        Raises ValueError, naming the setting, for a value that cannot work.
         """
 
-    def marks(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
-        """How each of these jobs, submitted together, will be told in answers (`JobInfo.token`): by its token.
+    def labels(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
+        """What answers will call each of these jobs, submitted together (`JobInfo.token`): its token.
 
-        Systems whose arrays share one name or comment say something else for the elements.
+        Systems whose arrays share one name or comment have other labels for the elements.
         """
         return [job.token for job in jobs]
 
@@ -58,18 +58,22 @@ class BatchSystem(abc.ABC):
     def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         """Like `parse_submit`, for a submission that took too long and was stopped.
 
-        Such a job may have been taken, so that it is `Unsure`, unless what the command had printed is proof: an id,
-        or a notice that it retries while the batch system is full.
+        The batch system may have accepted its jobs, so that they are `Unsure`. Override it if the output can prove
+        more: an id, or a notice that the command retries by itself while the batch system is full.
         """
         return [Unsure(answer.words)] * len(jobs)
 
+    def notices(self, answer: Answer) -> Sequence[str]:
+        """What the answer to an accepted submission says besides: warnings, words of the site; shown once each."""
+        return [line for line in answer.stderr.splitlines() if line.strip()]
+
     @abc.abstractmethod
     def query(self, job_ids: Sequence[str]) -> Command:
-        """One command that asks for all these jobs."""
+        """One command that queries all these jobs."""
 
     @abc.abstractmethod
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
-        """What is known, by job id; a job that is not in the answer is not in the mapping.
+        """What the batch system knows, by job id; a job that is not in the answer is not in the mapping.
 
         Raises AnswerError when the answer says nothing about any job.
         """
@@ -80,14 +84,14 @@ class BatchSystem(abc.ABC):
 
     @abc.abstractmethod
     def parse_cancel(self, answer: Answer) -> str:
-        """Empty if no job is left to cancel ("already ended" and "not found" are fine), else the system's words."""
+        """Empty if no job is left to cancel ("already ended" and "not found" are fine), else the system's output."""
 
     @abc.abstractmethod
     def find(self, jobs: Sequence[JobSpec]) -> Command:
-        """Asks for these jobs by name or token, their ids being unknown; read with `parse_query`."""
+        """One command that searches for these jobs, whose ids are unknown, by name or token; read by `parse_query`."""
 
     def history(self, job_ids: Sequence[str]) -> Command | None:
-        """Asks for jobs that left the queue, for their cause; None where there is no such command."""
+        """One command that queries jobs that left the queue, and why; None where there is no such command."""
         return None
 
     def parse_history(self, answer: Answer) -> Mapping[str, JobInfo]:
@@ -95,10 +99,10 @@ class BatchSystem(abc.ABC):
         return self.parse_query(answer)
 
     def check(self, job: JobSpec) -> None:  # noqa: B027  (most systems have nothing to check)
-        """Raises ValueError, naming file or folder, for a job this system could not carry as it is."""
+        """Raises ValueError, naming file or folder, for a job that this system cannot run as it is."""
 
     def kind(self, job: JobSpec) -> Hashable:
-        """Jobs of which this is equal may go into one submission."""
+        """Jobs for which this is equal may go into one submission."""
         return json.dumps(job.options, sort_keys=True, default=repr), job.inputs, job.inbox
 
 

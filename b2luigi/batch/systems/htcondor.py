@@ -26,6 +26,7 @@ from b2luigi.batch.systems.model import (
     JobStatus,
     Refused,
     Submitted,
+    TooMany,
     TryLater,
     Unsure,
 )
@@ -66,9 +67,13 @@ TRY_LATER = (
     "MAX_JOBS_",
     "ERROR: Can't connect",
 )
-UNSURE = ("Failed to commit", "Failed to queue job", "communication error", "Failed to end transaction")
+UNSURE = ("Failed to queue job", "communication error", "Failed to end transaction")
+NOT_COMMITTED = "Failed to commit job submission into the queue."
+"""Followed by a reason (SUBMIT_REQUIREMENT_..._REASON of the site), or by what became of the connection."""
+CONNECTION = re.compile(r"CEDAR|SECMAN|AUTHENTICATE|DCSchedd|connect|timed out|timeout|communication", re.IGNORECASE)
+TOO_MANY = "MAX_JOBS_PER_SUBMISSION"
 TAKEN = r"Job [\d.]+ (not found|(already )?marked for removal)|Couldn't find/remove all jobs in cluster"
-"""What condor_rm says of jobs that are going, or went."""
+"""What condor_rm prints for jobs that are being removed, or are gone."""
 DENIED = ("Permission denied", "No result found")
 
 _range = parse.compile("{cluster}.{first} - {same}.{last}")
@@ -92,7 +97,8 @@ class HTCondor(BatchSystem):
         return Command(("condor_submit", "-terse", "-"), stdin=describe.description(jobs))
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
-        return _accepted(answer, jobs) or [_not_accepted(answer)] * len(jobs)
+        too_many = len(jobs) > 1 and TOO_MANY in answer.words
+        return _accepted(answer, jobs) or [TooMany(answer.words) if too_many else _not_accepted(answer)] * len(jobs)
 
     def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         return _accepted(answer, jobs) or super().parse_stopped_submit(answer, jobs)
@@ -142,9 +148,17 @@ def _not_accepted(answer: Answer) -> Submitted:
     text = answer.words
     if answer.rc <= 0 or any(word in text for word in UNSURE):
         return Unsure(text)
-    if any(word in text for word in TRY_LATER):
+    if TOO_MANY not in text and any(word in text for word in TRY_LATER):
         return TryLater(text)
+    if NOT_COMMITTED in text and not _commit_reason(text):
+        return Unsure(text)
     return Refused(text)
+
+
+def _commit_reason(text: str) -> str:
+    """Why the schedd did not take the jobs: a requirement of the site, say; empty if the connection was to blame."""
+    said = text.partition(NOT_COMMITTED)[2].strip()
+    return "" if CONNECTION.search(said) else said
 
 
 def _ads(answer: Answer) -> list[dict[str, Any]]:
@@ -184,7 +198,7 @@ def _text(ad: Mapping[str, Any], name: str) -> str | None:
 
 
 def _exit_code(ad: Mapping[str, Any]) -> int | None:
-    """ExitStatus is always 0, and ExitBySignal is there before the job ends: only these two tell."""
+    """ExitStatus is always 0, and ExitBySignal is set before the job ends: only these two are reliable."""
     if ad.get("ExitBySignal") and isinstance(ad.get("ExitSignal"), int):
         return 128 + int(ad["ExitSignal"])
     return ad["ExitCode"] if isinstance(ad.get("ExitCode"), int) else None

@@ -1,4 +1,4 @@
-"""What HTCondor is told: the submit description of jobs, and the rules for the settings that go into it.
+"""The submit description of HTCondor jobs, and the rules for the settings that go into it.
 
 Facts from the HTCondor manual (submit description commands) and measured on HTCondor 23.9.6.
 """
@@ -15,13 +15,21 @@ from b2luigi.batch.systems.model import JobSpec
 
 TOKEN = "B2luigiToken"
 """Attribute of a job that names its attempt."""
-RESERVED = frozenset(
-    {
-        *("executable", "arguments", "arguments2", "queue", "initialdir", "initial_dir"),
-        *("transfer_input_files", "transfer_output_remaps", f"+{TOKEN}".lower(), f"my.{TOKEN}".lower()),
-    }
-)
-"""Commands of a submit description that b2luigi writes itself; without its token a job is not seen any more."""
+OURS = "b2luigi sets this itself"
+NO_TASK = "the job would not run its task"
+LATE = "b2luigi submits its jobs by their number; for fewer jobs at once set workers"
+FORBIDDEN = {
+    **dict.fromkeys(("executable", "cmd", "arguments", "arguments2", "args", "initialdir", "initial_dir"), OURS),
+    **dict.fromkeys(("iwd", "job_iwd", "queue", TOKEN.lower()), OURS),
+    **dict.fromkeys(("transfer_input_files", "transferinput", "transferinputfiles"), OURS),
+    **dict.fromkeys(("transfer_output_remaps", "transferoutputremaps"), OURS),
+    **dict.fromkeys(("noop_job", "isnoopjob", "noop_job_exit_code", "noop_job_exit_signal"), NO_TASK),
+    **dict.fromkeys(("noopjobexitcode", "noopjobexitsignal", "interactive", "interactivejob"), NO_TASK),
+    **dict.fromkeys(("max_materialize", "max_idle", "materialize_max_idle"), LATE),
+    **dict.fromkeys(("jobmaterializelimit", "jobmaterializemaxidle"), LATE),
+}
+"""Commands of a submit description, and attributes of a job, that would break the job, and why. Both are spelled in any
+case; an attribute is set by `+Name` or `MY.Name`, and the names of many are accepted as commands, too (measured)."""
 UNFIT = r"[\n\r\0]|\$\$"
 """What no value can hold; of two dollars HTCondor expands the second, however it is written (measured)."""
 
@@ -44,13 +52,13 @@ def check(job: JobSpec) -> None:
     for path in (job.folder, job.inbox):
         if re.search(rf"{UNFIT}|[\\\s]$", str(path)):
             raise ValueError(
-                f"HTCondor can not work with the folder {str(path)!r}: its name holds a line break or `$$`, or "
+                f"HTCondor cannot work with the folder {str(path)!r}: its name holds a line break or `$$`, or "
                 "ends with a blank or a backslash. Please set task_file_dir to another folder."
             )
     for path in job.inputs if job.options["transfer_files"] else ():
         if _unfit_for_transfer(str(path)):
             raise ValueError(
-                f"HTCondor can not transfer {str(path)!r}: its name holds a comma, a line break or `$$`, or ends "
+                f"HTCondor cannot transfer {str(path)!r}: its name holds a comma, a line break or `$$`, or ends "
                 "with a blank or a backslash. Please give this file another path."
             )
 
@@ -113,7 +121,7 @@ def _with_ours(key: str, value: Any) -> Any:
 def _job_name(name: str) -> str:
     if re.search(rf"{UNFIT}|\\\s*$", name):
         raise ValueError(
-            f"job_name is {name!r}, which HTCondor can not take: a line break, `$$`, or a backslash at the end."
+            f"job_name is {name!r}, which HTCondor cannot take: a line break, `$$`, or a backslash at the end."
         )
     return name
 
@@ -121,13 +129,19 @@ def _job_name(name: str) -> str:
 def _line(key: Any, value: Any) -> str:
     if not isinstance(key, str) or not re.fullmatch(r"\+?[A-Za-z_][\w.]*", key):
         raise ValueError(f"htcondor_settings has the key {key!r}, which is no command of a submit description.")
-    if key.lower() in RESERVED:
-        raise ValueError(f"htcondor_settings has the key {key!r}, which b2luigi sets itself; please take it out.")
+    why = FORBIDDEN.get(_meant(key), "")
+    if why:
+        raise ValueError(f"htcondor_settings has the key {key!r}: {why}; please remove it.")
     if not isinstance(value, (str, int, float)) or re.search(r"[\n\r\0]|\\\s*$", str(value)):
         raise ValueError(
             f"htcondor_settings[{key!r}] has to be one line of text, a number or a bool, but it is {value!r}."
         )
     return f"{key} = {value}"
+
+
+def _meant(key: str) -> str:
+    """The command or attribute that a key means, in lower case, without what makes it an attribute."""
+    return key.lower().removeprefix("+").removeprefix("my.")
 
 
 def _transfer_files(setting: Setting) -> list[str]:
@@ -148,7 +162,7 @@ def _check_transfer(files: list[str], setting: Setting) -> None:
     result_dir = str(setting("result_dir"))
     problems = {
         "transfer_files holds relative paths; give absolute ones": any(not os.path.isabs(f) for f in files),
-        "transfer_files holds a name that HTCondor can not transfer (comma, line break, `$$`, blank at an end)": any(
+        "transfer_files holds a name that HTCondor cannot transfer (comma, line break, `$$`, blank at an end)": any(
             map(_unfit_for_transfer, files)
         ),
         "transfer_files holds two files of one name; HTCondor puts all into one folder": len(set(names)) < len(names),

@@ -26,6 +26,7 @@ from b2luigi.batch.systems.model import (
     JobStatus,
     Refused,
     Submitted,
+    TooMany,
     TryLater,
     Unsure,
 )
@@ -44,8 +45,19 @@ LIMIT = 250
 ARRAYS = Arrays("LSB_JOBINDEX", first=1, separator="[", end="]")
 
 FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name"
-RESERVED = frozenset({"J", "o", "oo", "e", "eo", "env", "I", "Ip", "Is", "K", "pack", "i", "is", "cwd", "H"})
-"""Options of bsub that b2luigi needs for itself, or that would break its reading of the job."""
+OURS = "b2luigi sets this option itself"
+NO_JOB = "with this option bsub submits no job"
+OTHER_JOB = "with this option bsub submits what a file describes instead of the task"
+WAITS = "bsub would wait for the job; b2luigi waits itself"
+FORBIDDEN = {
+    **dict.fromkeys(("J", "o", "oo", "e", "eo", "env", "i", "is", "cwd"), OURS),
+    **dict.fromkeys(("h", "V"), NO_JOB),
+    **dict.fromkeys(("pack", "json", "yaml", "jsdl", "jsdl_strict"), OTHER_JOB),
+    **dict.fromkeys(("I", "Ip", "Is", "IS", "ISp", "ISs", "IX", "K", "tty", "XF"), WAITS),
+    "H": "the job would wait until somebody runs bresume",
+}
+"""Options of bsub that would break the job, or the reading of the answer, and why. Their case matters, and none may be
+shortened (LSF 10.1 command reference)."""
 
 STATES = {
     "PEND": JobStatus.idle,
@@ -58,8 +70,8 @@ STATES = {
 """All other words, known (RUN, SSUSP, USUSP, UNKWN, ZOMBI) and unknown, read as running."""
 
 HELD = {
-    "PSUSP": "suspended while it waited; bresume lets it go on",
-    "USUSP": "suspended while it ran; bresume lets it go on",
+    "PSUSP": "suspended while it was pending; resume it with bresume",
+    "USUSP": "suspended while it was running; resume it with bresume",
 }
 """States that only a person ends."""
 
@@ -99,9 +111,9 @@ ENDED = (
     *("Job has already finished", "No matching job found", "is being terminated", "is being signaled"),
     "Operation is in progress",
 )
-"""What bkill says of jobs that ended or are going to (the last: an earlier bkill is under way)."""
+"""What bkill prints for jobs that ended or are about to (the last one: an earlier bkill is not done yet)."""
 UNKNOWN = r"Job <\d+(\[\d+\])?> is not found|No (\S+ )?job found"
-"""What bjobs says on stderr of jobs that it does not know."""
+"""What bjobs prints to stderr for jobs that it does not know."""
 
 _submitted = parse.compile("Job <{job_id}> is submitted to {queue}")
 _reported = parse.compile("Job <{job_id}>{words}")
@@ -128,17 +140,17 @@ class LSF(BatchSystem):
         # bsub reads its options from lines of the script, within quotes, too.
         if re.search(r"[\n\r]", str(job.script)):
             raise ValueError(
-                f"LSF can not work with the folder {str(job.folder)!r}: its name holds a line break. "
+                f"LSF cannot work with the folder {str(job.folder)!r}: its name holds a line break. "
                 "Please set task_file_dir to another folder, or define the parameter with hashed=True."
             )
 
-    def marks(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
+    def labels(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
         return ARRAYS.elements(jobs[0].token, len(jobs))
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
         array = f"[{ARRAYS.indexes(len(jobs))}]" if len(jobs) > 1 else ""
-        # LSF's own output file is written after the job ended, when we have long tidied up; its report tells
-        # nothing that bjobs does not.
+        # LSF's own output file is written after the job ended, when we have long tidied up; its report contains
+        # nothing that bjobs does not know.
         ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-oo", "/dev/null")
         # By stdin, because bsub joins the words of a command and quotes them in its own way.
         return Command((*ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=ENVIRONMENT)
@@ -148,9 +160,9 @@ class LSF(BatchSystem):
         if accepted:
             return accepted
         result = _not_accepted(answer)
-        # The site allows fewer elements than we sent: next time we send fewer.
+        # The site allows fewer elements (MAX_JOB_ARRAY_SIZE).
         too_large = len(jobs) > 1 and isinstance(result, Refused) and re.search("array", result.text, re.IGNORECASE)
-        return [TryLater(answer.words) if too_large else result] * len(jobs)
+        return [TooMany(answer.words) if too_large else result] * len(jobs)
 
     def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         return _accepted(answer, jobs) or super().parse_stopped_submit(answer, jobs)
@@ -160,7 +172,7 @@ class LSF(BatchSystem):
         return Command(("bjobs", "-a", "-json", "-o", FIELDS, *arrays), env=ENVIRONMENT)
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
-        # bjobs ends with 255 when any of the ids is unknown, and still tells about the others.
+        # bjobs ends with 255 if any of the ids is unknown, and still lists the others.
         records = _records(answer)
         return {_job_id(record): _info(record) for record in records if "STAT" in record}
 
@@ -197,8 +209,8 @@ def _extra_option(key: str, value: Any) -> list[str]:
     flag = str(key).lstrip("-")
     if not re.fullmatch(r"[A-Za-z_]+", flag):
         raise ValueError(f"lsf_settings has the key {key!r}, which is no option of bsub.")
-    if flag in RESERVED:
-        raise ValueError(f"lsf_settings has the option -{flag}, which b2luigi sets itself; please take it out.")
+    if flag in FORBIDDEN:
+        raise ValueError(f"lsf_settings has the option {key!r}: {FORBIDDEN[flag]}; please remove it.")
     if value is True:
         return [f"-{flag}"]
     values = value if isinstance(value, (list, tuple)) else [value]
@@ -211,7 +223,7 @@ def _name(job: JobSpec) -> str:
 
 
 def _lines(answer: Answer) -> list[str]:
-    """What was said on either stream, where site hooks (esub) and busy notices may stand before the answer."""
+    """The lines of both streams, in which output of site hooks (esub) and busy notices may precede the answer."""
     return [line.strip() for line in f"{answer.stdout}\n{answer.stderr}".splitlines() if line.strip()]
 
 
@@ -225,7 +237,7 @@ def _accepted(answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
 
 
 def _not_accepted(answer: Answer) -> Submitted:
-    # The line that says "not submitted" counts, if there is one: busy notices may stand before it.
+    # The line with "not submitted" counts, if there is one: busy notices may precede it.
     text = "\n".join(line for line in _lines(answer) if REFUSED in line) or answer.words
     if any(word in text for word in LOST):
         return Unsure(answer.words)
@@ -249,7 +261,7 @@ def _records(answer: Answer) -> list[dict[str, str]]:
 
 
 def _nothing(answer: Answer) -> list[dict[str, str]] | None:
-    """No records, if bjobs said in words that it knows none of the jobs; saying nothing at all is no answer."""
+    """No records, if bjobs states that it knows none of the jobs; printing nothing at all is no answer."""
     lines = _lines(answer)
     return [] if lines and all(re.fullmatch(UNKNOWN, line) for line in lines) else None
 
@@ -282,7 +294,7 @@ def _info(record: Mapping[str, str]) -> JobInfo:
 
 
 def _exit_code(status: JobStatus, text: str) -> int | None:
-    """bjobs tells none for a job that ended well, and the last one for a job that was queued again."""
+    """bjobs has none for a job that ended well, and the last one for a job that was requeued."""
     if status is JobStatus.successful:
         return 0
     return int(text) if status.is_final and re.fullmatch(r"[0-9]{1,3}", text) else None

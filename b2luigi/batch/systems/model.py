@@ -23,12 +23,12 @@ class JobStatus(enum.Enum):
 
     @property
     def is_final(self) -> bool:
-        """True once the job can not change any more."""
+        """True once the job cannot change any more."""
         return self in (JobStatus.successful, JobStatus.aborted)
 
 
 class Cause(enum.Enum):
-    """Why a job ended without doing its work; the value is how it is told."""
+    """Why a job ended without doing its work; the value is the wording of messages."""
 
     cancelled = "cancelled by a person or a site"
     vanished = "cancelled or lost"
@@ -60,7 +60,7 @@ class JobSpec:
 
     @property
     def report(self) -> Path:
-        """File for what the batch system itself has to say (LSF's report, errors before the logs are open)."""
+        """File for output of the batch system itself (LSF's report, errors before the logs are open)."""
         return self.folder / "batch.log"
 
     @property
@@ -76,7 +76,7 @@ class JobSpec:
 
 @dataclass(frozen=True)
 class JobInfo:
-    """What a batch system says of one job."""
+    """What a batch system knows of one job."""
 
     status: JobStatus
     native: str
@@ -85,27 +85,27 @@ class JobInfo:
     """0..255; 128 + n for signal n; None when the batch system does not know."""
     cause: Cause | None = None
     token: str | None = None
-    """The token of its attempt, or what `BatchSystem.marks` made of it; None where the answer does not tell."""
+    """The token of its attempt, or what `BatchSystem.labels` made of it; None where the answer does not contain it."""
     node: str | None = None
     held: bool = False
-    """Waits until a person lets it go on."""
+    """Waits until a person resumes it."""
     lingers: bool = False
-    """Final, and yet in the queue until it is cancelled (HTCondor: held)."""
+    """Final, but it stays in the queue until it is cancelled (HTCondor: held)."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """One program call: words, never a line for a shell."""
+    """One program call: a list of words, never a line for a shell."""
 
     argv: tuple[str, ...]
     stdin: str = ""
     env: Mapping[str, str | None] = field(default_factory=dict)
-    """Variables to add to the environment; None takes one away."""
+    """Variables to add to the environment; None removes one."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How a program answered. Batch systems answer through all three."""
+    """How a program ended and what it printed. Batch systems use all three for their answers."""
 
     rc: int
     """Exit code; negative: ended by this signal; 127: the program is not there."""
@@ -118,48 +118,59 @@ class Answer:
 
     @property
     def is_complete(self) -> bool:
-        """The program ran to its end: only then its output means what it says."""
+        """The program ran to its end. Only then its output can be taken at its word."""
         return self.started and self.timed_out is None
 
     @property
     def words(self) -> str:
-        """What it said, in one text for a message."""
+        """What it printed, as one text for a message."""
         if self.timed_out is not None:
             return f"no answer within {self.timed_out:g} s"
-        said = "\n".join(part.strip() for part in (self.stderr, self.stdout) if part.strip())
-        return said or f"exit code {self.rc}, no words"
+        printed = "\n".join(part.strip() for part in (self.stderr, self.stdout) if part.strip())
+        return printed or f"exit code {self.rc}, no output"
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """The batch system took the job and calls it so."""
+    """The batch system accepted the job, and this is its id."""
 
     job_id: str
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The batch system does not want the job, for good. The text is its own."""
+    """The batch system does not accept the job, and never will. The text is its own."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class TryLater:
-    """Not submitted, but the same command may work in a while."""
+    """Not submitted, but the same command may work in a while.
+
+    `tries`: how often it is tried in all, where the text leaves open whether it ever will; None: until it works.
+    """
+
+    text: str
+    tries: int | None = None
+
+
+@dataclass(frozen=True)
+class TooMany:
+    """None of the jobs was submitted, because there were too many for one submission: fewer may go at once."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Unsure:
-    """The job may or may not have been taken: look for it by its name before doing anything else."""
+    """The batch system may or may not have accepted the job: search for it by name before doing anything else."""
 
     text: str
 
 
-Submitted = Accepted | Refused | TryLater | Unsure
+Submitted = Accepted | Refused | TryLater | TooMany | Unsure
 
 
 class AnswerError(Exception):
-    """An answer that says nothing about the jobs: the program failed, or its text can not be read."""
+    """An answer that says nothing about the jobs: the program failed, or its output cannot be read."""

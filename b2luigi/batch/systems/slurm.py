@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from b2luigi.batch.systems import slurm_options
 from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.model import (
@@ -22,6 +23,7 @@ from b2luigi.batch.systems.model import (
     JobStatus,
     Refused,
     Submitted,
+    TooMany,
     TryLater,
     Unsure,
 )
@@ -44,12 +46,6 @@ ARRAYS = Arrays("SLURM_ARRAY_TASK_ID", first=0, separator="_")
 FIELDS = ("JobArrayID", "State", "exit_code", "NodeList", "Comment", "Reason")
 """The last one may hold anything."""
 PAST_FIELDS = ("JobID", "State", "ExitCode", "NodeList")
-
-RESERVED = frozenset(
-    ("array", "comment", "output", "error", "input", "parsable", "wait", "wrap", "test-only", "clusters", "quiet")
-)
-SHORT = {"a": "array", "o": "output", "e": "error", "i": "input", "W": "wait", "M": "clusters", "Q": "quiet"}
-"""Options of sbatch that b2luigi needs for itself, or that would break its reading of the answer."""
 
 STATES = {
     "PENDING": JobStatus.idle,
@@ -87,17 +83,14 @@ STUCK = re.compile(
 )
 """Reasons for which a pending job waits for ever, unless a person does something."""
 NOT_LAUNCHED = 53
-"""The signal that Slurm tells for a job whose output file or folder can not be made."""
+"""The signal that Slurm reports for a job whose output file or folder cannot be created."""
 
-LATER = (
-    "Unable to contact slurm controller",
-    "Resource temporarily unavailable",
-    "Job submit limit",
-    "job submit limit",
-    "SubmitJobLimit",
-    "SubmitJobPerUserLimit",
-    "in standby mode",
-)
+LATER = ("Unable to contact slurm controller", "Resource temporarily unavailable", "in standby mode")
+LIMIT_REASON = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w*")
+"""The name of a limit, on a line of its own before the sentence that is the same for all of them."""
+SOME_LIMIT = "violates accounting/QOS policy"
+OPEN_TRIES = 5
+"""How often a job is tried whose limit may or may not pass."""
 FULL = "temporarily unable to accept job"
 TOO_LARGE = "Invalid job array specification"
 UNSURE = (
@@ -110,7 +103,7 @@ UNSURE = (
     "I/O error",
 )
 ENDED = ("Invalid job id specified", "already completing or completed")
-"""What newer versions of scancel say of jobs that are gone; 22.05 says nothing."""
+"""What newer versions of scancel print for jobs that are gone; 22.05 prints nothing."""
 NO_PAST = "accounting storage is disabled"
 
 
@@ -122,13 +115,16 @@ class Slurm(BatchSystem):
     bulk: ClassVar[int] = LIMIT
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
-        return {"job_name": str(setting("job_name") or ""), "argv": _extra(setting("slurm_settings") or {})}
+        return {
+            "job_name": str(setting("job_name") or ""),
+            "argv": slurm_options.options(setting("slurm_settings") or {}),
+        }
 
     def check(self, job: JobSpec) -> None:
         if "\0" in str(job.script):
-            raise ValueError(f"Slurm can not work with the folder {str(job.folder)!r}: its name holds a zero byte.")
+            raise ValueError(f"Slurm cannot work with the folder {str(job.folder)!r}: its name holds a zero byte.")
 
-    def marks(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
+    def labels(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
         return ARRAYS.elements(jobs[0].token, len(jobs))
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
@@ -141,9 +137,9 @@ class Slurm(BatchSystem):
             found = re.fullmatch(r"([0-9]{1,18})(;\S+)?", line.strip())  # a cluster's name may follow
             if found and answer.rc == 0:
                 return [Accepted(job_id) for job_id in ARRAYS.elements(found[1], len(jobs))]
-        # The site allows fewer elements than we sent: next time we send fewer.
+        # The site allows fewer elements (MaxArraySize).
         too_large = len(jobs) > 1 and TOO_LARGE in answer.words
-        return [TryLater(answer.words) if too_large else _not_accepted(answer)] * len(jobs)
+        return [TooMany(answer.words) if too_large else _not_accepted(answer)] * len(jobs)
 
     def parse_stopped_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         return [_not_accepted(answer)] * len(jobs) if _is_full(answer) else super().parse_stopped_submit(answer, jobs)
@@ -180,32 +176,8 @@ class Slurm(BatchSystem):
         return {row[0]: _past(*row) for row in _rows(answer, len(PAST_FIELDS))}
 
 
-def _extra(settings: Mapping[str, Any]) -> list[str]:
-    if not isinstance(settings, Mapping):
-        raise ValueError(f"slurm_settings has to be a dictionary of sbatch options, but it is {settings!r}.")
-    words = (_option(str(key), value) for key, value in settings.items())
-    return [word for word in words if word]
-
-
-def _option(key: str, value: Any) -> str:
-    """An option as one word; empty where its value is unset (None, False or empty)."""
-    name = key.lstrip("-")
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
-        raise ValueError(f"slurm_settings has the key {key!r}, which is no option of sbatch.")
-    if SHORT.get(name, name) in RESERVED:
-        raise ValueError(f"slurm_settings has the option {key!r}, which b2luigi sets itself; please take it out.")
-    if value is None or value is False or value == "":
-        return ""
-    short = len(name) == 1
-    if value is True:
-        return f"-{name}" if short else f"--{name}"
-    if not isinstance(value, (str, int, float)) or re.search(r"[\n\r\0]", str(value)):
-        raise ValueError(f"slurm_settings[{key!r}] has to be one line of text or a number, but it is {value!r}.")
-    return f"-{name}{value}" if short else f"--{name}={value}"
-
-
 def _is_full(answer: Answer) -> bool:
-    """Slurm takes no more jobs for now: sbatch waits, and retries by itself, for minutes."""
+    """Slurm accepts no more jobs for now: sbatch waits, and retries by itself, for minutes."""
     return FULL in answer.stderr
 
 
@@ -217,7 +189,17 @@ def _not_accepted(answer: Answer) -> Submitted:
         return Unsure(text)
     if any(word in text for word in LATER):
         return TryLater(text)
-    return Refused(text)
+    return _over_limit(text) or Refused(text)
+
+
+def _over_limit(text: str) -> Submitted | None:
+    """What becomes of a job that is over a limit of an account or a QOS: the name of the limit decides."""
+    limits = LIMIT_REASON.findall(text)
+    if limits and all("Submit" in limit for limit in limits):  # as many jobs as allowed are in the queue
+        return TryLater(text)
+    if any("Grp" in limit for limit in limits) or (SOME_LIMIT in text and not limits):
+        return TryLater(text, OPEN_TRIES)
+    return Refused(text) if limits else None
 
 
 def _rows(answer: Answer, fields: int) -> list[list[str]]:
@@ -225,7 +207,7 @@ def _rows(answer: Answer, fields: int) -> list[list[str]]:
     *lines, cut = answer.stdout.split("\n")
     split = (line.removesuffix("|").split("|", fields - 1) for line in lines)
     rows = [row for row in split if len(row) == fields and re.fullmatch(r"[0-9]+(_[0-9]+)?", row[0])]
-    # An array that waits as a whole is a row of sacct, too: `7_[0-9]`, which tells nothing of its elements.
+    # An array that waits as a whole is a row of sacct, too: `7_[0-9]`, which has no information on its elements.
     none_at_all = not rows and any("|" not in line for line in lines)
     if answer.rc != 0 or cut or none_at_all:
         raise AnswerError(answer.words)
@@ -259,7 +241,7 @@ def _node(node: str) -> str | None:
 
 
 def _exit_code(text: str) -> int | None:
-    """squeue tells the raw status of wait(2) (768), sacct exit code and signal (3:0)."""
+    """squeue prints the raw status of wait(2) (768), sacct exit code and signal (3:0)."""
     if re.fullmatch(r"[0-9]{1,3}:[0-9]{1,3}", text):
         code, number = map(int, text.split(":"))
     elif re.fullmatch(r"[0-9]{1,5}", text):

@@ -56,7 +56,7 @@ class Jobs:
 
     def forward_reports(self) -> None:
         """Forwards to luigi's scheduler what running tasks report. Called often; does little each time."""
-        self._reports.look(self._by_token.values())
+        self._reports.read(self._by_token.values())
 
     def cancel(self, jobs: list[ClusterProcess], enough: Callable[[], bool]) -> list[ClusterProcess]:
         """Cancels everything. Returns those that may be left: their records stay open, for the next run to see to."""
@@ -64,7 +64,7 @@ class Jobs:
             job.detach_if_watched()
         there = _there(jobs)
         if there:
-            logger.warning("Cancelling %s; please wait (Ctrl-C again: do not wait).", counted(there))
+            logger.warning("Cancelling %s; please wait (press Ctrl-C again to stop waiting).", counted(there))
         left = [(queue, ticket) for queue in self.queues.values() for ticket in queue.close(END_PATIENCE, enough)]
         for queue, ticket in left:
             what = f"{queue.name} job {ticket.job_id}" if ticket.job_id else f"{ticket.spec.name} in {queue.name}"

@@ -49,7 +49,7 @@ class Progress:
     def look_at_scheduling(self) -> None:
         """Logs how much of the graph was seen, if a line is due. Called often."""
         if self._lines.is_due:
-            self._tell(f"Looking at the tasks: {len(self._statuses):,} so far, {self._counts[DONE]:,} of them done")
+            self._tell(f"Checking the tasks: {len(self._statuses):,} so far, {self._counts[DONE]:,} of them done")
 
     def look(self, processes: Collection[object]) -> None:
         """Logs how far the run is, if a line is due and something changed. Called often.

@@ -35,7 +35,7 @@ from b2luigi.batch.workers.retries import Retries
 from b2luigi.core.ahead import LookAhead, each
 from b2luigi.core.paths import get_task_file_dir
 from b2luigi.core.settings import get_setting
-from b2luigi.core.settings_file import Glances
+from b2luigi.core.settings_file import SettingsCache
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -55,7 +55,7 @@ class SendJobWorker(AssigningWorker):
         """By task id: the stories of the tasks that failed and were not done since."""
         self.progress = Progress()
         self._retries = Retries()
-        self._glances = Glances()
+        self._settings_cache = SettingsCache()
         self.look_ahead: Callable[[], LookAhead] = LookAhead
         """What makes answers about outputs come sooner where the file system is slow."""
         self.roots: Sequence[luigi.Task] = ()
@@ -66,7 +66,7 @@ class SendJobWorker(AssigningWorker):
 
     def __enter__(self) -> SendJobWorker:
         self.interrupts.__enter__()
-        self._glances.__enter__()
+        self._settings_cache.__enter__()
         super().__enter__()
         self._coming_roots = self._opening.enter_context(self.look_ahead()).each_walk(self.roots)
         return self
@@ -76,7 +76,7 @@ class SendJobWorker(AssigningWorker):
     ) -> None:
         with contextlib.ExitStack() as cleaning:
             cleaning.callback(self.interrupts.__exit__, kind, error, trace)
-            cleaning.callback(self._glances.__exit__)
+            cleaning.callback(self._settings_cache.__exit__)
             cleaning.enter_context(self.interrupts.ignored())
             cleaning.enter_context(quiet_keepalive(self._keep_alive_thread))
             cleaning.callback(super().__exit__, kind, error, trace)
@@ -162,7 +162,7 @@ class SendJobWorker(AssigningWorker):
     def _try_again(self) -> None:
         for task_id in self._retries.due():
             task = self._scheduled_tasks[task_id]
-            logger.warning("%s is tried again (retry_count).", task)
+            logger.warning("Retrying %s (retry_count).", task)
             for _ in super()._add(task, False):  # its requirements are known
                 pass
 
@@ -196,7 +196,7 @@ class SendJobWorker(AssigningWorker):
         processes = [process for process in self._running_tasks.values() if isinstance(process, BatchProcess)]
         jobs = [process for process in processes if isinstance(process, ClusterProcess)]
         leave = jobs and _leaves_jobs(error)
-        left = self._jobs.leave(jobs) if leave else self._jobs.cancel(jobs, lambda: self.interrupts.came_again)
+        left = self._jobs.leave(jobs) if leave else self._jobs.cancel(jobs, lambda: self.interrupts.interrupted_again)
         for process in processes:
             if process not in left:
                 process.terminate()

@@ -68,7 +68,7 @@ def test_a_process_that_is_not_the_one_has_ended(changed: dict[str, object]) -> 
 
 
 def test_of_another_host_nothing_is_known() -> None:
-    """Its processes can not be seen from here."""
+    """Its processes cannot be seen from here."""
     assert has_ended({**this_process(), "host": "elsewhere"}) is None
 
 

@@ -32,6 +32,18 @@ def test_an_outcome_there_and_back(status: str) -> None:
     assert with_more.status == status
 
 
+def test_reports_keep_their_key_on_disk() -> None:
+    """Other versions write and read the reports of a task under the key "told"."""
+    reports = {"status_message": "half way"}
+    outcome = Outcome("DONE", reports=reports)
+    assert json.loads(outcome.to_json())["told"] == reports
+    assert set(json.loads(outcome.to_json())) == {*WHOLE, "told"}
+    read = Outcome.from_json(json.dumps({**WHOLE, "told": reports}))
+    assert read is not None
+    assert read.reports == reports
+    assert Outcome.from_record(json.loads(json.dumps(outcome.to_dict()))) == outcome
+
+
 def test_an_outcome_cut_short_is_none() -> None:
     """However much of an outcome has arrived: before it is whole it is none."""
     text = json.dumps(WHOLE)

@@ -102,7 +102,7 @@ def test_what_becomes_known_is_added(tmp_path: Path) -> None:
 
 
 def test_records_of_ended_attempts_go(tmp_path: Path) -> None:
-    """Records do not pile up, but those of attempts that may live, or can not be read, stay."""
+    """Records do not pile up, but those of attempts that may live, or cannot be read, stay."""
     ended, living, mine = (Record.claim(tmp_path, {}, after=Record.last(tmp_path)[0]) for _ in range(3))
     ended.note(ended=1.0)
     mine.note(ended=2.0)

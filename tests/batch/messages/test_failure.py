@@ -7,7 +7,7 @@ import luigi
 import pytest
 from luigi.parameter import ParameterVisibility
 
-from b2luigi.batch.messages.failure import KINDS, LINE, LISTED, TAIL_LINES, Failure, last_lines, summary, tail, tell
+from b2luigi.batch.messages.failure import KINDS, LINE, LISTED, TAIL_LINES, Failure, last_lines, render, summary, tail
 
 
 class Fails(luigi.Task):
@@ -19,13 +19,13 @@ class Fails(luigi.Task):
 
 def story(**facts: Any) -> str:
     known = {"task": Fails(), "what": "it broke", "advice": "Mend it.", "batch_system": "lsf"}
-    return tell(Failure(**{**known, **facts}))
+    return render(Failure(**{**known, **facts}))
 
 
-def test_a_whole_story() -> None:
-    """A failure is told with what, where, its last words and what to do."""
-    told = story(job_id="7", node="n1", log_folder=Path("/logs/x"), last_words="one\ntwo")
-    assert told.splitlines() == [
+def test_a_complete_story() -> None:
+    """The text says what happened, where, the last words and what to do."""
+    text = story(job_id="7", node="n1", log_folder=Path("/logs/x"), last_words="one\ntwo")
+    assert text.splitlines() == [
         "Task Fails failed: it broke",
         "    number = 3",
         "    text = short",
@@ -39,15 +39,15 @@ def test_a_whole_story() -> None:
     ]
 
 
-def test_a_story_of_which_little_is_known() -> None:
-    """What is not known is left out."""
-    told = story()
-    assert "  job:     lsf, no job" in told.splitlines()
-    assert not any(word in told for word in ("None", "logs", "last words", "on node"))
+def test_a_story_with_few_facts() -> None:
+    """Unknown facts are omitted."""
+    text = story()
+    assert "  job:     lsf, no job" in text.splitlines()
+    assert not any(word in text for word in ("None", "logs", "last words", "on node"))
 
 
-def test_private_parameters_are_not_told() -> None:
-    """Secrets stay out of consoles and web pages."""
+def test_private_parameters_are_not_shown() -> None:
+    """Secrets do not appear on consoles and web pages."""
     assert "hunter2" not in story()
 
 
@@ -64,7 +64,7 @@ def test_private_parameters_are_not_told() -> None:
     ids=lambda text: ascii(text)[:12],
 )
 def test_a_parameter_is_one_line(text: str, shown: str) -> None:
-    """Values are cut, and can not paint on the terminal."""
+    """Values are truncated, and their control characters are replaced."""
     assert f"    text = {shown}" in story(task=Fails(text=text)).split("\n")
 
 
@@ -84,19 +84,19 @@ def test_a_parameter_is_one_line(text: str, shown: str) -> None:
     ],
     ids=ascii,
 )
-def test_last_lines_are_fit_for_a_terminal(text: str, shown: str) -> None:
-    """Control characters are shown as `?`, whatever counts as white space as a blank."""
+def test_last_lines_are_safe_for_a_terminal(text: str, shown: str) -> None:
+    """Control characters are shown as `?`, and any white space as a blank."""
     assert last_lines(text) == shown
 
 
 def test_last_lines_are_few_and_short() -> None:
-    """Of a long text the end is told, of a line without end as well."""
+    """Only the end of a long text is shown, and long lines are truncated."""
     assert last_lines("\n".join(map(str, range(1000)))) == "\n".join(map(str, range(1000 - TAIL_LINES, 1000)))
     assert last_lines("x" * 10_000_000 + "end") == "x" * (LINE - 3) + "..."
 
 
 def test_the_tail_of_files(tmp_path: Path) -> None:
-    """What the task wrote, then what the batch system wrote; files that are empty, gone or folders are passed over."""
+    """The ends of all files in order; empty or missing files and folders are skipped."""
     (tmp_path / "empty").write_text("")
     (tmp_path / "blank").write_text(" \n")
     (tmp_path / "some").write_text("words\n")
@@ -107,7 +107,7 @@ def test_the_tail_of_files(tmp_path: Path) -> None:
 
 
 def test_the_tail_of_a_large_file(tmp_path: Path) -> None:
-    """Only the end of a file is read, also when that is within a character."""
+    """Only the end of a file is read, even if it starts within a character."""
     (tmp_path / "log").write_bytes("ü".encode() * 50_000 + b"\xff\nlast\n")
     first, last = tail([tmp_path / "log"]).splitlines()
     assert last == "last"
@@ -121,63 +121,63 @@ def failed(number: int, what: str = "it broke") -> tuple[str, str]:
     return task.task_id, story(task=task, what=what, job_id=str(number), log_folder=folder)
 
 
-def test_a_few_failures_are_told_whole_again() -> None:
-    """Who sees only the end of a run knows all about a few failures."""
+def test_few_failures_are_repeated_in_full() -> None:
+    """The end of a run shows everything about a few failures."""
     for count, begin in ((1, "===== 1 task failed ====="), (3, "===== 3 tasks failed =====")):
         failures = dict(failed(number) for number in range(count))
         assert summary(failures).split("\n\n") == [begin, *failures.values()]
 
 
 def test_many_failures_of_one_kind() -> None:
-    """One is told whole, twenty in a line with the log folder each, the others are counted: two screens at most."""
+    """One is repeated in full, twenty are listed with their log folders, the others counted: two screens at most."""
     failures = dict(failed(number, f"{number} is unlucky: x{number:02}/y") for number in range(1, 1501))
-    told = summary(failures)
-    head, whole, listed = told.split("\n\n")
+    text = summary(failures)
+    head, full, listed = text.split("\n\n")
     assert head == "===== 1,500 tasks failed ====="
-    assert whole == next(iter(failures.values()))
+    assert full == next(iter(failures.values()))
     first, *lines, last = listed.splitlines()
     assert first == "1,499 more failed in the same way:"
     assert lines[0] == f"  {Fails(number=2).task_id}  /logs/number=2/Fails/"
     assert len(lines) == LISTED
-    assert last == "  ... and 1,479 more, told above."
-    assert len(told.splitlines()) < 50
+    assert last == "  ... and 1,479 more, see above."
+    assert len(text.splitlines()) < 50
 
 
 def test_failures_of_several_kinds() -> None:
-    """Each kind has its whole story, also the one that happened once among hundreds."""
+    """Each kind has a complete story, even one that happened once among hundreds."""
     failures = dict(failed(number, "ValueError: no") for number in range(5))
     failures |= dict(failed(number, "KeyError: no") for number in range(5, 6))
-    told = summary(failures)
-    assert told.count("failed: ValueError: no") == told.count("failed: KeyError: no") == 1
-    assert "4 more failed in the same way:" in told
-    assert "told above" not in told
+    text = summary(failures)
+    assert text.count("failed: ValueError: no") == text.count("failed: KeyError: no") == 1
+    assert "4 more failed in the same way:" in text
+    assert "see above" not in text
 
 
 def test_failures_without_a_job_are_listed_without_logs() -> None:
-    """A task that was not submitted has no log folder to name."""
-    told = summary({f"T_{n}": f"Task T(n={n}) was not submitted: the first 20 jobs failed" for n in range(5)})
-    assert told.split("\n\n")[1:] == [
+    """A task that was not submitted has no log folder."""
+    text = summary({f"T_{n}": f"Task T(n={n}) was not submitted: the first 20 jobs failed" for n in range(5)})
+    assert text.split("\n\n")[1:] == [
         "Task T(n=0) was not submitted: the first 20 jobs failed",
         "4 more failed in the same way:\n  T_1\n  T_2\n  T_3\n  T_4",
     ]
 
 
 def test_failures_of_very_many_kinds() -> None:
-    """No more than the first kinds are told: a run in which all is different ends in some screens, too."""
+    """Only the first kinds are repeated, so that the summary stays short even if all failures differ."""
     failures = {f"T_{n}": f"Task T failed: {chr(97 + n)}" for n in range(KINDS + 3)}
     assert summary(failures).split("\n\n")[1:] == [
         *(f"Task T failed: {chr(97 + n)}" for n in range(KINDS)),
-        "... and 3 more, of other kinds, told above.",
+        "... and 3 more of other kinds, see above.",
     ]
 
 
-def test_no_failure_no_words() -> None:
+def test_no_failures() -> None:
     """A run without failures ends without a summary."""
     assert summary({}) == ""
 
 
 def test_our_own_sentences_fit_on_a_terminal() -> None:
-    """Advice is wrapped between words; a path, and the command to copy, stay in one piece however long."""
+    """Advice is wrapped between words; paths and the command to copy are not split, however long."""
     advice = f"Correct the error in {'/long' * 20} and run the script again. Tasks that are complete are not repeated."
     command = f"'/some folder/{'x' * 90}'"
     *_, one, two, three, invitation, last = story(advice=advice, here=command).splitlines()

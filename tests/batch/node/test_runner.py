@@ -1,4 +1,4 @@
-"""The node: in this process where it is enough, and once through a job script and a Python of its own."""
+"""The node: tested in this process where possible, and once through a job script in a process of its own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OUTCOME = Path("outcome.json")
 
 @pytest.fixture(autouse=True)
 def _a_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As called by a job script with a token, in a process that knows no task yet."""
+    """The environment of a job script with a token, in a process without cached tasks."""
     monkeypatch.setenv(OUTCOME_VARIABLE, str(OUTCOME.absolute()))
     monkeypatch.setenv(SCRIPT_VARIABLE, "")
     # Tests started in the background of a shell are deaf to SIGINT, and so would be all they start.
@@ -45,7 +45,7 @@ def _a_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def run(task: luigi.Task, task_id: str = "") -> tuple[int | None, Outcome]:
-    """Exit code and outcome of a task looked for in a graph."""
+    """Exit code and outcome of a task that is searched for in a graph."""
     os.environ[OUTCOME_VARIABLE] = str(OUTCOME.absolute())  # run_one takes it out
     code = run_one([task], task_id or task.task_id)
     outcome = Outcome.from_json(OUTCOME.read_text())
@@ -67,7 +67,7 @@ class Works(b2luigi.Task):
 
 
 class Ends(b2luigi.Task):
-    """Ends as told by the function of this name, here in the module."""
+    """Calls the function of this name in this module."""
 
     how = b2luigi.Parameter()
 
@@ -89,8 +89,8 @@ class Yields(b2luigi.Task):
         raise AssertionError("not to be reached")
 
 
-class Tells(b2luigi.Task):
-    """Has something to say after its work."""
+class Explains(b2luigi.Task):
+    """Returns a value from on_success."""
 
     value: Any = None
 
@@ -134,7 +134,7 @@ def interrupt_by_own_handler() -> None:
 
 class OddError(Exception):
     def __str__(self) -> str:
-        raise RuntimeError("can not even be shown")
+        raise RuntimeError("cannot be converted")
 
 
 def odd_error() -> None:
@@ -142,14 +142,14 @@ def odd_error() -> None:
 
 
 def test_success() -> None:
-    """A task that made its outputs is done; its folders were there before it began."""
+    """A task that created its outputs is done; its folders existed before it started."""
     code, outcome = run(Works(number=2))
     assert (code, outcome.status, outcome.missing, outcome.new_requirements) == (0, DONE, (), ())
     assert stat.S_IMODE(OUTCOME.stat().st_mode) == 0o600
 
 
-def test_an_output_that_was_not_made(script_folder: Path) -> None:
-    """A task that says nothing and leaves outputs out has failed, with the list of them."""
+def test_a_missing_output(script_folder: Path) -> None:
+    """A task that ends without an error but with missing outputs has failed; the text lists them."""
     code, outcome = run(Works(number=1))
     assert (code, outcome.status) == (1, FAILED)
     assert outcome.explanation.splitlines()[1:] == [f"{script_folder}/number=1/b.txt"]
@@ -165,7 +165,7 @@ def test_an_output_that_was_not_made(script_folder: Path) -> None:
     ],
 )
 def test_an_exception(how: str, words: str) -> None:
-    """An exception arrives with its traceback, and sys.exit(0) in a task is no success."""
+    """The outcome contains the traceback, and sys.exit(0) in a task is a failure."""
     code, outcome = run(Ends(how=how))
     assert (code, outcome.status) == (1, FAILED)
     assert words in outcome.explanation
@@ -174,13 +174,13 @@ def test_an_exception(how: str, words: str) -> None:
 
 @pytest.mark.parametrize("how", ["interrupt", "interrupt_by_own_handler"])
 def test_an_interrupt(how: str) -> None:
-    """A task that was interrupted is neither done nor failed: who did it is for others to say."""
+    """An interrupted task is neither done nor failed: the submit host determines the cause."""
     code, outcome = run(Ends(how=how))
     assert (code, outcome) == (130, Outcome(INTERRUPTED, node=outcome.node, task_id=Ends(how=how).task_id))
 
 
-def test_inputs_that_come_late_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shared file system may hide from the node what the submit host has seen."""
+def test_the_node_waits_for_late_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a shared file system, inputs may become visible on the node later than on the submit host."""
     needed = [Works(number=2), Works(number=0)]
     for task in needed:
         Path(f"number={task.number}").mkdir()
@@ -195,8 +195,8 @@ def test_inputs_that_come_late_are_waited_for(monkeypatch: pytest.MonkeyPatch) -
     assert "not to be run" in outcome.traceback  # so it was run
 
 
-def test_requirements_that_are_not_there() -> None:
-    """A task is not run on half of its inputs; what lacks is told."""
+def test_missing_requirements() -> None:
+    """A task does not run with incomplete inputs; the outcome names what is missing."""
     (Path("number=2")).mkdir()
     for name in ("a.txt", "b.txt"):
         Path("number=2", name).write_text("")
@@ -207,7 +207,7 @@ def test_requirements_that_are_not_there() -> None:
 
 
 def test_new_requirements() -> None:
-    """Requirements that run yields travel home, as module, family and parameters."""
+    """The outcome contains requirements yielded by run: module, family and parameters."""
     code, outcome = run(Yields())
     assert (code, outcome.status) == (0, PENDING)
     assert outcome.new_requirements == (
@@ -245,7 +245,7 @@ def test_an_outcome_that_cannot_be_written_for_now_is_tried_again(monkeypatch: p
 
 
 def test_external_data() -> None:
-    """A task without run is judged by its outputs."""
+    """The status of a task without run depends on its outputs."""
     assert run(Given())[1].status == FAILED
     Path("given").touch()
     assert run(Given())[1].status == DONE
@@ -264,7 +264,7 @@ def nested(depth: int) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         (None, None),
         ({"a": (1, 2.5)}, {"a": [1, 2.5]}),
@@ -278,12 +278,12 @@ def nested(depth: int) -> list[Any]:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_anything_can_be_told_on_success(value: Any, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever on_success returns, the task is done; luigi hears it as JSON or as it shows itself."""
-    monkeypatch.setattr(Tells, "value", value)
-    code, outcome = run(Tells())
+def test_on_success_may_return_anything(value: Any, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever on_success returns, the task is done; luigi gets the value via JSON, or else its repr."""
+    monkeypatch.setattr(Explains, "value", value)
+    code, outcome = run(Explains())
     assert (code, outcome.status) == (0, DONE)
-    assert outcome.explanation == told
+    assert outcome.explanation == expected
 
 
 def fails(self: Any, *arguments: Any) -> Any:
@@ -295,7 +295,7 @@ def fails(self: Any, *arguments: Any) -> Any:
     [("on_success", "nothing"), ("on_failure", "error"), ("output", "nothing"), ("complete", "nothing")],
 )
 def test_a_hook_that_fails(hook: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error in a hook of the task is a failure with its traceback, or of no matter; never silence."""
+    """An error in a hook is a failure with its traceback, except in complete(), which is not called."""
     monkeypatch.setattr(Ends, hook, fails, raising=False)
     code, outcome = run(Ends(how=how))
     if hook == "complete":
@@ -306,7 +306,7 @@ def test_a_hook_that_fails(hook: str, how: str, monkeypatch: pytest.MonkeyPatch)
 
 
 class Swallows:
-    """A context of luigi's task process that keeps every exception to itself."""
+    """A context of luigi's task process that suppresses every exception."""
 
     def __init__(self, process: Any) -> None: ...
 
@@ -322,15 +322,15 @@ class Refuses(Swallows):
 
 
 def described(task: luigi.Task, monkeypatch: pytest.MonkeyPatch, **worker: Any) -> tuple[int | None, Outcome]:
-    """Like `run`, through the description in a job script: the graph does not have the task."""
+    """Like `run`, but the task is described in a job script and is not in the graph."""
     script = create_executable_wrapper(task, worker=worker)
     monkeypatch.setenv(SCRIPT_VARIABLE, script)
     Register.clear_instance_cache()
-    return run(Tells(), task.task_id)
+    return run(Explains(), task.task_id)
 
 
 def test_a_task_is_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task that is described needs no walk through the graph: tasks that run yields are in none."""
+    """A described task is rebuilt without the graph, which does not contain tasks yielded by run."""
     assert described(Works(number=2), monkeypatch)[1].status == DONE
     assert Path("number=2/a.txt").exists()
 
@@ -349,14 +349,14 @@ def test_a_task_is_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_context_of_a_task_process(
     how: str, context: str, status: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """luigi's task_process_context holds on the node, and whatever it does, there is an outcome."""
+    """luigi's task_process_context is used on the node, and whatever it does, there is an outcome."""
     outcome = described(Ends(how=how), monkeypatch, task_process_context=f"{__name__}.{context}")[1]
     assert outcome.status == status
     assert words in str(outcome.explanation)
 
 
 def test_luigis_own_checks_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The values of luigi's section [worker] hold on the node."""
+    """The values of luigi's section [worker] apply on the node."""
     outcome = described(Needs(), monkeypatch, check_unfulfilled_deps=False)[1]
     assert "not to be run" in outcome.explanation
     outcome = described(Works(number=1), monkeypatch, check_complete_on_run=True)[1]
@@ -364,7 +364,7 @@ def test_luigis_own_checks_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class Counts(b2luigi.Task):
-    """Says how often it was asked whether it is complete."""
+    """Counts the calls of complete()."""
 
     asked: ClassVar[list[str]] = []
     there = b2luigi.BoolParameter(default=True)
@@ -381,8 +381,8 @@ class NeedsCounted(Needs):
         return [Counts(there=self.there)]
 
 
-def test_inputs_that_are_there_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not by us and then by luigi; what is missing luigi finds, and says so."""
+def test_complete_inputs_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """luigi does not check them again, unless some are missing, which it then reports."""
     Counts.asked.clear()
     assert "not to be run" in described(NeedsCounted(), monkeypatch)[1].traceback
     assert Counts.asked == [Counts().task_id]
@@ -391,12 +391,11 @@ def test_inputs_that_are_there_are_looked_at_once(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_unknown_task(caplog: pytest.LogCaptureFixture) -> None:
-    """A task that is not in the graph fails, and the log tells which ones are, without a traceback."""
+    """A task that is not in the graph fails; the log lists similar ids, without a traceback."""
     code, outcome = run(Works(number=1), "Works_2_deadbeef")
     assert (code, outcome.status) == (1, FAILED)
-    assert (
-        f"There is no task Works_2_deadbeef in the task graph of this script. The nearest are: {Works().task_id}"
-        in (caplog.text)
+    assert f"There is no task Works_2_deadbeef in the task graph of this script. Similar ids: {Works().task_id}" in (
+        caplog.text
     )
     assert "Traceback" not in caplog.text
     assert Works().task_id in outcome.explanation
@@ -408,8 +407,8 @@ class Cracked(b2luigi.Task):
         return names["a name of the user's"]
 
 
-def test_a_graph_that_can_not_be_walked(caplog: pytest.LogCaptureFixture) -> None:
-    """An error in somebody's requires is told with its traceback, in the log and in the outcome."""
+def test_an_error_in_requires(caplog: pytest.LogCaptureFixture) -> None:
+    """The log and the outcome contain its traceback."""
     code, outcome = run(Cracked(), "Works_2_deadbeef")
     assert (code, outcome.status) == (1, FAILED)
     assert "in requires" in caplog.text
@@ -417,8 +416,8 @@ def test_a_graph_that_can_not_be_walked(caplog: pytest.LogCaptureFixture) -> Non
 
 
 @pytest.mark.parametrize("text", [None, "", "#b2luigi-task {"])
-def test_a_job_script_that_can_not_be_read(text: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job script that is gone or broken is a failure with its path."""
+def test_an_unreadable_job_script(text: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing or broken job script is a failure."""
     if text is not None:
         Path("job.sh").write_text(text)
     monkeypatch.setenv(SCRIPT_VARIABLE, "job.sh")
@@ -426,13 +425,13 @@ def test_a_job_script_that_can_not_be_read(text: str | None, monkeypatch: pytest
 
 
 def test_another_id_than_the_one_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody who asks for another task by hand gets that one, from the graph."""
+    """If another task is requested by hand, that one is taken from the graph."""
     monkeypatch.setenv(SCRIPT_VARIABLE, create_executable_wrapper(Works(number=1)))
     assert run(Works(number=2))[1].status == DONE
 
 
 def test_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a token the exit code is all that is left."""
+    """Without a token, there is an exit code and no outcome file."""
     monkeypatch.setenv(OUTCOME_VARIABLE, "")
     assert run_one([Works(number=2)], Works(number=2).task_id) == 0
     assert run_one([Works(number=1)], Works(number=1).task_id) == 1
@@ -445,7 +444,7 @@ class Inherits(b2luigi.Task):
 
 
 def test_a_script_within_a_task() -> None:
-    """A program that the task starts does not leave its outcome in the place of the task's."""
+    """A program that the task starts cannot overwrite the outcome of the task."""
     assert run(Inherits())[1].status == DONE
 
 
@@ -458,12 +457,12 @@ class Reports(b2luigi.Task):
         as_it_runs.decrease_running_resources({"slots": 1})
 
 
-def test_what_a_task_tells_while_it_runs(caplog: pytest.LogCaptureFixture) -> None:
-    """Messages for luigi's scheduler go to the log of the job, and what was told last into the outcome."""
+def test_reports_of_a_running_task(caplog: pytest.LogCaptureFixture) -> None:
+    """Reports to luigi's scheduler are logged in the job, and the outcome contains the last ones."""
     caplog.set_level(logging.INFO, "luigi-interface")
     outcome = run(Reports())[1]
     assert outcome.status == DONE
-    assert outcome.told == {"tracking_url": "http://there", "status_message": "half way", "progress_percentage": 50}
+    assert outcome.reports == {"tracking_url": "http://there", "status_message": "half way", "progress_percentage": 50}
     assert [path.name for path in Path().glob("*.progress")] == []
     for words in ("http://there", "half way", "progress: 50 %", "{'slots': 1}"):
         assert words in caplog.text
@@ -495,7 +494,7 @@ if __name__ == "__main__":
 
 
 class Job(b2luigi.Task):
-    """The twin of the one in the script; there it is in `__main__`."""
+    """Same as in the script, where it is in `__main__`."""
 
     how = b2luigi.Parameter()
 
@@ -524,7 +523,7 @@ def outcomes(folder: Path) -> list[str]:
     [("it's", "0 outcome\n", [DONE]), ("shot", "137 none\n", []), ("exits", f"{CUT_SHORT} none\n", [])],
 )
 def test_a_whole_job(start: Any, script_folder: Path, how: str, marker: str, statuses: list[str]) -> None:
-    """From job script to marker: a job that ends well, and one that is shot."""
+    """From job script to marker: a successful job, and one killed by SIGKILL."""
     start(how).wait(PATIENCE)
     assert (script_folder / "inbox" / ("a" * 16)).read_text() == marker
     assert outcomes(script_folder / "task_files") == statuses
@@ -536,10 +535,10 @@ def test_a_whole_job(start: Any, script_folder: Path, how: str, marker: str, sta
     ("number", "marker", "statuses"),
     [(signal.SIGINT, "130 outcome\n", [INTERRUPTED]), (signal.SIGTERM, "143 none\n", [])],
 )
-def test_a_job_that_is_stopped(
+def test_a_stopped_job(
     start: Any, script_folder: Path, number: signal.Signals, marker: str, statuses: list[str]
 ) -> None:
-    """LSF's bkill begins with SIGINT, which Python turns into an outcome; SIGTERM just ends it."""
+    """LSF's bkill starts with SIGINT, for which Python writes an outcome; SIGTERM ends the job without one."""
     process = start("waits")
     until(lambda: (script_folder / "begun").exists() or process.poll() is not None, "the task runs")
     os.killpg(process.pid, number)

@@ -27,6 +27,26 @@ class Work(b2luigi.Task):
         yield self.add_to_output("out.txt")
 
 
+class Greedy(Work):
+    """Asks for something else at each try."""
+
+    @property
+    def queue(self) -> str:
+        return f"queue-{self.job_attempt}"
+
+
+class Hiccups(Work):
+    """Its outputs can be asked for only at the third try."""
+
+    asked = 0
+
+    def output(self) -> Any:
+        self.asked += 1
+        if self.asked == 2 or self.asked == 3:  # the first question comes before the submission
+            raise OSError("Stale file handle")
+        yield self.add_to_output("out.txt")
+
+
 class HandQueue:
     """A queue in which nothing happens by itself."""
 
@@ -150,13 +170,14 @@ def let_go(ticket: Ticket) -> None:
 class Job:
     """A process, its queue, and what luigi hears of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, task: Work | None = None) -> None:
+        self.task = task if task is not None else Work()
         self.results: list[tuple[Any, ...]] = []
         self.now = 100.0
         self.queue = HandQueue()
         self.runs = Runs(folder / "task_file_dir", clock=lambda: self.now)
         self.output = folder / "result_dir" / "n=1" / "out.txt"
-        self.process = ClusterProcess(Work(), None, self, 0)
+        self.process = ClusterProcess(self.task, None, self, 0)
         self.shared = Run(self.runs, {}, lambda name: self.queue, clock=lambda: self.now)
         self.process.connect(self.queue, self.shared)
 

@@ -19,10 +19,11 @@ from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.liveness import this_process
 from b2luigi.batch.attempts.outcome import Marker, Outcome
 from b2luigi.batch.attempts.record import Record
-from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.batch.processes.cluster import DOUBTS, ClusterProcess
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.core.paths import get_task_file_dir
-from tests.batch.processes.hands import Job, Work, accept, let_go, lose, search_in_vain
+from tests.batch.processes.hands import Greedy, Job, Work, accept, let_go, lose, search_in_vain
+from tests.present import present
 
 RUNNING = JobInfo(JobStatus.running, "run")
 LOST = JobInfo(JobStatus.aborted, "node lost", cause=Cause.infrastructure)
@@ -278,7 +279,7 @@ def test_a_job_that_was_stopped_is_not_forgotten_behind_its_successor(job: Job, 
     job.start()
     job.process.terminate()
     second = another(job, 1)
-    assert second.job.record.number == 2
+    assert present(second.job).record.number == 2
     again = the_next_run(job, tmp_path)
     again.process.run()
     assert [ticket.job_id for ticket in again.queue.cancelled] == ["7"]
@@ -432,37 +433,26 @@ def test_a_lost_job_is_tried_again_until_that_is_enough(job: Job, caplog: pytest
         (Cause.ended, True, 1),
     ],
 )
-def test_what_is_worth_another_try(job: Job, cause: Cause, differs: bool, submitted: int) -> None:
+def test_what_is_worth_another_try(job: Job, tmp_path: Path, cause: Cause, differs: bool, submitted: int) -> None:
     """Too little memory or time: only if the next try asks for more; the decision of a person: never."""
-    task = job.process.task
-    if differs:
-        type(task).queue = property(lambda self: f"queue-{self.job_attempt}")
-    try:
-        job.process.run()
-        job.in_flight.ticket.info = JobInfo(JobStatus.aborted, "over", cause=cause)
-        job.process.look()
-        assert len(begun(job)) == submitted
-        assert (job.status == "FAILED") is (submitted == 1)
-        if submitted == 2:
-            assert [ticket.spec.options["queue"] for ticket in job.queue.tickets] == ["queue-1", "queue-2"]
-    finally:
-        if differs:
-            del type(task).queue
+    job = Job(tmp_path, Greedy()) if differs else job
+    job.process.run()
+    job.in_flight.ticket.info = JobInfo(JobStatus.aborted, "over", cause=cause)
+    job.process.look()
+    assert len(begun(job)) == submitted
+    assert (job.status == "FAILED") is (submitted == 1)
+    if submitted == 2:
+        assert [ticket.spec.options["queue"] for ticket in job.queue.tickets] == ["queue-1", "queue-2"]
 
 
-@pytest.mark.parametrize("differs", [True, False])
-def test_the_number_of_a_try_is_the_number_of_jobs_that_ran(job: Job, differs: bool) -> None:
+@pytest.mark.parametrize("task", [Greedy(n=1), Work(n=1)], ids=["asks for more", "asks for the same"])
+def test_the_number_of_a_try_is_the_number_of_jobs_that_ran(job: Job, tmp_path: Path, task: Work) -> None:
     """Asking what the next try would ask for changes nothing: `self.job_attempt` counts jobs, not questions."""
-    task = job.process.task
-    type(task).queue = property(lambda self: f"queue-{self.job_attempt if differs else 1}")
-    try:
-        job.process.run()
-        accept(job.in_flight.ticket, "7")
-        job.in_flight.ticket.info = JobInfo(JobStatus.aborted, "over", cause=Cause.memory)
-        job.process.look()
-        assert task.job_attempt == len(begun(job)) == 1 + differs
-    finally:
-        del type(task).queue
+    job = Job(tmp_path, task)
+    job.process.run()
+    job.in_flight.ticket.info = JobInfo(JobStatus.aborted, "over", cause=Cause.memory)
+    job.process.look()
+    assert task.job_attempt == len(begun(job)) == 1 + isinstance(task, Greedy)
 
 
 def test_a_memory_error_is_one_of_memory(job: Job) -> None:
@@ -484,6 +474,19 @@ def test_a_job_whose_submission_stays_in_doubt_is_submitted_again(job: Job) -> N
     job.process.look()
     assert len(begun(job)) == 2
     assert (first.spec.folder / f"{first.spec.token}.void").exists()
+
+
+def test_a_submission_that_always_ends_in_doubt_fails_in_the_end(job: Job) -> None:
+    """The words of the batch system are unknown, and it never has the job: nobody waits for that for ever."""
+    job.process.run()
+    for number in range(1, DOUBTS + 1):
+        assert (len(begun(job)), job.status) == (number, None)
+        search_in_vain(job.queue.tickets[-1], "strange words (not found)")
+        job.process.look()
+        job.now += 31
+        job.process.look()
+    assert (len(begun(job)), job.status) == (DOUBTS, "FAILED")
+    assert "strange words" in job.process.story
 
 
 # -- what has to wait
@@ -533,7 +536,7 @@ def test_an_expired_token_is_waited_for(job: Job) -> None:
 
 
 def test_a_folder_that_can_not_be_read_judges_nobody(job: Job, caplog: pytest.LogCaptureFixture) -> None:
-    """The batch system says that the job is over; what its node left can not be seen for now."""
+    """The batch system says that the job is over; what its node left cannot be seen for now."""
     ticket = job.start()
     folder, aside = ticket.spec.folder, ticket.spec.folder.with_name("aside")
     folder.rename(aside)
@@ -576,7 +579,7 @@ def test_folders_that_can_not_be_read_are_told_once_and_once_when_that_is_over(
 
 
 def test_an_inbox_that_can_not_be_read_is_no_reason_to_begin_anew(job: Job) -> None:
-    """The job of an earlier run is nowhere, but what it left can not be seen for now."""
+    """The job of an earlier run is nowhere, but what it left cannot be seen for now."""
     former = a_former(job)
     inbox = Path(str(former.facts["inbox"]))
     job.process.run()

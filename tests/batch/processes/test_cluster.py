@@ -7,7 +7,6 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import luigi
 import pytest
@@ -17,7 +16,7 @@ import b2luigi
 from b2luigi.batch.attempts.outcome import Marker, Outcome
 from b2luigi.batch.processes.job import ANSWERS
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
-from tests.batch.processes.hands import Job, Work, accept, let_go, lose, refuse
+from tests.batch.processes.hands import Hiccups, Job, Work, accept, let_go, lose, refuse
 
 
 def test_the_claim_is_on_disk_before_the_job_is_handed_in(job: Job) -> None:
@@ -57,7 +56,7 @@ def test_a_grace_that_is_no_time_is_told_before_anything_is_submitted(job: Job) 
     b2luigi.set_setting("result_grace", -1)
     job.process.run()
     assert (job.status, job.queue.tickets) == ("FAILED", [])
-    assert "result_grace has to be a number of seconds" in job.process.story
+    assert "result_grace must be a number of seconds" in job.process.story
 
 
 def test_an_outcome_is_delivered_whatever_else_is_said(job: Job) -> None:
@@ -137,26 +136,15 @@ def test_an_outcome_without_a_marker_is_believed_after_a_while(job: Job) -> None
     assert job.status == "DONE"
 
 
-def test_a_file_system_that_hiccups_does_not_fail_a_task_that_is_done(job: Job) -> None:
+def test_a_file_system_that_hiccups_does_not_fail_a_task_that_is_done(job: Job, tmp_path: Path) -> None:
     """The question is asked again; only an error that stays is one."""
+    job = Job(tmp_path, Hiccups())
     ticket = job.start()
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
-    calls: list[int] = []
-
-    def output() -> Any:
-        calls.append(1)
-        if len(calls) < 3:
-            raise OSError("Stale file handle")
-        return []
-
-    job.process.task.output = output
-    try:
-        job.process.look(Marker(0, True))
-        job.process.look(Marker(0, True))
-        assert (job.status, job.process.needs_looks) == (None, True)
-        job.process.look(Marker(0, True))
-    finally:
-        del job.process.task.output
+    job.process.look(Marker(0, True))
+    job.process.look(Marker(0, True))
+    assert (job.status, job.process.needs_looks) == (None, True)
+    job.process.look(Marker(0, True))
     assert job.status == "DONE"
 
 
@@ -225,7 +213,7 @@ def test_a_job_that_only_seems_gone_is_taken_out_of_the_queue(job: Job) -> None:
     ticket = job.start()
     lose(ticket)
     job.process.look()
-    assert job.status is None
+    assert job.results == []
     job.now += 61
     job.process.look()
     assert (job.status, job.queue.cancelled) == ("FAILED", [ticket])
@@ -274,7 +262,7 @@ def test_time_in_the_queue_is_no_time_of_the_task(tmp_path: Path, job: Job) -> N
     ticket.info = JobInfo(JobStatus.running, "running")
     job.process.look()
     assert job.process.timeout_time == pytest.approx(time.time() + 100, abs=10)
-    job.process.timeout_time -= 200
+    job.process.timeout_time = time.time() - 100
     job.process.terminate()
     assert "it ran for longer than its worker_timeout of 100 s" in job.process.story
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from b2luigi.batch.queue.canceller import TRIES
+from b2luigi.batch.queue.command import fits
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.systems.model import Answer
-from tests.batch.fakes import Site
-from tests.batch.queue.helpers import run, submit, submitted, unsure, warnings
+from b2luigi.batch.queue.ticket import TicketState
+from b2luigi.batch.systems.model import Answer, Command
+from tests.batch.fakes import Fake, Site
+from tests.batch.queue.helpers import a_queue, run, submit, submitted, unsure, warnings
 
 
 def test_one_command_for_many(queue: JobQueue, site: Site) -> None:
@@ -146,3 +148,16 @@ def test_jobs_that_only_must_not_run_again_are_cancelled_together(queue: JobQueu
     queue.cancel([tickets[5]])
     run(queue, site, 1)
     assert site.said("cancel")[1:] == [("#e", "#f")]
+
+
+def test_more_jobs_than_one_command_can_name_are_cancelled_in_portions(site: Site) -> None:
+    """Linux starts no command of any length (E2BIG)."""
+    queue = a_queue(site, Fake(bulk=1000))
+    tokens = [f"{n:016x}" + "f" * 4000 for n in range(500)]
+    tickets = submit(queue, *tokens)
+    run(queue, site, 5)
+    queue.cancel(tickets)
+    run(queue, site, 20)
+    assert all(ticket.state is TicketState.ended for ticket in tickets)
+    assert all(fits(Command(("cancel", *words))) for words in site.said("cancel"))
+    assert sorted(word for words in site.said("cancel") for word in words) == [f"#{token}" for token in tokens]

@@ -99,7 +99,7 @@ def test_a_program_that_is_not_there() -> None:
     ids=lambda value: value[:20] if isinstance(value, str) else value[0],
 )
 def test_a_program_that_can_not_be_started(argv: tuple[str, ...], told: str) -> None:
-    """A program that can not be run answers 126 with the reason; nothing is raised."""
+    """A program that cannot be run answers 126 with the reason; nothing is raised."""
     Path("plain").touch(0o644)
     Path("garbage").write_bytes(b"\x7fnonsense")
     Path("garbage").chmod(0o755)
@@ -177,7 +177,7 @@ def test_what_it_leaves_running_is_not_waited_for() -> None:
     [
         (Answer(1, " out\n", "err\n"), "err\nout"),
         (Answer(0, "out", " \n"), "out"),
-        (Answer(255, "", ""), "exit code 255, no words"),
+        (Answer(255, "", ""), "exit code 255, no output"),
         (Answer(-9, "out", "err", 60.0), "no answer within 60 s"),
     ],
 )

@@ -216,7 +216,7 @@ def test_the_error_of_a_language_is_told(site: Site, broken: str, caplog: pytest
 
 
 def test_a_job_that_can_not_be_looked_for(site: Site) -> None:
-    """A search that the language can not even make ends: its run would go on for ever."""
+    """A search that the language cannot even make ends: its run would go on for ever."""
     queue = a_queue(site, Fake(broken=["find"]))
     (ticket,) = unsure(queue, site, "a")
     run(queue, site, 600, every=1)
@@ -281,8 +281,10 @@ def test_a_job_that_is_nowhere_is_refused_in_the_end(queue: JobQueue, site: Site
     assert len(site.said("find")) == SEARCHES
 
 
-def test_how_to_find_a_job_is_on_disk_before_it_is_sent(queue: JobQueue, site: Site) -> None:
-    """A record that can not be written keeps the job from being sent, until it can."""
+def test_how_to_find_a_job_is_on_disk_before_it_is_sent(
+    queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A record that cannot be written keeps the job from being sent, until it can; the disk is blamed for that."""
     full, seen = True, []
 
     def note(ticket: Ticket) -> None:
@@ -297,6 +299,10 @@ def test_how_to_find_a_job_is_on_disk_before_it_is_sent(queue: JobQueue, site: S
     full = False
     run(queue, site, 10)
     assert (seen, site.said("submit"), ticket.state) == ([0, 0], [("a",)], TicketState.queued)
+    first, last = warnings(caplog)
+    assert "Cannot write the records of fake jobs" in first
+    assert "No space left on device" in first
+    assert "Records of fake jobs can be written again after" in last
 
 
 def test_jobs_of_another_run_are_not_cancelled(queue: JobQueue, site: Site) -> None:

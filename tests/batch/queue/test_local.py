@@ -103,7 +103,7 @@ def test_jobs_that_were_handed_in_are_told_once(queue: LocalQueue, caplog: pytes
     caplog.set_level(logging.INFO)
     tickets = submit(queue, "true", "true", "true")
     step_until(queue, lambda: all(map(is_final, tickets)))
-    assert caplog.messages == ["Submitted 3 jobs to this machine, 2 at once"]
+    assert caplog.messages == ["Submitted 3 jobs to this machine, at most 2 at a time"]
 
 
 def test_slots_are_respected(queue: LocalQueue) -> None:
@@ -184,7 +184,7 @@ def test_a_script_that_is_not_there(queue: LocalQueue) -> None:
     job.script.unlink()
     ticket = queue.submit(job)
     assert queue.step() == [ticket]
-    assert ticket.reason.startswith("the job script can not be started: [Errno 2]")
+    assert ticket.reason.startswith("the job script cannot be started: [Errno 2]")
     assert (ticket.job_id, ticket.info) == (None, None)
 
 
@@ -205,7 +205,7 @@ def test_a_folder_that_vanished(queue: LocalQueue) -> None:
 
 
 def test_a_refused_job_takes_no_slot(queue: LocalQueue) -> None:
-    """Jobs that can not be started do not hold up the others."""
+    """Jobs that cannot be started do not hold up the others."""
     refused = [queue.submit(spec(f"{number:02x}", "", "#!/no/such/shell")) for number in range(3)]
     ticket = queue.submit(spec("ff", "true"))
     assert queue.step() == [*refused, ticket]
@@ -477,7 +477,7 @@ def test_a_job_that_began_after_another_was_looked_for_is_found(script_folder: P
 
 
 def test_jobs_of_another_machine_are_not_guessed_about(queue: LocalQueue) -> None:
-    """Whether they live can not be seen from here; the message says where, and what can be done."""
+    """Whether they live cannot be seen from here; the message says where, and what can be done."""
     with pytest.raises(ValueError, match=r"was started on elsewhere by another run.*--fresh"):
         attached(queue, "ae", submit_host="elsewhere", job_id="12")
 

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import pytest
 
+from b2luigi.batch.queue.command import fits
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.poller import FIRST, SEARCHES, SECOND_LOOK
 from b2luigi.batch.queue.ticket import TicketState
-from b2luigi.batch.systems.model import Answer, JobStatus
+from b2luigi.batch.systems.model import Answer, Command, JobStatus
 from tests.batch.fakes import Fake, Site
 from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, submit, submitted, unsure, warnings
 
@@ -363,3 +364,16 @@ def test_a_silent_search_is_told_once(queue: JobQueue, site: Site, caplog: pytes
     run(queue, site, 600, every=1)
     assert sum("the daemon is down" in line for line in warnings(caplog)) == 1
     assert not any("again" in line for line in warnings(caplog))
+
+
+def test_more_jobs_than_one_command_can_name_are_asked_about_in_portions(site: Site) -> None:
+    """A query, a search and a history of more ids than Linux lets a command have; none of the jobs counts as absent."""
+    queue = a_queue(site, Fake(bulk=1000))
+    tickets = submit(queue, *(f"{n:016x}" + "f" * 4000 for n in range(500)))
+    run(queue, site, FIRST + 5)
+    assert all(ticket.answers and not ticket.absent for ticket in tickets)
+    assert len(site.said("query")) > 1
+    site.jobs.clear()
+    run(queue, site, 60)
+    assert len(site.said("history")) > 1
+    assert all(fits(Command(call.argv)) for call in site.calls)

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from b2luigi.batch.queue.command import fits
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.submitter import AT_ONCE
 from b2luigi.batch.queue.ticket import TicketState
-from b2luigi.batch.systems.model import Answer
+from b2luigi.batch.systems.model import Answer, Command
 from tests.batch.fakes import Fake, Site
 from tests.batch.queue.helpers import a_queue, run, submit, warnings
 from tests.batch.systems.recorded import a_job
@@ -214,6 +215,100 @@ def test_results_that_do_not_fit_are_unsure(queue: JobQueue, site: Site, stdout:
     queue.step()
     assert queue.step() == []
     assert (ticket.job_id, ticket.state) == (None, TicketState.unsure)
+
+
+# -- limits, and jobs that are to blame
+
+
+def test_a_limit_on_the_size_of_submissions_costs_no_time(site: Site) -> None:
+    """Nothing waits: fewer jobs go at once, and the limit is remembered for the run."""
+    site.submissions = lambda tokens: [("too many", "array too large")] * len(tokens) if len(tokens) > 10 else None
+    queue = a_queue(site, Fake(bulk=100))
+    tickets = submit(queue, *(f"j{n}" for n in range(100)))
+    run(queue, site, 5)
+    assert all(ticket.job_id for ticket in tickets)
+    failed = [words for words in site.said("submit") if len(words) > 10]
+    assert len(failed) < 12
+    run(queue, site, 600)
+    submit(queue, *(f"k{n}" for n in range(50)))
+    run(queue, site, 5)
+    assert [words for words in site.said("submit") if len(words) > 10] == failed
+
+
+def test_a_single_job_that_is_too_many_is_refused(queue: JobQueue, site: Site) -> None:
+    """It cannot be split."""
+    site.replies["submit"] = [[("too many", "no arrays here")]]
+    (ticket,) = submit(queue, "a")
+    run(queue, site, 1)
+    assert (ticket.state, ticket.reason) == (TicketState.refused, "no arrays here")
+
+
+def test_a_command_that_this_machine_cannot_start_is_sent_in_parts(site: Site) -> None:
+    """Longer than the system allows (E2BIG): the jobs are as many submissions as it takes."""
+    queue = a_queue(site, Fake(bulk=1000))
+    tickets = submit(queue, *(f"{n:016x}" + "f" * 4000 for n in range(500)))
+    run(queue, site, 5)
+    assert all(ticket.job_id for ticket in tickets)
+    assert all(fits(Command(("submit", *words))) for words in site.said("submit"))
+    assert len(site.said("submit")) > 1
+
+
+def test_an_open_refusal_is_tried_a_few_times_and_then_counts(
+    queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each try is logged with what it waits for; in the end the job is refused in the system's words."""
+    site.replies["submit"] = [[("a few times", "over some limit")]] * 9
+    (ticket,) = submit(queue, "a")
+    run(queue, site, 600)
+    assert (ticket.state, ticket.reason) == (TicketState.refused, "over some limit")
+    assert len(site.said("submit")) == 3
+    tries = [text for text in warnings(caplog) if "(try" in text and "over some limit" in text]
+    assert [text.partition("(")[2].partition(")")[0] for text in tries] == ["try 1 of 3", "try 2 of 3", "try 3 of 3"]
+
+
+def test_one_job_that_is_refused_fails_no_other(site: Site) -> None:
+    """A group that is refused is split until the job that is to blame is alone."""
+    site.submissions = lambda tokens: [("refused", "bad job")] * len(tokens) if "j13" in tokens else None
+    queue = a_queue(site, Fake(bulk=100))
+    tickets = submit(queue, *(f"j{n}" for n in range(20)))
+    run(queue, site, 5)
+    assert [ticket.spec.token for ticket in tickets if ticket.state is TicketState.refused] == ["j13"]
+    assert sum(ticket.job_id is not None for ticket in tickets) == 19
+
+
+def test_jobs_that_are_all_refused_cost_few_commands(site: Site) -> None:
+    """A queue that does not exist: a few refused one by one speak for all."""
+    site.submissions = lambda tokens: [("refused", "no such queue")] * len(tokens)
+    queue = a_queue(site, Fake(bulk=1000))
+    tickets = submit(queue, *(f"j{n}" for n in range(1000)))
+    run(queue, site, 10)
+    assert {(ticket.state, ticket.reason) for ticket in tickets} == {(TicketState.refused, "no such queue")}
+    assert len(site.said("submit")) < 25
+
+
+def test_after_a_group_in_doubt_its_kind_goes_one_by_one(site: Site) -> None:
+    """One of the jobs may be to blame for the strange answer, and must not hold up the others again."""
+    queue = a_queue(site, Fake(bulk=100))
+    site.replies["submit"] = [[("unsure", "what?")] * 5]
+    submit(queue, *"abcde")
+    run(queue, site, 1)
+    again = submit(queue, *"vwxyz")
+    run(queue, site, 5)
+    assert all(ticket.job_id for ticket in again)
+    assert [len(words) for words in site.said("submit")][:3] == [5, 1, 1]
+
+
+def test_notices_of_accepted_submissions_are_shown_once(
+    queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """condor_submit's "is it a typo?", words of a site hook: once for each text."""
+    site.replies["submit"] = [Answer(0, f'[["accepted", "{n}"]]', "WARNING: unused line\n") for n in range(3)]
+    for token in "abc":
+        submit(queue, token)
+        run(queue, site, 2)
+    assert [text for text in warnings(caplog) if "unused line" in text] == [
+        "fake accepted jobs with this notice: WARNING: unused line"
+    ]
 
 
 # -- many jobs

@@ -112,8 +112,8 @@ def test_jobs_submitted_together_stay_apart(system: BatchSystem, number: int) ->
     specs = [a_spec(system, token=f"f00{n:013x}") for n in range(min(number, system.bulk))]
     command = system.submit(specs)
     assert all(spec.token in command.stdin or spec.token in command.argv for spec in specs)
-    marks = system.marks(specs)
-    assert len(set(marks)) == len(marks) == len(specs)
+    labels = system.labels(specs)
+    assert len(set(labels)) == len(labels) == len(specs)
 
 
 def test_bulk_is_a_number(system: BatchSystem) -> None:
@@ -169,7 +169,7 @@ def test_no_cut_breaks_a_parser(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("rc", [0, 1, 255])
 def test_a_garbled_answer_is_none(system: BatchSystem, rc: int) -> None:
-    """Text that can not be read says nothing about any job."""
+    """Text that cannot be read says nothing about any job."""
     with pytest.raises(AnswerError):
         system.parse_query(Answer(rc, "garbage {", ""))
 

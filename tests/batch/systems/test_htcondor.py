@@ -19,6 +19,7 @@ from b2luigi.batch.systems.model import (
     JobStatus,
     Refused,
     Submitted,
+    TooMany,
     TryLater,
     Unsure,
 )
@@ -116,6 +117,9 @@ def test_settings(entry: dict[str, Any], line: str) -> None:
     [
         *("executable", "Executable", "arguments", "arguments2", "queue", "initialdir", "initial_dir"),
         *("transfer_input_files", "transfer_output_remaps", "+B2luigiToken", "MY.b2luigitoken"),
+        *("+Cmd", "MY.Cmd", "my.cmd", "Cmd", "+Args", "MY.Arguments", "Args", "+Iwd", "Iwd", "job_iwd", "Arguments"),
+        *("noop_job", "NOOP_JOB", "+IsNoopJob", "MY.isNoopJob", "interactive", "+TransferInput"),
+        *("max_materialize", "Max_Idle", "+JobMaterializeLimit", "MY.JobMaterializeMaxIdle"),
         *("", "a b", "a=b", "queue 5\nx", "-x", "1x", 7),
     ],
 )
@@ -255,8 +259,8 @@ def test_files_beside_the_result_folder() -> None:
 
 @pytest.mark.parametrize("path", ["/home/me,you/run.py", "/home/a\nb.py", "/home/$$(x).py"])
 def test_our_own_files_that_can_not_be_carried(path: str) -> None:
-    """A script that HTCondor can not transfer is refused with its path, where files are carried at all."""
-    with pytest.raises(ValueError, match="can not transfer") as refusal:
+    """A script that HTCondor cannot transfer is refused with its path, where files are carried at all."""
+    with pytest.raises(ValueError, match="cannot transfer") as refusal:
         HTCondor().check(job(transfer_files=FILES, inputs=(Path(path),)))
     assert repr(path) in str(refusal.value)
     HTCondor().check(job(inputs=(Path(path),)))
@@ -460,3 +464,30 @@ def test_cancellations(stdout: str, stderr: str, rc: int, left: str) -> None:
     words = HTCondor().parse_cancel(Answer(rc, stdout, stderr))
     assert left in words
     assert bool(words) is bool(left)
+
+
+COMMIT = "ERROR: Failed to commit job submission into the queue.\n"
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("ERROR: Please say accounting_group = <your project> in your submit file.\n", Refused),
+        ("ERROR: Received invalid attribute value '1' for job 57.-1; ignoring\n", Refused),
+        ("", Unsure),
+        ("ERROR: Connection closed by the schedd\n", Unsure),
+        ("CEDAR:6002:failed to read end of message from <127.0.0.1:9618>\n", Unsure),
+        ("SECMAN:2007:Failed to end classad message.\n", Unsure),
+    ],
+)
+def test_a_commit_that_fails_for_a_reason_was_refused(reason: str, expected: type[Submitted]) -> None:
+    """A SUBMIT_REQUIREMENT of the site has a text of its own; a lost connection leaves everything open."""
+    answer = Answer(1, "", f"\n{COMMIT}{reason}")
+    assert HTCondor().parse_submit(answer, [job()]) == [expected(answer.words)]
+
+
+def test_more_jobs_than_one_submission_may_hold_are_submitted_in_parts() -> None:
+    """MAX_JOBS_PER_SUBMISSION; of a single job it is a refusal."""
+    answer = recorded("htcondor", "submit-limit-submission")
+    assert HTCondor().parse_submit(answer, [job()] * 5) == [TooMany(answer.words)] * 5
+    assert isinstance(HTCondor().parse_submit(answer, [job()])[0], Refused)

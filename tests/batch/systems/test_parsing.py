@@ -151,10 +151,10 @@ SUBMITTED: Mapping[tuple[str, str], Sequence[Submitted]] = {
 NOT_SUBMITTED: Mapping[str, Mapping[Callable[[str], Submitted], Collection[str]]] = {
     "htcondor": {
         TryLater: {
-            *("submit-no-schedd", "submit-limit-owner", "submit-limit-submission", "submit-limit-total"),
+            *("submit-no-schedd", "submit-limit-owner", "submit-limit-total"),
             *("submit-schedd-killed", "submit-schedd-killed-midway", "submit-not-authenticated"),
         },
-        Unsure: {"submit-not-committed", "submit-one", "submit-several"},
+        Unsure: {"submit-one", "submit-several"},
     },
     "slurm": {TryLater: {"submit-no-controller", "submit-full"}},
     "lsf": {TryLater: {"submit-no-daemon"}, Unsure: {"submit-connection-reset", "submit-pending-limit"}},

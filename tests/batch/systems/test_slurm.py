@@ -16,10 +16,11 @@ from b2luigi.batch.systems.model import (
     JobStatus,
     Refused,
     Submitted,
+    TooMany,
     TryLater,
     Unsure,
 )
-from b2luigi.batch.systems.slurm import Slurm
+from b2luigi.batch.systems.slurm import OPEN_TRIES, Slurm
 from tests.batch.systems.recorded import a_job, recorded
 
 
@@ -71,11 +72,39 @@ def test_options_are_sbatchs_own() -> None:
     assert argv[5:] == ("--partition=long", "--mem=4G", "-n2", "--exclusive", "-H")
 
 
-@pytest.mark.parametrize("key", ["array", "--comment", "output", "-o", "e", "wait", "W", "wrap", "parsable"])
-def test_options_that_b2luigi_needs_are_refused(key: str) -> None:
-    """They would break the reading of the job; the message names the option."""
-    with pytest.raises(ValueError, match=f"slurm_settings has the option '{key}', which b2luigi sets itself"):
+@pytest.mark.parametrize(
+    ("key", "means"),
+    [
+        *[(name, "") for name in ("array", "--comment", "output", "wait", "wrap", "parsable", "help", "--version")],
+        *[("-o", "output"), ("e", "error"), ("W", "wait"), ("a", "array"), ("h", "help"), ("V", "version")],
+        *[("arra", "array"), ("--wra", "wrap"), ("outp", "output"), ("inp", "input"), ("usag", "usage")],
+        *[("test-onl", "test-only"), ("test_only", "test-only"), ("WRAP", "wrap"), ("pars", "parsable")],
+        ("com", "com"),  # comment, or a newer option: nobody knows
+    ],
+)
+def test_options_that_would_break_the_job_are_refused_however_they_are_spelled(key: str, means: str) -> None:
+    """sbatch accepts each unique beginning of an option; the message names the key and what it means."""
+    with pytest.raises(ValueError, match=f"slurm_settings has the option '{key}'.*please remove it") as caught:
         submit(slurm_settings={key: "x"})
+    assert not means or means == key or f"means --{means}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "word"),
+    [
+        ("part", "--partition=x"),
+        ("Time", "--time=x"),
+        ("mail_type", "--mail-type=x"),
+        ("constraint", "--constraint=x"),
+        ("time", "--time=x"),  # and not --time-min
+        ("container", "--container=x"),
+        ("brand-new", "--brand-new=x"),
+        ("N", "-Nx"),
+    ],
+)
+def test_other_options_may_be_spelled_in_any_way(key: str, word: str) -> None:
+    """They are resolved as sbatch does; an option of a newer release is handed on as it is."""
+    assert submit(slurm_settings={key: "x"}).argv[-1] == word
 
 
 @pytest.mark.parametrize("key", ["a b", "", "mem;rm", "x\ny"])
@@ -104,7 +133,6 @@ def test_elements_are_cancelled_together() -> None:
     ("words", "kind"),
     [
         ("Unable to contact slurm controller (connect failure)", TryLater),
-        ("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)", TryLater),
         ("Resource temporarily unavailable", TryLater),
         ("Socket timed out on send/recv operation", Unsure),
         ("Zero Bytes were transmitted or received", Unsure),
@@ -117,10 +145,38 @@ def test_what_is_wrong_is_in_the_words(words: str, kind: type[Submitted]) -> Non
     assert isinstance(result(f"sbatch: error: Batch job submission failed: {words}"), kind)
 
 
+POLICY = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        *[(name, TryLater) for name in ("QOSMaxSubmitJobPerUserLimit", "AssocMaxSubmitJobLimit")],
+        *[(name, TryLater) for name in ("AssocGrpSubmitJobsLimit", "QOSGrpSubmitJobsLimit")],
+        *[(name, Refused) for name in ("QOSMaxWallDurationPerJobLimit", "AssocMaxNodePerJobLimit")],
+        *[
+            (name, Refused)
+            for name in ("QOSMaxCpuPerUserLimit", "QOSMinCpuNotSatisfied", "AssocMaxWallDurationPerJobLimit")
+        ],
+    ],
+)
+def test_the_name_of_a_limit_decides_whether_waiting_helps(limit: str, expected: type[Submitted]) -> None:
+    """The sentence after it is the same for all limits of accounts and QOS."""
+    words = f"sbatch: error: {limit}\nsbatch: error: Batch job submission failed: {POLICY}"
+    assert result(words) == expected(words)
+
+
+@pytest.mark.parametrize("limit", ["sbatch: error: AssocGrpCpuLimit\n", "sbatch: error: QOSGrpMemLimit\n", ""])
+def test_a_limit_that_may_or_may_not_pass_is_tried_a_few_times(limit: str) -> None:
+    """A limit of a group depends on what others run; older releases do not name the limit."""
+    words = f"{limit}sbatch: error: Batch job submission failed: {POLICY}"
+    assert result(words) == TryLater(words, OPEN_TRIES)
+
+
 def test_an_array_that_is_too_large_for_the_site_is_sent_again_in_parts() -> None:
     """A single job that is refused with the same words would be refused for ever."""
     words = recorded("slurm", "submit-array-too-large").stderr
-    assert isinstance(result(words, jobs=40), TryLater)
+    assert isinstance(result(words, jobs=40), TooMany)
     assert isinstance(result(words), Refused)
 
 

@@ -53,7 +53,7 @@ def test_ours_are_there_without_installation() -> None:
 
 @pytest.mark.usefixtures("pbs")
 def test_others_come_by_entry_point() -> None:
-    """A language of somebody else is found by its entry point, after ours, and can not replace ours."""
+    """A language of somebody else is found by its entry point, after ours, and cannot replace ours."""
     assert systems.names() == ["lsf", "htcondor", "slurm", "pbs"]
     assert systems.load("pbs").name == "pbs"
     assert systems.load("lsf").name == "lsf"

@@ -109,8 +109,8 @@ def test_tasks_are_added_in_the_same_order(seed: int, roots: int) -> None:
     asked = list(Node.asked)
     assert add(tasks, slow) == expected
     assert Node.asked == asked
-    assert fast.looks_ahead == []
-    assert set(fast.looks) <= set(slow.looks)
+    assert fast.checked_ahead == []
+    assert set(fast.checked) <= set(slow.checked)
 
 
 class Leaf(b2luigi.Task):
@@ -159,9 +159,9 @@ def test_a_graph_is_looked_at_side_by_side(roots: list[luigi.Task]) -> None:
     """Each task once, nearly all of them ahead, and several at a time."""
     disk = Disk()
     told = add(roots, disk)
-    assert disk.were_two_at_once
-    assert len(disk.looks_ahead) > 250
-    assert len(disk.looks) <= len(told) + 10
+    assert disk.had_two_at_once
+    assert len(disk.checked_ahead) > 250
+    assert len(disk.checked) <= len(told) + 10
 
 
 def test_new_requirements_are_looked_at_side_by_side(script_folder: Any) -> None:
@@ -172,5 +172,5 @@ def test_new_requirements_are_looked_at_side_by_side(script_folder: Any) -> None
     with worker:
         assert worker.run()
         assert worker.add(Merge(i=300))
-    assert disk.were_two_at_once
-    assert len(disk.looks) == 301
+    assert disk.had_two_at_once
+    assert len(disk.checked) == 301

@@ -37,14 +37,14 @@ def there() -> ClusterProcess:
     ("jobs", "told"),
     [
         ([], []),
-        ([there()], ["Cancelling 1 job; please wait (Ctrl-C again: do not wait).", "Cancelled 1 job."]),
+        ([there()], ["Cancelling 1 job; please wait (press Ctrl-C again to stop waiting).", "Cancelled 1 job."]),
         (
             [there(), a_job_of(a_ticket("cd", TicketState.sent)), a_job_of(a_ticket("ef", TicketState.unsure))],
-            ["Cancelling 3 jobs; please wait (Ctrl-C again: do not wait).", "Cancelled 3 jobs."],
+            ["Cancelling 3 jobs; please wait (press Ctrl-C again to stop waiting).", "Cancelled 3 jobs."],
         ),
         (
             [there(), a_job_of(Ticket(a_job("cd"))), a_job_of(None)],
-            ["Cancelling 1 job; please wait (Ctrl-C again: do not wait).", "Cancelled 1 job."],
+            ["Cancelling 1 job; please wait (press Ctrl-C again to stop waiting).", "Cancelled 1 job."],
         ),
         ([a_job_of(Ticket(a_job("cd")))], []),
     ],

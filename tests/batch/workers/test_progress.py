@@ -228,7 +228,7 @@ def test_a_long_look_at_the_graph(progress: Progress, clock: Clock, caplog: pyte
     clock.now += FIRST
     progress.look_at_scheduling()
     progress.look_at_scheduling()
-    assert told(caplog) == ["Looking at the tasks: 4,725 so far, 512 of them done"]
+    assert told(caplog) == ["Checking the tasks: 4,725 so far, 512 of them done"]
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])

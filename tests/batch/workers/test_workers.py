@@ -209,5 +209,5 @@ def test_a_run_tells_how_far_it_is(script_folder: Path, caplog: pytest.LogCaptur
         worker.add(Node(n=0))
         assert worker.run()
     told = [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]
-    assert told[0].startswith("Looking at the tasks: ")
+    assert told[0].startswith("Checking the tasks: ")
     assert re.fullmatch(r"\d+ of 60 tasks done(; jobs: [1-3] pending)?", told[-1])

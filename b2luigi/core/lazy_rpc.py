@@ -1,7 +1,7 @@
-"""On a node: luigi without the client of its central scheduler, which loads an HTTP library and as many modules again.
+"""On a node: imports luigi without the client of its central scheduler, which would double the modules to load.
 
-A job asks no scheduler. Whoever does so from a task all the same finds the client where it always is: it is loaded
-when it is first asked for.
+A job never talks to the scheduler. Code in a task that still uses the client finds it in its usual place: it is
+imported on first access.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 CLIENT = "luigi.rpc"
 NAMES = ("RemoteScheduler", "RPCError")
-"""What luigi itself takes from there when it is imported."""
+"""What luigi itself imports from the client."""
 
 
 def import_luigi() -> None:
-    """Import luigi and leave its client for later; if luigi is imported already, there is nothing to gain."""
+    """Import luigi without its client; does nothing if luigi is already imported."""
     if "luigi" in sys.modules:
         return
     stub = _stub()
@@ -33,33 +33,33 @@ def import_luigi() -> None:
 
 
 def _stub() -> ModuleType:
-    """Stands for the client while luigi is imported, and for good in the modules of luigi that keep a reference."""
+    """Stands in for the client while luigi is imported, and afterwards in luigi's modules that keep a reference."""
     stub = ModuleType(CLIENT)
     vars(stub).update(dict.fromkeys(NAMES))
 
-    def late(name: str) -> Any:
-        if name.startswith("__"):  # the import system asks for `__path__`
+    def lazy(name: str) -> Any:
+        if name.startswith("__"):  # the import system reads `__path__`
             raise AttributeError(f"module {CLIENT!r} has no attribute {name!r}")
-        if sys.modules.get(CLIENT) is stub:  # a luigi that needs more of it than this one
+        if sys.modules.get(CLIENT) is stub:  # another version of luigi needs more names while it is imported
             del sys.modules[CLIENT]
         return getattr(importlib.import_module(CLIENT), name)
 
-    vars(stub)["__getattr__"] = late
+    vars(stub)["__getattr__"] = lazy
     return stub
 
 
 def _forget(luigi: ModuleType, stub: ModuleType) -> None:
-    """Take the stub's names out of luigi, and have them looked up in the client when somebody asks."""
+    """Remove the stub's names from luigi, so that they are imported from the client on first access."""
     for name in ("rpc", *NAMES):
         if vars(luigi).get(name) in (None, stub):
             vars(luigi).pop(name, None)
 
-    def late(name: str) -> Any:
+    def lazy(name: str) -> Any:
         if name not in ("rpc", *NAMES):
             raise AttributeError(f"module 'luigi' has no attribute {name!r}")
         client = importlib.import_module(CLIENT)
         found = vars(luigi)[name] = client if name == "rpc" else getattr(client, name)
         return found
 
-    vars(luigi)["__getattr__"] = late
+    vars(luigi)["__getattr__"] = lazy
     vars(luigi)["__dir__"] = lambda: sorted({*vars(luigi), "rpc", *NAMES})

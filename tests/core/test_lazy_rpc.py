@@ -1,4 +1,4 @@
-"""A node leaves out what its task does not need, and nobody can tell."""
+"""A node does not load what its task does not need, without a visible difference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from b2luigi.core.description import describe
 from b2luigi.core.job_script import SCRIPT_VARIABLE, JobScript, render
 
 HEAVY = ("luigi.rpc", "requests", "tenacity", "tornado", "asyncio", "urllib3", "colorama", "parse", "b2luigi.cli.modes")
-"""What a node does not load, nor any of these: a batch system, the worker of the submit host."""
+"""Modules that a node must not load."""
 ROOMS = (
     "b2luigi.batch.systems",
     "b2luigi.batch.processes",
@@ -41,7 +41,7 @@ if __name__ == "__main__":
 
 
 class LeanLeaf(b2luigi.Task):
-    """What the script calls by this name has the same task id."""
+    """Has the same task id as the class of this name in the script."""
 
     i = b2luigi.IntParameter()
 
@@ -70,14 +70,14 @@ def job_script(folder: Path, shell: str) -> Path:
 
 
 def on_a_node(code: str) -> str:
-    """What Python prints where a job script has started it."""
+    """The output of Python code on a node."""
     env = {**os.environ, SCRIPT_VARIABLE: "/somewhere/executable_wrapper.sh"}
     words = [sys.executable, "-W", "ignore", "-c", code]
     return subprocess.run(words, env=env, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.parametrize(
-    "question",
+    "condition",
     [
         "__import__('sys').modules.get('luigi.rpc') is None",
         "luigi.RPCError is luigi.rpc.RPCError and luigi.RemoteScheduler is luigi.rpc.RemoteScheduler",
@@ -91,9 +91,9 @@ def on_a_node(code: str) -> str:
         "all(hasattr(luigi, name) for name in luigi.__all__)",
     ],
 )
-def test_nobody_can_tell(question: str) -> None:
-    """On a node luigi answers as it does everywhere."""
-    assert on_a_node(f"import b2luigi, luigi; print({question})") == "True"
+def test_luigi_looks_unchanged(condition: str) -> None:
+    """On a node, luigi behaves as everywhere else."""
+    assert on_a_node(f"import b2luigi, luigi; print({condition})") == "True"
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,17 @@ def test_nobody_can_tell(question: str) -> None:
     ],
 )
 @pytest.mark.parametrize("before", ["import b2luigi", "import luigi; import b2luigi"])
-def test_whoever_asks_for_the_client_gets_it(before: str, first: str) -> None:
-    """However the client is asked for, and whoever is imported first, there is one client for all."""
-    told = on_a_node(
+def test_the_client_is_imported_on_first_access(before: str, first: str) -> None:
+    """However the client is accessed, and whatever is imported first, everybody gets the same module."""
+    printed = on_a_node(
         f"{before}\n{first}\nimport luigi, sys\n"
         "print(luigi.RPCError is luigi.interface.rpc.RPCError is luigi.rpc.RPCError)"
     )
-    assert told == "True"
+    assert printed == "True"
 
 
-def test_elsewhere_luigi_is_left_alone() -> None:
-    """Without a job script luigi is imported as it always is."""
+def test_outside_a_job_luigi_is_imported_normally() -> None:
+    """Without a job script, luigi is imported with its client."""
     env = {name: value for name, value in os.environ.items() if name != SCRIPT_VARIABLE}
     code = "import b2luigi, sys; print('luigi' in sys.modules); b2luigi.Task; print('luigi.rpc' in sys.modules)"
     words = [sys.executable, "-W", "ignore", "-c", code]
@@ -130,7 +130,7 @@ def test_elsewhere_luigi_is_left_alone() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "dash"])
 def test_what_a_node_loads(tmp_path: Path, script_folder: Path, shell: str) -> None:
-    """A job script that is there for one leaf loads no client, no display, no batch system; it needs `mv` only."""
+    """The job of a leaf loads no RPC client, no display and no batch system; its only program is `mv`."""
     if not Path(f"/bin/{shell}").exists():
         pytest.skip(f"no {shell} here")
     job, programs = job_script(script_folder, shell), tmp_path / "bin"

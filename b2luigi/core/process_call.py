@@ -1,0 +1,36 @@
+"""The call of `process` that is running: what code called by luigi needs to know, as luigi passes on no arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ProcessCall:
+    """One call of `process` in a script."""
+
+    number: int = 1
+    """Counted from 1 in each script; a node finds the task through the same call."""
+    in_process: bool = False
+    """Whether dispatched tasks run in the process of the script (`--test`)."""
+
+
+_RUNNING: ContextVar[ProcessCall | None] = ContextVar("_RUNNING", default=None)
+
+
+def running_call() -> ProcessCall:
+    """The call of `process` that is running; outside of one, it is like a first call."""
+    return _RUNNING.get() or ProcessCall()
+
+
+@contextmanager
+def running(call: ProcessCall) -> Iterator[None]:
+    """While entered, this is the call that is running."""
+    token = _RUNNING.set(call)
+    try:
+        yield
+    finally:
+        _RUNNING.reset(token)

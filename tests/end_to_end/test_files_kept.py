@@ -1,0 +1,60 @@
+"""What a run leaves in the folders of a user: so many files for each task, and no more."""
+
+from __future__ import annotations
+
+import re
+
+from tests.end_to_end.conftest import System
+from tests.end_to_end.project import Project
+
+SCRIPT = """
+    class Part(b2luigi.Task):
+        n = b2luigi.IntParameter()
+
+        def output(self):
+            yield self.add_to_output("part.txt")
+
+        def run(self):
+            self.set_status_message("half of it")
+            self.set_progress_percentage(50)
+            if self.n == 1 and self.job_attempt == 1:
+                os.kill(os.getpid(), 9)
+            if self.n == 2:
+                raise ValueError("no")
+            open(self.get_output_file_name("part.txt"), "w").close()
+
+    if __name__ == "__main__":
+        b2luigi.process([Part(n=n) for n in range(3)], batch=True)
+"""
+KEPT = """
+analysis.py
+logs/n=0/Part/stderr
+logs/n=0/Part/stdout
+logs/n=1/Part/stderr
+logs/n=1/Part/stderr.1
+logs/n=1/Part/stdout
+logs/n=1/Part/stdout.1
+logs/n=2/Part/stderr
+logs/n=2/Part/stdout
+n=0/part.txt
+n=1/part.txt
+task_files/n=0/Part/attempt-1.json
+task_files/n=0/Part/executable_wrapper.sh
+task_files/n=1/Part/<token>.void
+task_files/n=1/Part/attempt-2.json
+task_files/n=1/Part/executable_wrapper.sh
+task_files/n=2/Part/attempt-1.json
+task_files/n=2/Part/batch.log
+task_files/n=2/Part/executable_wrapper.sh
+"""
+"""Part 0 is done at once, the first job of part 1 is killed, part 2 fails."""
+
+
+def test_no_more_files_are_kept_for_a_task_than_these(system: System, project: Project) -> None:
+    """The same files on every batch system, for each way a task can end."""
+    project.write(SCRIPT)
+    ended = project.run()
+    assert "* 2 ran successfully:" in ended.text, ended.text
+    files = (str(path.relative_to(project.folder)) for path in project.folder.rglob("*") if path.is_file())
+    assert sorted(re.sub(r"\b[0-9a-f]{16}\b", "<token>", name) for name in files) == KEPT.split()
+    assert project.inboxes() == []
