@@ -63,8 +63,8 @@ BY_OTHER_SIGNS = {
     Cause.vanished: "Gone without a trace, and not started when last seen.",
     Cause.infrastructure: (
         "Killed by a signal without a reason, or gone without a trace after it had started. Inputs that only the node "
-        "did not see. HTCondor: held for any other reason, unless a person held the job. Slurm: held by Slurm itself "
-        "after its launch failed."
+        "did not see. An outcome that the node could not write. HTCondor: held for any other reason, unless a person "
+        "held the job. Slurm: held by Slurm itself after its launch failed."
     ),
     Cause.memory: "Python's `MemoryError`, if the next attempt requests something else.",
     Cause.time: "HTCondor: a policy whose reason is about time (as for memory, if it is about memory).",
@@ -74,7 +74,8 @@ BY_OTHER_SIGNS = {
     ),
     Cause.refused: "Slurm: signal 53, which means that Slurm could not create a folder.",
     Cause.ended: (
-        "Any exit code without an outcome, a crash (SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL), an `env_script` that "
+        "Any exit code without an outcome, an exit with code 0 in the middle of `run()` (`os._exit(0)`, `exit(0)` in a "
+        "library), a crash (SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL), an `env_script` that "
         "failed, missing outputs."
     ),
 }

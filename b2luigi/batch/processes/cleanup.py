@@ -76,5 +76,6 @@ def _clean_up(spec: JobSpec, end: str) -> None:
     with contextlib.suppress(OSError):
         spec.outcome.unlink(missing_ok=True)
         report_path(spec.outcome).unlink(missing_ok=True)
+        spec.begun.unlink(missing_ok=True)  # exists only if the job script itself was killed as well
         if end == DONE:
             spec.report.unlink(missing_ok=True)

@@ -69,6 +69,11 @@ class JobSpec:
         """File to which the node writes the outcome of this attempt."""
         return self.folder / f"{self.token}.outcome"
 
+    @property
+    def begun(self) -> Path:
+        """File that exists while the node is at work on the task."""
+        return self.folder / f"{self.token}.begun"
+
 
 @dataclass(frozen=True)
 class JobInfo:
