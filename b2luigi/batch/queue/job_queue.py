@@ -106,6 +106,7 @@ class JobQueue:
             news += [self._refused(ticket, text) for ticket, text in self._submitter.send(blocked)]
         for server in self._servers:
             server.poller.ask()
+            server.analyst.step(server.poller.live.values())
         return news
 
     def hurry(self, ticket: Ticket) -> None:

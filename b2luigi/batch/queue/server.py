@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from b2luigi.batch.queue.analyst import Analyst
 from b2luigi.batch.queue.canceller import Canceller
 from b2luigi.batch.queue.command import Running
 from b2luigi.batch.queue.identity import Identity
@@ -28,6 +29,7 @@ class Server:
         self.title = f"{system.name} ({expected.partition(' ')[0]})" if expected else system.name
         self.identity = Identity(system, start, clock, expected)
         self.poller = Poller(system, start, clock, poll_interval, self.accept, self.title, first_answer)
+        self.analyst = Analyst(system, start, clock, self.title)
         self.canceller = Canceller(system, start, clock, self.poller.tie, self.title)
 
     def accept(self, ticket: Ticket, job_id: str) -> None:

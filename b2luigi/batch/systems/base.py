@@ -98,6 +98,14 @@ class BatchSystem(abc.ABC):
         """Like `parse_query`, for the answer to `history`. Raises AnswerError."""
         return self.parse_query(answer)
 
+    def analyse(self, job_id: str) -> Command | None:
+        """Asks why a job that waits does not start; None where there is no such command. Run once in ten minutes."""
+        return None
+
+    def parse_analysis(self, answer: Answer) -> str:
+        """Why the job cannot start as things are, in one or two sentences; empty if it only has to wait."""
+        return ""
+
     def cancel_labelled(self, labels: Mapping[str, str]) -> Command:
         """Like `cancel`, with the label of each job by its id. Override it if the system can compare them itself."""
         return self.cancel(list(labels))

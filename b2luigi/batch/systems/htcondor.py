@@ -81,6 +81,11 @@ ABOUT_TIME = re.compile(
 )
 """What the reason of a policy, which is the text of its expression or of the site, is about."""
 
+NO_MATCH = "No machines matched"
+OF_MACHINES = re.compile(r"Of (\d+) machines,")
+UNMET = re.compile(r"^\[\d+\]\s+0\s+(.+?)\s*$", re.MULTILINE)
+"""What condor_q -better-analyze prints (measured on 23.9): the conditions, each with the slots that meet it."""
+
 TRY_LATER = (
     "Failed to connect to",
     "Can't find address of",
@@ -132,6 +137,16 @@ class HTCondor(BatchSystem):
         if len(found) != 1 or not wanted:
             return ""
         return " ".join(str(found[0].get(key) or "-") for key in ("Name", "CollectorHost", "JobQueueBirthdate"))
+
+    def analyse(self, job_id: str) -> Command | None:
+        return self._command("condor_q", "-better-analyze", job_id)
+
+    def parse_analysis(self, answer: Answer) -> str:
+        if answer.rc != 0 or NO_MATCH not in answer.stdout:
+            return ""
+        machines = OF_MACHINES.search(answer.stdout)
+        unmet = " && ".join(UNMET.findall(answer.stdout)) or "all its requirements together"
+        return f"None of {machines[1] if machines else 'the'} slots matches its requirements; none has: {unmet}."
 
     def at(self, server: str) -> BatchSystem | None:
         return HTCondor(server)

@@ -55,6 +55,12 @@ FORBIDDEN = {
 """Options of bsub that would break the job, or the parsing of the answer, and why. They are case-sensitive and cannot
 be abbreviated (LSF 10.1 command reference)."""
 
+CANNOT_START = re.compile(
+    r"not satisfied|never satisfied|not specified|invalid|exceed|does not exist|closed|inactivated|unusable|cannot",
+    re.IGNORECASE,
+)
+"""Pending reasons that last until somebody changes something; all others (limits in use, priorities) may pass."""
+
 STATES = {
     "PEND": JobStatus.idle,
     "PSUSP": JobStatus.idle,
@@ -187,6 +193,14 @@ class LSF(BatchSystem):
 
     def unconfigured(self, answer: Answer) -> str:
         return _unconfigured(answer)
+
+    def analyse(self, job_id: str) -> Command | None:
+        return Command(("bjobs", "-a", "-json", "-o", "jobid stat pend_reason", job_id), env=ENVIRONMENT)
+
+    def parse_analysis(self, answer: Answer) -> str:
+        records, _ = _records(answer)
+        reasons = [str(record.get("PEND_REASON", "")).strip("- ") for record in records if record.get("STAT") == "PEND"]
+        return f"Its pending reason: {reasons[0].rstrip('.;')}." if reasons and CANNOT_START.search(reasons[0]) else ""
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return Command(("bkill", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)

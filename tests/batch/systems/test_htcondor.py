@@ -642,3 +642,17 @@ def test_an_answer_of_which_a_part_is_lost_proves_no_absence(stdout: str) -> Non
     known = HTCondor().parse_query(Answer(0, stdout, ""))
     assert isinstance(known, Listing)
     assert (set(known), known.may_have("7.1")) == ({"7.0"}, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "unmet"),
+    [
+        ("analysis-no-machine", 'Machine == "nowhere"'),
+        ("analysis-too-much-memory", "TARGET.Memory >= RequestMemory"),
+        ("analysis-running", ""),
+    ],
+)
+def test_why_a_job_cannot_start(name: str, unmet: str) -> None:
+    """The conditions that no slot meets, and how many slots there are; nothing if some slot would do."""
+    text = HTCondor().parse_analysis(recorded("htcondor", name))
+    assert text == (f"None of 16 slots matches its requirements; none has: {unmet}." if unmet else "")

@@ -456,3 +456,20 @@ def test_cancellations(stderr: str, rc: int, left: str) -> None:
 def test_a_recording_is_cut_to_its_words() -> None:
     """A refusal is reported in LSF's own words."""
     assert LSF().parse_submit(recorded("lsf", "submit-rejected-no-queue"), [a_job()]) == [Refused(REJECTED)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("Job's requirements for resource reservation not satisfied: 12 hosts", True),
+        ("Dependency condition invalid or never satisfied", True),
+        ("Job slot limit reached", False),
+        ("New job is waiting for scheduling", False),
+        ("", False),
+    ],
+)
+def test_why_a_job_cannot_start(reason: str, shown: bool) -> None:
+    """Reasons that pass by themselves are not worth a message."""
+    record = json.dumps({"JOBID": "7", "STAT": "PEND", "PEND_REASON": reason})
+    text = LSF().parse_analysis(Answer(0, ANSWER % record, ""))
+    assert text == (f"Its pending reason: {reason}." if shown else "")
