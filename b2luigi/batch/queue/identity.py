@@ -11,6 +11,8 @@ from b2luigi.batch.systems.model import Answer, AnswerError, Command
 
 PAUSE, PAUSE_MOST = 5.0, 60.0
 """Seconds until a server that did not answer is asked again, the first time and at most."""
+TRIES = 3
+"""Failures after which nobody waits for the answer any longer."""
 
 
 class Identity:
@@ -34,11 +36,17 @@ class Identity:
         """The name is known, or it is known that nobody can say it."""
         self.problem = ""
         """Why the name is not known, or not the one that was expected."""
+        self._failures = 0
 
     @property
     def is_optional(self) -> bool:
         """The language knows no difference between servers."""
         return not self._system.ask_server()
+
+    @property
+    def is_open(self) -> bool:
+        """The name is worth waiting for."""
+        return not self.is_settled and self._failures < TRIES
 
     def step(self) -> bool:
         """Asks if it is time to, and reads what came back; True when that settles it."""
@@ -82,3 +90,4 @@ class Identity:
 
     def _failed(self, words: str) -> None:
         self._running, self._todo, self.problem = None, [], words
+        self._failures += 1

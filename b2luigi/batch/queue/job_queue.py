@@ -217,7 +217,7 @@ class JobQueue:
     def _may_send(self) -> bool:
         """The first submission waits a moment: its record is to say which server has the job."""
         waited = self._asked_at is not None and self._clock() >= self._asked_at + IDENTITY_WAIT
-        return self._here.identity.is_settled or waited
+        return not self._here.identity.is_open or bool(self._here.identity.problem) or waited
 
     def _identify(self) -> list[Ticket]:
         """Asks which server answers here, once there is a job; returns those of this run that did not know theirs."""
@@ -237,7 +237,7 @@ class JobQueue:
         if not self._placing:
             return []
         self._identify()
-        if not self._here.identity.is_settled:
+        if self._here.identity.is_open:
             return []
         groups: dict[str, list[Ticket]] = {}
         for ticket in self._placing:
@@ -279,7 +279,7 @@ class JobQueue:
         if new:
             host = self._placing[new[0]] or "another host"
             words = f" ({problem})" if problem else ""
-            known, here = name.partition(" ")[0], self._here.identity.name.partition(" ")[0]
+            known, here = _told_apart(name, self._here.identity.name)
             outage = self._reported.setdefault(name, Outage(f"{self.name} {known} answers", self._clock))
             outage.begin(NOT_HERE, _jobs(self.name, new), host, known, here, words, host)
         return new
@@ -323,6 +323,12 @@ def _age(facts: Mapping[str, Any]) -> float:
     """Seconds since a job of another run was submitted, as far as its record says; else since long ago."""
     moment = facts.get("submitted") or facts.get("claimed")
     return max(time.time() - moment, 0.0) if isinstance(moment, (int, float)) else float("inf")
+
+
+def _told_apart(first: str, second: str) -> tuple[str, str]:
+    """The names of two servers; all that is known of them if they have one name."""
+    names = first.partition(" ")[0], second.partition(" ")[0]
+    return names if names[0] != names[1] else (first, second)
 
 
 def _jobs(system: str, tickets: list[Ticket]) -> str:

@@ -211,3 +211,13 @@ def test_a_machine_without_a_free_file_is_no_answer_of_the_program() -> None:
     assert answer is not None
     assert (answer.rc, answer.started) == (126, False)
     assert run(Command(("/no/such/program",))).started
+
+
+def test_all_variables_that_begin_so_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with a star stands for all of them; what the command sets itself stays."""
+    monkeypatch.setenv("SQUEUE_ACCOUNT", "alpha")
+    monkeypatch.setenv("SQUEUE_NEW_IN_A_LATER_RELEASE", "1")
+    monkeypatch.setenv("SQUEEZE", "kept")
+    words = ("sh", "-c", "env | grep '^SQUE' | sort")
+    command = Command(words, env={"SQUEUE_*": None, "SQUEUE_OURS": "1"})
+    assert run(command).stdout == "SQUEEZE=kept\nSQUEUE_OURS=1\n"

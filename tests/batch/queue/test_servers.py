@@ -183,6 +183,18 @@ def test_a_program_that_is_not_there_holds_up_nothing() -> None:
     assert len(site.commands("submit")) == 1
 
 
+def test_a_server_that_never_says_its_name_is_no_proof(two: Site) -> None:
+    """After a few tries its listings are read all the same: they can prove that a job is there, not that it is gone."""
+    two.replies["server"] = [DOWN] * 1000
+    two.jobs["8"] = ("running", "b")
+    queue = a_queue(two, Branched())
+    missing = attach(queue)
+    there = queue.attach(a_job("b"), {**FACTS, "job_id": "8"})
+    run(queue, two, 300)
+    assert there.info is not None
+    assert not missing.is_gone
+
+
 def test_the_server_that_has_the_job_is_asked(queue: JobQueue, one: Site, two: Site) -> None:
     """Commands that name it follow the job, whatever the number means today."""
     ticket = attach(queue)
