@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -116,6 +117,7 @@ class SlurmAccounting:
         self.state = state.resolve()
         self.port, self._database_port = 0, 0
         self._database: subprocess.Popen[bytes] | None = None
+        self._folder: Path | None = None
 
     def __enter__(self) -> SlurmAccounting:
         """Starts both; ready after about 5 s."""
@@ -135,12 +137,11 @@ class SlurmAccounting:
     def start(self) -> None:
         """Starts database and daemon, and waits until both answer; from then on `port` is known."""
         self.port, self._database_port = _free_ports(2)
-        for name in ("log", "run", "db"):
+        for name in ("log", "run"):
             (self.state / name).mkdir(parents=True, exist_ok=True)
         settings = SLURMDBD.format(state=self.state, port=self.port, database=self._database_port)
-        for name, text, mode in (("slurmdbd.conf", settings, 0o600), ("database.sql", DATABASE, 0o644)):
-            (self.state / name).write_text(text)
-            (self.state / name).chmod(mode)
+        (self.state / "slurmdbd.conf").write_text(settings)
+        (self.state / "slurmdbd.conf").chmod(0o600)
         self._start_database()
         _start_daemon(self.state, "slurmdbd")
         _until(lambda: _answers(self.port), "an answer of slurmdbd", self.state)
@@ -150,13 +151,18 @@ class SlurmAccounting:
         _end(lambda: [pid for name in ("slurmdbd", "mariadbd") for pid in _processes(self.state, name)])
         if self._database is not None:
             self._database.wait(10)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start_database(self) -> None:
-        folder, log = self.state / "db", self.state / "log" / "mariadbd.log"
-        shutil.chown(folder, "mysql")
-        for parent in folder.parents:  # pytest's folders are closed to others
-            if str(parent) not in ("/", "/tmp"):
-                parent.chmod(parent.stat().st_mode | 0o011)
+        # Not in a folder of pytest, which each of its runs closes to other users, such as mysql.
+        self._folder = Path(tempfile.mkdtemp(prefix="slurm-test-db-"))
+        folder, first = self._folder / "data", self._folder / "database.sql"
+        log = self.state / "log" / "mariadbd.log"
+        folder.mkdir()
+        first.write_text(DATABASE)
+        for path in (self._folder, folder, first):
+            shutil.chown(path, "mysql")
         base = ["--no-defaults", "--user=mysql", f"--datadir={folder}"]
         install = [
             str(_program("mariadb-install-db")),
@@ -170,7 +176,7 @@ class SlurmAccounting:
             *(str(_program("mariadbd")), *base, f"--socket=/tmp/slurm-test-{self._database_port}.sock"),
             *(f"--pid-file={folder}/my.pid", "--bind-address=127.0.0.1", f"--port={self._database_port}"),
             *("--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--innodb-lock-wait-timeout=900"),
-            f"--init-file={self.state / 'database.sql'}",
+            f"--init-file={first}",
         ]
         with open(log, "w") as file:
             env = {"PATH": PATH, "SLURM_CONF": str(self.state / "slurm.conf")}
