@@ -30,7 +30,7 @@ class Server:
         self.identity = Identity(system, start, clock, expected)
         self.poller = Poller(system, start, clock, poll_interval, self.accept, self.title, first_answer)
         self.analyst = Analyst(system, start, clock, self.title)
-        self.canceller = Canceller(system, start, clock, self.poller.tie, self.title)
+        self.canceller = Canceller(system, start, clock, self.poller.search.tie, self.title)
 
     def accept(self, ticket: Ticket, job_id: str) -> None:
         """It has this job, under this id."""
@@ -52,7 +52,7 @@ class Server:
     def doubt(self, ticket: Ticket, why: str) -> None:
         """It may or may not have this job."""
         ticket.move(TicketState.unsure, why)
-        self.poller.doubt(ticket)
+        self.poller.search.doubt(ticket)
 
     @property
     def has_work(self) -> bool:
@@ -62,11 +62,11 @@ class Server:
     @property
     def doubtful(self) -> list[Ticket]:
         """Jobs that may be in it still, although they were to leave it."""
-        searched_for = [*self.poller.unsure.values(), *self.poller.lost]
+        searched_for = [*self.poller.search.unsure.values(), *self.poller.search.lost]
         return [*searched_for, *self.canceller.pending, *self.canceller.given_up]
 
     @property
     def leaving(self) -> list[Ticket]:
         """Jobs that are to leave it, and may be in it still: other jobs of their tasks have to wait."""
-        searched_for = [ticket for ticket in self.poller.unsure.values() if ticket.cancelled]
+        searched_for = [ticket for ticket in self.poller.search.unsure.values() if ticket.cancelled]
         return [*self.canceller.pending, *searched_for]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.queue.poller import FIRST, SEARCHES
+from b2luigi.batch.queue.poller import FIRST
+from b2luigi.batch.queue.search import SEARCHES
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Answer, JobStatus
 from tests.batch.fakes import Fake, Site

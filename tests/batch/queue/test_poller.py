@@ -9,7 +9,9 @@ import pytest
 
 from b2luigi.batch.queue.command import fits
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.queue.poller import EARLY, FIRST, SEARCHES, SECOND_LOOK
+from b2luigi.batch.queue.poller import EARLY, FIRST
+from b2luigi.batch.queue.presence import SECOND_LOOK
+from b2luigi.batch.queue.search import SEARCHES
 from b2luigi.batch.queue.ticket import TicketState
 from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.model import Answer, Command, JobStatus
