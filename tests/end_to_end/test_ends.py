@@ -141,3 +141,41 @@ def test_a_disk_that_stays_full_throws_no_finished_work_away(system: System, pro
         ended = project.run()
     assert "progress looks :)" in ended.text, ended.text
     assert project.read("ran") == "xx"
+
+
+LINGERS = """
+    import atexit, threading
+
+    class Lingers(b2luigi.Task):
+        how = b2luigi.Parameter()
+        def output(self):
+            yield self.add_to_output("out.txt")
+        def run(self):
+            open(self.get_output_file_name("out.txt"), "w").close()
+            with open(f"pid-{self.how}", "w") as f:
+                f.write(str(os.getpid()))
+            if self.how == "thread":
+                threading.Thread(target=time.sleep, args=(1000,)).start()
+            if self.how == "atexit":
+                atexit.register(time.sleep, 1000)
+
+    if __name__ == "__main__":
+        b2luigi.set_setting("local_slots", 1)
+        b2luigi.process([Lingers(how=how) for how in ("thread", "atexit", "not")], batch=True)
+"""
+
+
+def _is_alive(pid: str) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_a_program_that_does_not_end_after_its_work_is_stopped(system: System, project: Project) -> None:
+    """A thread or an exit handler keeps Python from ending: after result_grace the outcome counts, and the job goes."""
+    project.write(LINGERS)
+    ended = project.run()
+    assert "progress looks :)" in ended.text, ended.text
+    pids = [project.read(f"pid-{how}") for how in ("thread", "atexit")]
+    until(lambda: not any(map(_is_alive, pids)), "the programs have been stopped")
+    until(lambda: not system.live_jobs(), "no job is left")
