@@ -1,1 +1,1 @@
-"""What a run costs, against the published b2luigi 1.3.0: `python -m benchmarks`, or `--quick` for the small form."""
+"""Benchmarks against the published b2luigi 1.3.0: `python -m benchmarks`, or `--quick` for the small version."""

@@ -14,8 +14,10 @@ from benchmarks.table import markdown, write
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small graphs; print, and write nothing")
-    parser.add_argument("--only", choices=list(ROWS), action="append", help="this measurement (may be repeated)")
+    parser.add_argument(
+        "--quick", action="store_true", help="use small graphs, and print the results without writing them"
+    )
+    parser.add_argument("--only", choices=list(ROWS), action="append", help="run this measurement (may be repeated)")
     given = parser.parse_args()
     machine = f"{os.cpu_count()} processors, Python {platform.python_version()}, luigi {luigi.__version__}"
     if not given.quick:

@@ -16,12 +16,12 @@ from benchmarks.clusters import CLUSTERS, Cluster, wait_until
 from benchmarks.measure import ours, peer, run, start
 from benchmarks.table import Row
 
-PATIENCE = 1200
-"""Seconds for the whole run of the peer, which asks for the states of its jobs every 120 s."""
+RUN_TIMEOUT = 1200
+"""Maximum seconds for a whole run; the peer queries the states of its jobs every 120 s."""
 
 
 def cluster_run(full: bool) -> Iterator[Row]:
-    """A hundred tiny tasks and their merge, and the same job scripts submitted in one go by hand."""
+    """A hundred tiny tasks and their merge, compared with the same job scripts submitted by hand in one go."""
     n, rounds = (100, 5) if full else (20, 1)
     for name, cluster in CLUSTERS.items():
         with cluster() as system:
@@ -32,16 +32,16 @@ def cluster_run(full: bool) -> Iterator[Row]:
             label = f"whole run on {name}, {n} tasks and their merge"
             yield Row(label, run_s, None, "s", "1.25 by hand", note)
             if full:
-                theirs = run(peer(), "fan", n, SYSTEM=system.name, timeout=PATIENCE, **system.env)["wall"]
+                theirs = run(peer(), "fan", n, SYSTEM=system.name, timeout=RUN_TIMEOUT, **system.env)["wall"]
                 yield Row(f"{label}, default settings", run_s, theirs, "s", "ratio 8")
 
 
 def _whole_and_by_hand(system: Cluster, n: int) -> tuple[float, float, float]:
-    """Seconds of a whole run; of the leaves by hand; of the leaves and then the merge by hand."""
+    """Seconds for a whole run; for the leaves by hand; for the leaves and then the merge by hand."""
     with tempfile.TemporaryDirectory(dir=system.folder) as folder:
         env = {"KIND": "fan", "N": str(n), "SYSTEM": system.name, "FOLDER": folder}
         began = time.time()
-        run(ours(), "fan", n, SYSTEM=system.name, FOLDER=folder, timeout=PATIENCE, **system.env)
+        run(ours(), "fan", n, SYSTEM=system.name, FOLDER=folder, timeout=RUN_TIMEOUT, **system.env)
         took = time.time() - began
         scripts = {path: _script_of(path, Path(folder)) for path in Path(folder, "result_dir").rglob("*.txt")}
         wait_until(lambda: not system.live_jobs())
@@ -59,7 +59,7 @@ def _script_of(output: Path, folder: Path) -> Path:
 
 
 def cluster_submit(full: bool) -> Iterator[Row]:
-    """Two hundred long jobs: how they come into the queue, and at Ctrl-C out of it."""
+    """Two hundred long jobs: how long it takes to submit them, and to cancel them at Ctrl-C."""
     for name, cluster in CLUSTERS.items() if full else ():
         with cluster() as system:
             began, took = _submit_and_interrupt(system)
@@ -74,7 +74,7 @@ def cluster_submit(full: bool) -> Iterator[Row]:
 
 
 def _submit_and_interrupt(system: Cluster) -> tuple[float, float]:
-    """When the run began, and the seconds from Ctrl-C to its end."""
+    """When the run started, and the seconds from Ctrl-C to its end."""
     with tempfile.TemporaryDirectory(dir=system.folder) as folder:
         began = time.time()
         child = start(ours(), "sleep", 200, SYSTEM=system.name, FOLDER=folder, **system.env)
@@ -91,15 +91,15 @@ def _submit_and_interrupt(system: Cluster) -> tuple[float, float]:
 
 
 def cluster_latency(full: bool) -> Iterator[Row]:
-    """From the end of a task's `run` to the end of the command that submitted the task which waited for it."""
+    """From the end of a task's `run` to the end of the command that submits the dependent task."""
     n, seconds = 40, 20
     for name, cluster in CLUSTERS.items() if full else ():
         with cluster() as system, tempfile.TemporaryDirectory(dir=system.folder) as folder:
             options = {"SYSTEM": system.name, "SECONDS": str(seconds), "FOLDER": folder, **system.env}
-            took = run(ours(), "pairs", n, timeout=PATIENCE, **options)["wall"]
+            took = run(ours(), "pairs", n, timeout=RUN_TIMEOUT, **options)["wall"]
             waits = sorted(_waits(system, Path(folder), n))
-            asked = f"{len(system.calls(1))} calls of {system.programs[1]} in {took:.0f} s"
-            note = f"{n} pairs, jobs of 0 to {seconds} s; {asked}"
+            queries = f"{len(system.calls(1))} calls of {system.programs[1]} in {took:.0f} s"
+            note = f"{n} pairs, jobs of 0 to {seconds} s; {queries}"
             yield Row(f"job end to next submission on {name}, median", statistics.median(waits), None, "s", "0.5", note)
             yield Row(f"job end to next submission on {name}, 95 %", waits[n * 95 // 100], None, "s", "1.5", note)
 

@@ -1,4 +1,4 @@
-"""Runs the workload with one of the two packages, and says what it took."""
+"""Runs the workload with one of the two packages, and measures it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from typing import Any
 PEER = "b2luigi==1.3.0"
 SCRIPT = Path(__file__).resolve().parent / "scripts" / "workload.py"
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
-"""Where jobs write: in memory, because a disk's own time varies more than what is measured (8 times, seen here)."""
+"""Jobs write to memory, because the speed of a disk varies more than what is measured (by a factor of 8 here)."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "b2luigi-benchmarks"
 
 
 def peer() -> str:
-    """The Python of the published package; it is installed at the first call."""
+    """The Python interpreter of the published package, which is installed at the first call."""
     python = CACHE / "venv" / "bin" / "python"
     if not (CACHE / "ready").exists():
         venv.create(CACHE / "venv", with_pip=True, clear=True)
@@ -36,7 +36,7 @@ def ours() -> str:
 
 
 def start(python: str, kind: str, n: int, *flags: str, **env: str) -> subprocess.Popen[str]:
-    """The workload as a child, in the folder FOLDER; it is a group of its own."""
+    """Starts the workload as a child process with its own process group, in the folder FOLDER."""
     settings = {"KIND": kind, "N": str(n), **env}
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     words = [python, str(SCRIPT), *flags]
@@ -52,20 +52,20 @@ def start(python: str, kind: str, n: int, *flags: str, **env: str) -> subprocess
 
 
 def run(python: str, kind: str, n: int, *flags: str, timeout: float = 120, **env: str) -> Mapping[str, Any]:
-    """What the workload says of itself. Raises RuntimeError or TimeoutExpired if it does not."""
+    """The measurements that the workload prints. Raises RuntimeError or TimeoutExpired if there are none."""
     if "FOLDER" not in env:
         with tempfile.TemporaryDirectory(prefix="b2luigi-benchmark-", dir=MEMORY) as folder:
             return run(python, kind, n, *flags, timeout=timeout, FOLDER=folder, **env)
     process = start(python, kind, n, *flags, **env)
     try:
-        told, _ = process.communicate(timeout=timeout)
+        printed, _ = process.communicate(timeout=timeout)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    lines = told.strip().splitlines()
+    lines = printed.strip().splitlines()
     if process.returncode != 0 or not lines or not lines[-1].startswith("{"):
-        raise RuntimeError(f"{kind} N={n} ended with {process.returncode}: {lines[-1] if lines else 'no word'}")
+        raise RuntimeError(f"{kind} N={n} ended with {process.returncode}: {lines[-1] if lines else 'no output'}")
     found: Mapping[str, Any] = json.loads(lines[-1])
     return found
 

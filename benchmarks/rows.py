@@ -1,4 +1,4 @@
-"""The measurements: each gives the rows it measured, in a small form (`full` is False) or a large one."""
+"""The measurements: each yields the rows it measured, in a small version (`full` is False) or a large one."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ LIMITS = {1000: "ratio 8", 10_000: "ratio 60", 100_000: "0.4 ms per task"}
 
 
 def cost(full: bool) -> Iterator[Row]:
-    """CPU of the scheduling process, fan-out and merge, simulated jobs, 200 at once."""
+    """CPU of the scheduling process: fan-out and merge, simulated jobs, 200 at once."""
     found: dict[str, dict[int, float]] = {"ours": {}, "peer": {}}
     for n in (100, 1000, *((3000, 10_000, 100_000) if full else ())):
         samples: dict[str, list[Any]] = {"ours": [], "peer": []}
-        for _ in range(3 if n <= 1000 else 1):  # one after the other, so that the machine's moods hit both
+        for _ in range(3 if n <= 1000 else 1):  # in turn, so that the load of the machine affects both
             samples["ours"].append(run(ours(), "fan", n, timeout=300))
             if n < 100_000:
                 samples["peer"].append(run(peer(), "fan", n, timeout=900))
@@ -50,28 +50,28 @@ def cost(full: bool) -> Iterator[Row]:
 
 
 def _floor(words: list[str]) -> float:
-    told = (subprocess.run(words, capture_output=True, text=True, check=True).stdout for _ in range(3))
-    return statistics.median(float(json.loads(one)["cpu"]) for one in told)
+    printed = (subprocess.run(words, capture_output=True, text=True, check=True).stdout for _ in range(3))
+    return statistics.median(float(json.loads(one)["cpu"]) for one in printed)
 
 
 def queue(full: bool) -> Iterator[Row]:
-    """The same with job scripts, records and outcomes, on a batch system that is done at once."""
+    """The same with job scripts, records and outcomes, on a batch system whose jobs end at once."""
     for n in (1000, *((10_000,) if full else ())):
-        told = run(ours(), "fan", n, SYSTEM="instant", timeout=300)
-        took = 1000 * told["cpu"] / n
+        result = run(ours(), "fan", n, SYSTEM="instant", timeout=300)
+        took = 1000 * result["cpu"] / n
         yield Row(f"CPU per job, {n} jobs with job script, record and outcome", took, None, "ms", "3")
-        yield Row(f"files per finished job ({n} jobs)", told["files"] / (n + 1), None, "", "4")
+        yield Row(f"files per finished job ({n} jobs)", result["files"] / (n + 1), None, "", "4")
 
 
 def node(full: bool) -> Iterator[Row]:
-    """CPU of one leaf on the node: the job script with all it starts."""
+    """CPU of one leaf on the node: the job script and its child processes."""
     sizes = (10, 1000, *((10_000,) if full else ()))
     found: dict[int, list[tuple[float, float]]] = {n: [] for n in sizes}
     with tempfile.TemporaryDirectory() as folder:
         env = {"KIND": "fan", "FOLDER": folder, "SYSTEM": "lsf"}
         script = _job_script(folder, {**env, "N": "10"})
         theirs = [peer(), str(SCRIPT), "--batch-runner", "--task-id", _leaf(script)]
-        for _ in range(9):  # one after the other, so that the machine's moods hit all
+        for _ in range(9):  # in turn, so that the load of the machine affects all
             for n in sizes:
                 sides = [cpu_of(words, {**env, "N": str(n)}) for words in ([script, "token"], theirs)]
                 found[n].append((1000 * sides[0], 1000 * sides[1]))
@@ -83,7 +83,7 @@ def node(full: bool) -> Iterator[Row]:
 
 
 def _job_script(folder: str, env: dict[str, str]) -> str:
-    """Has the job script of a leaf written, as a run would write it."""
+    """Writes the job script of a leaf, as a run would."""
     code = (
         f"import sys, runpy; sys.argv = [{str(SCRIPT)!r}]; import __main__; __main__.__file__ = sys.argv[0]\n"
         "sys.path.insert(0, sys.argv[0].rpartition('/')[0])\n"
@@ -102,19 +102,19 @@ def _leaf(script: str) -> str:
 
 
 def idle(full: bool) -> Iterator[Row]:
-    """A thousand running jobs, and nothing to do for twenty seconds."""
+    """A thousand running jobs, and no events for twenty seconds."""
     env = {"WORKERS": "2000", "LOG": "WARNING"}
     mine, theirs = (run(python, "idle", 1000, timeout=180, **env) for python in (ours(), peer()))
     yield Row("CPU while 1000 simulated jobs run", 100 * mine["share"], 100 * theirs["share"], "%", "0.5")
     yield Row("memory while 1000 simulated jobs run", mine["growth"], theirs["growth"], "MB/s", "0")
-    told = run(ours(), "idle_queue", 1000, SYSTEM="instant", IDLE="1", timeout=180, **env)
-    yield Row("CPU while 1000 jobs of a batch system run", 100 * told["share"], None, "%", "0.5")
+    queued = run(ours(), "idle_queue", 1000, SYSTEM="instant", IDLE="1", timeout=180, **env)
+    yield Row("CPU while 1000 jobs of a batch system run", 100 * queued["share"], None, "%", "0.5")
 
 
 def latency(full: bool) -> Iterator[Row]:
-    """On a stand-in for LSF: from the end of a job to the submission of the task that waited for it."""
+    """On a stand-in for LSF: from the end of a job to the submission of the dependent task."""
     n, seconds = (60, "30") if full else (15, "8")
-    waits, asked = _pairs(ours(), n, seconds)
+    waits, queries = _pairs(ours(), n, seconds)
     theirs = _pairs_of_peer(n, seconds) if full else ([], 0)
     if full:
         plot_latency(DOCS / "latency.png", waits)
@@ -122,11 +122,11 @@ def latency(full: bool) -> Iterator[Row]:
         of_peer = _percentile(theirs[0], percent) if theirs[0] else None
         note = f"{n} pairs, jobs of 0 to {seconds} s"
         yield Row(f"job end to next submission, {name}", _percentile(waits, percent), of_peer, "s", limit, note)
-    yield Row(f"calls of bjobs ({n} pairs)", asked, theirs[1] or None, "")
+    yield Row(f"calls of bjobs ({n} pairs)", queries, theirs[1] or None, "")
 
 
 def _pairs_of_peer(n: int, seconds: str) -> tuple[list[float], int]:
-    """Without it when it takes too long: it asks for states every 120 s, unless told otherwise."""
+    """Empty if the peer takes too long: by default, it queries the states of its jobs every 120 s."""
     try:
         return _pairs(peer(), n, seconds)
     except subprocess.TimeoutExpired as error:
@@ -200,7 +200,7 @@ def _shape_of_peer(kind: str, n: int) -> tuple[float | None, str]:
 
 
 def listing(full: bool) -> Iterator[Row]:
-    """The modes that only look."""
+    """The modes that only list tasks and outputs."""
     n = 10_000 if full else 1000
     for flag in ("--dry-run", "--show-output"):
         mine, theirs = (run(python, "fan", n, flag, timeout=300)["cpu"] for python in (ours(), peer()))
@@ -208,7 +208,7 @@ def listing(full: bool) -> Iterator[Row]:
 
 
 def slow_disk(full: bool) -> Iterator[Row]:
-    """A disk that takes 10 ms for each look at an output: to the first job, and to see what there is."""
+    """A disk that takes 10 ms per existence check: the time to the first job, and to list all outputs."""
     n = 1000 if full else 200
     env = {"DISK": "0.01", "LOG": "WARNING"}
     mine, theirs = (run(python, "fan", n, FIRST="1", **env)["first"] for python in (ours(), peer()))
@@ -225,7 +225,7 @@ ROWS: dict[str, Callable[[bool], Iterator[Row]]] = {
 
 
 def measured(name: str, full: bool) -> list[Row]:
-    """The rows of one measurement. What fails is a row of its own and ends nothing else."""
+    """The rows of one measurement. A failure becomes a row of its own and does not stop other measurements."""
     rows: list[Row] = []
     try:
         for row in ROWS[name](full):

@@ -1,4 +1,4 @@
-"""A row of the table, and how the table is written."""
+"""The rows of the table, and the page with the table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement. `ours` and `peer` are in `unit`; None: not measured."""
+    """One result. `ours` and `peer` are in `unit`; None: not measured."""
 
     name: str
     ours: float | None
@@ -19,11 +19,11 @@ class Row:
     target: str = ""
     note: str = ""
     group: str = ""
-    """The measurement that it comes from: what `--only` names."""
+    """The measurement that produced it, as named by `--only`."""
 
 
 def markdown(rows: Iterable[Row]) -> str:
-    """The table; the ratio is the peer's value over ours."""
+    """The table; the ratio is the peer's value divided by ours."""
     head = "| measured | b2luigi | 1.3.0 | unit | ratio | target | |\n|---|--:|--:|---|--:|---|---|\n"
     return head + "".join(f"| {' | '.join(_cells(row))} |\n" for row in rows)
 
@@ -43,9 +43,9 @@ def read(path: Path) -> list[Row]:
 
 
 def write(folder: Path, new: list[Row], machine: str, order: Sequence[str] = ()) -> None:
-    """Put new rows in the place of those of the same measurements, into `results.json` and the page.
+    """Replaces the rows of the same measurements in `results.json` and on the page.
 
-    `order`: names of measurements, as they shall follow each other.
+    `order`: the order of the measurements, by name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     groups = {row.group for row in new}
@@ -84,7 +84,7 @@ def plot_cost(path: Path, ours: dict[int, float], peer: dict[int, float]) -> Non
 
 
 def plot_latency(path: Path, seconds: list[float]) -> None:
-    """How long a task that waits for a job waits after its end. Needs matplotlib."""
+    """Histogram of the time from the end of a job to the submission of the next one. Needs matplotlib."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4))

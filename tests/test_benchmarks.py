@@ -1,4 +1,4 @@
-"""The benchmarks run, and their table says what they measured."""
+"""The benchmarks run, and their table shows the results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.table import Row, markdown, read, write
 
 
 def test_the_table() -> None:
-    """A row shows both sides and their ratio; what was not measured is a dash."""
+    """A row shows both values and their ratio; a dash means not measured."""
     rows = [Row("fast", 2.0, 9.0, "s", "ratio 4"), Row("alone", 0.5, None, "ms", note="a|b")]
     assert markdown(rows).splitlines()[2:] == [
         "| fast | 2 | 9 | s | 4.5 | ratio 4 |  |",
@@ -20,7 +20,7 @@ def test_the_table() -> None:
 
 
 def test_a_measurement_replaces_its_own_rows(tmp_path: Path) -> None:
-    """Measured again, a measurement takes the place of its former rows and leaves the others."""
+    """Repeating a measurement replaces its former rows and keeps the others."""
     write(tmp_path, [Row("a", 1.0, None, "s", group="one"), Row("b", 2.0, None, "s", group="two")], "a machine")
     write(tmp_path, [Row("a", 3.0, None, "s", group="one")], "a machine")
     assert {row.name: row.ours for row in read(tmp_path / "results.json")} == {"a": 3.0, "b": 2.0}
@@ -28,7 +28,7 @@ def test_a_measurement_replaces_its_own_rows(tmp_path: Path) -> None:
 
 
 def test_a_quick_row() -> None:
-    """A small measurement that needs no peer gives its rows, none of them failed."""
+    """A small measurement that needs no peer yields its rows, none of them failed."""
     rows = measured("queue", full=False)
     assert [row.group for row in rows] == ["queue", "queue"]
     assert all(row.ours is not None and row.ours > 0 for row in rows), rows
@@ -37,14 +37,14 @@ def test_a_quick_row() -> None:
 @pytest.mark.cluster
 @pytest.mark.timeout(180)
 def test_rows_of_real_clusters() -> None:
-    """A whole run on a real HTCondor and a real Slurm is measured beside the same job scripts, submitted by hand."""
+    """A whole run on a real HTCondor and a real Slurm is compared with the same job scripts, submitted by hand."""
     rows = measured("cluster_run", full=False)
     assert [row.name.split(",")[0] for row in rows] == ["whole run on HTCondor", "whole run on Slurm"]
     assert all(row.ours and row.note.startswith("by hand ") for row in rows), rows
 
 
 def test_a_failure_is_a_row() -> None:
-    """What fails is told in the table and ends nothing else."""
+    """A failure is shown in the table and does not stop other measurements."""
 
     def broken(full: bool) -> object:
         raise RuntimeError("no such machine")

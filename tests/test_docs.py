@@ -53,8 +53,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_flags_that_are_mentioned_exist(page: Path) -> None:
-    """No page tells of a flag of b2luigi that there is not."""
-    if not page.name.startswith("moving-"):  # that page tells of those that are no more
+    """No page mentions a flag that b2luigi does not have."""
+    if not page.name.startswith("moving-"):  # that page mentions former flags
         mentioned = set(re.findall(r"`(--[a-z][a-z-]+)", prose(page)))
         assert mentioned <= {flag.name for flag in FLAGS}
 
@@ -87,7 +87,7 @@ def test_scripts_run(tmp_path: Path) -> None:
         assert {record["end"] for record in project.records()} == {"DONE"}, f"{snippet}:\n{ended.text}"
 
 
-def test_a_failure_is_told_as_the_quick_start_shows(tmp_path: Path) -> None:
+def test_a_failure_is_reported_as_in_the_quick_start(tmp_path: Path) -> None:
     """To the letter, but for folder, job, and the middle of the traceback; and its job script can be run by hand."""
     page = DOCS / "quick-start.md"
     first = next(snippet for snippet in PYTHON if snippet.page == page)
@@ -101,10 +101,10 @@ def test_a_failure_is_told_as_the_quick_start_shows(tmp_path: Path) -> None:
         )
     )
     (story,) = project.run("--batch", name="my_script.py").stories.values()
-    told = story.strip().replace(str(tmp_path), "/home/me/project")
-    told = re.sub(r"local job \d+ on node \S+", "htcondor job 1.9 on node slot1@node17", told)
-    told = re.sub(r"(Traceback.*?\n).*(\n    \| ValueError)", r"\1    | ...\2", told, flags=re.DOTALL)
-    assert told == shown.strip()
+    printed = story.strip().replace(str(tmp_path), "/home/me/project")
+    printed = re.sub(r"local job \d+ on node \S+", "htcondor job 1.9 on node slot1@node17", printed)
+    printed = re.sub(r"(Traceback.*?\n).*(\n    \| ValueError)", r"\1    | ...\2", printed, flags=re.DOTALL)
+    assert printed == shown.strip()
 
     script.write_text(sound)
     subprocess.run([shown.splitlines()[-1].strip().replace("/home/me/project", str(tmp_path))], check=True)
@@ -152,7 +152,7 @@ def test_the_entry_point_is_that_of_the_example() -> None:
     assert snippet.text in (ROOT / "examples" / "own_batch_system" / "pyproject.toml").read_text()
 
 
-def test_messages_that_are_explained_are_said() -> None:
+def test_messages_that_are_explained_exist() -> None:
     """What stands in the table of failures is somewhere in the code."""
     code = "".join(path.read_text() for path in (ROOT / "b2luigi").rglob("*.py"))
     page = prose(DOCS / "how-to" / "when-a-job-fails.md")

@@ -95,7 +95,7 @@ def test_dispatch_loads_its_room_when_it_is_used() -> None:
 
 @pytest.mark.parametrize("name", ["Tusk", "_private", "__wrapped__", "__bool__"])
 def test_an_unknown_name_is_an_attribute_error(name: str) -> None:
-    """A name neither we nor luigi have is told as usual."""
+    """A name neither we nor luigi have is an error as usual."""
     with pytest.raises(AttributeError, match=f"'b2luigi' has no attribute '{name}'"):
         getattr(b2luigi, name)
 
@@ -272,18 +272,18 @@ def test_names_that_were_dropped(address: str) -> None:
     module, _, name = address.rpartition(".")
     if importlib.util.find_spec(module).submodule_search_locations and importlib.util.find_spec(address):  # type: ignore[union-attr]
         module, name = address, "anything"
-    with pytest.raises(ImportError) as told:
+    with pytest.raises(ImportError) as error:
         exec(f"from {module} import {name}")
-    assert str(told.value) == f"{module}.{name} of b2luigi 1.x is not here: {DROPPED_NAMES[address]}."
+    assert str(error.value) == f"{module}.{name} of b2luigi 1.x is not here: {DROPPED_NAMES[address]}."
     assert not hasattr(importlib.import_module(module), "_private")
 
 
-@pytest.mark.parametrize(("name", "told"), [("test", '"local"'), ("gbasf2", "Belle II grid"), ("pbs", "none of")])
-def test_batch_systems_that_were_dropped(name: str, told: str) -> None:
+@pytest.mark.parametrize(("name", "words"), [("test", '"local"'), ("gbasf2", "Belle II grid"), ("pbs", "none of")])
+def test_batch_systems_that_were_dropped(name: str, words: str) -> None:
     """The error lists those there are, and says what became of one that b2luigi 1.x had."""
     with pytest.raises(ValueError, match=rf"batch_system is '{name}', which is none of: auto, lsf.*") as error:
         systems.load(name)
-    assert told in str(error.value)
+    assert words in str(error.value)
 
 
 def test_batch_systems_as_an_enumeration() -> None:
@@ -295,7 +295,7 @@ def test_batch_systems_as_an_enumeration() -> None:
 
 
 def test_the_page_for_those_who_move_is_complete() -> None:
-    """Each name and setting that was dropped, or has a new name, is told there."""
+    """Each name and setting that was dropped, or has a new name, is listed there."""
     page = (Path(ROOT) / "docs" / "moving-from-1.x.md").read_text()
     old = [name for setting in known_settings.KNOWN.values() for name in setting.old_names]
     assert [name for name in (*DROPPED_NAMES, *known_settings.DROPPED_SETTINGS, *old) if f"`{name}`" not in page] == []

@@ -86,7 +86,7 @@ _ROWS = (
         TEXT,
         "auto",
         'Batch system that runs the jobs: "lsf", "htcondor", "slurm", "local", "custom" (see '
-        'process_class), or "auto" for the one available on this machine.',
+        'process_class), or "auto" for the first one that answers on this machine.',
     ),
     Setting(
         "use_parameter_name_in_output",

@@ -1,6 +1,6 @@
-"""What cannot be spared: N tasks made by luigi, their outputs looked for and written. No scheduler, no worker.
+"""The unavoidable cost: luigi creates N tasks, and their outputs are checked for and written. No scheduler, no worker.
 
-Arguments: N, and the folder in which the folder of the outputs is made (or nothing).
+Arguments: N, and the folder for the temporary folder of the outputs (or an empty string for the default).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A batch system whose jobs are over when they are submitted, or (IDLE=1) never: what is left is b2luigi's own time."""
+"""A batch system whose jobs end at submission, or (IDLE=1) never, so that only b2luigi's own time is measured."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ for line in () if os.environ.get("IDLE") else sys.stdin:
 
 
 class Instant(BatchSystem):
-    """Leaves what the job script would leave, for many jobs in one command."""
+    """Writes the files that job scripts would write, for many jobs in one command."""
 
     name: ClassVar[str] = "instant"
     probe: ClassVar[str] = "true"
@@ -38,11 +38,11 @@ class Instant(BatchSystem):
         return [Accepted(job.token) for job in jobs]
 
     def query(self, job_ids: Sequence[str]) -> Command:
-        self.asked = job_ids
+        self.queried = job_ids
         return Command(("true",))
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
-        return {token: JobInfo(JobStatus.running, "R", token=token) for token in self.asked}
+        return {token: JobInfo(JobStatus.running, "R", token=token) for token in self.queried}
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return Command(("true",))

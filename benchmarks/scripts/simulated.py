@@ -1,4 +1,4 @@
-"""Jobs that the scheduling process only imagines, and a disk that is only slow because it sleeps."""
+"""Jobs that the scheduling process simulates, and a disk that is slowed down by sleeping."""
 
 import json
 import os
@@ -9,12 +9,12 @@ from b2luigi.batch.processes import BatchProcess, JobStatus
 
 
 class Simulated(BatchProcess):
-    """A job that is over at once and left its outputs, or (KIND=idle) that never ends."""
+    """A job that ends at once with its outputs, or (KIND=idle) never ends."""
 
     never_ends = os.environ["KIND"] == "idle"
 
     def start_job(self):
-        if "BEGAN" in os.environ:  # only the time to the first job is of interest
+        if "BEGAN" in os.environ:  # measure only the time to the first job
             print("\n" + json.dumps({"first": time.time() - float(os.environ["BEGAN"])}), flush=True)
             os._exit(0)
         for target in b2luigi.task.flatten(self.task.output()) if not self.never_ends else ():
@@ -30,12 +30,12 @@ class Simulated(BatchProcess):
 
 
 def slow_disk(folder, seconds):
-    """Each look at a file below a folder takes this long; the same look by several threads goes on side by side."""
-    look = os.stat
+    """Each stat of a file below a folder takes this long; those of several threads run in parallel."""
+    real_stat = os.stat
 
     def stat(path, *args, **kwargs):
         if str(path).startswith(folder):
             time.sleep(seconds)
-        return look(path, *args, **kwargs)
+        return real_stat(path, *args, **kwargs)
 
     os.stat = stat

@@ -1,6 +1,6 @@
-"""The workload of all measurements, for either package: KIND and N in the environment, flags of b2luigi as arguments.
+"""The workload of all measurements, for both packages: KIND and N in the environment, flags of b2luigi as arguments.
 
-Prints one line of JSON about itself as its last: cpu (s, without imports), wall (s), rss (MB), files.
+The last line of its output is JSON: cpu (s, without imports), wall (s), rss (MB), files.
 """
 
 import atexit
@@ -16,14 +16,14 @@ import warnings
 import b2luigi
 
 KIND, N = os.environ["KIND"], int(os.environ["N"])
-SECONDS = float(os.environ.get("SECONDS", "0"))  # how long a job takes at most
+SECONDS = float(os.environ.get("SECONDS", "0"))  # maximum duration of a job
 
 
 class Base(b2luigi.Task):
     batch_system = os.environ.get("SYSTEM", "custom")
     if batch_system == "custom":
         from simulated import Simulated as process_class
-    htcondor_settings = {"getenv": "true"}  # this script reads its orders from there
+    htcondor_settings = {"getenv": "true"}  # this script is configured by environment variables
 
     def output(self):
         if batch_writes:
@@ -117,7 +117,7 @@ def rss():
         return int(file.read().split()[1]) * resource.getpagesize() / 1e6
 
 
-def tell(**more):
+def report(**more):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     took = {"cpu": time.process_time() - cpu, "wall": time.time() - wall}
     files = sum(len(names) for _, _, names in os.walk(folder))
@@ -125,11 +125,11 @@ def tell(**more):
 
 
 def watch():
-    """Twenty quiet seconds with all jobs running."""
+    """Measures twenty quiet seconds while all jobs are running."""
     time.sleep(float(os.environ.get("SETTLE", "10")))
     before, memory = time.process_time(), rss()
     time.sleep(20)
-    tell(share=(time.process_time() - before) / 20, growth=(rss() - memory) / 20)
+    report(share=(time.process_time() - before) / 20, growth=(rss() - memory) / 20)
     os._exit(0)
 
 
@@ -138,7 +138,7 @@ if __name__ == "__main__":
     folder = os.environ.get("FOLDER") or tempfile.mkdtemp()
     for name in ("result_dir", "log_dir", "task_file_dir"):
         b2luigi.set_setting(name, os.path.join(folder, name))
-    if "DISK" in os.environ:  # seconds for each look at an output
+    if "DISK" in os.environ:  # seconds per existence check of an output
         from simulated import slow_disk
 
         slow_disk(os.path.join(folder, "result_dir"), float(os.environ["DISK"]))
@@ -149,6 +149,6 @@ if __name__ == "__main__":
     if KIND in ("idle", "idle_queue"):
         threading.Thread(target=watch, daemon=True).start()
     if "--batch-runner" not in flags:
-        atexit.register(tell)
+        atexit.register(report)
     workers = int(os.environ.get("WORKERS", "200"))
     b2luigi.process(root(), batch=not flags, workers=workers, log_level=os.environ.get("LOG", "INFO"))

@@ -13,7 +13,7 @@ def test_without_a_call_it_is_like_the_first() -> None:
 
 
 def test_calls_may_be_nested() -> None:
-    """A task may call process itself: afterwards the outer call goes on."""
+    """A task may call process itself: afterwards the outer call resumes."""
     outer, inner = ProcessCall(2), ProcessCall(3, in_process=True)
     with running(outer):
         with running(inner):

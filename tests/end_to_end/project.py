@@ -25,7 +25,7 @@ def wait_for(name):
         time.sleep(0.05)
 
 """
-"""For jobs that work until the test lets them go on, by a file in the folder of the script."""
+"""For jobs that work until the test lets them end, by a file in the folder of the script."""
 FAST = "b2luigi.set_setting('poll_interval', 3)\nb2luigi.set_setting('result_grace', 4)\n"
 """Waits of a test: a cluster would suffer from them."""
 
@@ -41,11 +41,11 @@ class Ended:
 
     @property
     def stories(self) -> dict[str, str]:
-        """What was told about failed tasks at the end of the run, by task id."""
-        _, heading, told = self.text.rpartition(" failed =====")
+        """What was printed about failed tasks at the end of the run, by task id."""
+        _, heading, text = self.text.rpartition(" failed =====")
         if not heading:
             return {}
-        found = re.split(r"\n(?=Task \S+ failed: )", told)
+        found = re.split(r"\n(?=Task \S+ failed: )", text)
         return {match[1]: story for story in found if (match := re.search(r"task id: (\S+)", story))}
 
 

@@ -1,4 +1,4 @@
-"""Programs in front of the real ones on PATH: they write down each call, and go wrong when told to."""
+"""Programs in front of the real ones on PATH: they write down each call, and fail when the test wants it."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_jobs_run_without_a_shared_folder(project: Project, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("system", ["htcondor"], indirect=True)
-def test_failures_are_told_as_with_a_shared_folder(project: Project) -> None:
+def test_failures_are_printed_as_with_a_shared_folder(project: Project) -> None:
     """An exception and a shot Python: their stories and their logs come home, too."""
     project.write(CARRIED.format(parts=4))
     ended = project.run()
@@ -88,22 +88,22 @@ def test_failures_are_told_as_with_a_shared_folder(project: Project) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("b2luigi.set_setting('working_dir', '/tmp')", "working_dir has to be '.'"),
-        ("b2luigi.set_setting('result_dir', 'results')", "result_dir has to be an absolute path"),
-        ("b2luigi.set_setting('transfer_files', ['helper'])", "transfer_files holds relative paths"),
-        ("b2luigi.set_setting('transfer_files', '/a/b')", "transfer_files has to be a list"),
-        ("b2luigi.set_setting('transfer_files', ['/a/x', '/b/x'])", "two files of one name"),
+        ("b2luigi.set_setting('working_dir', '/tmp')", "working_dir must be '.'"),
+        ("b2luigi.set_setting('result_dir', 'results')", "result_dir must be an absolute path"),
+        ("b2luigi.set_setting('transfer_files', ['helper'])", "transfer_files contains relative paths"),
+        ("b2luigi.set_setting('transfer_files', '/a/b')", "transfer_files must be a list"),
+        ("b2luigi.set_setting('transfer_files', ['/a/x', '/b/x'])", "two files with the same name"),
         ("b2luigi.set_setting('env_script', 'no.sh')", "no.sh"),
     ],
 )
-def test_what_can_not_be_carried_is_refused_before_submission(
+def test_invalid_transfers_are_rejected_before_submission(
     project: Project, system: System, line: str, words: str
 ) -> None:
-    """Rules of transfer_files: told with the setting, and nothing is submitted (a wrong type ends the script)."""
+    """The error names the setting, and nothing is submitted (a value of the wrong type ends the script)."""
     main = 'if __name__ == "__main__":'
     project.write(CARRIED.format(parts=1).replace(main, f"{main}\n        {line}"))
     ended = project.run()
-    told = [*ended.stories.values()] or [ended.text]
-    assert len(told) == 1
-    assert words in told[0]
+    errors = [*ended.stories.values()] or [ended.text]
+    assert len(errors) == 1
+    assert words in errors[0]
     assert system.calls("submit") == []

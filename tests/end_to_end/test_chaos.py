@@ -64,10 +64,10 @@ def test_nothing_is_lost_and_nothing_is_doubled(system: System, project: Project
     assert {path.read_text() for path in outputs} == {"half of the whole"}
     ends = Counter({int(path.name): len(path.read_text().split()) for path in (project.folder / "ended").iterdir()})
     starts = {int(path.name): len(path.read_text().split()) for path in (project.folder / "started").iterdir()}
-    told = json.dumps({"ends": ends, "starts": starts, "shot": shot})
+    counts = json.dumps({"ends": ends, "starts": starts, "shot": shot})
     # A job that was shot after its work was done, and before it could say so, is the only reason to do it again.
-    assert all(1 <= ends[n] <= 1 + shot[n] for n in range(TASKS)), told
-    assert all(starts[n] <= 1 + shot[n] for n in range(TASKS)), told
+    assert all(1 <= ends[n] <= 1 + shot[n] for n in range(TASKS)), counts
+    assert all(starts[n] <= 1 + shot[n] for n in range(TASKS)), counts
     until(lambda: not system.live_jobs(), "the queue is empty")
     assert project.inboxes() == []
 

@@ -87,7 +87,7 @@ def calls_of(text: str) -> list[str]:
 
 
 def test_three_hooks_are_enough(project: Project) -> None:
-    """A BatchProcess of one's own starts each job once and never kills it; its failure is told with its log folder."""
+    """A BatchProcess of one's own starts each job once and never kills it; its failure report names its log folder."""
     project.write(own())
     ended = project.run()
     assert calls_of(ended.text) == ["start 0", "start 1", "start 2", "start 3"]
@@ -105,7 +105,7 @@ def test_three_hooks_are_enough(project: Project) -> None:
     "error", ["raise RuntimeError('broken hook')", "sys.exit('no proxy')", "return 'an odd answer'"]
 )
 def test_a_broken_hook_fails_its_own_task_and_nothing_else(project: Project, hook: str, error: str) -> None:
-    """An exception, or an answer that is no JobStatus: the task fails with the story, other tasks go on."""
+    """An exception, or an answer that is no JobStatus: the task fails with the story, other tasks run."""
     project.write(own(**{hook: f"if self.task.n == 1: {error}"}))
     ended = project.run()
     assert (project.folder / "other.txt").exists()
@@ -126,7 +126,7 @@ def test_a_task_that_takes_too_long_is_killed_once_under_either_name(project: Pr
     assert "timed out after 2 seconds" in ended.text
 
 
-def test_a_batch_system_nobody_knows_is_told_at_once(project: Project) -> None:
+def test_an_unknown_batch_system_is_an_error_at_once(project: Project) -> None:
     """A wrong name is an error before anything runs, with the names there are."""
     project.write(own().replace('batch_system = "local"', 'batch_system = "pbs"'))
     ended = project.run()
@@ -135,7 +135,7 @@ def test_a_batch_system_nobody_knows_is_told_at_once(project: Project) -> None:
     assert calls_of(ended.text) == []
 
 
-def test_settings_that_can_not_work_name_themselves(project: Project) -> None:
+def test_errors_name_invalid_settings(project: Project) -> None:
     """A string for a list, a custom system without its class: the story names setting and task."""
     project.write(
         own(jobs=1)
@@ -190,9 +190,9 @@ def test_a_script_with_arguments_of_its_own_gives_them_to_its_jobs(project: Proj
 
         class Say(b2luigi.Task):
             def output(self):
-                yield self.add_to_output("said.txt")
+                yield self.add_to_output("words.txt")
             def run(self):
-                with open(self.get_output_file_name("said.txt"), "w") as f:
+                with open(self.get_output_file_name("words.txt"), "w") as f:
                     f.write(word)
 
         if __name__ == "__main__":
@@ -201,7 +201,7 @@ def test_a_script_with_arguments_of_its_own_gives_them_to_its_jobs(project: Proj
     )
     ended = project.run("--batch", "--word", "it's $HOME")
     assert "progress looks :)" in ended.text
-    assert project.read("said.txt") == "it's $HOME"
+    assert project.read("words.txt") == "it's $HOME"
 
 
 def test_the_first_argument_of_a_script_is_the_first_on_the_node_too(project: Project) -> None:
@@ -210,9 +210,9 @@ def test_the_first_argument_of_a_script_is_the_first_on_the_node_too(project: Pr
         """
         class Say(b2luigi.Task):
             def output(self):
-                yield self.add_to_output("said.txt")
+                yield self.add_to_output("words.txt")
             def run(self):
-                open(self.get_output_file_name("said.txt"), "w").close()
+                open(self.get_output_file_name("words.txt"), "w").close()
 
         if __name__ == "__main__":
             b2luigi.set_setting("result_dir", f"results/{sys.argv[1]}")
@@ -220,8 +220,8 @@ def test_the_first_argument_of_a_script_is_the_first_on_the_node_too(project: Pr
         """
     )
     assert "progress looks :)" in project.run("2016").text
-    found = [str(path.relative_to(project.folder)) for path in project.folder.rglob("said.txt")]
-    assert found == ["results/2016/said.txt"]
+    found = [str(path.relative_to(project.folder)) for path in project.folder.rglob("words.txt")]
+    assert found == ["results/2016/words.txt"]
 
 
 def test_outputs_that_the_submit_host_does_not_see_are_no_success(project: Project) -> None:
@@ -273,16 +273,16 @@ def test_a_copy_of_the_project_may_run_on_the_nodes(project: Project, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
-        ("b2luigi.set_setting('local_slots', 0)", "local_slots has to be a whole number above 0"),
-        ("b2luigi.set_setting('local_slots', -1)", "local_slots has to be a whole number above 0"),
-        ("Job.worker_timeout = '3600'", "worker_timeout has to be a number of seconds"),
+        ("b2luigi.set_setting('local_slots', 0)", "local_slots must be a positive integer"),
+        ("b2luigi.set_setting('local_slots', -1)", "local_slots must be a positive integer"),
+        ("Job.worker_timeout = '3600'", "worker_timeout must be a number of seconds"),
         ("Job.env = {'A': None}", "env['A'] is None"),
         ("Job.job_name = property(lambda self: int('x1'))", "ValueError: invalid literal for int()"),
     ],
 )
-def test_bad_values_fail_the_tasks_they_concern_and_nothing_else(project: Project, line: str, told: str) -> None:
+def test_bad_values_fail_the_tasks_they_concern_and_nothing_else(project: Project, line: str, message: str) -> None:
     """The run goes on, ends as luigi's runs end, and the story names the setting, or shows the user's line."""
     project.write(
         f"""
@@ -304,7 +304,7 @@ def test_bad_values_fail_the_tasks_they_concern_and_nothing_else(project: Projec
     ended = project.run()
     assert "Luigi Execution Summary" in ended.text, ended.text
     (story,) = ended.stories.values()
-    assert told in story
+    assert message in story
     if "property" in line:
         assert "lambda self: int('x1')" in story
 

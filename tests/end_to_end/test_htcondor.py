@@ -46,7 +46,7 @@ def project(system: System, tmp_path: Path) -> Project:
 
 @pytest.mark.parametrize("settings", ['{"max_retries": 3}', '{"on_exit_hold": "ExitCode =!= 0"}'])
 def test_a_failed_task_is_not_run_again_behind_luigis_back(project: Project, system: System, settings: str) -> None:
-    """What the user was told has failed has no job any more, whatever the submit description asks for."""
+    """What was reported as failed has no job any more, whatever the submit description asks for."""
     project.write(TASK.format(settings=f"htcondor_settings = {settings}", work="raise ValueError('no')"))
     ended = project.run()
     assert len(ended.stories) == 1
@@ -81,8 +81,8 @@ def test_a_job_that_lost_its_machine_is_waited_for(
     assert (project.folder / "out.txt").exists()
 
 
-def test_a_held_job_is_told_with_reason_and_code_and_taken_out(project: Project, system: System) -> None:
-    """Held by a policy: nobody will let it go on, so its task fails with HTCondor's words, and the queue is empty."""
+def test_the_failure_of_a_held_job_has_reason_and_code_and_the_job_is_removed(project: Project, system: System) -> None:
+    """Held by a policy: nobody will release it, so its task fails with HTCondor's words, and the queue is empty."""
     project.write(
         TASK.format(
             settings='htcondor_settings = {"on_exit_hold": "ExitBySignal"}',

@@ -81,14 +81,14 @@ SLEEPERS = ENDS.replace('["python shot", "script shot", "exit", "nothing", "well
 def test_the_example_of_the_documentation_runs_fails_where_it_must_and_is_healed(
     system: System, project: Project
 ) -> None:
-    """Ten numbers, one raises: nine are there, the failure is told; healed and run again, the rest is made."""
+    """Ten numbers, one raises: nine are there, the failure is printed; healed and run again, the rest is made."""
     project.write(NUMBERS)
     first = project.run()
     first_id = present(re.search(r"MyNumberTask_3_\w+", first.text))[0]
     assert (first.rc, list(first.stories)) == (0, [first_id])
     story = first.stories[first_id]
     job_ids = {record["task_id"]: record["job_id"] for record in project.records()}
-    for told in (
+    for words in (
         "Task MyNumberTask failed: ValueError: three is unlucky",
         "some_parameter = 3",
         f"{system.name} job {job_ids[first_id]} on node ",
@@ -96,7 +96,7 @@ def test_the_example_of_the_documentation_runs_fails_where_it_must_and_is_healed
         'raise ValueError("three is unlucky")',
         "To run this one task here and now:",
     ):
-        assert told in story
+        assert words in story
     assert "* 9 ran successfully:" in first.text
     assert project.read("logs/some_parameter=4/MyNumberTask/stdout") == "I am now starting a task\n"
     assert not (project.folder / "average.txt").exists()
@@ -111,7 +111,7 @@ def test_the_example_of_the_documentation_runs_fails_where_it_must_and_is_healed
 
 
 def test_little_is_left_behind(system: System, project: Project) -> None:
-    """A finished task keeps four files, the run keeps no inbox, and the record tells the whole story."""
+    """A finished task keeps four files, the run keeps no inbox, and the record has the whole story."""
     project.write(NUMBERS.replace("self.some_parameter == 3", "False"))
     project.run()
     own = [path for path in project.folder.rglob("*") if "some_parameter=7" in str(path) and path.is_file()]
@@ -129,7 +129,7 @@ def test_little_is_left_behind(system: System, project: Project) -> None:
     assert record["claimed"] <= record["submitted"] <= record["ended"]
 
 
-def test_each_end_of_a_job_is_told_and_touches_its_own_task_only(system: System, project: Project) -> None:
+def test_each_end_of_a_job_is_reported_and_touches_its_own_task_only(system: System, project: Project) -> None:
     """A shot Python, a shot job script, sys.exit, a missing output: four stories, and the fifth task is done."""
     project.write(ENDS)
     ended = project.run()
@@ -146,7 +146,7 @@ def test_each_end_of_a_job_is_told_and_touches_its_own_task_only(system: System,
 
 
 def test_a_job_cancelled_by_hand_fails_its_task(system: System, project: Project) -> None:
-    """What somebody takes out of the queue is noticed, told as such, and the other tasks go on."""
+    """What somebody removes from the queue is noticed and reported, and the other tasks run."""
     project.write(ENDS.replace('"python shot", "script shot", "exit", "nothing"', '"sleep"'))
     process = project.start()
     log = project.folder / "logs/how=sleep/Ends/stdout"
@@ -210,7 +210,7 @@ def test_a_refused_submission_touches_its_own_task_only(system: System, project:
     assert {path.parent.name for path in project.folder.rglob("good.txt")} == {"n=2", "n=3"}
 
 
-def test_a_log_folder_that_can_not_be_made_is_told(system: System, project: Project) -> None:
+def test_a_log_folder_that_cannot_be_made_is_reported(system: System, project: Project) -> None:
     """No job is submitted for a task whose logs could not be written; the story names the folder."""
     project.write(
         NUMBERS.replace(
@@ -378,7 +378,7 @@ def test_the_environment_of_a_job_is_what_the_settings_say(system: System, proje
     """env_script, then env, whatever the values hold; the copied rest; settings.json above; no secrets in the logs."""
     (project.folder / "setup it.sh").write_text("export FROM_SCRIPT='set up'\ncd /\nset -u\n")
     (project.folder.parent / "settings.json").write_text('{"env_script": "setup it.sh", "my_setting": [1, 2]}')
-    project.env["SECRET_OF_MINE"] = "do not tell"
+    project.env["SECRET_OF_MINE"] = "do not print"
     project.write(
         """
         class Env(b2luigi.Task):
@@ -398,10 +398,10 @@ def test_the_environment_of_a_job_is_what_the_settings_say(system: System, proje
     ended = project.run()
     assert ended.stories == {}, ended.text
     awkward = 'it\'s "$HOME" `id` $(id)\n second line'
-    copied = None if system.name == "htcondor" else "do not tell"
+    copied = None if system.name == "htcondor" else "do not print"
     assert project.read("env.txt") == repr(["set up", awkward, "", [1, 2], str(project.folder), copied])
     logs = [path.read_text() for path in project.folder.rglob("std*") if path.is_file()]
-    assert not any("do not tell" in text for text in logs)
+    assert not any("do not print" in text for text in logs)
 
 
 HUNDREDS = """
@@ -447,12 +447,12 @@ def test_hundreds_of_jobs_run_once_each_and_cost_few_commands(system: System, pr
     if system.shims is not None:
         print(f"{system.name}: {ended.seconds:.1f} s, commands: {system.shims.counts()}")
         assert len(system.calls("submit")) <= 3
-        assert len(system.calls("query")) <= ended.seconds / 3 + 1
+        assert len(system.calls("query")) <= ended.seconds / 3 + 2  # one finds the batch system
         assert len(system.calls("cancel")) == 0
 
 
-def test_a_job_script_that_can_not_start_its_task_says_why(system: System, project: Project) -> None:
-    """A missing env_script and a missing interpreter: told with the setting, in the story of the task."""
+def test_a_job_script_that_cannot_start_its_task_says_why(system: System, project: Project) -> None:
+    """A missing env_script and a missing interpreter: the story of the task names them."""
     project.write(
         """
         class NoScript(b2luigi.Task):

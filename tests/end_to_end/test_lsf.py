@@ -69,7 +69,7 @@ def until_asked(lsf: FakeLSF) -> None:
     until(lambda: len(lsf.calls("bjobs")) > asked + 2, "LSF is asked")
 
 
-def test_a_host_that_can_not_be_reached_fails_no_job(project: Project, lsf: FakeLSF) -> None:
+def test_an_unreachable_host_fails_no_job(project: Project, lsf: FakeLSF) -> None:
     """UNKWN is alive: the job is waited for, and is done when its host is back."""
     process = begin(project)
     lsf.fault("host_down")
@@ -101,7 +101,7 @@ def test_a_preempted_job_runs_again_and_is_waited_for(project: Project, lsf: Fak
 
 
 def test_a_suspended_job_is_waited_for(project: Project, lsf: FakeLSF) -> None:
-    """SSUSP is no failure; it goes on when LSF lets it."""
+    """SSUSP is no failure; the job resumes when LSF lets it."""
     process = begin(project)
     lsf.fault("preempt", ids=ids(project)[0])
     until_asked(lsf)
@@ -111,8 +111,8 @@ def test_a_suspended_job_is_waited_for(project: Project, lsf: FakeLSF) -> None:
     assert "* 1 ran successfully:" in end_of(process).text
 
 
-def test_a_job_that_a_person_has_stopped_is_told_once(project: Project, lsf: FakeLSF) -> None:
-    """It waits until somebody lets it go on: the run says so, and how; it is no failure."""
+def test_a_job_that_a_person_has_stopped_is_logged_once(project: Project, lsf: FakeLSF) -> None:
+    """It waits until somebody resumes it: the run says so, and how; it is no failure."""
     lsf.set("slots", 0)
     project.write(WORK.format(jobs=1, work="pass"))
     process = project.start()
@@ -123,8 +123,8 @@ def test_a_job_that_a_person_has_stopped_is_told_once(project: Project, lsf: Fak
     _command(lsf, "bresume", *ids(project))
     ended = end_of(process)
     state = "PSUSP: suspended while it was pending; resume it with bresume"
-    told = f"WARNING: lsf job {ids(project)[0]} of Work(n=0) waits for you: {state}"
-    assert ended.text.count(told) == 1, ended.text
+    warning = f"WARNING: lsf job {ids(project)[0]} of Work(n=0) waits for you: {state}"
+    assert ended.text.count(warning) == 1, ended.text
     assert "* 1 ran successfully:" in ended.text
 
 
@@ -191,7 +191,7 @@ def test_a_second_ctrl_c_names_what_may_be_left(project: Project, lsf: FakeLSF) 
 def test_a_run_that_is_killed_before_its_cancellation_was_taken_leaves_no_job(
     project: Project, lsf: FakeLSF, how: str
 ) -> None:
-    """bkill fails at that moment: the old job goes on, and nobody may forget it and do its work beside it."""
+    """bkill fails at that moment: the old job keeps running, and nobody may forget it and do its work beside it."""
     process = begin(project, work=AGAIN)
     (old,) = ids(project)
     process.kill()

@@ -1,4 +1,4 @@
-"""luigi's central scheduler, a real luigid: what it is told, and what happens when it goes away."""
+"""luigi's central scheduler, a real luigid: what it shows, and what happens when it goes away."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def flags(luigid: Luigid) -> list[str]:
 
 
 @pytest.mark.parametrize("batch", [True, False])
-def test_luigid_is_told_of_every_task(project: Project, luigid: Luigid, batch: bool) -> None:
+def test_luigid_knows_every_task(project: Project, luigid: Luigid, batch: bool) -> None:
     """States, and the traceback of a failure that happened on a node."""
     project.write(WORK.format(work="pass", numbers=[1, 7], batch=batch))
     project.run(*flags(luigid))
@@ -127,7 +127,7 @@ def test_luigid_is_told_of_every_task(project: Project, luigid: Luigid, batch: b
 
 
 def test_luigid_may_go_away_while_jobs_run(project: Project, luigid: Luigid) -> None:
-    """It is waited for, told once; no job is cancelled, and none runs twice."""
+    """It is waited for, logged once; no job is cancelled, and none runs twice."""
     project.write(WORK.format(work=GO, numbers=[1, 2, 3], batch=True))
     process = project.start(*flags(luigid))
     log = project.folder / "ran.log"
@@ -145,7 +145,7 @@ def test_luigid_may_go_away_while_jobs_run(project: Project, luigid: Luigid) -> 
 
 
 def test_a_killed_run_gets_its_tasks_back_from_luigid(project: Project, luigid: Luigid) -> None:
-    """luigid thinks they run; a new run under the same name goes on with their jobs instead of doing nothing."""
+    """luigid thinks they run; a new run under the same name resumes their jobs instead of doing nothing."""
     project.write(WORK.format(work=GO, numbers=[1, 2, 3], batch=True))
     process = project.start(*flags(luigid))
     log = project.folder / "ran.log"
@@ -160,7 +160,7 @@ def test_a_killed_run_gets_its_tasks_back_from_luigid(project: Project, luigid: 
     assert sorted(log.read_text().split()) == ["1", "2", "3"]
 
 
-def test_a_luigid_that_was_never_there_is_told(project: Project, luigid: Luigid) -> None:
+def test_a_luigid_that_was_never_there_is_an_error(project: Project, luigid: Luigid) -> None:
     """A wrong port is an error soon, not a run that waits for ever."""
     luigid.stop()
     project.write(WORK.format(work="pass", numbers=[1], batch=True))
@@ -171,26 +171,26 @@ def test_a_luigid_that_was_never_there_is_told(project: Project, luigid: Luigid)
     assert "Errors (2 attempts) when connecting to remote scheduler" in ended.text
 
 
-TELLS = """
-    class Tells(b2luigi.Task):
+REPORTS = """
+    class Reports(b2luigi.Task):
         def output(self):
             yield self.add_to_output("done.txt")
         def run(self):
             self.set_tracking_url("http://first.example/job")
             self.set_status_message("half of it")
             self.set_progress_percentage(50)
-            while not os.path.exists("go on"):
+            while not os.path.exists("go"):
                 time.sleep(0.1)
             self.set_status_message("all of it")
             self.set_progress_percentage(100)
             {end}
 
     if __name__ == "__main__":
-        b2luigi.process(Tells(), batch={batch})
+        b2luigi.process(Reports(), batch={batch})
 """
 
 
-def told(luigid: Luigid, status: str) -> dict[str, Any]:
+def shown(luigid: Luigid, status: str) -> dict[str, Any]:
     """What luigid shows of the one task of a status."""
     tasks = luigid.ask("task_list", status=status, upstream_status="")
     for task_id in tasks:
@@ -204,17 +204,17 @@ def told(luigid: Luigid, status: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("batch", [True, False])
 @pytest.mark.parametrize("status", ["DONE", "FAILED"])
-def test_luigid_shows_what_a_task_tells_on_its_node(project: Project, luigid: Luigid, batch: bool, status: str) -> None:
+def test_luigid_shows_the_reports_of_a_task(project: Project, luigid: Luigid, batch: bool, status: str) -> None:
     """Tracking URL, status message and progress, while the task runs and after; nothing is left on disk."""
     end = 'open(self.get_output_file_name("done.txt"), "w").close()' if status == "DONE" else "raise ValueError"
-    project.write(TELLS.format(end=end, batch=batch))
+    project.write(REPORTS.format(end=end, batch=batch))
     process = project.start(*flags(luigid))
     first = {"url": "http://first.example/job", "message": "half of it", "progress": 50}
     try:
-        until(lambda: told(luigid, "RUNNING") == first, "luigid shows the first words")
+        until(lambda: shown(luigid, "RUNNING") == first, "luigid shows the first words")
     finally:  # or the script would wait, for the task and then for luigid, for ever
-        (project.folder / "go on").touch()
+        (project.folder / "go").touch()
         end_of(process)
-    assert told(luigid, status) == {**first, "message": "all of it", "progress": 100}
+    assert shown(luigid, status) == {**first, "message": "all of it", "progress": 100}
     assert list(project.folder.rglob("*.progress")) == []
     assert len(luigid.ask("worker_list")) <= 1

@@ -73,7 +73,7 @@ def until_over(project: Project, jobs: int) -> None:
     until(lambda: len(list(project.folder.rglob(f"inbox-*/{'[0-9a-f]' * 16}"))) == jobs, "the jobs are over")
 
 
-def gone_on_with(project: Project) -> Ended:
+def resumed(project: Project) -> Ended:
     """Starts the script again, and lets the jobs end when it is attached to those of the run before."""
     process = project.start()
     process.until_printed(ATTACHED)
@@ -81,14 +81,14 @@ def gone_on_with(project: Project) -> Ended:
     return end_of(process)
 
 
-def test_a_restarted_script_goes_on_with_the_jobs_of_the_last_run(system: System, project: Project) -> None:
+def test_a_restarted_script_resumes_the_jobs_of_the_last_run(system: System, project: Project) -> None:
     """kill -9 while jobs run, and some wait: they are attached to, and half-written outputs count for nothing."""
     project.write(parts(5))
     first = project.start()
     until(lambda: len(ran(project)) >= LOCAL_SLOTS, "jobs run")
     first.kill()
     end_of(first)
-    ended = gone_on_with(project)
+    ended = resumed(project)
     assert "* 6 ran successfully:" in ended.text, ended.text
     assert ran(project) == ["0", "1", "2", "3", "4"]
     assert is_whole(project, 5)
@@ -99,7 +99,7 @@ def test_a_restarted_script_goes_on_with_the_jobs_of_the_last_run(system: System
 
 
 def test_jobs_that_ended_while_nobody_watched_are_judged(system: System, project: Project) -> None:
-    """Those that are done are done; those that failed are told and submitted anew, for the user runs them again."""
+    """Those that are done are done; those that failed are reported and submitted anew, for the user runs them again."""
     project.write(parts(3, work='wait_for("go"); self.n == 1 and not os.path.exists("again") and 1 / 0'))
     kill_when(project, 3)
     project.touch("go")
@@ -151,7 +151,7 @@ def test_two_runs_of_one_graph_share_their_jobs(system: System, project: Project
     project.write(parts(3))
     first = project.start()
     until(lambda: len(ran(project)) == 3, "jobs run")
-    second = gone_on_with(project)
+    second = resumed(project)
     assert "* 4 ran successfully:" in second.text, second.text
     assert "progress looks :)" in end_of(first).text
     assert ran(project) == ["0", "1", "2"]
@@ -159,7 +159,7 @@ def test_two_runs_of_one_graph_share_their_jobs(system: System, project: Project
 
 
 def test_a_second_run_that_is_stopped_leaves_the_jobs_of_the_first(system: System, project: Project) -> None:
-    """Ctrl-C of one of two runs: the jobs belong to the other one, which goes on."""
+    """Ctrl-C of one of two runs: the jobs belong to the other one, which keeps them."""
     project.write(parts(3))
     first = project.start()
     until(lambda: len(ran(project)) == 3, "jobs run")
@@ -176,15 +176,15 @@ def test_a_second_run_that_is_stopped_leaves_the_jobs_of_the_first(system: Syste
 def test_jobs_may_stay_when_the_script_goes(
     system: System, project: Project, number: signal.Signals, rc: int, setting: bool
 ) -> None:
-    """A terminal that hangs up, and leave_jobs_on_exit: nothing is cancelled, and the next run goes on."""
+    """A terminal that hangs up, and leave_jobs_on_exit: nothing is cancelled, and the next run resumes them."""
     project.write(parts(5, before=f"b2luigi.set_setting('leave_jobs_on_exit', {setting})"))
     first = project.start()
     until(lambda: len(ran(project)) >= LOCAL_SLOTS, "jobs run")
     first.send_signal(number)
-    told = end_of(first)
-    assert told.rc == rc
-    assert "Run the script again to resume." in told.text
-    ended = gone_on_with(project)
+    left = end_of(first)
+    assert left.rc == rc
+    assert "Run the script again to resume." in left.text
+    ended = resumed(project)
     assert "* 6 ran successfully:" in ended.text, ended.text
     assert ran(project) == ["0", "1", "2", "3", "4"]
     assert is_whole(project, 5)

@@ -54,7 +54,7 @@ TWICE = """
 
 
 def test_several_calls(project: Project) -> None:
-    """Each call of process runs its own tasks, with what the calls before have made; nodes get to the same call."""
+    """Each call of process runs its own tasks, with the results of earlier ones; a node uses the same call."""
     write(project, TWICE)
     ended = project.run()
     assert ended.rc == 0, ended.text
@@ -66,7 +66,7 @@ def test_several_calls(project: Project) -> None:
 
 
 def test_a_call_that_a_node_does_not_make(project: Project) -> None:
-    """Where the script takes another way on the node, the task fails and its log says what is missing."""
+    """If the script does not make the call on the node, the task fails and its log says why."""
     write(
         project,
         """
@@ -82,7 +82,7 @@ def test_a_call_that_a_node_does_not_make(project: Project) -> None:
 
 
 def test_dispatch_in_a_later_call(project: Project) -> None:
-    """A task that is dispatched from the second call is found there by its own process."""
+    """A task dispatched in the second call is found by its own process."""
     write(
         project,
         """
@@ -108,7 +108,7 @@ PACKAGE = """
 
 @pytest.mark.parametrize("module", ["package.analysis", "package", "package.inner.deep"])
 def test_a_module_of_a_package(project: Project, module: str) -> None:
-    """`python -m package.script` with relative imports: jobs run the same module, wherever they start."""
+    """`python -m package.script` with relative imports: jobs run the same module from any folder."""
     inner = project.folder / "package" / "inner"
     inner.mkdir(parents=True)
     (inner / "__init__.py").touch()
@@ -122,8 +122,8 @@ def test_a_module_of_a_package(project: Project, module: str) -> None:
     assert "--batch-runner" in made.read_text()
 
 
-def test_a_parser_of_ones_own(project: Project) -> None:
-    """The arguments of the script reach it on the node, before b2luigi's; `process` may be told of its own flags."""
+def test_a_script_with_its_own_parser(project: Project) -> None:
+    """On the node, the script gets its own arguments, before b2luigi's; `process` can ignore them."""
     write(
         project,
         """
@@ -142,7 +142,7 @@ def test_a_parser_of_ones_own(project: Project) -> None:
 
 
 def test_an_unknown_flag_runs_nothing(project: Project) -> None:
-    """A slip in a flag ends the script with code 2 and names it."""
+    """For a typo in a flag, the script exits with code 2 and names it."""
     write(project, "b2luigi.process(Part())")
     ended = project.run("--bach")
     assert ended.rc == 2
@@ -162,7 +162,7 @@ def test_an_unknown_flag_runs_nothing(project: Project) -> None:
     ],
 )
 def test_the_exit_code_is_luigis(project: Project, batch: list[str], root: str, config: str, code: int) -> None:
-    """Without a section [retcode] it is 0 whatever happened; with one it is what that says."""
+    """Without a section [retcode] it is always 0; otherwise it is the configured code."""
     write(
         project,
         f"""
@@ -184,13 +184,13 @@ def test_the_exit_code_is_luigis(project: Project, batch: list[str], root: str, 
 @pytest.mark.parametrize(("root", "returned"), [("Part()", "True"), ("Part(bad=True)", "False")])
 @pytest.mark.parametrize("batch", [True, False])
 def test_what_process_returns(project: Project, root: str, returned: str, batch: bool) -> None:
-    """What luigi.build returns: whether all went well."""
+    """It returns the result of luigi.build: whether everything succeeded."""
     write(project, f"print('returned', b2luigi.process({root}, batch={batch}))")
     assert f"returned {returned}\n" in project.run().text
 
 
 def test_removed_tasks_run_again(project: Project) -> None:
-    """After --remove the next run has a new job for them, and --dry-run lists them meanwhile; both end with 0."""
+    """After --remove, --dry-run lists them and the next run has a new job for them; both exit with 0."""
     write(project, "b2luigi.process([Part(n=1), Part(n=2)])")
     project.run("--batch")
     before = project.read("n=1/part.txt")
@@ -217,7 +217,7 @@ def test_removed_tasks_run_again(project: Project) -> None:
 def test_removing_by_flags_and_by_arguments(
     project: Project, arguments: str, flags: list[str], left: list[str]
 ) -> None:
-    """All flags of removing are arguments, too; nothing of the script comes after. Nobody is there to say yes."""
+    """All flags for removal are also arguments; the script exits afterwards. Nobody answers the question here."""
     write(
         project,
         f"""
@@ -238,7 +238,7 @@ def test_removing_by_flags_and_by_arguments(
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--test", "--scheduler-host", "h"], "AttributeError: Dry runs and tests do not use a central scheduler"),
         (["--dry-run", "--scheduler-port", "1"], "AttributeError: Dry runs and tests do not use a central scheduler"),
@@ -249,12 +249,12 @@ def test_removing_by_flags_and_by_arguments(
     ],
     ids=" ".join,
 )
-def test_what_can_not_be_asked_for(project: Project, flags: list[str], told: str) -> None:
-    """It is told in words, nothing runs, and the script fails."""
+def test_invalid_flags(project: Project, flags: list[str], message: str) -> None:
+    """The error explains the problem, nothing runs, and the script fails."""
     write(project, "b2luigi.process(Part())")
     ended = project.run(*flags)
     assert ended.rc == 1
-    assert told in ended.text
+    assert message in ended.text
     assert list(project.folder.glob("n=*")) == []
 
 
@@ -268,7 +268,7 @@ b2luigi.set_setting("result_dir", os.getcwd())
 
 
 def without_script(project: Project, text: str, *words: str) -> str:
-    """What is printed where there is no file that Python runs."""
+    """The output of Python without a script file."""
     text = NOTEBOOK + textwrap.dedent(PART) + text
     words = tuple(text if word == "TEXT" else word for word in words)
     stdin = text if words == ("-",) else ""
@@ -279,24 +279,24 @@ def without_script(project: Project, text: str, *words: str) -> str:
 
 
 def test_a_notebook(project: Project) -> None:
-    """A session without a script runs tasks here, whatever the arguments are that it was itself started with."""
-    told = without_script(project, "print('returned', b2luigi.process(Part()))", "-c", "TEXT")
-    assert "returned True" in told, told
+    """A session without a script runs tasks locally and ignores its own command line."""
+    printed = without_script(project, "print('returned', b2luigi.process(Part()))", "-c", "TEXT")
+    assert "returned True" in printed, printed
     assert (project.folder / "n=1" / "part.txt").exists()
 
 
 @pytest.mark.parametrize("words", [["-c", "TEXT"], ["-"]], ids=" ".join)
 def test_no_batch_in_a_notebook(project: Project, words: list[str]) -> None:
-    """Nodes could not run what is in no file: batch is refused in words that say what to do."""
+    """Nodes cannot run code that is in no file, so batch is rejected with advice."""
     text = "sys.argv[1:] = []\nb2luigi.process(Part(), batch=True)"
-    told = without_script(project, text, *words)
-    assert "There is no script: relative folders and batch jobs need the path" in told, told
+    printed = without_script(project, text, *words)
+    assert "There is no script: relative folders and batch jobs need the path" in printed, printed
     assert list(project.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("batch", [True, False])
 def test_a_deep_graph_that_fails_at_its_bottom(project: Project, batch: bool) -> None:
-    """10,000 tasks in a chain wait for the one that failed: luigi's summary counts them all."""
+    """If 10,000 tasks in a chain wait for one that failed, luigi's summary counts them all."""
     write(
         project,
         f"""

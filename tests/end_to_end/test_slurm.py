@@ -73,7 +73,7 @@ def running(project: Project, jobs: int = 1) -> list[str]:
 
 
 def test_a_controller_that_is_away_loses_no_job(project: Project, cluster: SlurmCluster) -> None:
-    """slurmctld is down for 30 s: running jobs end and are seen, what is ready waits, and the run goes on after."""
+    """slurmctld is down for 30 s: running jobs end and are seen, what is ready waits, and is submitted afterwards."""
     project.write(
         """
         class First(b2luigi.Task):
@@ -131,7 +131,7 @@ def test_a_job_that_lost_its_node_is_waited_for_and_runs_again(project: Project,
 def test_a_job_that_died_with_its_node_is_submitted_again(
     project: Project, cluster: SlurmCluster, retries: int
 ) -> None:
-    """NODE_FAIL is not the fault of the task: job_retries says how often it is tried; the last time it is told."""
+    """NODE_FAIL is not the fault of the task: job_retries says how often it is tried; the last time it is reported."""
     settings = f'job_retries = {retries}; slurm_settings = {{"no-requeue": True, "nodelist": "n2"}}'
     project.write(work(settings=settings, work='os.path.exists("again") or time.sleep(300)'))
     process = project.start()
@@ -150,10 +150,10 @@ def test_a_job_that_died_with_its_node_is_submitted_again(
         assert "Run the script again." in story
 
 
-def test_a_waiting_element_that_is_cancelled_leaves_no_trace_and_is_told(
+def test_a_waiting_element_that_is_cancelled_leaves_no_trace_and_is_reported(
     project: Project, cluster: SlurmCluster
 ) -> None:
-    """Slurm forgets it at once: neither cancelled nor lost can be proven; it is told, and the others go on."""
+    """Slurm forgets it at once: neither cancelled nor lost can be proven; it is reported, and the others run."""
     project.write(work(jobs=3, settings='slurm_settings = {"hold": True}', work="pass"))
     process = project.start()
     until(lambda: len(job_ids(project)) == 3, "the jobs have ids")
@@ -167,8 +167,8 @@ def test_a_waiting_element_that_is_cancelled_leaves_no_trace_and_is_told(
     assert f"slurm job {array}_1" in story
 
 
-def test_a_held_job_is_told_and_waited_for(project: Project, cluster: SlurmCluster) -> None:
-    """scontrol hold, or requeuehold: the user is told that the job waits for a person, and it goes on when released."""
+def test_a_held_job_is_logged_and_waited_for(project: Project, cluster: SlurmCluster) -> None:
+    """scontrol hold, or requeuehold: the log says that the job waits for a person, and it runs when released."""
     project.write(work(work='os.path.exists("again") or time.sleep(300)'))
     process = project.start()
     (job_id,) = running(project)
@@ -183,8 +183,8 @@ def test_a_held_job_is_told_and_waited_for(project: Project, cluster: SlurmClust
     assert "* 1 ran successfully:" in ended.text, ended.text
 
 
-def test_a_job_that_can_never_start_is_told(project: Project, cluster: SlurmCluster) -> None:
-    """More tasks than the partition has processors: accepted, and never started; Slurm's reason is told."""
+def test_a_job_that_can_never_start_is_logged(project: Project, cluster: SlurmCluster) -> None:
+    """More tasks than the partition has processors: accepted, and never started; Slurm's reason is logged."""
     project.write(work(settings='slurm_settings = {"ntasks": 9999}'))
     process = project.start()
     until(lambda: job_ids(project), "the job has an id")
@@ -194,7 +194,7 @@ def test_a_job_that_can_never_start_is_told(project: Project, cluster: SlurmClus
     assert "waits for you: PENDING: PartitionConfig" in end_of(process).text
 
 
-def test_a_time_limit_is_told_with_what_to_do(project: Project, cluster: SlurmCluster) -> None:
+def test_a_time_limit_is_reported_with_what_to_do(project: Project, cluster: SlurmCluster) -> None:
     """TIMEOUT: the story names it, and says that the task needs more time."""
     project.write(work())
     process = project.start()

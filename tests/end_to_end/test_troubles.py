@@ -47,7 +47,7 @@ def _runs(project: Project) -> list[str]:
 
 
 def test_a_batch_system_that_does_not_answer_loses_no_job(cluster: System, cluster_project: Project) -> None:
-    """While the query fails, jobs go on and their ends are seen; it is said once that the system is silent."""
+    """While the query fails, jobs keep running and their ends are seen; the outage is logged once."""
     assert cluster.shims is not None
     cluster.shims.fail(cluster.program("query"), "the daemon is having its lunch")
     cluster_project.write(slow(3))
@@ -67,7 +67,7 @@ def test_empty_listings_lose_no_job(cluster: System, cluster_project: Project) -
     cluster_project.write(slow(2).replace('"command_timeout", 60', '"result_grace", 20'))
     shims.mute(query)
     process = cluster_project.start()
-    until(lambda: len(cluster.calls("query")) >= 3, "three listings were empty")
+    until(lambda: len(cluster.calls("query")) >= 4, "three listings were empty, and the answer to the first question")
     shims.heal()
     cluster_project.touch("go")
     ended = end_of(process)
@@ -91,7 +91,7 @@ def test_a_hanging_query_delays_nothing(cluster: System, cluster_project: Projec
 def test_a_submission_of_unknown_fate_is_looked_for_and_not_repeated(
     cluster: System, cluster_project: Project, jobs: int
 ) -> None:
-    """The submit command did its work and never said so: each of its jobs is found again, and runs once."""
+    """The submit command did its work and never answered: each of its jobs is found again, and runs once."""
     assert cluster.shims is not None
     cluster.shims.lose_reply(cluster.program("submit"))
     cluster_project.write(slow(jobs, work="pass", timeout=5))
@@ -116,7 +116,7 @@ def test_a_lost_reply_of_bsub_is_no_refusal(tmp_path: Path) -> None:
 
 
 def test_a_batch_system_that_takes_no_jobs_for_now_is_tried_again(tmp_path: Path) -> None:
-    """mbatchd away: the submission waits and says so; when it is back the run goes on."""
+    """mbatchd away: the submission waits and says so; when it is back the job is submitted."""
     with FakeLSF(tmp_path / "lsf", slots=4) as lsf:
         words = "Connection refused by server. Job not submitted."
         lsf.fault("fail", cmd="bsub", count=1, text=words)
@@ -133,7 +133,7 @@ def test_equal_jobs_go_out_together_and_are_asked_about_together(cluster: System
     ended = cluster_project.run()
     assert "progress looks :)" in ended.text
     assert len(cluster.calls("submit")) == 2
-    assert len(cluster.calls("query")) <= ended.seconds / 3 + 1
+    assert len(cluster.calls("query")) <= ended.seconds / 3 + 2  # one finds the batch system
 
 
 def test_ctrl_c_while_a_submission_is_under_way_leaves_no_job(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_timed_out_job_is_cancelled_at_once_even_while_luigi_idles(tmp_path: P
 
 
 def test_a_task_that_takes_too_long_is_stopped(system: System, project: Project) -> None:
-    """luigi's worker_timeout: the job leaves the batch system, the task fails, the others go on."""
+    """luigi's worker_timeout: the job leaves the batch system, the task fails, the others run."""
     project.write(
         slow(3, work="self.n == 1 and time.sleep(1000)").replace(
             "n = b2luigi", "worker_timeout = property(lambda self: 6 if self.n == 1 else 1000); n = b2luigi"

@@ -85,7 +85,7 @@ def records(run: Run, *words: str, fields: str = "jobid jobindex stat exit_code 
 
 
 def test_submit_lines(run: Run) -> None:
-    """The answer tells a queue that was asked for from the default one."""
+    """The answer distinguishes a requested queue from the default one."""
     assert run("bsub", "-q", "s", "true").stdout == "Job <1> is submitted to queue <s>.\n"
     assert run("bsub", "true").stdout == "Job <2> is submitted to default queue <normal>.\n"
     assert run("bsub", input="#BSUB -q l\ntrue\n").stdout == "Job <3> is submitted to queue <l>.\n"
@@ -164,7 +164,7 @@ def test_packs(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("-K true", "bsub: option -K cannot be used in a pack\nUsage"),
         ("-pack other", "bsub: option -pack cannot be used in a pack\nUsage"),
@@ -172,13 +172,13 @@ def test_packs(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
         ("-q nosuch true", "nosuch: No such queue. Job not submitted.\n"),
     ],
 )
-def test_bad_lines_of_packs(run: Run, lsf: FakeLSF, tmp_path: Path, line: str, told: str) -> None:
-    """What a line may not say is told as bsub tells it, and nothing is submitted."""
+def test_bad_lines_of_packs(run: Run, lsf: FakeLSF, tmp_path: Path, line: str, message: str) -> None:
+    """For an invalid line, the error is that of bsub, and nothing is submitted."""
     lsf.set("max_pack_jobs", 300)
     (tmp_path / "pack").write_text(f"{line}\n")
     answer = run("bsub", "-pack", str(tmp_path / "pack"))
     assert (answer.returncode, answer.stdout) == (255, "")
-    assert answer.stderr.startswith(told)
+    assert answer.stderr.startswith(message)
     assert lsf.jobs() == []
 
 
@@ -232,7 +232,7 @@ def test_dependencies(run: Run, lsf: FakeLSF, tmp_path: Path, condition: str, af
 
 
 def test_a_whole_array_is_waited_for(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
-    """Its id stands for all its elements; meanwhile the reason is told."""
+    """Its id stands for all its elements; meanwhile the reason is shown."""
     array = submitted(run("bsub", "-J", "a[1-3]%1", f"{GO}; echo a >> order"))
     jobid = submitted(run("bsub", "-w", f"done({array})", "echo w >> order"))
     reason = "Job dependency condition not satisfied"
@@ -257,7 +257,7 @@ def test_a_whole_array_is_waited_for(run: Run, lsf: FakeLSF, tmp_path: Path) -> 
     ],
 )
 def test_dependencies_that_are_refused(run: Run, lsf: FakeLSF, condition: str, text: str) -> None:
-    """Jobs nobody knows, and what can not be read."""
+    """Unknown jobs, and invalid arguments."""
     run("bsub", "-H", "true")
     answer = run("bsub", "-w", condition, "true")
     assert (answer.returncode, answer.stdout, answer.stderr) == (255, "", f"{text}. Job not submitted.\n")
@@ -598,9 +598,9 @@ def test_history(run: Run, lsf: FakeLSF) -> None:
     lsf.set("clean_period_s", 0)
     for words, jobid in jobs.items():
         assert run("bjobs", jobid).stderr == f"Job <{jobid}> is not found\n"
-        told = run("bhist", "-l", jobid)
-        assert (told.returncode, words in told.stdout) == (0, True)
-        assert "PEND     PSUSP    RUN" in told.stdout
+        history = run("bhist", "-l", jobid)
+        assert (history.returncode, words in history.stdout) == (0, True)
+        assert "PEND     PSUSP    RUN" in history.stdout
     assert run("bhist", "-n", "0", "999").stdout == "No matching job found\n"
     assert len(run("bhist", "-a").stdout.splitlines()) == 2 + len(jobs)
 
@@ -706,12 +706,12 @@ def test_stop_leaves_nothing(run: Run, lsf: FakeLSF, tmp_path: Path) -> None:
 
 
 def test_lsid(run: Run) -> None:
-    """The cluster tells its name."""
+    """The command prints the name of the cluster."""
     assert "\nMy cluster name is fake\nMy master name is hostA\n" in run("lsid").stdout
 
 
 def test_queues(run: Run, lsf: FakeLSF) -> None:
-    """Each queue with its state and its jobs, counted in slots; an unknown one is told."""
+    """Each queue with its state and its jobs, counted in slots; an unknown one is an error."""
     lsf.set("slots", 3)
     lsf.set("queues", {"normal": {"default": True, "priority": 40}, "shut": {"closed": True}})
     run("bsub", "-n", "2", "sleep 30")
@@ -727,3 +727,21 @@ def test_queues(run: Run, lsf: FakeLSF) -> None:
     )
     answer = run("bqueues", "shut", "nosuch")
     assert (answer.returncode, len(answer.stdout.splitlines()), answer.stderr) == (255, 2, "nosuch: No such queue\n")
+
+
+def test_names_and_descriptions_can_be_changed(run: Run) -> None:
+    """`bsub -Jd` sets a description, and bmod changes both, for each element of an array alike."""
+    job = submitted(run("bsub", "-J", "first[1-2]", "-Jd", "one", GO))
+    fields = ("bjobs", "-json", "-o", "job_name job_description", job)
+    before = json.loads(run(*fields).stdout)["RECORDS"]
+    assert [(record["JOB_NAME"], record["JOB_DESCRIPTION"]) for record in before] == [
+        ("first[1]", "one"),
+        ("first[2]", "one"),
+    ]
+    assert run("bmod", "-J", "second", "-Jdn", job).stdout == f"Parameters of job <{job}> are being changed\n"
+    after = json.loads(run(*fields).stdout)["RECORDS"]
+    assert [(record["JOB_NAME"], record["JOB_DESCRIPTION"]) for record in after] == [
+        ("second[1]", ""),
+        ("second[2]", ""),
+    ]
+    assert run("bmod", "-J", "third", "99").returncode == 255

@@ -99,6 +99,7 @@ ADVICE = {
     Cause.infrastructure: "Run the script again.",
     Cause.memory: "Ask the batch system for more memory in the settings of this task.",
     Cause.time: "Ask the batch system for more time, or another queue, in the settings of this task.",
+    Cause.policy: "Read the reason, and ask the batch system for something that the policy allows.",
     Cause.refused: "Correct the setting that the message names.",
     Cause.ended: "Look into the log folder; running the job script by hand runs this task here and now.",
 }
@@ -111,6 +112,7 @@ AGAIN = {
     Cause.infrastructure: ALWAYS,
     Cause.memory: CHANGED,
     Cause.time: CHANGED,
+    Cause.policy: CHANGED,
     Cause.refused: NEVER,
     Cause.ended: NEVER,
 }

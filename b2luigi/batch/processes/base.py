@@ -205,4 +205,4 @@ class BatchProcess(abc.ABC):
 def _timeout(value: Any) -> float | None:
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0):
         return value
-    raise ValueError(f"worker_timeout has to be a number of seconds, but it is {value!r}.")
+    raise ValueError(f"worker_timeout must be a number of seconds, not {value!r}.")

@@ -160,14 +160,14 @@ def _submitted(task: luigi.Task, queue: Queue, run: Run, grace: float, after: in
     with _job_attempt(task, number):
         record, spec = _prepared(task, queue, run, grace, after, number)
     run.tries[task.task_id] = vars(task)["job_attempt"] = number
-    job = queue.submit(spec, before_sending=lambda ticket: _note_label(record, ticket))
+    job = queue.submit(spec, before_sending=lambda ticket: _note_sending(record, ticket))
     return JobInFlight(task, run, queue, record, job, run.runs.own, grace=grace)
 
 
-def _note_label(record: Record, ticket: Ticket) -> None:
-    """An element of an array is not known by its token: how to find it is on disk before it is submitted."""
-    if ticket.label != record.token:
-        record.note(mark=ticket.label)
+def _note_sending(record: Record, ticket: Ticket) -> None:
+    """How and where to find a job is on disk before it is submitted: its label, and the batch server it goes to."""
+    label = {"mark": ticket.label} if ticket.label != record.token else {}
+    record.note(server=ticket.server, **label)
 
 
 def _prepared(
@@ -214,6 +214,7 @@ def _facts(task: luigi.Task, queue: Queue, script: Path, inbox: Path) -> dict[st
         "class": f"{type(task).__module__}.{type(task).__qualname__}",
         "batch_system": queue.name,
         "submit_host": platform.node(),
+        "server": None,  # until it is submitted
         "outputs": outputs_there(task),
         "inbox": str(inbox),
         "script": hashlib.sha256(script.read_bytes()).hexdigest(),

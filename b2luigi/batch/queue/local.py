@@ -92,7 +92,7 @@ class LocalQueue:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
-            raise ValueError(f"local_slots has to be a whole number above 0, but it is {slots!r}.")
+            raise ValueError(f"local_slots must be a positive integer, not {slots!r}.")
         self._folder, self._slots = folder, slots or processors()
         self._clock, self._sleep = clock, sleep
         self._waiting: list[Ticket] = []

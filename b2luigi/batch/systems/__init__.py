@@ -1,4 +1,4 @@
-"""The batch systems there are: a table of ours, entry points of others, and which one this machine submits to."""
+"""The available batch systems: ours, those of entry points, and detection of the one this machine submits to."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ OURS = {
     "htcondor": "b2luigi.batch.systems.htcondor:HTCondor",
     "slurm": "b2luigi.batch.systems.slurm:Slurm",
 }
-"""Name to class, in the order of detection; a table, so that a checkout works without being installed."""
+"""Name to class, in the order of detection. A table instead of entry points, so that a checkout works uninstalled."""
 
 
 FORMER = {
     "test": ' "test" of b2luigi 1.x is now called "local".',
     "gbasf2": " The Belle II grid is not supported.",
 }
-"""Hints for names that b2luigi 1.x knew."""
+"""Hints for names of b2luigi 1.x."""
 
 
 def names() -> list[str]:
@@ -38,26 +38,30 @@ def load(name: str) -> BatchSystem:
     """
     if name in OURS:
         module, _, attribute = OURS[name].partition(":")
-        return _made(getattr(importlib.import_module(module), attribute))
+        return _create(getattr(importlib.import_module(module), attribute))
     others = _others()
     if name in others:
-        return _made(others[name].load())
+        return _create(others[name].load())
     known = ", ".join(["auto", *names(), "local", "custom"])
     raise ValueError(f"batch_system is {name!r}, which is none of: {known}.{FORMER.get(name, '')}")
 
 
 def detect(which: Callable[[str], str | None] = shutil.which) -> str | None:
-    """Name of the batch system whose probe is on PATH, None on a machine without one."""
-    return next((system.name for system in _all() if which(system.probe)), None)
+    """Name of the first batch system whose probe is on PATH, None on a machine without one.
+
+    Whether there is a cluster behind it, only the program itself can say.
+    """
+    return next((system.name for system in installed(which)), None)
 
 
-def _all() -> Iterator[BatchSystem]:
-    return (load(name) for name in names())
+def installed(which: Callable[[str], str | None] = shutil.which) -> Iterator[BatchSystem]:
+    """The languages of all batch systems whose probe is on PATH, in the order in which they are looked for."""
+    return (system for system in map(load, names()) if which(system.probe))
 
 
 def _others() -> dict[str, EntryPoint]:
     return {found.name: found for found in sorted(entry_points(group=GROUP), key=lambda found: found.name)}
 
 
-def _made(cls: Callable[[], BatchSystem]) -> BatchSystem:
+def _create(cls: Callable[[], BatchSystem]) -> BatchSystem:
     return cls()

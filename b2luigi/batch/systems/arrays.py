@@ -1,4 +1,4 @@
-"""Arrays: several jobs in one submission, as LSF and Slurm have them. One script for all, and ids in few words."""
+"""Job arrays of LSF and Slurm: several jobs in one submission, with one script for all and compact lists of ids."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from b2luigi.batch.systems.model import JobSpec
 
 @dataclass(frozen=True)
 class Arrays:
-    """How a batch system numbers and names the elements of an array. One job alone is a plain job, not an array."""
+    """How a batch system numbers and names the elements of an array. A single job is a plain job, not an array."""
 
     index_variable: str
-    """Environment variable in which an element finds its index."""
+    """Environment variable with the index of an element."""
     first: int
     """Index of the first element."""
     separator: str
-    """Stands between the array and the index: `7[3]` has "[", `7_3` has "_"."""
+    """Text between the array and the index: "[" in `7[3]`, "_" in `7_3`."""
     end: str = ""
-    """Stands after the index."""
+    """Text after the index."""
 
     def script(self, jobs: Sequence[JobSpec]) -> str:
-        """What to submit for these jobs: each element calls its own job script."""
-        # Commands come right after the first line, so that sbatch looks for no options of its own in what follows.
+        """The script to submit for these jobs: each element calls its own job script."""
+        # The first command follows the first line, so that sbatch does not search the rest for #SBATCH options.
         if len(jobs) == 1:
             return f"#!/bin/sh\n{_call(jobs[0])}\n"
         cases = "".join(f"{index}) {_call(job)} ;;\n" for index, job in enumerate(jobs, self.first))
         return f'#!/bin/sh\ncase "${self.index_variable}" in\n{cases}esac\n'
 
     def indexes(self, number: int) -> str:
-        """The indexes of an array of so many elements, as submit commands want them."""
+        """The index range of an array of this size, as submit commands expect it."""
         return f"{self.first}-{self.first + number - 1}"
 
     def elements(self, array: str, number: int) -> list[str]:
-        """What the jobs of a submission are called, if the whole is called `array`."""
+        """The names of the jobs of a submission named `array`."""
         indexes = range(self.first, self.first + number)
         return [array] if number == 1 else [f"{array}{self.separator}{index}{self.end}" for index in indexes]
 
     def grouped(self, job_ids: Iterable[str]) -> list[str]:
-        """The elements of one array in one word: ten times as fast as one by one (measured with 100 on Slurm)."""
+        """Groups the elements of each array in one word: ten times faster than one by one (100 elements on Slurm)."""
         groups: dict[str, list[str]] = {}
         for job_id in job_ids:
             array, _, index = job_id.removesuffix(self.end).partition(self.separator)
@@ -50,5 +50,5 @@ class Arrays:
 
 
 def _call(job: JobSpec) -> str:
-    # Each job sends its output to its own folder: for an array no pattern of the batch system could name it.
+    # Each job redirects its output to its own folder, which no file name pattern of the batch system can express.
     return f"exec {shlex.join((str(job.script), job.token))} > {shlex.quote(str(job.report))} 2>&1"

@@ -1,12 +1,11 @@
 """IBM Spectrum LSF: bsub, bjobs, bkill.
 
-Facts from IBM's LSF 10.1 command reference and from published reports of users; texts were compared with the
-family's open engine (OpenLava 2.2). It was never run on a real LSF by us.
+Facts from IBM's LSF 10.1 command reference and from published reports of users; messages were compared with those of
+the open-source relative OpenLava 2.2. We have never run it on a real LSF.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -15,6 +14,8 @@ import parse
 
 from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
+from b2luigi.batch.systems.environment import LSF as LSF_VARIABLES
+from b2luigi.batch.systems.listings import Listing, json_values, refuse_failure
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -31,24 +32,19 @@ from b2luigi.batch.systems.model import (
     Unsure,
 )
 
-ENVIRONMENT: Mapping[str, str | None] = {
-    "LSB_NTRIES": "1",
-    "BSUB_QUIET": None,
-    "BSUB_QUIET2": None,
-    "BSUB_STDERR": None,
-}
+ENVIRONMENT = LSF_VARIABLES.changes()
 """LSB_NTRIES: without it all commands wait for a daemon that is down, and a bsub that was stopped while it waits
 leaves nobody sure. With BSUB_* set, bsub hides the line with the job id or sends it elsewhere."""
 
 LIMIT = 250
-"""Elements of an array; LSF's own limit is 1000 unless the site says otherwise (MAX_JOB_ARRAY_SIZE)."""
+"""Maximum size of an array; LSF's default limit is 1000 (MAX_JOB_ARRAY_SIZE)."""
 ARRAYS = Arrays("LSB_JOBINDEX", first=1, separator="[", end="]")
 
-FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name"
+FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name job_description"
 OURS = "b2luigi sets this option itself"
 NO_JOB = "with this option bsub submits no job"
-OTHER_JOB = "with this option bsub submits what a file describes instead of the task"
-WAITS = "bsub would wait for the job; b2luigi waits itself"
+OTHER_JOB = "with this option bsub submits the job described in a file instead of the task"
+WAITS = "bsub would wait for the job, but b2luigi does that itself"
 FORBIDDEN = {
     **dict.fromkeys(("J", "o", "oo", "e", "eo", "env", "i", "is", "cwd"), OURS),
     **dict.fromkeys(("h", "V"), NO_JOB),
@@ -56,8 +52,14 @@ FORBIDDEN = {
     **dict.fromkeys(("I", "Ip", "Is", "IS", "ISp", "ISs", "IX", "K", "tty", "XF"), WAITS),
     "H": "the job would wait until somebody runs bresume",
 }
-"""Options of bsub that would break the job, or the reading of the answer, and why. Their case matters, and none may be
-shortened (LSF 10.1 command reference)."""
+"""Options of bsub that would break the job, or the parsing of the answer, and why. They are case-sensitive and cannot
+be abbreviated (LSF 10.1 command reference)."""
+
+CANNOT_START = re.compile(
+    r"not satisfied|never satisfied|not specified|invalid|exceed|does not exist|closed|inactivated|unusable|cannot",
+    re.IGNORECASE,
+)
+"""Pending reasons that last until somebody changes something; all others (limits in use, priorities) may pass."""
 
 STATES = {
     "PEND": JobStatus.idle,
@@ -67,13 +69,13 @@ STATES = {
     "DONE": JobStatus.successful,
     "EXIT": JobStatus.aborted,
 }
-"""All other words, known (RUN, SSUSP, USUSP, UNKWN, ZOMBI) and unknown, read as running."""
+"""All other states, known (RUN, SSUSP, USUSP, UNKWN, ZOMBI) and unknown, count as running."""
 
 HELD = {
     "PSUSP": "suspended while it was pending; resume it with bresume",
     "USUSP": "suspended while it was running; resume it with bresume",
 }
-"""States that only a person ends."""
+"""States that only a person can end."""
 
 CAUSES = {
     "OWNER": Cause.cancelled,
@@ -106,12 +108,16 @@ DOWN = (
     "Pending job threshold reached",
 )
 LOST = ("Connection reset by peer", "Communication timeout", "Failed in an LSF library call")
+UNCONFIGURED = re.compile(r"(Failed in an LSF library call: Unable to|Cannot) open (file )?lsf\.conf")
+OUT_OF_REACH = re.compile(r"fopen\((?!/etc/lsf\.conf\) failed, No such file)")
+"""The file that could not be opened: but for this one, which is looked for where nothing names another, a site has
+configured this machine."""
 REFUSED = "not submitted"
 ENDED = (
     *("Job has already finished", "No matching job found", "is being terminated", "is being signaled"),
     "Operation is in progress",
 )
-"""What bkill prints for jobs that ended or are about to (the last one: an earlier bkill is not done yet)."""
+"""What bkill prints for jobs that have ended or are about to (the last one: an earlier bkill is still in progress)."""
 UNKNOWN = r"Job <\d+(\[\d+\])?> is not found|No (\S+ )?job found"
 """What bjobs prints to stderr for jobs that it does not know."""
 
@@ -126,6 +132,15 @@ class LSF(BatchSystem):
     probe: ClassVar[str] = "bsub"
     bulk: ClassVar[int] = LIMIT
 
+    def ask_server(self) -> Sequence[Command]:
+        return [Command(("lsid",), env=ENVIRONMENT)]
+
+    def parse_server(self, answers: Sequence[Answer]) -> str:
+        found = re.search(r"My cluster name is (\S+)", answers[0].stdout)
+        if answers[0].rc != 0 or found is None:
+            raise AnswerError(answers[0].words)
+        return found[1]
+
     def options(self, setting: Setting) -> Mapping[str, Any]:
         return {
             "job_name": str(setting("job_name") or ""),
@@ -137,10 +152,10 @@ class LSF(BatchSystem):
         }
 
     def check(self, job: JobSpec) -> None:
-        # bsub reads its options from lines of the script, within quotes, too.
+        # bsub reads options from lines of the script, even inside quotes.
         if re.search(r"[\n\r]", str(job.script)):
             raise ValueError(
-                f"LSF cannot work with the folder {str(job.folder)!r}: its name holds a line break. "
+                f"LSF cannot work with the folder {str(job.folder)!r}: its name contains a line break. "
                 "Please set task_file_dir to another folder, or define the parameter with hashed=True."
             )
 
@@ -149,9 +164,9 @@ class LSF(BatchSystem):
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
         array = f"[{ARRAYS.indexes(len(jobs))}]" if len(jobs) > 1 else ""
-        # LSF's own output file is written after the job ended, when we have long tidied up; its report contains
+        # LSF writes its own output file after the end of the job, when we have already cleaned up; its report contains
         # nothing that bjobs does not know.
-        ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-oo", "/dev/null")
+        ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-Jd", jobs[0].token, "-oo", "/dev/null")
         # By stdin, because bsub joins the words of a command and quotes them in its own way.
         return Command((*ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=ENVIRONMENT)
 
@@ -160,7 +175,7 @@ class LSF(BatchSystem):
         if accepted:
             return accepted
         result = _not_accepted(answer)
-        # The site allows fewer elements (MAX_JOB_ARRAY_SIZE).
+        # The site allows only smaller arrays (MAX_JOB_ARRAY_SIZE).
         too_large = len(jobs) > 1 and isinstance(result, Refused) and re.search("array", result.text, re.IGNORECASE)
         return [TooMany(answer.words) if too_large else result] * len(jobs)
 
@@ -173,8 +188,19 @@ class LSF(BatchSystem):
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
         # bjobs ends with 255 if any of the ids is unknown, and still lists the others.
-        records = _records(answer)
-        return {_job_id(record): _info(record) for record in records if "STAT" in record}
+        records, unread = _records(answer)
+        return Listing({_job_id(record): _info(record) for record in records if "STAT" in record}, unread)
+
+    def unconfigured(self, answer: Answer) -> str:
+        return _unconfigured(answer)
+
+    def analyse(self, job_id: str) -> Command | None:
+        return Command(("bjobs", "-a", "-json", "-o", "jobid stat pend_reason", job_id), env=ENVIRONMENT)
+
+    def parse_analysis(self, answer: Answer) -> str:
+        records, _ = _records(answer)
+        reasons = [str(record.get("PEND_REASON", "")).strip("- ") for record in records if record.get("STAT") == "PEND"]
+        return f"Its pending reason: {reasons[0].rstrip('.;')}." if reasons and CANNOT_START.search(reasons[0]) else ""
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return Command(("bkill", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
@@ -183,32 +209,32 @@ class LSF(BatchSystem):
         if answer.rc == 0:
             return ""
         reports = [line for line in _lines(answer) if _reported.parse(line)]
-        left = [line for line in reports if not any(text in line for text in ENDED)]
-        return "" if reports and not left else "\n".join(left) or answer.words
+        failed = [line for line in reports if not any(text in line for text in ENDED)]
+        return "" if reports and not failed else "\n".join(failed) or answer.words
 
     def find(self, jobs: Sequence[JobSpec]) -> Command:
         return Command(("bjobs", "-a", "-json", "-o", FIELDS), env=ENVIRONMENT)
 
 
 def _option(flag: str, value: Any, setting: str) -> list[str]:
-    """A flag with its value; nothing where the value is unset (None, False or empty)."""
+    """A flag with its value; nothing if the value is unset (None, False or empty)."""
     if value is None or value is False or value == "":
         return []
     if isinstance(value, (str, int)) and value is not True and not re.search(r"[\n\r\0]", str(value)):
         return [flag, str(value)]
-    raise ValueError(f"{setting} has to be one line of text or a number, but it is {value!r}.")
+    raise ValueError(f"{setting} must be a single line of text or a number, not {value!r}.")
 
 
 def _extra(settings: Mapping[str, Any]) -> list[str]:
     if not isinstance(settings, Mapping):
-        raise ValueError(f"lsf_settings has to be a dictionary of bsub options, but it is {settings!r}.")
+        raise ValueError(f"lsf_settings must be a dictionary of bsub options, not {settings!r}.")
     return [word for key, value in settings.items() for word in _extra_option(key, value)]
 
 
 def _extra_option(key: str, value: Any) -> list[str]:
     flag = str(key).lstrip("-")
     if not re.fullmatch(r"[A-Za-z_]+", flag):
-        raise ValueError(f"lsf_settings has the key {key!r}, which is no option of bsub.")
+        raise ValueError(f"lsf_settings has the key {key!r}, which is not an option of bsub.")
     if flag in FORBIDDEN:
         raise ValueError(f"lsf_settings has the option {key!r}: {FORBIDDEN[flag]}; please remove it.")
     if value is True:
@@ -218,7 +244,7 @@ def _extra_option(key: str, value: Any) -> list[str]:
 
 
 def _name(job: JobSpec) -> str:
-    """bsub reads square brackets in a name as an array of jobs."""
+    """The name of a job without square brackets, which bsub interprets as an array."""
     return job.name.replace("[", "(").replace("]", ")")
 
 
@@ -239,6 +265,8 @@ def _accepted(answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
 def _not_accepted(answer: Answer) -> Submitted:
     # The line with "not submitted" counts, if there is one: busy notices may precede it.
     text = "\n".join(line for line in _lines(answer) if REFUSED in line) or answer.words
+    if _unconfigured(answer):
+        return Refused(answer.words)
     if any(word in text for word in LOST):
         return Unsure(answer.words)
     if any(word in text for word in DOWN):
@@ -248,22 +276,34 @@ def _not_accepted(answer: Answer) -> Submitted:
     return Unsure(answer.words)
 
 
-def _records(answer: Answer) -> list[dict[str, str]]:
-    text = answer.stdout[answer.stdout.find("{") : answer.stdout.rfind("}") + 1]
-    try:
-        # Not strict, because a name of a job may hold a line break.
-        found = json.loads(text, strict=False)["RECORDS"] if text else _nothing(answer)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        found = None
-    if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
+def _unconfigured(answer: Answer) -> str:
+    found = UNCONFIGURED.search(answer.stderr)
+    return found[0] if found and not OUT_OF_REACH.search(answer.stderr) else ""
+
+
+def _records(answer: Answer) -> tuple[list[dict[str, str]], list[str]]:
+    """All records of an answer, and the parts of it that cannot be read."""
+    records: list[dict[str, str]] = []
+    unread: list[str] = []
+    is_listing = False
+    for value, start, end in json_values(answer.stdout):
+        found = value.get("RECORDS") if isinstance(value, dict) else None
+        if isinstance(found, list) and all(isinstance(record, dict) for record in found):
+            records += found
+            is_listing = True
+        elif isinstance(value, dict) and ("JOBID" in value or "RECORDS" in value):  # cut, or not as it should be
+            records += [value] if "STAT" in value else []
+            unread.append(answer.stdout[start:end])
+    if not is_listing and not records and not _knows_none(answer):
         raise AnswerError(answer.words)
-    return found
+    return records, unread
 
 
-def _nothing(answer: Answer) -> list[dict[str, str]] | None:
-    """No records, if bjobs states that it knows none of the jobs; printing nothing at all is no answer."""
-    lines = _lines(answer)
-    return [] if lines and all(re.fullmatch(UNKNOWN, line) for line in lines) else None
+def _knows_none(answer: Answer) -> bool:
+    """bjobs states that it knows none of the jobs; printing nothing, or notices only, is no answer."""
+    others = [line for line in _lines(answer) if not re.fullmatch(UNKNOWN, line)]
+    refuse_failure("\n".join(others), answer.words)
+    return len(others) < len(_lines(answer)) and "{" not in answer.stdout
 
 
 def _job_id(record: Mapping[str, str]) -> str:
@@ -288,19 +328,24 @@ def _info(record: Mapping[str, str]) -> JobInfo:
         exit_code=_exit_code(status, str(record.get("EXIT_CODE", ""))),
         cause=CAUSES.get(keyword[1]) if keyword else None,
         token=_token(str(record.get("JOB_NAME", "")), _index(record)),
+        alias=_described(str(record.get("JOB_DESCRIPTION", "")), _index(record)),
         node=str(record.get("EXEC_HOST", "")).strip("- ").partition(":")[0] or None,
         held=native in HELD,
     )
 
 
 def _exit_code(status: JobStatus, text: str) -> int | None:
-    """bjobs has none for a job that ended well, and the last one for a job that was requeued."""
+    """bjobs shows none for a successful job, and that of the last run for a requeued job."""
     if status is JobStatus.successful:
         return 0
     return int(text) if status.is_final and re.fullmatch(r"[0-9]{1,3}", text) else None
 
 
+def _described(description: str, index: str) -> str | None:
+    return description + index if re.fullmatch("[0-9a-f]+", description) else None
+
+
 def _token(name: str, index: str) -> str | None:
-    # Where bjobs cuts names, it marks that by a star in front.
+    # A star in front shows that bjobs truncated the name.
     token = name.rpartition("-")[2].partition("[")[0]
     return None if name.startswith("*") or not token else token + index

@@ -1,4 +1,4 @@
-"""The words of the batch part, as frozen data: what is submitted, what was answered, what is known of a job."""
+"""Data classes of the batch systems: what to submit, commands and their answers, and what is known about jobs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 
 class JobStatus(enum.Enum):
-    """What a job is doing; the answer of `BatchProcess.get_job_status`."""
+    """The status of a job, as returned by `BatchProcess.get_job_status`."""
 
     idle = "idle"
-    """Waiting in the queue of the batch system (held and suspended jobs, too)."""
+    """Waiting in the queue of the batch system, or held or suspended."""
     running = "running"
-    """Running, or in a state we have no word for: an unknown word never fails a job."""
+    """Running, or in an unknown state: an unknown state never fails a job."""
     successful = "successful"
-    """Ended, and ended well."""
+    """Ended successfully."""
     aborted = "aborted"
     """Ended in any other way: exit code, signal, cancelled, lost."""
 
@@ -35,6 +35,7 @@ class Cause(enum.Enum):
     infrastructure = "lost by the batch system or its node"
     memory = "memory limit"
     time = "time limit"
+    policy = "ended by a policy of the site or of its own settings"
     refused = "could not be started by the batch system"
     ended = "ended without an outcome"
 
@@ -44,19 +45,19 @@ class JobSpec:
     """What to submit for one attempt of one task. All paths are absolute paths of the submit host."""
 
     token: str
-    """Names this attempt for good: `[0-9a-f]+`, the only argument of the job script."""
+    """Unique identifier of this attempt: `[0-9a-f]+`, the only argument of the job script."""
     name: str
-    """How the job is called in the batch system (not unique)."""
+    """Name of the job in the batch system (not unique)."""
     script: Path
     folder: Path
-    """Task file folder: holds the script, the record and the outcome."""
+    """Task file folder: contains the script, the record and the outcome."""
     log_folder: Path
     inbox: Path
-    """Folder in which the job script leaves `<token>` with its exit code when it ends."""
+    """Folder in which the job script, when it ends, creates the file `<token>` with its exit code."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What `BatchSystem.options` made of the settings of the task."""
+    """The result of `BatchSystem.options` for the settings of the task."""
     inputs: tuple[Path, ...] = ()
-    """Files the job script needs where no folder is shared: the user's script, env_script, settings files."""
+    """Files the job script needs without shared folders: the user's script, env_script, settings files."""
 
     @property
     def report(self) -> Path:
@@ -65,7 +66,7 @@ class JobSpec:
 
     @property
     def outcome(self) -> Path:
-        """File in which the node leaves the outcome of this attempt."""
+        """File to which the node writes the outcome of this attempt."""
         return self.folder / f"{self.token}.outcome"
 
     @property
@@ -76,21 +77,34 @@ class JobSpec:
 
 @dataclass(frozen=True)
 class JobInfo:
-    """What a batch system knows of one job."""
+    """What a batch system knows about one job."""
 
     status: JobStatus
     native: str
     """The batch system's own words for the state, for messages."""
     exit_code: int | None = None
-    """0..255; 128 + n for signal n; None when the batch system does not know."""
+    """0..255; 128 + n for signal n; None if the batch system does not know."""
     cause: Cause | None = None
     token: str | None = None
-    """The token of its attempt, or what `BatchSystem.labels` made of it; None where the answer does not contain it."""
+    """The token of its attempt, or its label from `BatchSystem.labels`; None if the answer does not contain it."""
     node: str | None = None
     held: bool = False
     """Waits until a person resumes it."""
+    notice: str = ""
+    """What a person should know of it although it needs nothing from them; shown once."""
     lingers: bool = False
     """Final, but it stays in the queue until it is cancelled (HTCondor: held)."""
+    alias: str | None = None
+    """The same, read from another of its labels (from its name, if `token` is from a comment): either one is proof."""
+
+    def is_called(self, label: str) -> bool:
+        """One of its labels proves that it is the job with this label."""
+        return label in (self.token, self.alias)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that the answer contains of whose job it is; empty if it contains nothing."""
+        return tuple(label for label in (self.token, self.alias) if label is not None)
 
 
 @dataclass(frozen=True)
@@ -100,30 +114,30 @@ class Command:
     argv: tuple[str, ...]
     stdin: str = ""
     env: Mapping[str, str | None] = field(default_factory=dict)
-    """Variables to add to the environment; None removes one."""
+    """Variables to add to the environment; None removes one, or all that begin so if the name ends with `*`."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How a program ended and what it printed. Batch systems use all three for their answers."""
+    """How a program ended and what it printed. Batch systems answer by exit code, stdout and stderr."""
 
     rc: int
-    """Exit code; negative: ended by this signal; 127: the program is not there."""
+    """Exit code; negative: ended by this signal; 127: the program was not found."""
     stdout: str
     stderr: str
     timed_out: float | None = None
     """Seconds after which the program was stopped, if it was."""
     started: bool = True
-    """False: this machine could not start the program, for a reason that may pass (memory, processes, disk)."""
+    """False: this machine could not start the program, for a possibly temporary reason (memory, processes, disk)."""
 
     @property
     def is_complete(self) -> bool:
-        """The program ran to its end. Only then its output can be taken at its word."""
+        """Whether the program ran to its end. Otherwise its output cannot be trusted."""
         return self.started and self.timed_out is None
 
     @property
     def words(self) -> str:
-        """What it printed, as one text for a message."""
+        """The output as one text, for a message."""
         if self.timed_out is not None:
             return f"no answer within {self.timed_out:g} s"
         printed = "\n".join(part.strip() for part in (self.stderr, self.stdout) if part.strip())
@@ -135,20 +149,22 @@ class Accepted:
     """The batch system accepted the job, and this is its id."""
 
     job_id: str
+    server: str = ""
+    """The batch server that has it, if the answer names one (see `BatchSystem.aim`)."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The batch system does not accept the job, and never will. The text is its own."""
+    """The batch system rejected the job permanently. The text is its own."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class TryLater:
-    """Not submitted, but the same command may work in a while.
+    """Not submitted, but the same command may work later.
 
-    `tries`: how often it is tried in all, where the text leaves open whether it ever will; None: until it works.
+    `tries`: total number of attempts, if it is unclear whether the command will ever work; None: retry until it works.
     """
 
     text: str
@@ -157,7 +173,7 @@ class TryLater:
 
 @dataclass(frozen=True)
 class TooMany:
-    """None of the jobs was submitted, because there were too many for one submission: fewer may go at once."""
+    """None of the jobs was submitted, because one submission may not contain that many jobs."""
 
     text: str
 
@@ -173,4 +189,4 @@ Submitted = Accepted | Refused | TryLater | TooMany | Unsure
 
 
 class AnswerError(Exception):
-    """An answer that says nothing about the jobs: the program failed, or its output cannot be read."""
+    """An answer without information about the jobs: the program failed, or its output cannot be parsed."""

@@ -1,16 +1,16 @@
-"""Which options of sbatch a user may set: each key is resolved to the option it means before it is checked.
+"""The options of sbatch that users may set: each key is resolved to the option it refers to, then checked.
 
-Names from the manual page of sbatch 22.05 and from those of later releases up to 24.11.
+Names from the manual pages of sbatch 22.05 and later releases up to 24.11.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NAMES = """
-    account acctg-freq array batch bb bbf begin chdir cluster-constraint clusters comment constraint container
+    account acctg-freq array batch bb bbf begin chdir cluster cluster-constraint clusters comment constraint container
     container-id contiguous core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot
     dependency distribution error exclude exclusive export export-file external-launcher extra extra-node-info
     get-user-env gid gpu-bind gpu-freq gpus gpus-per-node gpus-per-socket gpus-per-task gres gres-flags help hint
@@ -36,28 +36,28 @@ SHORT = {
     "W": "wait",
     "J": "job-name",
 }
-"""The short options that matter below; of all others it does not matter what they mean."""
+"""The short options that matter for the checks below."""
 OURS = "b2luigi sets this option itself"
 NO_JOB = "with this option sbatch submits no job"
 FORBIDDEN = {
-    **dict.fromkeys(("array", "comment", "output", "error", "input", "parsable", "quiet", "clusters"), OURS),
+    **dict.fromkeys(("array", "comment", "output", "error", "input", "parsable", "quiet"), OURS),
     "wait": "sbatch would wait for the end of the job; b2luigi waits itself",
     "wrap": "the job would run this command instead of the task",
     **dict.fromkeys(("help", "usage", "version", "test-only"), NO_JOB),
 }
-"""Options that would break the job, or the reading of the answer, and why."""
+"""Options that would break the job, or the parsing of the answer, and why."""
 
 
 def resolved(key: str) -> str:
-    """The option that a key of `slurm_settings` means, without dashes in front.
+    """The option that a key of `slurm_settings` refers to, without leading dashes.
 
-    sbatch accepts each unique beginning of a long option; other case and `_` for `-` are accepted here as well.
-    A name that is no option of these releases is kept: a newer sbatch may know it.
-    Raises ValueError for a key that is no option at all.
+    sbatch accepts unique abbreviations of long options; here, upper case and `_` for `-` are accepted as well.
+    An unknown name is kept, since a newer sbatch may know it.
+    Raises ValueError for a key that cannot be an option.
     """
     name = key.lstrip("-")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-        raise ValueError(f"slurm_settings has the key {key!r}, which is no option of sbatch.")
+        raise ValueError(f"slurm_settings has the key {key!r}, which is not an option of sbatch.")
     if len(name) == 1:
         return name
     name = name.lower().replace("_", "-")
@@ -66,9 +66,9 @@ def resolved(key: str) -> str:
 
 
 def option(key: str, value: Any) -> str:
-    """An option of sbatch as one word; empty where its value is unset (None, False or empty).
+    """An option of sbatch as one word; empty if its value is unset (None, False or empty).
 
-    Raises ValueError, naming key and setting, for an option that cannot work here.
+    Raises ValueError, naming key and setting, for an option that would not work.
     """
     name = resolved(key)
     why = _why_refused(name)
@@ -82,19 +82,25 @@ def option(key: str, value: Any) -> str:
     if value is True:
         return f"-{name}" if short else f"--{name}"
     if not isinstance(value, (str, int, float)) or re.search(r"[\n\r\0]", str(value)):
-        raise ValueError(f"slurm_settings[{key!r}] has to be one line of text or a number, but it is {value!r}.")
+        raise ValueError(f"slurm_settings[{key!r}] must be a single line of text or a number, not {value!r}.")
     return f"-{name}{value}" if short else f"--{name}={value}"
+
+
+def clusters(argv: Sequence[str]) -> str:
+    """The clusters that options name; empty if they name none. The last one counts, as for sbatch."""
+    found = (re.fullmatch(r"(?:--clusters?=|-M)(.+)", word) for word in argv)
+    return next(reversed([match[1] for match in found if match]), "")
 
 
 def options(settings: Any) -> list[str]:
     """All options of `slurm_settings`, as words. Raises ValueError, naming the key."""
     if not isinstance(settings, Mapping):
-        raise ValueError(f"slurm_settings has to be a dictionary of sbatch options, but it is {settings!r}.")
+        raise ValueError(f"slurm_settings must be a dictionary of sbatch options, not {settings!r}.")
     return [word for word in (option(str(key), value) for key, value in settings.items()) if word]
 
 
 def _why_refused(name: str) -> str:
-    """A beginning that several options share is refused if one of them is: another release may know only that one."""
+    """An ambiguous abbreviation is refused if one of its options is: another release may know only that one."""
     if name in LONG or len(name) == 1:
         return FORBIDDEN.get(SHORT.get(name, name), "")
     return next((why for option, why in FORBIDDEN.items() if option.startswith(name)), "")

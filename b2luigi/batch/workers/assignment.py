@@ -18,11 +18,13 @@ from luigi.worker import TaskStatusReporter
 from b2luigi.batch import systems
 from b2luigi.batch.attempts.outcome import FAILED
 from b2luigi.batch.attempts.runs import Runs
+from b2luigi.batch.interrupts import Interrupts
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.failed_setup import UnusableProcess
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue import command
+from b2luigi.batch.queue.detection import Detected, detect
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.local import LocalQueue
 from b2luigi.batch.queue.ticket import Queue
@@ -57,6 +59,8 @@ class AssigningWorker(luigi.worker.Worker):
 
     results: Results
     """Where processes leave their results."""
+    interrupts: Interrupts
+    """Ctrl-C and its kin, during the run."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,13 +70,12 @@ class AssigningWorker(luigi.worker.Worker):
     def detect_batch_system(self, task: luigi.Task) -> str:
         """Name of the batch system of a task: its setting, and for "auto" the one this machine submits to."""
         name = str(get_setting("batch_system", task=task))
-        return self._detected if name == "auto" else name
+        return self._detected.name if name == "auto" else name
 
     @functools.cached_property
-    def _detected(self) -> str:
-        found = systems.detect() or "local"
-        logger.info("Tasks run as jobs of: %s", found if found != "local" else "this machine (no batch system found)")
-        return found
+    def _detected(self) -> Detected:
+        with self.interrupts.heard():
+            return detect(systems.installed(), get_seconds("command_timeout"))
 
     def _create_task_process(self, task: luigi.Task) -> Any:
         try:
@@ -125,7 +128,9 @@ class AssigningWorker(luigi.worker.Worker):
 
     def _job_queue(self, name: str) -> Queue:
         start = functools.partial(command.start, timeout=get_seconds("command_timeout"))
-        return JobQueue(systems.load(name), start=start, poll_interval=get_seconds("poll_interval"))
+        detected = self.__dict__.get("_detected")
+        first = detected.first_answer if detected is not None and detected.name == name else None
+        return JobQueue(systems.load(name), start=start, poll_interval=get_seconds("poll_interval"), first_answer=first)
 
     @functools.cached_property
     def _shared(self) -> Run:
@@ -171,7 +176,7 @@ def _process_class(task: luigi.Task) -> type[BatchProcess]:
     if cls is None:
         raise AttributeError('batch_system is "custom", but process_class names no subclass of BatchProcess.')
     if not (isinstance(cls, type) and issubclass(cls, BatchProcess)):
-        raise TypeError(f"process_class has to be a subclass of BatchProcess, but it is {cls!r}.")
+        raise TypeError(f"process_class must be a subclass of BatchProcess, not {cls!r}.")
     return cls
 
 

@@ -194,7 +194,7 @@ def test_an_inbox_that_another_run_removed_is_made_again(tmp_path: Path) -> None
     mine.close()
 
 
-def test_an_inbox_that_can_not_be_made_leaves_nothing(tmp_path: Path) -> None:
+def test_an_inbox_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     """A full disk: the next time is as the first."""
 
     class Full(Inbox):
@@ -271,7 +271,7 @@ def test_runs_that_begin_later_are_seen_too(tmp_path: Path) -> None:
     assert runs.unfinished(lambda: folder)
 
 
-def test_a_record_that_can_not_be_read_keeps_the_inbox_and_the_end_of_the_run(tmp_path: Path) -> None:
+def test_an_unreadable_record_keeps_the_inbox(tmp_path: Path) -> None:
     """A file system that is away, or a record of somebody else: it may be that of a job that lives."""
     found = inbox(tmp_path, dead_owner(), tmp_path / "task")
     (tmp_path / "task").write_text("not a folder for now")
@@ -281,7 +281,7 @@ def test_a_record_that_can_not_be_read_keeps_the_inbox_and_the_end_of_the_run(tm
 
 
 def test_inboxes_of_dead_runs_go_when_all_their_attempts_were_judged(tmp_path: Path) -> None:
-    """One that lives is left alone, and so is one with a job that somebody may still go on with."""
+    """One that lives is left alone, and so is one with a job that somebody may still resume."""
     open_claim, judged, living = (
         inbox(tmp_path, owner, tmp_path / name)
         for owner, name in ((dead_owner(), "open"), (dead_owner(), "judged"), (this_process(), "judged"))
@@ -305,7 +305,7 @@ def test_a_run_that_leaves_jobs_keeps_its_inbox(tmp_path: Path) -> None:
 
 
 def test_a_run_that_left_jobs_owns_them_no_more(tmp_path: Path) -> None:
-    """Its process may live on (a notebook): the next run there is to go on with them, and not to wait for it."""
+    """Its process may live on (a notebook): the next run there is to resume them, and not to wait for it."""
     runs = Runs(tmp_path)
     runs.own.enter(tmp_path / "task")
     Record.claim(tmp_path / "task", {"inbox": str(runs.own.folder)}, after=0)

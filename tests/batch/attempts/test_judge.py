@@ -77,7 +77,7 @@ def test_a_crash_of_the_program_is_not_blamed_on_the_cluster() -> None:
     ids=str,
 )
 def test_an_outcome_is_the_strongest_evidence(status: str, other: dict[str, Any]) -> None:
-    """The outcome of the attempt stands, whatever else is said of its job."""
+    """The outcome of the attempt stands, whatever else is reported of its job."""
     outcome = Outcome(status, "why")
     assert decide(outcome=outcome, **other) == Deliver(outcome)
 
@@ -137,9 +137,9 @@ def test_the_batch_system_is_asked_about_a_signal(marker: Marker, info: JobInfo 
     outcome = Outcome(INTERRUPTED) if marker.has_outcome else None
     assert wants_reason(marker)
     assert decide(marker=marker, info=info, outcome=outcome) == Wait()
-    told = decide(marker=marker, info=KILLED, outcome=outcome)
-    assert isinstance(told, Fail)
-    assert (told.cause, told.what) == (Cause.cancelled, "the batch system reports: TERM_OWNER")
+    verdict = decide(marker=marker, info=KILLED, outcome=outcome)
+    assert isinstance(verdict, Fail)
+    assert (verdict.cause, verdict.what) == (Cause.cancelled, "the batch system reports: TERM_OWNER")
 
 
 @pytest.mark.parametrize("marker", [None, Marker(0, False), Marker(0, True), Marker(1, False), Marker(1, True)])
@@ -150,7 +150,7 @@ def test_other_ends_need_no_reason(marker: Marker | None) -> None:
 
 @pytest.mark.parametrize("cause", Cause)
 @pytest.mark.parametrize("marker", [None, Marker(137, False)])
-def test_the_cause_of_the_batch_system_is_told(cause: Cause, marker: Marker | None) -> None:
+def test_the_cause_of_the_batch_system_is_reported(cause: Cause, marker: Marker | None) -> None:
     """What the batch system says is the reason, in its own words, with the advice for this cause."""
     verdict = decide(info=JobInfo(JobStatus.aborted, "its words", 137, cause), marker=marker)
     assert verdict == Fail(cause, "the batch system reports: its words", ADVICE[cause])
@@ -197,7 +197,7 @@ def test_outputs_do_not_excuse_a_bad_end(evidence: dict[str, Any]) -> None:
     ],
 )
 def test_an_end_without_an_outcome(evidence: dict[str, Any], cause: Cause, words: str) -> None:
-    """After the grace the end is told with all that is known of it; the job script knows best."""
+    """After the grace the end is reported with all that is known of it; the job script knows best."""
     verdict = decide(**evidence, ended_for=60)
     assert isinstance(verdict, Fail)
     assert (verdict.cause, verdict.advice) == (cause, ADVICE[cause])
@@ -242,7 +242,7 @@ def test_an_outcome_that_could_not_be_written_is_no_failure_of_the_task() -> Non
 
 
 def test_every_cause_has_advice() -> None:
-    """No failure is told without what can be done about it."""
+    """No failure is reported without what can be done about it."""
     assert set(ADVICE) == set(Cause)
     assert all(ADVICE.values())
 

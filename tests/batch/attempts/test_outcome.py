@@ -104,5 +104,5 @@ def test_an_outcome_that_lacks_something_is_none(key: str) -> None:
     ids=lambda value: ascii(value)[:30],
 )
 def test_a_marker_of_any_text(text: str, expected: Marker) -> None:
-    """A marker that is not whole tells that the script ended, and nothing else."""
+    """A marker that is not whole says that the script ended, and nothing else."""
     assert Marker.from_text(text) == expected

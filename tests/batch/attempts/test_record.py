@@ -82,7 +82,7 @@ def test_the_last_attempt_is_unfinished_until_its_end_is_noted(tmp_path: Path) -
         assert Record.last(tmp_path) == (2, None)
 
 
-def test_a_claim_that_can_not_be_written(tmp_path: Path) -> None:
+def test_a_claim_that_cannot_be_written(tmp_path: Path) -> None:
     """Without a record there is no attempt: the error is raised."""
     (tmp_path / "taken").write_text("")
     with pytest.raises(OSError, match="taken"):
@@ -90,7 +90,7 @@ def test_a_claim_that_can_not_be_written(tmp_path: Path) -> None:
 
 
 def test_what_becomes_known_is_added(tmp_path: Path) -> None:
-    """Notes complete the record, keep what it said, and leave no other file."""
+    """Notes complete the record, keep what was in it, and leave no other file."""
     attempt = Record.claim(tmp_path / "task", {"task_id": "T_1"}, after=0)
     attempt.note(job_id="7.0", submitted=1.5)
     attempt.note(job_id="8.0", name="ü\n")
@@ -165,7 +165,7 @@ def test_looking_again_never_fails(tmp_path: Path) -> None:
 
 
 def test_markers_are_found_and_forgotten(tmp_path: Path) -> None:
-    """Attempts that ended are those with a marker, and once judged they are not told again."""
+    """Attempts that ended are those with a marker, and once judged they are not reported again."""
     inbox = Inbox(tmp_path / "deep" / "inbox")
     folder = inbox.open()
     assert inbox.open() == folder
@@ -180,20 +180,20 @@ def test_markers_are_found_and_forgotten(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [f"{TOKENS[0]}.part", "0123", "0123456789ABCDEF", ".nfs0000000000000001"])
 def test_other_files_are_no_markers(tmp_path: Path, name: str) -> None:
-    """A marker that is being written, and whatever a file system leaves, is not told."""
+    """A marker that is being written, and whatever a file system leaves, is not reported."""
     (tmp_path / name).write_text("0 outcome\n")
     assert Inbox(tmp_path).tokens() == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xff", b"0" * 100_000])
 def test_a_marker_of_any_content(tmp_path: Path, content: bytes) -> None:
-    """A marker with anything in it tells that the job ended."""
+    """A marker with anything in it means that the job ended."""
     (tmp_path / TOKENS[0]).write_bytes(content)
     assert Inbox(tmp_path).read(TOKENS[0]) == Marker(None, False)
 
 
 def test_an_inbox_out_of_reach_reads_as_empty(tmp_path: Path) -> None:
-    """A file system that is away for a moment fails no job: the batch system tells, too."""
+    """A file system that is away for a moment fails no job: the batch system reports it, too."""
     inbox = Inbox(tmp_path / "missing")
     inbox.remove(TOKENS[0])
     inbox.close()

@@ -63,6 +63,8 @@ class HandQueue:
         self.problem = ""
         self.stranger = ""
         """Why nothing can be known of a job of an earlier run."""
+        self.places: TicketState | None = None
+        """Where a job of an earlier run stands that is in another batch server."""
         self.nowhere = ""
         """Why a job of an earlier run is not found at once."""
 
@@ -82,7 +84,11 @@ class HandQueue:
             raise ValueError(self.stranger)
         self.attached.append(dict(facts))
         ticket = Ticket(spec)
-        if self.nowhere:
+        if self.places is not None:
+            ticket.job_id = str(facts["job_id"])
+            ticket.move(TicketState.placing)
+            ticket.move(self.places)
+        elif self.nowhere:
             ticket.move(TicketState.not_found, self.nowhere)
         elif "job_id" in facts:
             accept(ticket, facts["job_id"])
@@ -209,6 +215,6 @@ class Job:
 
     @property
     def status(self) -> str | None:
-        """What luigi was told, if it was."""
+        """The status that luigi got, if it got one."""
         assert len(self.results) <= 1
         return self.results[0][1] if self.results else None

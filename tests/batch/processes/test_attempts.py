@@ -20,6 +20,7 @@ from b2luigi.batch.attempts.liveness import this_process
 from b2luigi.batch.attempts.outcome import Marker, Outcome
 from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.processes.cluster import DOUBTS, ClusterProcess
+from b2luigi.batch.queue.ticket import TicketState
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.core.paths import get_task_file_dir
 from tests.batch.processes.hands import Greedy, Job, Work, accept, let_go, lose, search_in_vain
@@ -52,7 +53,7 @@ def another(job: Job, n: int) -> ClusterProcess:
 # -- jobs of earlier runs
 
 
-def test_a_job_of_an_earlier_run_is_gone_on_with(job: Job) -> None:
+def test_a_job_of_an_earlier_run_is_resumed(job: Job) -> None:
     """Nothing is submitted; its outcome is delivered, and its record closed."""
     former = a_former(job, job_id="17")
     job.process.run()
@@ -100,7 +101,7 @@ def test_a_job_that_came_and_went_before_its_id_was_noted_is_done(
 
 
 def test_a_marker_whose_outcome_is_late_is_no_reason_to_begin_anew(job: Job) -> None:
-    """The job is nowhere, but its script said that it left an outcome: on a shared file system that may be late."""
+    """The job is nowhere, but its marker mentions an outcome: on a shared file system that may be late."""
     former = a_former(job)
     inbox = Path(str(former.facts["inbox"]))
     inbox.mkdir(parents=True)
@@ -125,7 +126,7 @@ def test_a_job_in_doubt_that_left_its_outcome_is_done(job: Job) -> None:
     assert (job.status, len(begun(job))) == ("DONE", 1)
 
 
-def test_a_failure_that_nobody_watched_is_told_and_the_task_runs_anew(
+def test_a_failure_that_nobody_watched_is_reported_and_the_task_runs_again(
     job: Job, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The user runs the script again to have the task done; half an output is set aside."""
@@ -179,7 +180,7 @@ def test_a_claim_of_a_run_that_lives_is_waited_for(job: Job, owner: dict[str, ob
     assert "ended" not in json.loads(former.path.read_text())
 
 
-def test_what_another_run_makes_of_its_job_is_told_as_it_is(job: Job) -> None:
+def test_the_verdict_of_another_run_is_reported_unchanged(job: Job) -> None:
     """The record of the attempt has the outcome."""
     inbox = Inbox.new(Path(get_task_file_dir(job.process.task)))
     inbox.open()
@@ -193,7 +194,7 @@ def test_what_another_run_makes_of_its_job_is_told_as_it_is(job: Job) -> None:
     assert job.results[0][1:3] == ("DONE", "by another")
 
 
-def test_what_another_run_made_of_it_in_two_tries_is_told_as_it_is(job: Job) -> None:
+def test_the_verdict_of_another_run_after_two_tries_is_reported_unchanged(job: Job) -> None:
     """The other run gave the attempt up, did the work in the next one, and removed the record of the first."""
     inbox = Inbox.new(Path(get_task_file_dir(job.process.task)))
     inbox.open()
@@ -211,7 +212,7 @@ def test_what_another_run_made_of_it_in_two_tries_is_told_as_it_is(job: Job) -> 
 
 
 @pytest.mark.parametrize("refused", [True, False], ids=["looked for in vain", "lost"])
-def test_two_runs_that_go_on_with_one_job_judge_it_once(job: Job, refused: bool) -> None:
+def test_two_runs_that_resume_one_job_judge_it_once(job: Job, refused: bool) -> None:
     """Both found the job of a dead run gone; the other one was faster, and its job writes the output just now."""
     former = a_former(job, **({} if refused else {"job_id": "17"}))
     job.process.run()
@@ -236,7 +237,7 @@ class SilentInbox(Inbox):
     was_silent = True
 
 
-def test_a_run_that_was_taken_for_dead_is_told_what_became_of_its_job(job: Job) -> None:
+def test_a_run_that_was_taken_for_dead_reports_what_became_of_its_job(job: Job) -> None:
     """A run on another host has judged it meanwhile, and has the task done once more: not a third time."""
     job.shared.runs.own = SilentInbox(job.runs.own.folder)
     ticket = job.start()
@@ -260,7 +261,7 @@ def the_next_run(job: Job, folder: Path) -> Job:
 
 
 def test_a_job_that_was_stopped_by_a_run_that_was_killed_is_stopped(job: Job, tmp_path: Path) -> None:
-    """The run had no time to tell the batch system; the task is submitted anew, behind that cancellation."""
+    """The run had no time to cancel it; the task is submitted anew, behind that cancellation."""
     job.start()
     job.process.terminate()
     again = the_next_run(job, tmp_path)
@@ -300,7 +301,7 @@ def test_a_job_that_a_living_run_is_stopping_is_waited_for(job: Job, tmp_path: P
 
 
 def test_a_shared_job_that_another_run_is_stopping_is_waited_for(job: Job, tmp_path: Path) -> None:
-    """Both went on with the job of a dead run; one gave it up, and was killed before it could tell the batch system."""
+    """Both resumed the job of a dead run; one gave it up, and was killed before it could cancel it."""
     former = a_former(job, job_id="17")
     job.process.run()
     other = Job(tmp_path)
@@ -333,7 +334,7 @@ def test_a_run_that_did_not_see_a_job_go_keeps_its_claims(job: Job) -> None:
 
 
 def test_a_fresh_run_begins_when_it_is_written_that_the_old_job_is_to_go(job: Job) -> None:
-    """Killed at any moment, the run leaves a record that tells the next one to cancel the job, or the job as it was."""
+    """Killed at any moment, the run leaves a record that makes the next one cancel the job, or the job as it was."""
     former = a_former(job, job_id="17")
     job.shared = replace(job.shared, fresh=True)
     job.process.connect(job.queue, job.shared)
@@ -367,7 +368,7 @@ def test_a_fresh_run_looks_for_a_job_before_it_takes_its_place(job: Job, found: 
     assert (len(begun(job)), len(job.queue.cancelled)) == (1, int(found))
 
 
-def test_a_job_that_is_void_is_not_gone_on_with(job: Job, tmp_path: Path) -> None:
+def test_a_job_that_is_void_is_not_resumed(job: Job, tmp_path: Path) -> None:
     """The run was killed right after it had written that; when the job starts it will do nothing."""
     former = a_former(job, job_id="17")
     former.void()
@@ -410,7 +411,7 @@ def test_a_job_of_another_machine_stops_no_fresh_run(job: Job, given_up: bool) -
 
 
 def test_a_lost_job_is_tried_again_until_that_is_enough(job: Job, caplog: pytest.LogCaptureFixture) -> None:
-    """job_retries: 2 if nothing is said."""
+    """job_retries: 2 by default."""
     job.process.run()
     for _ in range(3):
         job.in_flight.ticket.info = LOST
@@ -456,7 +457,7 @@ def test_the_number_of_a_try_is_the_number_of_jobs_that_ran(job: Job, tmp_path: 
 
 
 def test_a_memory_error_is_one_of_memory(job: Job) -> None:
-    """Told as the exception it is, unless the next try asks for more."""
+    """Reported as the exception it is, unless the next try asks for more."""
     ticket = job.start()
     ticket.spec.outcome.write_text(Outcome("FAILED", headline="MemoryError", traceback="MemoryError").to_json())
     job.process.look(Marker(1, True))
@@ -504,7 +505,7 @@ class FullInbox(Inbox):
 
 
 def test_a_full_disk_is_waited_for(job: Job, caplog: pytest.LogCaptureFixture) -> None:
-    """No task fails of it; it is said once, and when there is room again the job is submitted."""
+    """No task fails of it; it is logged once, and when there is room again the job is submitted."""
     inbox = job.shared.runs.own = FullInbox(job.runs.own.folder, lambda: job.now)
     with caplog.at_level(logging.WARNING):
         job.process.run()
@@ -535,7 +536,7 @@ def test_an_expired_token_is_waited_for(job: Job) -> None:
     assert len(begun(job)) == 1
 
 
-def test_a_folder_that_can_not_be_read_judges_nobody(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreadable_folder_judges_nobody(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     """The batch system says that the job is over; what its node left cannot be seen for now."""
     ticket = job.start()
     folder, aside = ticket.spec.folder, ticket.spec.folder.with_name("aside")
@@ -555,7 +556,7 @@ def test_a_folder_that_can_not_be_read_judges_nobody(job: Job, caplog: pytest.Lo
     assert job.status == "DONE"
 
 
-def test_folders_that_can_not_be_read_are_told_once_and_once_when_that_is_over(
+def test_unreadable_folders_are_logged_once_and_once_when_that_is_over(
     job: Job, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A file system that is away is one outage, however many tasks wait for it."""
@@ -578,7 +579,7 @@ def test_folders_that_can_not_be_read_are_told_once_and_once_when_that_is_over(
     assert caplog.text.count("Folders of hand jobs can be read again after 250 s.") == 1
 
 
-def test_an_inbox_that_can_not_be_read_is_no_reason_to_begin_anew(job: Job) -> None:
+def test_an_unreadable_inbox_is_no_reason_to_begin_again(job: Job) -> None:
     """The job of an earlier run is nowhere, but what it left cannot be seen for now."""
     former = a_former(job)
     inbox = Path(str(former.facts["inbox"]))
@@ -596,7 +597,7 @@ def test_an_inbox_that_can_not_be_read_is_no_reason_to_begin_anew(job: Job) -> N
     assert (job.status, begun(job)) == (None, [])
 
 
-def test_a_mark_that_can_not_be_written_is_waited_for(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_label_that_cannot_be_written_is_waited_for(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     """Without it the old job could come after all, and run beside the new one."""
     job.process.run()
     first = job.queue.tickets[0]
@@ -617,7 +618,7 @@ def test_a_mark_that_can_not_be_written_is_waited_for(job: Job, caplog: pytest.L
     assert "again after 20 s." in caplog.text
 
 
-def test_an_end_that_can_not_be_noted_leaves_its_outcome(job: Job) -> None:
+def test_an_end_that_cannot_be_noted_leaves_its_outcome(job: Job) -> None:
     """The disk was full at that moment: a later run finds the record open, and would do the work again."""
     ticket = job.start()
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
@@ -647,3 +648,50 @@ def test_inputs_that_only_the_node_misses_are_no_fault_of_the_task(job: Job) -> 
     ticket.spec.outcome.write_text(Outcome("FAILED", "missing", missing=("Input_1",)).to_json())
     job.process.look(Marker(1, True))
     assert (job.status, len(begun(job))) == (None, 2)
+
+
+# -- which server has the job
+
+
+def test_the_record_says_where_the_job_went_before_it_is_sent(job: Job) -> None:
+    """Label and batch server are on disk first; until then the record says that nothing was submitted."""
+    ticket = job.start(job_id=None)
+    assert not job.record["server"]
+    ticket.label, ticket.server = "first_3", "north"
+    present(ticket.before_sending)(ticket)
+    assert (job.record["mark"], job.record["server"]) == ("first_3", "north")
+
+
+def test_a_server_that_is_known_later_is_noted(job: Job) -> None:
+    """The answer to the submission names another cluster, or the question for it was slow."""
+    ticket = job.start(job_id="7")
+    ticket.server = "south"
+    job.process.look()
+    assert (job.record["job_id"], job.record["server"]) == ("7", "south")
+
+
+@pytest.mark.parametrize("state", [TicketState.placing, TicketState.out_of_reach])
+def test_a_job_in_another_server_is_waited_for(job: Job, state: TicketState) -> None:
+    """Nothing is submitted for its task; what it leaves in the inbox is its verdict."""
+    a_former(job, job_id="17", server="north")
+    job.queue.places = state
+    job.process.run()
+    for _ in range(20):
+        job.now += 600
+        job.process.look()
+    assert (job.status, job.queue.tickets, job.queue.cancelled) == (None, [], [])
+
+
+def test_a_fresh_run_does_not_wait_for_a_job_out_of_reach(job: Job) -> None:
+    """It takes its place as soon as it is known that it cannot be reached, and not before."""
+    a_former(job, job_id="17", server="north")
+    job.shared = replace(job.shared, fresh=True)
+    job.process.connect(job.queue, job.shared)
+    job.queue.places = TicketState.placing
+    job.process.run()
+    job.process.look()
+    assert job.queue.tickets == []
+    job.in_flight.ticket.move(TicketState.out_of_reach)
+    job.process.look()
+    job.process.look()
+    assert len(job.queue.tickets) == 1

@@ -42,7 +42,7 @@ def test_nothing_is_handed_in_that_could_not_be_claimed(job: Job, tmp_path: Path
 
 
 def test_a_job_the_system_could_not_carry_is_not_handed_in(job: Job, tmp_path: Path) -> None:
-    """What the queue says of it is told."""
+    """The failure quotes the queue."""
     job.queue.problem = "the folder name is too beautiful"
     job.process.run()
     assert (job.status, job.queue.tickets) == ("FAILED", [])
@@ -51,7 +51,7 @@ def test_a_job_the_system_could_not_carry_is_not_handed_in(job: Job, tmp_path: P
     assert json.loads(record.read_text())["end"] == "not submitted"
 
 
-def test_a_grace_that_is_no_time_is_told_before_anything_is_submitted(job: Job) -> None:
+def test_a_grace_that_is_no_time_is_refused_before_anything_is_submitted(job: Job) -> None:
     """The message names the setting."""
     b2luigi.set_setting("result_grace", -1)
     job.process.run()
@@ -59,8 +59,8 @@ def test_a_grace_that_is_no_time_is_told_before_anything_is_submitted(job: Job) 
     assert "result_grace must be a number of seconds" in job.process.story
 
 
-def test_an_outcome_is_delivered_whatever_else_is_said(job: Job) -> None:
-    """Even when the batch system calls the job removed: its node said DONE."""
+def test_an_outcome_is_delivered_whatever_else_is_reported(job: Job) -> None:
+    """Even when the batch system calls the job removed: its node reported DONE."""
     ticket = job.start()
     ticket.spec.outcome.write_text(Outcome("DONE", "fine").to_json())
     ticket.info = JobInfo(JobStatus.aborted, "removed", cause=Cause.cancelled)
@@ -71,7 +71,7 @@ def test_an_outcome_is_delivered_whatever_else_is_said(job: Job) -> None:
     assert job.queue.released == [ticket]
 
 
-def test_the_result_is_told_once(job: Job) -> None:
+def test_the_result_is_reported_once(job: Job) -> None:
     """However often somebody looks."""
     ticket = job.start()
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
@@ -125,7 +125,7 @@ def test_the_second_end_of_a_job_has_a_grace_of_its_own(job: Job) -> None:
 
 
 def test_an_outcome_without_a_marker_is_believed_after_a_while(job: Job) -> None:
-    """The inbox may be full, the batch system may say "unknown" for hours: the node said what there is to say."""
+    """The inbox may be full, the batch system may say "unknown" for hours: the node has reported."""
     ticket = job.start()
     ticket.info = JobInfo(JobStatus.running, "UNKWN")
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
@@ -153,15 +153,15 @@ def test_a_job_that_ended_is_not_timed_out(job: Job) -> None:
     job.process.worker_timeout = 1
     ticket = job.start()
     running, idle = JobInfo(JobStatus.running, "running"), JobInfo(JobStatus.idle, "idle")
-    told = []
+    seen = []
     for info, marker in ((running, None), (idle, None), (running, None), (running, Marker(0, True))):
         ticket.info = info
         job.process.look(marker)
-        told.append(job.process.timeout_time is not None)
-    assert told == [True, False, True, False]
+        seen.append(job.process.timeout_time is not None)
+    assert seen == [True, False, True, False]
 
 
-def test_a_held_job_is_told_once(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_held_job_is_logged_once(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     """The user learns that the job waits for a person, and why."""
     ticket = job.start()
     ticket.info = JobInfo(JobStatus.idle, "held (code 1): lunch", held=True)
@@ -171,6 +171,27 @@ def test_a_held_job_is_told_once(job: Job, caplog: pytest.LogCaptureFixture) -> 
     assert [record.getMessage() for record in caplog.records] == [
         "hand job 7 of Work(n=1) waits for you: held (code 1): lunch"
     ]
+
+
+def test_a_requeue_is_reported_once(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    """A lost node, a preemption: the batch system runs the job again by itself, maybe several times."""
+    ticket = job.start()
+    running, idle = JobInfo(JobStatus.running, "RUNNING"), JobInfo(JobStatus.idle, "PENDING: BeginTime")
+    with caplog.at_level(logging.WARNING):
+        for info in (idle, running, idle, idle, running, idle):
+            ticket.info = info
+            job.process.look()
+    assert caplog.messages == ["hand job 7 of Work(n=1) was requeued by the batch system: PENDING: BeginTime"]
+
+
+def test_a_notice_is_reported_once(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    """What a person should know of a job that goes on by itself."""
+    ticket = job.start()
+    ticket.info = JobInfo(JobStatus.idle, "held", notice="held; its policy may release it")
+    with caplog.at_level(logging.WARNING):
+        job.process.look()
+        job.process.look()
+    assert caplog.messages == ["hand job 7 of Work(n=1) held; its policy may release it"]
 
 
 def test_a_dead_job_that_lingers_is_taken_out_of_the_queue(job: Job) -> None:
@@ -196,7 +217,7 @@ def test_a_dead_job_that_lingers_is_taken_out_of_the_queue(job: Job) -> None:
     ],
     ids=str,
 )
-def test_a_job_that_was_judged_can_not_run_again(
+def test_a_job_that_was_judged_cannot_run_again(
     job: Job, status: str, marker: Marker | None, info: JobInfo | None, cancelled: bool
 ) -> None:
     """HTCondor's max_retries and on_exit_hold, LSF's requeue exit values: nobody else runs a failed task again."""
@@ -220,7 +241,7 @@ def test_a_job_that_only_seems_gone_is_taken_out_of_the_queue(job: Job) -> None:
 
 
 def test_the_outcome_of_another_task_is_not_taken_for_ones_own(job: Job) -> None:
-    """Two tasks with one folder overwrite each other's job scripts: that is told, and nothing counts as done."""
+    """Two tasks with one folder overwrite each other's job scripts: that is reported, and nothing counts as done."""
     ticket = job.start()
     ticket.spec.outcome.write_text(Outcome("DONE", task_id="Other_1").to_json())
     job.process.look(Marker(0, True))
@@ -230,7 +251,7 @@ def test_the_outcome_of_another_task_is_not_taken_for_ones_own(job: Job) -> None
 
 
 def test_a_done_whose_outputs_are_nowhere_is_a_failure(job: Job) -> None:
-    """They may be late; when they do not come, their paths are told."""
+    """They may be late; when they do not come, the failure names their paths."""
     ticket = job.start()
     job.output.unlink()
     ticket.spec.outcome.write_text(Outcome("DONE").to_json())
@@ -242,7 +263,7 @@ def test_a_done_whose_outputs_are_nowhere_is_a_failure(job: Job) -> None:
     assert str(job.output) in job.process.story
 
 
-def test_the_traceback_is_told_whatever_on_failure_returns(job: Job) -> None:
+def test_the_traceback_is_printed_whatever_on_failure_returns(job: Job) -> None:
     """An own on_failure that only sends a mail returns None."""
     ticket = job.start()
     text = "Traceback (most recent call last):\n  ...\nRuntimeError: the real reason\n"
@@ -270,14 +291,14 @@ def test_time_in_the_queue_is_no_time_of_the_task(tmp_path: Path, job: Job) -> N
 def test_requirements_that_stay_hidden_from_the_nodes_do_not_cost_jobs_for_ever(job: Job, tmp_path: Path) -> None:
     """A few jobs in a row that yield the very same are enough to know."""
     outcome = Outcome("PENDING", new_requirements=(("tests.batch.processes.hands", "Work", {"n": "5"}),)).to_json()
-    told = []
+    seen = []
     for _ in range(6):
         again = Job(tmp_path)
         again.process.shared = job.process.shared
         again.start().spec.outcome.write_text(outcome)
         again.process.look(Marker(0, True))
-        told.append(again.status)
-    assert told == ["PENDING"] * 5 + ["FAILED"]
+        seen.append(again.status)
+    assert seen == ["PENDING"] * 5 + ["FAILED"]
     assert "does the node see them?" in again.process.story
 
 
@@ -297,7 +318,7 @@ def test_handlers_of_a_died_process_hear_of_a_died_job(job: Job) -> None:
     assert heard == [(job.process.task, job.process.story)]
 
 
-def test_requirements_that_can_not_be_loaded_fail_their_task_and_nothing_else(job: Job) -> None:
+def test_requirements_that_cannot_be_loaded_fail_their_task_and_nothing_else(job: Job) -> None:
     """luigi would raise out of the whole run."""
     ticket = job.start()
     outcome = Outcome("PENDING", new_requirements=(("no.such.module", "Thing", {}),))
@@ -317,7 +338,7 @@ def test_requirements_found_while_running_reach_luigi(job: Job) -> None:
     assert job.results[0][1:] == ("PENDING", "", [], [new])
 
 
-def test_a_record_that_can_not_be_written_any_more_fails_no_job(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_record_that_cannot_be_written_any_more_fails_no_job(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     """A full disk is a reason for a warning, not for throwing away a running job."""
     job.process.run()
     folder = job.queue.tickets[0].spec.folder
@@ -333,7 +354,7 @@ def test_a_record_that_can_not_be_written_any_more_fails_no_job(job: Job, caplog
     os.unlink(folder)
 
 
-def test_a_refused_job_tells_the_words_of_the_batch_system(job: Job) -> None:
+def test_the_failure_of_a_refused_job_quotes_the_batch_system(job: Job) -> None:
     """There is no job to cancel then."""
     ticket = job.start(job_id=None)
     refuse(ticket, "nosuch: No such queue. Job not submitted.")

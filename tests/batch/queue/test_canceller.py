@@ -17,7 +17,7 @@ def test_one_command_for_many(queue: JobQueue, site: Site) -> None:
     """All jobs are cancelled in one command."""
     queue.cancel(submitted(queue, *"abc"))
     queue.step()
-    assert site.said("cancel") == [("#a", "#b", "#c")]
+    assert site.commands("cancel") == [("#a", "#b", "#c")]
 
 
 def test_whoever_waits_for_the_end_of_a_job_hears_that_the_cancellation_was_taken(queue: JobQueue, site: Site) -> None:
@@ -40,7 +40,7 @@ def test_cancelled_twice_is_cancelled_once(queue: JobQueue, site: Site) -> None:
     run(queue, site, 5)
     queue.cancel(tickets)
     run(queue, site, 5)
-    assert site.said("cancel") == [("#a",)]
+    assert site.commands("cancel") == [("#a",)]
 
 
 def test_cancelled_before_it_was_sent(queue: JobQueue, site: Site) -> None:
@@ -48,8 +48,8 @@ def test_cancelled_before_it_was_sent(queue: JobQueue, site: Site) -> None:
     first, _ = submit(queue, "a", "b")
     queue.cancel([first])
     run(queue, site, 5)
-    assert site.said("submit") == [("b",)]
-    assert site.said("cancel") == []
+    assert site.commands("submit") == [("b",)]
+    assert site.commands("cancel") == []
 
 
 def test_all_cancelled_before_they_were_sent(queue: JobQueue, site: Site) -> None:
@@ -59,14 +59,14 @@ def test_all_cancelled_before_they_were_sent(queue: JobQueue, site: Site) -> Non
     assert site.calls == []
 
 
-def test_cancelled_while_it_is_told_to_wait(queue: JobQueue, site: Site) -> None:
-    """A job that was told "later" and is not wanted any more is not sent again."""
+def test_cancelled_while_its_submission_is_postponed(queue: JobQueue, site: Site) -> None:
+    """A job that got "later" for an answer and is not wanted any more is not sent again."""
     site.replies["submit"] = [[("later", "full")]]
     tickets = submit(queue, "a")
     run(queue, site, 1)
     queue.cancel(tickets)
     run(queue, site, 60)
-    assert len(site.said("submit")) == 1
+    assert len(site.commands("submit")) == 1
 
 
 @pytest.mark.parametrize("released", [False, True])
@@ -79,10 +79,10 @@ def test_cancelled_before_its_id_is_known(queue: JobQueue, site: Site, released:
     if released:
         queue.release(ticket)
     run(queue, site, 1)
-    assert site.said("cancel") == []
+    assert site.commands("cancel") == []
     site.answer(site.calls[0])
     run(queue, site, 1)
-    assert site.said("cancel") == [("#a",)]
+    assert site.commands("cancel") == [("#a",)]
 
 
 @pytest.mark.parametrize("released", [False, True])
@@ -94,7 +94,7 @@ def test_cancelled_while_in_doubt(queue: JobQueue, site: Site, released: bool) -
     if released:
         queue.release(ticket)
     run(queue, site, 5)
-    assert site.said("cancel") == [("7",)]
+    assert site.commands("cancel") == [("7",)]
 
 
 def test_a_released_job_is_not_asked_for(queue: JobQueue, site: Site) -> None:
@@ -106,27 +106,27 @@ def test_a_released_job_is_not_asked_for(queue: JobQueue, site: Site) -> None:
     queue.release(ticket)
     site.answer(site.calls[0])
     run(queue, site, 300, every=1)
-    assert site.said("query") == []
+    assert site.commands("query") == []
 
 
 def test_a_refused_cancellation_is_repeated(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    """A cancellation that fails for a while is sent again, after a pause, and nothing is said of it."""
+    """A cancellation that fails for a while is sent again, after a pause, and nothing is logged."""
     site.replies["cancel"] = [Answer(1, "", "the daemon is down")]
     queue.cancel(submitted(queue, "a", "b"))
     run(queue, site, 60)
-    assert site.said("cancel") == [("#a", "#b")] * 2
+    assert site.commands("cancel") == [("#a", "#b")] * 2
     first, second = site.times("cancel")
     assert second - first >= 5
     assert warnings(caplog) == []
 
 
-def test_a_cancellation_given_up_is_told(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    """After a few tries the user is told which jobs are left, and in which words, and they are returned."""
+def test_a_cancellation_given_up_is_logged(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """After a few tries the log says which jobs are left, and why, and they are returned."""
     site.replies["cancel"] = [Answer(1, "", "permission denied")] * 100
     tickets = submitted(queue, "a", "b")
     queue.cancel(tickets)
     run(queue, site, 600, every=1)
-    assert len(site.said("cancel")) == TRIES
+    assert len(site.commands("cancel")) == TRIES
     (line,) = warnings(caplog)
     assert "#a #b" in line
     assert "permission denied" in line
@@ -141,13 +141,13 @@ def test_jobs_that_only_must_not_run_again_are_cancelled_together(queue: JobQueu
         queue.cancel([ticket], soon=False)
         run(queue, site, 1)
     run(queue, site, 10)
-    assert site.said("cancel") == [("#a", "#b", "#c", "#d")]
+    assert site.commands("cancel") == [("#a", "#b", "#c", "#d")]
     queue.cancel([tickets[4]], soon=False)
     run(queue, site, 1)
-    assert len(site.said("cancel")) == 1
+    assert len(site.commands("cancel")) == 1
     queue.cancel([tickets[5]])
     run(queue, site, 1)
-    assert site.said("cancel")[1:] == [("#e", "#f")]
+    assert site.commands("cancel")[1:] == [("#e", "#f")]
 
 
 def test_more_jobs_than_one_command_can_name_are_cancelled_in_portions(site: Site) -> None:
@@ -159,5 +159,5 @@ def test_more_jobs_than_one_command_can_name_are_cancelled_in_portions(site: Sit
     queue.cancel(tickets)
     run(queue, site, 20)
     assert all(ticket.state is TicketState.ended for ticket in tickets)
-    assert all(fits(Command(("cancel", *words))) for words in site.said("cancel"))
-    assert sorted(word for words in site.said("cancel") for word in words) == [f"#{token}" for token in tokens]
+    assert all(fits(Command(("cancel", *words))) for words in site.commands("cancel"))
+    assert sorted(word for words in site.commands("cancel") for word in words) == [f"#{token}" for token in tokens]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from b2luigi.batch.queue.command import TIMEOUT, Process, start
+from b2luigi.batch.queue.command import Process, run, start
 from b2luigi.batch.systems.model import Answer, Command
 from tests.present import present
 from tests.waiting import until
@@ -17,13 +17,6 @@ from tests.waiting import until
 
 def shell(text: str) -> Command:
     return Command(("/bin/sh", "-c", text))
-
-
-def run(command: Command, timeout: float = TIMEOUT) -> Answer:
-    """Starts a program and waits for its answer."""
-    running = start(command, timeout)
-    until(running.poll, "it answered", every=0.01)
-    return present(running.poll())
 
 
 def exists(pid: int) -> bool:
@@ -35,7 +28,7 @@ def exists(pid: int) -> bool:
 
 
 def test_an_answer_has_three_parts() -> None:
-    """Exit code and both streams are told apart, and text comes as it is."""
+    """Exit code and both streams are kept apart, and text comes as it is."""
     assert run(shell("echo out; printf 'gr\\303\\274n' >&2; exit 3")) == Answer(3, "out\n", "grün")
 
 
@@ -59,7 +52,7 @@ def test_it_starts_and_returns_at_once() -> None:
     "text", ["", "several\nlines\n", "x" * 1_000_000, os.fsdecode(b"\xff")], ids=lambda x: ascii(x[:9])
 )
 def test_input(text: str) -> None:
-    """A program reads what it is told, and then the end."""
+    """A program reads its input, and then the end."""
     answer = run(Command((sys.executable, "-ISc", "import sys; print(len(sys.stdin.buffer.read()))"), stdin=text))
     assert answer.stdout == f"{len(os.fsencode(text))}\n"
 
@@ -89,7 +82,7 @@ def test_a_program_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "words"),
     [
         (("./plain",), "Permission denied"),
         (("./garbage",), "Exec format error"),
@@ -98,7 +91,7 @@ def test_a_program_that_is_not_there() -> None:
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else value[0],
 )
-def test_a_program_that_can_not_be_started(argv: tuple[str, ...], told: str) -> None:
+def test_a_program_that_cannot_be_started(argv: tuple[str, ...], words: str) -> None:
     """A program that cannot be run answers 126 with the reason; nothing is raised."""
     Path("plain").touch(0o644)
     Path("garbage").write_bytes(b"\x7fnonsense")
@@ -106,11 +99,11 @@ def test_a_program_that_can_not_be_started(argv: tuple[str, ...], told: str) -> 
     answer = run(Command(argv))
     assert answer.rc == 126
     assert answer.stderr.startswith(f"{argv[0]}: ")
-    assert told in answer.stderr
+    assert words in answer.stderr
 
 
 def test_no_room_for_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without a folder for temporary files is not told as a machine without the program."""
+    """A machine without a folder for temporary files is not reported as a machine without the program."""
     monkeypatch.setattr(tempfile, "tempdir", "/no/such/folder")
     answer = run(shell("true"))
     assert answer.rc == 126
@@ -126,10 +119,10 @@ def test_found_on_the_path(script_folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_deadline_ends_all_that_was_started() -> None:
-    """A command that hangs is killed with its children; the answer says after how long, and what it said before."""
+    """A command that hangs is killed with its children; the answer says after how long, and what it printed before."""
     now = [100.0]
-    process = Process(shell("sleep 60 & echo $!; echo words >&2; trap '' TERM; > said; sleep 60"), 5.0, lambda: now[0])
-    until(Path("said").exists, "it said something")
+    process = Process(shell("sleep 60 & echo $!; echo words >&2; trap '' TERM; > begun; sleep 60"), 5.0, lambda: now[0])
+    until(Path("begun").exists, "it printed something")
     now[0] += 5.0
     answer = present(process.poll())
     assert (answer.rc, answer.stderr, answer.timed_out) == (-signal.SIGKILL, "words\n", 5.0)
@@ -153,7 +146,26 @@ def test_the_deadline_is_kept_by_the_clock_it_was_given() -> None:
     assert process.poll() is answer
 
 
-def test_a_signal_is_told() -> None:
+def test_an_interrupted_wait_ends_all_that_was_started(script_folder: Path) -> None:
+    """Whoever stops waiting for a program leaves none behind."""
+    pid = script_folder / "pid"
+
+    def interrupt(*_: object) -> None:
+        if pid.exists():
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            run(shell(f"sleep 60 & echo $! > {pid}.part; mv {pid}.part {pid}; wait"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    until(lambda: not exists(int(pid.read_text())), "the program has ended")
+
+
+def test_a_signal_is_a_negative_exit_code() -> None:
     """A program that was shot answers with the negative number of the signal."""
     assert run(shell("kill -11 $$")).rc == -signal.SIGSEGV
 
@@ -199,3 +211,13 @@ def test_a_machine_without_a_free_file_is_no_answer_of_the_program() -> None:
     assert answer is not None
     assert (answer.rc, answer.started) == (126, False)
     assert run(Command(("/no/such/program",))).started
+
+
+def test_all_variables_that_begin_so_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with a star stands for all of them; what the command sets itself stays."""
+    monkeypatch.setenv("SQUEUE_ACCOUNT", "alpha")
+    monkeypatch.setenv("SQUEUE_NEW_IN_A_LATER_RELEASE", "1")
+    monkeypatch.setenv("SQUEEZE", "kept")
+    words = ("sh", "-c", "env | grep '^SQUE' | sort")
+    command = Command(words, env={"SQUEUE_*": None, "SQUEUE_OURS": "1"})
+    assert run(command).stdout == "SQUEEZE=kept\nSQUEUE_OURS=1\n"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.queue.poller import FIRST, SEARCHES
+from b2luigi.batch.queue.poller import FIRST
+from b2luigi.batch.queue.search import SEARCHES
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Answer, JobStatus
 from tests.batch.fakes import Fake, Site
@@ -68,7 +69,7 @@ def test_close_waits_for_submissions(site: Site) -> None:
     queue.step()
     site.events.append((site.now + 5, lambda: site.answer(site.calls[0])))
     assert queue.close(60) == []
-    assert site.said("cancel") == [("#a",)]
+    assert site.commands("cancel") == [("#a",)]
 
 
 def test_close_does_not_wait_for_ever(queue: JobQueue, site: Site) -> None:
@@ -81,7 +82,7 @@ def test_close_does_not_wait_for_ever(queue: JobQueue, site: Site) -> None:
     assert site.now == pytest.approx(1030, abs=1)
 
 
-def test_close_tells_a_refused_cancellation(queue: JobQueue, site: Site) -> None:
+def test_close_returns_jobs_whose_cancellation_was_refused(queue: JobQueue, site: Site) -> None:
     """Jobs that the batch system does not cancel are returned as soon as that is certain."""
     tickets = submitted(queue, "a")
     site.replies["cancel"] = [Answer(1, "", "no")] * 100
@@ -102,10 +103,10 @@ def test_close_looks_for_jobs_in_doubt(queue: JobQueue, site: Site) -> None:
     unsure(queue, site, "a")
     site.jobs = {"7": ("running", "a")}
     assert queue.close(60) == []
-    assert site.said("cancel") == [("7",)]
+    assert site.commands("cancel") == [("7",)]
 
 
-def test_close_returns_what_it_can_not_find(queue: JobQueue, site: Site) -> None:
+def test_close_returns_what_it_cannot_find(queue: JobQueue, site: Site) -> None:
     """A job in doubt is returned when the batch system does not answer; patience is not wasted on it."""
     tickets = unsure(queue, site, "a")
     site.replies["find"] = [DOWN] * 100
@@ -124,14 +125,14 @@ def test_close_with_a_query_that_hangs(queue: JobQueue, site: Site) -> None:
     assert site.jobs == {}
 
 
-def test_close_drops_jobs_told_to_wait(queue: JobQueue, site: Site) -> None:
-    """A submission that is told "later" at the end is not repeated."""
+def test_close_drops_postponed_jobs(queue: JobQueue, site: Site) -> None:
+    """A submission whose answer is "later" at the end is not repeated."""
     site.hang = {"submit"}
     submit(queue, "a")
     queue.step()
     site.answer(site.calls[0], [("later", "full")])
     assert queue.close(60) == []
-    assert len(site.said("submit")) == 1
+    assert len(site.commands("submit")) == 1
 
 
 def test_nothing_to_close(queue: JobQueue, site: Site) -> None:
@@ -140,7 +141,7 @@ def test_nothing_to_close(queue: JobQueue, site: Site) -> None:
     assert (site.calls, site.now) == ([], 1000.0)
 
 
-def test_a_cancelled_job_that_is_never_found_is_told_at_the_end(queue: JobQueue, site: Site) -> None:
+def test_a_cancelled_job_that_is_never_found_is_returned_at_the_end(queue: JobQueue, site: Site) -> None:
     """It may be in the batch system: somebody has to look."""
     site.replies["submit"] = [[("unsure", "lost reply")]]
     (ticket,) = submit(queue, "a")
@@ -157,12 +158,12 @@ def test_the_end_of_a_run_waits_for_no_company(queue: JobQueue, site: Site) -> N
     queue.cancel([ticket], soon=False)
     begin = site.now
     assert queue.close(60) == []
-    assert site.said("cancel") == [("#a",)]
+    assert site.commands("cancel") == [("#a",)]
     assert site.now - begin < 1
 
 
 def test_the_user_may_be_in_a_hurry(queue: JobQueue, site: Site) -> None:
-    """A second Ctrl-C: what is not known to be gone is told."""
+    """A second Ctrl-C: what is not known to be gone is returned."""
     tickets = submitted(queue, "a")
     site.hang.add("cancel")
     assert queue.close(60, lambda: site.now > 1003) == tickets
@@ -178,7 +179,7 @@ def test_leaving_waits_for_submissions_under_way(queue: JobQueue, site: Site) ->
     site.events.append((site.now + 1, lambda: site.answer(site.calls[0])))
     queue.leave(10)
     assert (first.job_id, second.job_id, second.state) == ("#a", None, TicketState.waiting)
-    assert site.said("cancel") == []
+    assert site.commands("cancel") == []
 
 
 # -- languages of somebody else
@@ -203,8 +204,8 @@ def test_a_broken_language_breaks_nothing(site: Site, broken: str) -> None:
 
 
 @pytest.mark.parametrize("broken", ["submit", "parse_submit", "cancel", "parse_cancel", "find"])
-def test_the_error_of_a_language_is_told(site: Site, broken: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What a language raised is told, in the log or as the reason of the refusal."""
+def test_the_error_of_a_language_is_reported(site: Site, broken: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What a language raised is reported, in the log or as the reason of the refusal."""
     queue = a_queue(site, Fake(broken=[broken]))
     if broken == "find":
         site.replies["submit"] = [[("unsure", "connection reset")]]
@@ -215,8 +216,8 @@ def test_the_error_of_a_language_is_told(site: Site, broken: str, caplog: pytest
     assert f"{broken} is broken" in "\n".join([*warnings(caplog), ticket.reason])
 
 
-def test_a_job_that_can_not_be_looked_for(site: Site) -> None:
-    """A search that the language cannot even make ends: its run would go on for ever."""
+def test_a_job_that_cannot_be_searched_for(site: Site) -> None:
+    """A search that the language cannot even make ends: otherwise its run would never end."""
     queue = a_queue(site, Fake(broken=["find"]))
     (ticket,) = unsure(queue, site, "a")
     run(queue, site, 600, every=1)
@@ -237,7 +238,7 @@ def test_an_answer_of_another_kind_is_none(site: Site, known: Any) -> None:
     assert (ticket.absent, ticket.info) == (0, None)
 
 
-def test_a_program_that_can_not_be_started(site: Site) -> None:
+def test_a_program_that_cannot_be_started(site: Site) -> None:
     """A command that nobody can start (a NUL in a word) fails its own jobs."""
 
     def start(command: Any) -> Any:
@@ -261,7 +262,7 @@ def test_a_job_whose_id_was_noted_is_asked_about_soon(queue: JobQueue, site: Sit
     ticket = queue.attach(a_job("a"), {"job_id": "7"})
     run(queue, site, 3)
     assert (ticket.job_id, present(ticket.info).status) == ("7", JobStatus.running)
-    assert site.said("submit") == []
+    assert site.commands("submit") == []
 
 
 def test_a_job_whose_id_was_not_noted_is_looked_for_by_its_mark(queue: JobQueue, site: Site) -> None:
@@ -270,7 +271,7 @@ def test_a_job_whose_id_was_not_noted_is_looked_for_by_its_mark(queue: JobQueue,
     ticket = queue.attach(a_job("a"), {"mark": "first_3"})
     run(queue, site, 20)
     assert (ticket.job_id, present(ticket.info).status) == ("7_3", JobStatus.running)
-    assert site.said("submit") == []
+    assert site.commands("submit") == []
 
 
 def test_a_job_that_is_nowhere_is_refused_in_the_end(queue: JobQueue, site: Site) -> None:
@@ -278,7 +279,7 @@ def test_a_job_that_is_nowhere_is_refused_in_the_end(queue: JobQueue, site: Site
     ticket = queue.attach(a_job("a"), {})
     run(queue, site, 60)
     assert ticket.state is TicketState.not_found
-    assert len(site.said("find")) == SEARCHES
+    assert len(site.commands("find")) == SEARCHES
 
 
 def test_how_to_find_a_job_is_on_disk_before_it_is_sent(
@@ -288,17 +289,17 @@ def test_how_to_find_a_job_is_on_disk_before_it_is_sent(
     full, seen = True, []
 
     def note(ticket: Ticket) -> None:
-        seen.append(len(site.said("submit")))
+        seen.append(len(site.commands("submit")))
         if full:
             raise OSError("No space left on device")
 
     (ticket,) = submit(queue, "a")
     ticket.before_sending = note
     queue.step()
-    assert (seen, site.said("submit"), ticket.state) == ([0], [], TicketState.waiting)
+    assert (seen, site.commands("submit"), ticket.state) == ([0], [], TicketState.waiting)
     full = False
     run(queue, site, 10)
-    assert (seen, site.said("submit"), ticket.state) == ([0, 0], [("a",)], TicketState.queued)
+    assert (seen, site.commands("submit"), ticket.state) == ([0, 0], [("a",)], TicketState.queued)
     first, last = warnings(caplog)
     assert "Cannot write the records of fake jobs" in first
     assert "No space left on device" in first
@@ -312,7 +313,7 @@ def test_jobs_of_another_run_are_not_cancelled(queue: JobQueue, site: Site) -> N
     queue.detach(ticket)
     run(queue, site, 5)
     assert queue.close(10) == []
-    assert site.said("cancel") == []
+    assert site.commands("cancel") == []
 
 
 def test_a_new_attempt_waits_for_the_search_for_the_one_before(queue: JobQueue, site: Site) -> None:
@@ -323,9 +324,9 @@ def test_a_new_attempt_waits_for_the_search_for_the_one_before(queue: JobQueue, 
     queue.release(former)
     queue.submit(replace(a_job("b"), script=former.spec.script))
     run(queue, site, 4)
-    assert (site.said("submit"), heard) == ([], [])
+    assert (site.commands("submit"), heard) == ([], [])
     run(queue, site, 60)
-    assert (site.said("submit"), heard) == ([("b",)], ["over"])
+    assert (site.commands("submit"), heard) == ([("b",)], ["over"])
 
 
 @pytest.mark.parametrize("job_id", ["-u root", "--user=root", "7 8", "", "a;b", "7\n8", None, ["7"]])
@@ -334,4 +335,4 @@ def test_an_id_that_is_none_is_not_believed(queue: JobQueue, site: Site, job_id:
     ticket = queue.attach(a_job("a"), {"job_id": job_id})
     queue.cancel([ticket])
     run(queue, site, 40)
-    assert site.said("cancel") == []
+    assert site.commands("cancel") == []

@@ -30,7 +30,7 @@ STUBBORN = "trap '' TERM; touch ready; while :; do sleep 0.05; done"
 
 
 class Clock:
-    """A time of its own, which passes only when it is told to."""
+    """A time of its own, which passes only when the test wants it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -98,7 +98,7 @@ def number_in(path: str) -> int:
     return int(Path(path).read_text())
 
 
-def test_jobs_that_were_handed_in_are_told_once(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
+def test_jobs_that_were_handed_in_are_logged_once(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
     """How many, and how many of them run at once: who did not know of local_slots sees why the others wait."""
     caplog.set_level(logging.INFO)
     tickets = submit(queue, "true", "true", "true")
@@ -148,7 +148,7 @@ def test_a_job_from_begin_to_end(queue: LocalQueue) -> None:
     ],
 )
 def test_a_job_that_fails(queue: LocalQueue, text: str, code: int, native: str, cause: Cause | None) -> None:
-    """A bad end is told by its exit code, or its signal."""
+    """A bad end is reported by its exit code, or its signal."""
     (ticket,) = submit(queue, text)
     step_until(queue, lambda: is_final(ticket))
     assert ticket.info is not None
@@ -197,12 +197,12 @@ def test_a_script_that_is_not_there(queue: LocalQueue) -> None:
 
 
 @pytest.mark.parametrize("shebang", ["#!/no/such/shell", "\x7fnonsense"])
-def test_a_script_that_can_not_be_started(queue: LocalQueue, shebang: str) -> None:
+def test_a_script_that_cannot_be_started(queue: LocalQueue, shebang: str) -> None:
     """A shell that is not there is a refused job."""
     ticket = queue.submit(spec("00", "true", shebang))
     queue.step()
-    told = "there is no /no/such/shell on this machine (setting shell)"
-    assert ticket.reason == told if "#!" in shebang else str(ticket.spec.script) in ticket.reason
+    reason = "there is no /no/such/shell on this machine (setting shell)"
+    assert ticket.reason == reason if "#!" in shebang else str(ticket.spec.script) in ticket.reason
 
 
 def test_a_folder_that_vanished(queue: LocalQueue) -> None:
@@ -313,8 +313,8 @@ def test_close_stops_everything(queue: LocalQueue, clock: Clock) -> None:
     assert not Path("started").exists()
 
 
-def test_close_tells_what_is_left(queue: LocalQueue, clock: Clock) -> None:
-    """Jobs that outlast the patience of the caller are told."""
+def test_close_returns_what_is_left(queue: LocalQueue, clock: Clock) -> None:
+    """Jobs that outlast the patience of the caller are returned."""
     tickets = submit(queue, STUBBORN)
     step_until(queue, Path("ready").exists)
     assert queue.close(1) == tickets
@@ -383,7 +383,9 @@ def left_behind(token: str, text: str) -> subprocess.Popen[bytes]:
     """A job that a run has started which is no more."""
     job = spec(token, text)
     process = subprocess.Popen([job.script, token], start_new_session=True)
-    until(lambda: last_argument(process.pid) == token, "it has its arguments", every=0.001)
+    until(
+        lambda: last_argument(process.pid) == token or process.poll() is not None, "it has its arguments", every=0.001
+    )
     return process
 
 
@@ -461,7 +463,7 @@ def test_what_a_shot_job_of_an_earlier_run_had_started_does_not_work_on(queue: L
 
 @pytest.mark.parametrize("noted", [True, False], ids=["id noted", "id not noted"])
 def test_what_a_finished_job_of_an_earlier_run_left_is_left(queue: LocalQueue, noted: bool) -> None:
-    """Its script ended by itself, and has told so: what goes on was started on purpose."""
+    """Its script ended by itself, and left a marker: what still runs was started on purpose."""
     process = left_behind(A_TOKEN, f"( {WORKING.format(A_TOKEN)} ) & while [ ! -s child ]; do sleep 0.01; done")
     process.wait()
     child = number_in("child")
@@ -490,7 +492,7 @@ def test_jobs_of_another_machine_are_not_guessed_about(queue: LocalQueue) -> Non
         attached(queue, "ae", submit_host="elsewhere", job_id="12")
 
 
-def test_jobs_that_are_left_go_on(queue: LocalQueue) -> None:
+def test_jobs_that_are_left_keep_running(queue: LocalQueue) -> None:
     """Those that wait for a slot are not started."""
     tickets = submit(queue, "sleep 100", "sleep 100", "touch never")
     queue.step()

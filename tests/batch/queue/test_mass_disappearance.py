@@ -6,7 +6,8 @@ import pytest
 
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.mass_disappearance import DOUBT
-from b2luigi.batch.queue.poller import FIRST, SECOND_LOOK
+from b2luigi.batch.queue.poller import FIRST
+from b2luigi.batch.queue.presence import SECOND_LOOK
 from tests.batch.fakes import Site
 from tests.batch.queue.helpers import POLL, run, seen, warnings
 
@@ -15,13 +16,13 @@ from tests.batch.queue.helpers import POLL, run, seen, warnings
 def test_all_jobs_gone_at_once_is_not_believed_for_a_while(
     tokens: str, queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A daemon under load, or just restarted, that says "no jobs" while they live: nothing is judged; told once."""
+    """A daemon under load, or just restarted, that says "no jobs" while they live: nothing is judged; logged once."""
     tickets = seen(queue, site, *tokens)
-    kept, asked = dict(site.jobs), len(site.said("query"))
+    kept, asked = dict(site.jobs), len(site.commands("query"))
     site.jobs.clear()
     run(queue, site, DOUBT - POLL, every=1)
     assert [ticket.is_gone for ticket in tickets] == [False] * len(tokens)
-    assert len(site.said("query")) - asked < DOUBT / POLL * 2
+    assert len(site.commands("query")) - asked < DOUBT / POLL * 2
     site.jobs.update(kept)
     run(queue, site, POLL + 1)
     assert [ticket.absent for ticket in tickets] == [0] * len(tokens)
@@ -69,7 +70,7 @@ def test_others_that_are_shown_prove_that_jobs_are_gone(queue: JobQueue, site: S
     assert [ticket.is_gone for ticket in tickets] == [True] * 2
 
 
-def test_jobs_that_said_that_they_were_shot_are_believed_to_be_gone(queue: JobQueue, site: Site) -> None:
+def test_killed_jobs_that_left_markers_are_believed_to_be_gone(queue: JobQueue, site: Site) -> None:
     """Their scripts left a marker: all of them cancelled by hand, say."""
     tickets = seen(queue, site, *"ab")
     site.jobs.clear()

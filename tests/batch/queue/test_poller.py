@@ -9,11 +9,15 @@ import pytest
 
 from b2luigi.batch.queue.command import fits
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.queue.poller import FIRST, SEARCHES, SECOND_LOOK
+from b2luigi.batch.queue.poller import EARLY, FIRST
+from b2luigi.batch.queue.presence import SECOND_LOOK
+from b2luigi.batch.queue.search import SEARCHES
 from b2luigi.batch.queue.ticket import TicketState
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.model import Answer, Command, JobStatus
 from tests.batch.fakes import Fake, Site
-from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, submit, submitted, unsure, warnings
+from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, seen, submit, submitted, unsure, warnings
+from tests.batch.systems.recorded import a_job
 
 # -- doubt
 
@@ -23,10 +27,10 @@ def test_a_job_in_doubt_is_looked_for(queue: JobQueue, site: Site) -> None:
     tickets = unsure(queue, site, "a", "b")
     site.jobs = {"7": ("running", "a"), "8": ("running", "b"), "9": ("running", "stranger")}
     news = run(queue, site, 5)
-    assert site.said("find") == [("a", "b")]
+    assert site.commands("find") == [("a", "b")]
     assert set(news) >= set(tickets)
     assert [ticket.job_id for ticket in tickets] == ["7", "8"]
-    assert len(site.said("submit")) == 1
+    assert len(site.commands("submit")) == 1
 
 
 def test_a_job_in_doubt_is_not_refused(queue: JobQueue, site: Site) -> None:
@@ -43,10 +47,10 @@ def test_a_job_that_is_not_found_is_given_up(queue: JobQueue, site: Site) -> Non
     """After a few searches without a trace the job counts as not taken, in the words of the system."""
     (ticket,) = unsure(queue, site, "a")
     news = run(queue, site, 60)
-    assert len(site.said("find")) == SEARCHES
+    assert len(site.commands("find")) == SEARCHES
     assert news == [ticket]
     assert ticket.reason.startswith("connection reset")
-    assert len(site.said("submit")) == 1
+    assert len(site.commands("submit")) == 1
 
 
 def test_each_job_is_looked_for_as_often(queue: JobQueue, site: Site) -> None:
@@ -55,7 +59,7 @@ def test_each_job_is_looked_for_as_often(queue: JobQueue, site: Site) -> None:
     run(queue, site, 7)
     (late,) = unsure(queue, site, "b")
     run(queue, site, 60)
-    assert sum("b" in words for words in site.said("find")) == SEARCHES
+    assert sum("b" in words for words in site.commands("find")) == SEARCHES
     assert late.state is TicketState.not_found
 
 
@@ -86,7 +90,7 @@ def test_a_doubt_that_is_settled_otherwise(queue: JobQueue, site: Site) -> None:
     (ticket,) = unsure(queue, site, "a")
     queue.release(ticket)
     run(queue, site, 60)
-    assert site.said("find") == []
+    assert site.commands("find") == []
 
 
 def test_ten_thousand_jobs_in_doubt(site: Site) -> None:
@@ -108,7 +112,7 @@ def test_one_query_for_all(queue: JobQueue, site: Site) -> None:
     """All jobs are asked for in one command."""
     submitted(queue, *"abc")
     run(queue, site, FIRST + 1)
-    assert site.said("query") == [("#a", "#b", "#c")]
+    assert site.commands("query") == [("#a", "#b", "#c")]
 
 
 def test_queries_grow_rare(queue: JobQueue, site: Site) -> None:
@@ -117,7 +121,7 @@ def test_queries_grow_rare(queue: JobQueue, site: Site) -> None:
     run(queue, site, 600)
     times = site.times("query")
     waits = [after - before for before, after in pairwise(times)]
-    assert times[0] == pytest.approx(1000 + FIRST, abs=1)
+    assert times[0] == pytest.approx(1000 + EARLY, abs=1)
     assert waits[:4] == pytest.approx([15, 22.5, 33.75, 50.6], abs=1)
     assert waits[4:] == pytest.approx([POLL] * len(waits[4:]), abs=1)
 
@@ -137,7 +141,7 @@ def test_one_question_at_a_time(queue: JobQueue, site: Site) -> None:
     submitted(queue, "a")
     site.hang = {"query"}
     run(queue, site, 300, every=1)
-    assert len(site.said("query")) == 1
+    assert len(site.commands("query")) == 1
 
 
 def test_a_due_query_stays_due(queue: JobQueue, site: Site) -> None:
@@ -145,7 +149,7 @@ def test_a_due_query_stays_due(queue: JobQueue, site: Site) -> None:
     for n in range(60):
         submit(queue, f"t{n}")
         run(queue, site, 1)
-    assert len(site.said("query")) >= 4
+    assert len(site.commands("query")) >= 4
 
 
 def test_no_jobs_no_query(queue: JobQueue, site: Site) -> None:
@@ -153,7 +157,7 @@ def test_no_jobs_no_query(queue: JobQueue, site: Site) -> None:
     (ticket,) = submitted(queue, "a")
     queue.release(ticket)
     run(queue, site, 300, every=1)
-    assert site.said("query") == []
+    assert site.commands("query") == []
 
 
 def test_news_are_changes(queue: JobQueue, site: Site) -> None:
@@ -173,7 +177,7 @@ def test_hurry(queue: JobQueue, site: Site) -> None:
     site.calls.clear()
     queue.hurry(ticket)
     run(queue, site, 1.5)
-    assert len(site.said("query")) == 1
+    assert len(site.commands("query")) == 1
 
 
 def test_no_hurry_during_an_outage(queue: JobQueue, site: Site) -> None:
@@ -185,7 +189,7 @@ def test_no_hurry_during_an_outage(queue: JobQueue, site: Site) -> None:
     for _ in range(60):
         queue.hurry(ticket)
         run(queue, site, 1)
-    assert len(site.said("query")) <= 2
+    assert len(site.commands("query")) <= 2
 
 
 def test_a_query_that_this_machine_could_not_start_changes_nothing(queue: JobQueue, site: Site) -> None:
@@ -202,10 +206,10 @@ def test_a_query_that_this_machine_could_not_start_changes_nothing(queue: JobQue
 
 def test_absent_once_is_not_gone(queue: JobQueue, site: Site) -> None:
     """One answer that lacks a job says nothing, and the next that has it forgets that."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     kept = dict(site.jobs)
     site.jobs.clear()
-    run(queue, site, FIRST + 1)
+    run(queue, site, 1.5 * FIRST)
     assert (ticket.absent, ticket.is_gone) == (1, False)
     site.jobs.update(kept)
     run(queue, site, SECOND_LOOK + 1)
@@ -214,9 +218,9 @@ def test_absent_once_is_not_gone(queue: JobQueue, site: Site) -> None:
 
 def test_absent_twice_is_gone(queue: JobQueue, site: Site) -> None:
     """Two answers in a row that lack a job make it gone, which is news."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     site.jobs.clear()
-    news = run(queue, site, FIRST + SECOND_LOOK + 1)
+    news = run(queue, site, 1.5 * FIRST + SECOND_LOOK + 1)
     assert ticket.is_gone
     assert news == [ticket]
 
@@ -246,7 +250,7 @@ def test_haste_makes_no_two_answers_of_one_snapshot(queue: JobQueue, site: Site)
 
 def test_a_job_may_come_back(queue: JobQueue, site: Site) -> None:
     """A job that was gone and is shown again lives."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     kept = dict(site.jobs)
     site.jobs.clear()
     run(queue, site, 60)
@@ -263,7 +267,7 @@ def test_history_is_asked_once_for_all(queue: JobQueue, site: Site) -> None:
         del site.jobs[job_id]
         site.past[job_id] = ("aborted", job_id[1:])
     news = run(queue, site, 300)
-    assert site.said("history") == [("#a", "#b")]
+    assert site.commands("history") == [("#a", "#b")]
     assert [ticket.info.status for ticket in (first, second) if ticket.info] == [JobStatus.aborted] * 2
     assert {first, second} <= set(news)
 
@@ -271,11 +275,11 @@ def test_history_is_asked_once_for_all(queue: JobQueue, site: Site) -> None:
 def test_no_history(site: Site) -> None:
     """A system that knows no past is not asked for it, and its jobs are gone all the same."""
     queue = a_queue(site, Fake(past=False))
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     site.jobs.clear()
     run(queue, site, 60)
     assert ticket.is_gone
-    assert site.said("history") == []
+    assert site.commands("history") == []
 
 
 def test_the_past_of_a_judged_job_is_not_asked(queue: JobQueue, site: Site) -> None:
@@ -287,7 +291,7 @@ def test_the_past_of_a_judged_job_is_not_asked(queue: JobQueue, site: Site) -> N
     site.answer(site.calls[-1])
     queue.release(ticket)
     run(queue, site, 60)
-    assert site.said("history") == []
+    assert site.commands("history") == []
 
 
 def test_a_query_knows_nothing_of_later_jobs(queue: JobQueue, site: Site) -> None:
@@ -302,10 +306,10 @@ def test_a_query_knows_nothing_of_later_jobs(queue: JobQueue, site: Site) -> Non
 
 @pytest.mark.parametrize("token", ["other", ""])
 def test_an_id_of_somebody_else(queue: JobQueue, site: Site, token: str) -> None:
-    """A job with our id and another token is not ours: it says nothing of our job, which is gone."""
-    (ticket,) = submitted(queue, "a")
-    site.jobs = {"#a": ("running", token)}
-    site.past = {"#a": ("successful", token)}
+    """A job with the id of ours and another label is not ours: it says nothing of the job of an earlier run."""
+    ticket = queue.attach(a_job("a"), {"job_id": "7"})
+    site.jobs = {"7": ("running", token)}
+    site.past = {"7": ("successful", token)}
     run(queue, site, 60)
     assert ticket.is_gone
     assert ticket.info is None
@@ -334,7 +338,7 @@ def test_silence_changes_nothing(queue: JobQueue, site: Site, reply: Answer) -> 
     assert (ticket.info, ticket.absent) == (before, 0)
 
 
-def test_silence_is_told_once(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_logged_once(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """An outage is one line with the system's words, and one when it is over."""
     submitted(queue, "a")
     site.replies["query"] = [DOWN] * 5
@@ -342,7 +346,7 @@ def test_silence_is_told_once(queue: JobQueue, site: Site, caplog: pytest.LogCap
     first, last = warnings(caplog)
     assert first == "The status query of fake failed; its jobs keep running. Output: the daemon is down"
     assert "The status query of fake works again after" in last
-    assert len(site.said("query")) > 6
+    assert len(site.commands("query")) > 6
 
 
 def test_silence_is_asked_more_rarely(queue: JobQueue, site: Site) -> None:
@@ -356,7 +360,7 @@ def test_silence_is_asked_more_rarely(queue: JobQueue, site: Site) -> None:
     assert waits[2:] == pytest.approx([POLL] * len(waits[2:]), abs=2)
 
 
-def test_a_silent_search_is_told_once(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_of_searches_is_logged_once(queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Searches that fail while queries do not are one line, too."""
     submitted(queue, "a")
     unsure(queue, site, "b")
@@ -372,8 +376,40 @@ def test_more_jobs_than_one_command_can_name_are_asked_about_in_portions(site: S
     tickets = submit(queue, *(f"{n:016x}" + "f" * 4000 for n in range(500)))
     run(queue, site, FIRST + 5)
     assert all(ticket.answers and not ticket.absent for ticket in tickets)
-    assert len(site.said("query")) > 1
+    assert len(site.commands("query")) > 1
     site.jobs.clear()
     run(queue, site, 60)
-    assert len(site.said("history")) > 1
+    assert len(site.commands("history")) > 1
     assert all(fits(Command(call.argv)) for call in site.calls)
+
+
+class Blurred(Fake):
+    """Its answers have parts that cannot be read."""
+
+    def parse_query(self, answer: Answer) -> Listing:
+        return Listing(super().parse_query(answer), ["7|RUNNI"])
+
+
+def test_a_job_that_may_be_in_what_cannot_be_read_is_not_gone(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Such an answer proves presence, never absence; a little of it is shown, once."""
+    queue = a_queue(site, Blurred())
+    (ticket,) = submit(queue, "a")
+    run(queue, site, FIRST + 1)
+    site.jobs.clear()
+    run(queue, site, 600)
+    assert (ticket.is_gone, ticket.absent) == (False, 0)
+    shown = [text for text in warnings(caplog) if "7|RUNNI" in text]
+    assert len(shown) == 1
+    assert len(shown[0].splitlines()) <= 3
+
+
+def test_what_begins_at_once_is_seen_early(queue: JobQueue, site: Site) -> None:
+    """A run of a minute shows its jobs as running, and costs three queries in 38 seconds."""
+    began = site.now
+    submit(queue, "a")
+    run(queue, site, 1)
+    site.jobs["#a"] = ("running", "a")
+    run(queue, site, 37)
+    moments = [moment - began for moment in site.times("query")]
+    assert moments[0] <= 5
+    assert len(moments) <= 3

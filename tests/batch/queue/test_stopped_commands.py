@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.queue.poller import FIRST, SEARCHES, SECOND_LOOK
+from b2luigi.batch.queue.poller import FIRST
+from b2luigi.batch.queue.presence import SECOND_LOOK
+from b2luigi.batch.queue.search import SEARCHES
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import Answer, JobInfo, JobSpec, Submitted
 from tests.batch.fakes import Fake, Site
@@ -85,7 +87,7 @@ def test_a_submission_is_in_doubt(queue: JobQueue, site: Site) -> None:
     site.jobs = {"12": ("running", "a")}
     run(queue, site, 10)
     assert ticket.job_id == "12"
-    assert len(site.said("submit")) == 1
+    assert len(site.commands("submit")) == 1
 
 
 def test_a_query_proves_no_job_absent(queue: JobQueue, site: Site) -> None:
@@ -93,7 +95,7 @@ def test_a_query_proves_no_job_absent(queue: JobQueue, site: Site) -> None:
     ticket = submit(queue, site)
     site.replies["query"] = [stopped("{}")] * 1000
     run(queue, site, 300)
-    assert len(site.said("query")) > 3
+    assert len(site.commands("query")) > 3
     assert ticket.absent == 0
 
 
@@ -107,7 +109,7 @@ def test_a_search_does_not_count(queue: JobQueue, site: Site) -> None:
     assert (ticket.job_id, ticket.reason) == ("12", "")
 
 
-def test_the_history_tells_nothing(queue: JobQueue, site: Site) -> None:
+def test_the_history_says_nothing(queue: JobQueue, site: Site) -> None:
     """What it printed of a job may be half of it."""
     ticket = submit(queue, site)
     run(queue, site, FIRST)
@@ -115,7 +117,7 @@ def test_the_history_tells_nothing(queue: JobQueue, site: Site) -> None:
     site.jobs.clear()
     site.replies["history"] = [stopped('{"#a": ["aborted", "a"]}')]
     run(queue, site, 4 * SECOND_LOOK)
-    assert len(site.said("history")) == 1
+    assert len(site.commands("history")) == 1
     assert before is not None
     assert ticket.info == before
 
@@ -128,5 +130,5 @@ def test_a_cancellation_is_repeated(queue: JobQueue, site: Site) -> None:
     run(queue, site, 2)
     assert not ticket.is_over
     run(queue, site, 10)
-    assert site.said("cancel") == [("#a",)] * 2
+    assert site.commands("cancel") == [("#a",)] * 2
     assert ticket.is_over

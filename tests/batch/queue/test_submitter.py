@@ -25,20 +25,20 @@ def test_nothing_is_sent_before_the_step(queue: JobQueue, site: Site) -> None:
     submit(queue, "a", "b")
     assert site.calls == []
     queue.step()
-    assert site.said("submit") == [("a", "b")]
+    assert site.commands("submit") == [("a", "b")]
 
 
-@pytest.mark.parametrize(("jobs", "told"), [(1, "1 job to fake: #0"), (1200, "1,200 jobs to fake: #0 to #1199")])
-def test_a_submission_is_told_once(jobs: int, told: str, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("jobs", "logged"), [(1, "1 job to fake: #0"), (1200, "1,200 jobs to fake: #0 to #1199")])
+def test_a_submission_is_logged_once(jobs: int, logged: str, site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """How many jobs, where, and how they are called there: a line for each pass, however many jobs go out in it."""
     caplog.set_level(logging.INFO)
     queue = a_queue(site, Fake(bulk=500))
     submit(queue, *map(str, range(jobs)))
     run(queue, site, 5)
-    assert caplog.messages == [f"Submitted {told}"]
+    assert caplog.messages == [f"Submitted {logged}"]
 
 
-def test_jobs_that_were_not_taken_are_not_told_as_submitted(
+def test_jobs_that_were_not_accepted_are_not_logged_as_submitted(
     queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Only those that have an id count."""
@@ -63,7 +63,7 @@ def test_bulk_is_not_exceeded(site: Site) -> None:
     queue = a_queue(site, Fake(bulk=2))
     submit(queue, *"abcde")
     queue.step()
-    assert site.said("submit") == [("a", "b"), ("c", "d"), ("e",)]
+    assert site.commands("submit") == [("a", "b"), ("c", "d"), ("e",)]
 
 
 def test_unequal_options_go_apart(queue: JobQueue, site: Site) -> None:
@@ -72,7 +72,7 @@ def test_unequal_options_go_apart(queue: JobQueue, site: Site) -> None:
     submit(queue, "b", memory=2)
     submit(queue, "c", memory=1)
     queue.step()
-    assert site.said("submit") == [("a", "c"), ("b",)]
+    assert site.commands("submit") == [("a", "c"), ("b",)]
 
 
 def test_a_few_commands_at_once(site: Site) -> None:
@@ -84,11 +84,11 @@ def test_a_few_commands_at_once(site: Site) -> None:
     assert len(site.calls) == AT_ONCE
     site.answer(site.calls[1])
     queue.step()
-    assert site.said("submit")[AT_ONCE:] == [("e",)]
+    assert site.commands("submit")[AT_ONCE:] == [("e",)]
 
 
 def test_refused_jobs_fail_alone(queue: JobQueue, site: Site) -> None:
-    """A refusal concerns exactly its jobs, and is told in the words of the system."""
+    """A refusal concerns exactly its jobs, and keeps the words of the system."""
     site.replies["submit"] = [[("accepted", "1"), ("refused", "no such queue"), ("accepted", "3")]]
     first, second, third = submit(queue, *"abc")
     queue.step()
@@ -117,7 +117,7 @@ def test_try_later_backs_off(queue: JobQueue, site: Site, caplog: pytest.LogCapt
     assert "full" in warnings(caplog)[0]
 
 
-def test_ten_minutes_without_submissions_are_told_once(
+def test_ten_minutes_without_submissions_are_logged_once(
     queue: JobQueue, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The job waits, however long it takes; one line at the beginning, one when it is over, and it goes once."""
@@ -141,7 +141,7 @@ def test_a_submit_command_that_this_machine_could_not_start_is_sent_again(queue:
     (ticket,) = submit(queue, "a")
     run(queue, site, 20)
     assert (ticket.job_id, ticket.state) == ("#a", TicketState.queued)
-    assert len(site.said("submit")) == 2
+    assert len(site.commands("submit")) == 2
 
 
 def test_success_ends_the_back_off(queue: JobQueue, site: Site) -> None:
@@ -160,7 +160,7 @@ def test_only_those_that_were_not_taken_are_sent_again(queue: JobQueue, site: Si
     site.replies["submit"] = [[("accepted", "1"), ("later", "full")]]
     submit(queue, "a", "b")
     run(queue, site, 10)
-    assert site.said("submit") == [("a", "b"), ("b",)]
+    assert site.commands("submit") == [("a", "b"), ("b",)]
 
 
 def test_a_limit_of_the_site_is_found(site: Site) -> None:
@@ -178,7 +178,7 @@ def test_a_limit_of_the_site_is_found(site: Site) -> None:
 
 
 def test_one_limit_does_not_make_all_later_submissions_small(site: Site) -> None:
-    """After it was told "later" once, a run finds its way back to submissions of many jobs."""
+    """After one "later" a run finds its way back to submissions of many jobs."""
     queue = a_queue(site, Fake(bulk=100))
     site.replies["submit"] = [[("later", "the daemon starts")]]
     submit(queue, "first")
@@ -186,12 +186,12 @@ def test_one_limit_does_not_make_all_later_submissions_small(site: Site) -> None
     tickets = submit(queue, *(f"j{n}" for n in range(200)))
     run(queue, site, 30)
     assert all(ticket.job_id for ticket in tickets)
-    assert len(site.said("submit")) <= 12
+    assert len(site.commands("submit")) <= 12
 
 
 @pytest.mark.parametrize("bulk", [1, 2])
 def test_a_full_queue_does_not_stop_the_others(site: Site, bulk: int) -> None:
-    """Jobs that are told "later" again and again let those of other options pass."""
+    """Jobs that get "later" again and again let those of other options pass."""
     queue = a_queue(site, Fake(bulk=bulk))
     site.hang = {"submit"}
     full = submit(queue, *(f"f{n}" for n in range(4 * AT_ONCE)), site="full")
@@ -227,12 +227,12 @@ def test_a_limit_on_the_size_of_submissions_costs_no_time(site: Site) -> None:
     tickets = submit(queue, *(f"j{n}" for n in range(100)))
     run(queue, site, 5)
     assert all(ticket.job_id for ticket in tickets)
-    failed = [words for words in site.said("submit") if len(words) > 10]
+    failed = [words for words in site.commands("submit") if len(words) > 10]
     assert len(failed) < 12
     run(queue, site, 600)
     submit(queue, *(f"k{n}" for n in range(50)))
     run(queue, site, 5)
-    assert [words for words in site.said("submit") if len(words) > 10] == failed
+    assert [words for words in site.commands("submit") if len(words) > 10] == failed
 
 
 def test_a_single_job_that_is_too_many_is_refused(queue: JobQueue, site: Site) -> None:
@@ -249,8 +249,8 @@ def test_a_command_that_this_machine_cannot_start_is_sent_in_parts(site: Site) -
     tickets = submit(queue, *(f"{n:016x}" + "f" * 4000 for n in range(500)))
     run(queue, site, 5)
     assert all(ticket.job_id for ticket in tickets)
-    assert all(fits(Command(("submit", *words))) for words in site.said("submit"))
-    assert len(site.said("submit")) > 1
+    assert all(fits(Command(("submit", *words))) for words in site.commands("submit"))
+    assert len(site.commands("submit")) > 1
 
 
 def test_an_open_refusal_is_tried_a_few_times_and_then_counts(
@@ -261,7 +261,7 @@ def test_an_open_refusal_is_tried_a_few_times_and_then_counts(
     (ticket,) = submit(queue, "a")
     run(queue, site, 600)
     assert (ticket.state, ticket.reason) == (TicketState.refused, "over some limit")
-    assert len(site.said("submit")) == 3
+    assert len(site.commands("submit")) == 3
     tries = [text for text in warnings(caplog) if "(try" in text and "over some limit" in text]
     assert [text.partition("(")[2].partition(")")[0] for text in tries] == ["try 1 of 3", "try 2 of 3", "try 3 of 3"]
 
@@ -283,7 +283,7 @@ def test_jobs_that_are_all_refused_cost_few_commands(site: Site) -> None:
     tickets = submit(queue, *(f"j{n}" for n in range(1000)))
     run(queue, site, 10)
     assert {(ticket.state, ticket.reason) for ticket in tickets} == {(TicketState.refused, "no such queue")}
-    assert len(site.said("submit")) < 25
+    assert len(site.commands("submit")) < 25
 
 
 def test_after_a_group_in_doubt_its_kind_goes_one_by_one(site: Site) -> None:
@@ -295,7 +295,7 @@ def test_after_a_group_in_doubt_its_kind_goes_one_by_one(site: Site) -> None:
     again = submit(queue, *"vwxyz")
     run(queue, site, 5)
     assert all(ticket.job_id for ticket in again)
-    assert [len(words) for words in site.said("submit")][:3] == [5, 1, 1]
+    assert [len(words) for words in site.commands("submit")][:3] == [5, 1, 1]
 
 
 def test_notices_of_accepted_submissions_are_shown_once(
@@ -333,7 +333,7 @@ def test_ten_thousand_jobs(site: Site, bulk: int, options: Callable[[int], dict[
     started = time.process_time()
     _drain(queue, site)
     assert time.process_time() - started < 3
-    assert sum(map(len, site.said("submit"))) == 10_000
+    assert sum(map(len, site.commands("submit"))) == 10_000
 
 
 def _drain(queue: JobQueue, site: Site) -> None:

@@ -17,7 +17,7 @@ WORKER = "worker"
 
 
 class Both:
-    """luigi's scheduler and ours, told the same; they have to answer the same."""
+    """luigi's scheduler and ours, with the same input; they have to answer the same."""
 
     def __init__(self, resources: dict[str, int], processes: int = 5, **config: Any) -> None:
         always = {"prune_on_get_work": True, "record_task_history": False, "stable_done_cooldown_secs": 0}
@@ -176,7 +176,7 @@ def test_tasks_that_wait_keep_what_they_need_as_long_as_there_are_processes_for_
 
 
 def test_a_second_worker_or_a_batch_of_tasks_is_left_to_luigi() -> None:
-    """What the index does not cover is ranked by luigi's own code, and the index goes on to be true."""
+    """What the index does not cover is ranked by luigi's own code, and the index stays true."""
     scheduler = IndexedScheduler(prune_on_get_work=True, record_task_history=False)
     for name in ("A", "B"):
         scheduler.add_task(task_id=name, worker=WORKER, status="PENDING")

@@ -20,7 +20,7 @@ def names(system: str, start: str) -> list[str]:
 
 
 def recorded(system: str, name: str) -> Answer:
-    """One recorded answer; its first line tells version and command, its second exit code and stream."""
+    """One recorded answer; its first line gives version and command, its second exit code and stream."""
     streams, code = {"stdout": "", "stderr": ""}, "0"
     paths = [path for path in (HERE / system).glob("*.txt") if STREAM.sub("", path.name) == name]
     assert paths, f"no answer {name} of {system} was recorded"

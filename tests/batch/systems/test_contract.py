@@ -76,14 +76,14 @@ def a_spec(system: BatchSystem, token: str = "abc", **values: Any) -> JobSpec:
 
 def commands(system: BatchSystem) -> list[Command]:
     spec = a_spec(system)
-    said = [
+    found = [
         system.submit([spec]),
         system.query(["1.0", "2"]),
         system.cancel(["1.0", "2"]),
         system.find([spec]),
         system.history(["1.0"]),
     ]
-    return [command for command in said if command is not None]
+    return [command for command in found if command is not None]
 
 
 def test_commands_are_words(system: BatchSystem) -> None:
@@ -142,6 +142,7 @@ def test_no_text_breaks_a_parser(system: BatchSystem, text: str) -> None:
         (result,) = system.parse_submit(answer, [a_spec(system)])
         assert not isinstance(result, Accepted) or len(result.job_id.split()) == 1
         assert isinstance(system.parse_cancel(answer), str)
+        assert isinstance(system.unconfigured(answer), str)
         for parse in (system.parse_query, system.parse_history):
             with contextlib.suppress(AnswerError):
                 known = parse(answer)
@@ -190,7 +191,7 @@ def test_a_submission_that_was_stopped_is_never_refused(name: str, text: str) ->
     assert all(isinstance(result, Accepted | TryLater | Unsure) for result in results)
 
 
-def test_a_failure_without_words_is_told(system: BatchSystem) -> None:
+def test_a_failure_without_words_is_reported(system: BatchSystem) -> None:
     """A program that fails silently did not cancel anything."""
     assert system.parse_cancel(Answer(255, "", ""))
 
@@ -202,16 +203,23 @@ def test_a_missing_program_refuses(system: BatchSystem, rc: int) -> None:
     assert type(result).__name__ == "Refused"
 
 
+@pytest.mark.parametrize("rc", [0, 1, 127, 255])
+@pytest.mark.parametrize("text", ["", "garbage", "command not found", "Connection refused", "Permission denied"])
+def test_an_outage_is_no_missing_configuration(system: BatchSystem, rc: int, text: str) -> None:
+    """Tasks run elsewhere only where the programs themselves say that they belong to no cluster."""
+    assert system.unconfigured(Answer(rc, "", text)) == ""
+
+
 UNKNOWN_STATES = {
     "htcondor": json.dumps([{"ClusterId": 7, "ProcId": 0, "JobStatus": 99}]),
     "lsf": json.dumps({"RECORDS": [{"JOBID": "7", "STAT": "BORED"}]}),
-    "slurm": "7|BORED|0||abc|None|\n",
+    "slurm": "7|BORED|0||job-abc|abc|None|\n",
 }
 
 
 @pytest.mark.parametrize("name", UNKNOWN_STATES)
 def test_an_unknown_state_is_running(name: str) -> None:
-    """A word we do not know never fails a job, and is told."""
+    """An unknown state never fails a job, and is shown in messages."""
     (info,) = systems.load(name).parse_query(Answer(0, UNKNOWN_STATES[name], "")).values()
     assert info.status is JobStatus.running
     assert "99" in info.native or "BORED" in info.native

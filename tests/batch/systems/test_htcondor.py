@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from b2luigi.batch.systems.htcondor import HTCondor
+from b2luigi.batch.systems.htcondor import RELEASE_WAIT, HTCondor
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -80,7 +81,8 @@ def test_query() -> None:
     """One condor_q asks for all jobs of b2luigi, however many there are; a search asks the same."""
     command = HTCondor().query([f"{n}.0" for n in range(10_000)])
     assert command.argv[:2] == ("condor_q", "-json")
-    assert command.argv[-2:] == ("-constraint", "B2luigiToken isnt undefined")
+    assert command.argv[-2] == "-constraint"
+    assert command.argv[-1].startswith("B2luigiToken isnt undefined || ")
     assert HTCondor().find([job()]) == command
 
 
@@ -123,7 +125,7 @@ def test_settings(entry: dict[str, Any], line: str) -> None:
         *("", "a b", "a=b", "queue 5\nx", "-x", "1x", 7),
     ],
 )
-def test_keys_that_can_not_work(key: Any) -> None:
+def test_keys_that_cannot_work(key: Any) -> None:
     """A command that is ours, or that is none, is refused with its name."""
     with pytest.raises(ValueError, match="htcondor_settings") as refusal:
         HTCondor().options(settings(htcondor_settings={key: "x"}))
@@ -131,7 +133,7 @@ def test_keys_that_can_not_work(key: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, ["a"], {"a": 1}, "two\nlines", "two\rlines", "goes on\\", "goes on\\ "])
-def test_values_that_can_not_work(wrong: Any) -> None:
+def test_values_that_cannot_work(wrong: Any) -> None:
     """A value that is no line of text is refused with its key."""
     with pytest.raises(ValueError, match=r"htcondor_settings\['request_memory'\]"):
         HTCondor().options(settings(htcondor_settings={"request_memory": wrong}))
@@ -158,7 +160,7 @@ def test_no_job_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\\", "a\\ ", "$$(x)"])
-def test_job_names_that_can_not_work(name: str) -> None:
+def test_job_names_that_cannot_work(name: str) -> None:
     """A name that would swallow the next line, or be changed, is refused."""
     with pytest.raises(ValueError, match="job_name"):
         HTCondor().options(settings(job_name=name))
@@ -185,7 +187,7 @@ def test_folders(folder: str, item: str, carried: list[str]) -> None:
 
 @pytest.mark.parametrize("carried", [[], FILES])
 @pytest.mark.parametrize("folder", ["/t/a\nb", "/t/a\rb", "/t/a\\", "/t/a ", "/t/$$(x)"])
-def test_folders_that_can_not_work(folder: str, carried: list[str]) -> None:
+def test_folders_that_cannot_work(folder: str, carried: list[str]) -> None:
     """A folder that HTCondor would read otherwise is refused with the setting that gives it another place."""
     with pytest.raises(ValueError, match="task_file_dir"):
         HTCondor().check(job(folder=folder, transfer_files=carried))
@@ -205,7 +207,7 @@ def test_transfer() -> None:
 
 
 def test_nothing_is_carried_unasked() -> None:
-    """Without transfer_files nothing is said of files, so that the site's default holds."""
+    """Without transfer_files, the description does not mention transfers, so that the site's default applies."""
     assert not [line for line in description(job(inputs=(Path("/home/run.py"),))) if "transfer" in line]
 
 
@@ -237,7 +239,7 @@ def test_what_looks_like_a_macro_in_a_file_name() -> None:
         ({"transfer_files": ["/a,b"]}, "comma"),
         ({"transfer_files": ["/a\nb"]}, "line break"),
         ({"transfer_files": ["/a "]}, "blank"),
-        ({"transfer_files": ["/a/x", "/b/x/"]}, "one name"),
+        ({"transfer_files": ["/a/x", "/b/x/"]}, "same name"),
         ({"transfer_files": ["/a"], "working_dir": "/w"}, "working_dir"),
         ({"transfer_files": ["/a"], "result_dir": "results"}, "result_dir"),
         ({"transfer_files": ["/results"]}, "result folder"),
@@ -245,8 +247,8 @@ def test_what_looks_like_a_macro_in_a_file_name() -> None:
         ({"transfer_files": ["/x/../results/y"]}, "result folder"),
     ],
 )
-def test_files_that_can_not_be_carried(values: dict[str, Any], words: str) -> None:
-    """Each rule of file transfer is checked before anything is submitted, and told with the setting."""
+def test_files_that_cannot_be_transferred(values: dict[str, Any], words: str) -> None:
+    """Each rule of file transfer is checked before submission, and the error names the setting."""
     with pytest.raises(ValueError, match=words) as refusal:
         HTCondor().options(settings(**values))
     assert "transfer_files" in str(refusal.value)
@@ -258,7 +260,7 @@ def test_files_beside_the_result_folder() -> None:
 
 
 @pytest.mark.parametrize("path", ["/home/me,you/run.py", "/home/a\nb.py", "/home/$$(x).py"])
-def test_our_own_files_that_can_not_be_carried(path: str) -> None:
+def test_our_own_files_that_cannot_be_transferred(path: str) -> None:
     """A script that HTCondor cannot transfer is refused with its path, where files are carried at all."""
     with pytest.raises(ValueError, match="cannot transfer") as refusal:
         HTCondor().check(job(transfer_files=FILES, inputs=(Path(path),)))
@@ -309,12 +311,12 @@ def test_no_more_ids_than_a_submission_can_have() -> None:
     ],
 )
 def test_what_condor_submit_says_without_ids(stderr: str, rc: int, kind: type) -> None:
-    """Its words tell a refusal, an outage and a doubt apart; all jobs of the command share them."""
+    """The output distinguishes a refusal, an outage and an unclear submission, for all jobs of the command."""
     assert [type(found) for found in result(stderr, rc, jobs=2)] == [kind, kind]
 
 
 def test_a_refusal_is_told_in_its_words() -> None:
-    """The text of HTCondor is told whole."""
+    """The result contains the complete text of HTCondor."""
     answer = recorded("htcondor", "submit-bad-requirements")
     (refused,) = HTCondor().parse_submit(answer, [job()])
     assert refused == Refused(answer.stderr.strip())
@@ -354,7 +356,7 @@ def test_states(state: Any, status: JobStatus) -> None:
     ],
 )
 def test_exit_codes(ad: dict[str, Any], status: JobStatus, code: int | None) -> None:
-    """ExitCode and ExitSignal tell how a job ended; ExitStatus, always 0, is not looked at."""
+    """ExitCode and ExitSignal show how a job ended; ExitStatus is always 0 and is ignored."""
     found = info(JobStatus=4, **ad)
     assert (found.status, found.exit_code) == (status, code)
 
@@ -372,15 +374,48 @@ def test_an_evicted_job_has_not_ended(state: int) -> None:
         (34, Cause.memory),
         (46, Cause.time),
         (47, Cause.time),
-        *[(code, Cause.infrastructure) for code in (3, 21, 26, 999, None, "13")],
+        *[(code, Cause.policy) for code in (3, 21, 26)],
+        *[(code, Cause.infrastructure) for code in (999, None, "13")],
     ],
 )
 def test_held_for_good(code: Any, cause: Cause) -> None:
-    """A job held by the system will not go on: it ends with cause and reason, and has to be taken away."""
+    """A job held by the system will not run again: it ends with cause and reason, and has to be taken away."""
     found = info(JobStatus=5, HoldReasonCode=code, HoldReason="some words")
     assert (found.status, found.cause, found.lingers) == (JobStatus.aborted, cause, True)
     assert "some words" in found.native
     assert str(code) in found.native
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [
+        ("Job used 5000 MB, more than its request_memory of 2000 MB (site policy)", Cause.memory),
+        ("The job attribute PeriodicHold expression 'ResidentSetSize > 2000000' evaluated to TRUE", Cause.memory),
+        ("The job attribute PeriodicHold expression '(time() - JobStartDate) > 3600' evaluated to TRUE", Cause.time),
+        ("Your job was running for more than 12 hours", Cause.time),
+        ("You are not welcome here", Cause.policy),
+    ],
+)
+def test_what_a_policy_is_about_is_in_its_reason(reason: str, cause: Cause) -> None:
+    """The same request would end in the same way: whether set by the user, the site or a node, held or removed."""
+    for code in (3, 21, 26):
+        assert info(JobStatus=5, HoldReasonCode=code, HoldReason=reason).cause is cause
+    assert info(JobStatus=3, RemoveReason=reason).cause is cause
+
+
+RELEASE = "LastHoldReasonCode == 34 && NumJobStarts < 3"
+
+
+@pytest.mark.parametrize(
+    ("release", "held_for", "waits"),
+    [(RELEASE, 5, True), (True, 5, True), (RELEASE, RELEASE_WAIT, False), (False, 5, False), (None, 5, False)],
+)
+def test_a_held_job_that_releases_itself_is_waited_for(release: Any, held_for: int, waits: bool) -> None:
+    """For as long as the schedd needs to evaluate its periodic_release twice; that is shown."""
+    times = {"EnteredCurrentStatus": 1000, "ServerTime": 1000 + held_for}
+    found = info(JobStatus=5, HoldReasonCode=34, HoldReason="too much memory", PeriodicRelease=release, **times)
+    assert (found.status, found.lingers) == ((JobStatus.idle, False) if waits else (JobStatus.aborted, True))
+    assert ("periodic_release" in found.notice) is waits
 
 
 @pytest.mark.parametrize("code", [1, 15])
@@ -391,12 +426,12 @@ def test_held_by_a_person(code: int) -> None:
 
 
 def test_held_without_a_reason() -> None:
-    """A missing reason is told as such."""
+    """A missing reason is shown as such."""
     assert "no reason given" in info(JobStatus=5).native
 
 
 def test_removed_with_a_reason() -> None:
-    """The words with which a job was removed are told."""
+    """The reason for which a job was removed is shown."""
     found = info(JobStatus=3, RemoveReason="because I say so (by user daemon)")
     assert (found.status, found.cause) == (JobStatus.aborted, Cause.cancelled)
     assert found.native == "removed: because I say so (by user daemon)"
@@ -424,7 +459,6 @@ def test_node(ad: dict[str, Any], node: str | None) -> None:
         (0, "[{"),
         (0, "{}"),
         (0, '[{"JobStatus": 2}]'),
-        (0, '[{"ClusterId": 7, "ProcId": 0, "JobStatus": 2}, 5]'),
     ],
 )
 def test_what_is_no_answer(rc: int, stdout: str) -> None:
@@ -460,7 +494,7 @@ def test_an_empty_queue(stdout: str) -> None:
     ],
 )
 def test_cancellations(stdout: str, stderr: str, rc: int, left: str) -> None:
-    """Jobs that are gone are as good as removed; a job that was not removed is told, whatever the exit code."""
+    """Jobs that are gone count as removed; a job that could not be removed is reported, whatever the exit code."""
     words = HTCondor().parse_cancel(Answer(rc, stdout, stderr))
     assert left in words
     assert bool(words) is bool(left)
@@ -491,3 +525,134 @@ def test_more_jobs_than_one_submission_may_hold_are_submitted_in_parts() -> None
     answer = recorded("htcondor", "submit-limit-submission")
     assert HTCondor().parse_submit(answer, [job()] * 5) == [TooMany(answer.words)] * 5
     assert isinstance(HTCondor().parse_submit(answer, [job()])[0], Refused)
+
+
+# -- which schedd
+
+SCHEDD = {
+    "Name": "me@login1.example.org",
+    "Machine": "login1.example.org",
+    "CollectorHost": "cm.example.org",
+    "JobQueueBirthdate": 1795629954,
+}
+OTHER = {**SCHEDD, "Name": "login2.example.org", "Machine": "login2.example.org", "JobQueueBirthdate": 1795620000}
+
+
+def answers(which: str, *ads: dict[str, Any]) -> list[Answer]:
+    return [Answer(0, f"{which}\n", ""), Answer(0, json.dumps(ads), "")]
+
+
+@pytest.mark.parametrize("which", ["login1.example.org", "me@login1.example.org", "LOGIN1.example.org"])
+def test_the_schedd_of_this_machine(which: str) -> None:
+    """Its name, its pool, and when its queue was made: two personal pools on one machine share the others."""
+    known = HTCondor().parse_server(answers(which, OTHER, SCHEDD))
+    assert known == "me@login1.example.org cm.example.org 1795629954"
+    assert [command.argv[0] for command in HTCondor().ask_server()] == ["condor_config_val", "condor_status"]
+
+
+def test_a_schedd_that_may_be_any_of_several_is_not_guessed() -> None:
+    """Two on one machine, or none at all: nobody knows which one answers."""
+    second = {**SCHEDD, "Name": "you@login1.example.org"}
+    assert HTCondor().parse_server(answers("login1.example.org", SCHEDD, second)) == ""
+    assert HTCondor().parse_server(answers("login3.example.org", SCHEDD, OTHER)) == ""
+
+
+def test_a_collector_that_does_not_answer_is_asked_again() -> None:
+    """An error is no name."""
+    with pytest.raises(AnswerError, match="communication error"):
+        HTCondor().parse_server([Answer(0, "login1\n", ""), Answer(1, "", "communication error")])
+
+
+def test_another_schedd_is_named_in_each_command() -> None:
+    """By name and pool, and its identity is compared before it is believed."""
+    other = HTCondor().at("login2.example.org cm.example.org 1795620000")
+    assert isinstance(other, HTCondor)
+    named = ("-pool", "cm.example.org", "-name", "login2.example.org")
+    commands = (
+        other.query(["7.0"]),
+        other.find([job()]),
+        other.cancel_labelled({"7.0": "abc"}),
+        other.history(["7.0"]),
+    )
+    assert [command.argv[1:5] for command in commands if command] == [named] * 4
+    (which,) = other.ask_server()
+    assert which.argv[:3] == ("condor_status", "-pool", "cm.example.org")
+    assert (
+        other.parse_server([Answer(0, json.dumps([SCHEDD, OTHER]), "")])
+        == "login2.example.org cm.example.org 1795620000"
+    )
+
+
+# -- labels
+
+
+def test_a_cancellation_names_the_labels_too() -> None:
+    """The same number may be another job's: condor_rm compares number and label itself."""
+    command = HTCondor().cancel_labelled({"7.0": "abc", "7.3": "def", "9.0": "012"})
+    assert command.argv[:2] == ("condor_rm", "-constraint")
+    numbers = '(ClusterId == 7 && stringListMember(string(ProcId), "0,3")) || '
+    numbers += '(ClusterId == 9 && stringListMember(string(ProcId), "0"))'
+    assert command.argv[2].startswith(f"({numbers}) && (stringListMember(B2luigiToken")
+    assert '"abc,def,012"' in command.argv[2]
+
+
+@pytest.mark.parametrize("attribute", ["B2luigiToken", "Args", "Arguments"])
+def test_attribute_or_argument_proves_the_job(attribute: str) -> None:
+    """A job transform of the site may remove attributes; the job script's only argument is the token, too."""
+    assert info(JobStatus=2, **{attribute: "0123456789abcdef"}).is_called("0123456789abcdef")
+
+
+def test_a_cancellation_that_finds_nothing_has_nothing_left() -> None:
+    """The words of condor_rm for a constraint that no job fulfils (measured)."""
+    words = "Couldn't find/remove all jobs matching constraint (ClusterId == 99)\n"
+    assert HTCondor().parse_cancel(Answer(1, words, "")) == ""
+
+
+AD = '{"ClusterId": 7, "ProcId": %d, "JobStatus": 2, "B2luigiToken": "abc"}'
+NOTICE = "*** Maintenance on Monday [please note] ***\n"
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        f"{NOTICE}[\n{AD % 0}\n,\n{AD % 1}\n]\n",
+        f"[\n{AD % 0}\n]\n{NOTICE}[\n{AD % 1}\n]\n{NOTICE}",
+        f"[1] {NOTICE}[{AD % 0}]\n[{AD % 1}]\n",
+    ],
+    ids=["before", "between", "in brackets"],
+)
+def test_notices_beside_an_answer_do_not_hide_it(stdout: str) -> None:
+    """Wrappers of a site print on stdout, too; each schedd has an array of its own."""
+    known = HTCondor().parse_query(Answer(0, stdout, ""))
+    assert set(known) == {"7.0", "7.1"}
+    assert isinstance(known, Listing)
+    assert not known.may_have("7.2")
+
+
+def test_a_notice_alone_is_an_empty_queue() -> None:
+    """condor_q prints nothing if there is nothing to show; a failure is still none."""
+    assert HTCondor().parse_query(Answer(0, NOTICE, "")) == {}
+    with pytest.raises(AnswerError):
+        HTCondor().parse_query(Answer(0, "Error: the collector cannot be reached\n", ""))
+
+
+@pytest.mark.parametrize("stdout", [f"[\n{AD % 0}\n,\n{AD[:40]}\n", f"[{AD % 0}, 5]\n"], ids=["cut", "odd"])
+def test_an_answer_of_which_a_part_is_lost_proves_no_absence(stdout: str) -> None:
+    """What can be read is there; what it lacks may be in the rest."""
+    known = HTCondor().parse_query(Answer(0, stdout, ""))
+    assert isinstance(known, Listing)
+    assert (set(known), known.may_have("7.1")) == ({"7.0"}, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "unmet"),
+    [
+        ("analysis-no-machine", 'Machine == "nowhere"'),
+        ("analysis-too-much-memory", "TARGET.Memory >= RequestMemory"),
+        ("analysis-running", ""),
+    ],
+)
+def test_why_a_job_cannot_start(name: str, unmet: str) -> None:
+    """The conditions that no slot meets, and how many slots there are; nothing if some slot would do."""
+    text = HTCondor().parse_analysis(recorded("htcondor", name))
+    assert text == (f"None of 16 slots matches its requirements; none has: {unmet}." if unmet else "")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.lsf import LSF
 from b2luigi.batch.systems.model import (
     Accepted,
@@ -76,11 +77,29 @@ def test_variables() -> None:
     """Each command gives up when the daemon is down, and bsub writes the line with the job id to its stdout."""
     for command in (submit(), LSF().query(["1"]), LSF().cancel(["1"]), LSF().find([a_job()])):
         assert command.env["LSB_NTRIES"] == "1"
-    assert {name: submit().env[name] for name in ("BSUB_QUIET", "BSUB_QUIET2", "BSUB_STDERR")} == {
-        "BSUB_QUIET": None,
-        "BSUB_QUIET2": None,
-        "BSUB_STDERR": None,
-    }
+    assert submit().env["BSUB_*"] is None
+
+
+def test_the_cluster_is_asked_for_its_name() -> None:
+    """LSF's commands reach one cluster only: jobs of another one are waited for."""
+    (command,) = LSF().ask_server()
+    assert command.argv == ("lsid",)
+    text = "IBM Spectrum LSF Standard 10.1.0.13\nCopyright\n\nMy cluster name is north\nMy master name is hostA\n"
+    assert LSF().parse_server([Answer(0, text, "")]) == "north"
+    with pytest.raises(AnswerError, match="LSF is down"):
+        LSF().parse_server([Answer(255, "", "lsid: LSF is down")])
+    assert LSF().at("south") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [("job-abc", "-"), ("renamed", "abc"), ("*ut-short", "abc"), ("job-abc", "the user's own")],
+)
+def test_name_or_description_proves_the_job(name: str, description: str) -> None:
+    """`bmod -J` and wrappers write names of their own."""
+    record = {"JOBID": "7", "JOBINDEX": "2", "STAT": "RUN", "JOB_NAME": name, "JOB_DESCRIPTION": description}
+    (info,) = LSF().parse_query(Answer(0, json.dumps({"RECORDS": [record]}), "")).values()
+    assert info.is_called("abc[2]")
 
 
 def test_query() -> None:
@@ -133,7 +152,7 @@ def test_brackets_in_a_name() -> None:
     ],
 )
 def test_options(values: dict[str, Any], words: list[str]) -> None:
-    """Settings become options of bsub, word by word; what is not set is not said."""
+    """Settings become options of bsub, one by one; unset ones are omitted."""
     assert LSF().options(settings(**values))["argv"] == words
 
 
@@ -152,7 +171,7 @@ def test_options(values: dict[str, Any], words: list[str]) -> None:
         ],
     ],
 )
-def test_options_that_can_not_work(values: dict[str, Any], named: str) -> None:
+def test_options_that_cannot_work(values: dict[str, Any], named: str) -> None:
     """What bsub would misread, or b2luigi needs for itself, is refused with the name of the setting."""
     with pytest.raises(ValueError, match=named):
         LSF().options(settings(**values))
@@ -215,14 +234,14 @@ DOWN = "Connection refused by server. Job not submitted."
     ],
 )
 def test_what_bsub_says_without_an_id(stderr: str, rc: int, kind: type) -> None:
-    """bsub ends with 255 for everything: its words tell a refusal, an outage and a lost answer apart."""
+    """bsub exits with 255 for everything; its output distinguishes a refusal, an outage and a lost answer."""
     found = result("", stderr, rc)
     assert type(found) is kind
     assert not isinstance(found, Accepted)
     assert stderr.strip() in found.text
 
 
-def test_a_stopped_bsub_is_unsure_whatever_it_said() -> None:
+def test_a_stopped_bsub_is_unsure_whatever_it_printed() -> None:
     """A bsub that was stopped while it waited for a daemon may have been heard."""
     stopped = Answer(-9, "", "LSF is down. Please wait ...", timed_out=60.0)
     assert LSF().parse_stopped_submit(stopped, [a_job()]) == [Unsure("no answer within 60 s")]
@@ -255,7 +274,7 @@ def test_states(stat: str, status: JobStatus) -> None:
 
 @pytest.mark.parametrize("stat", ["PEND", "PSUSP", "WAIT", "PROV", "RUN", "SSUSP", "USUSP", "UNKWN", "DONE", "EXIT"])
 def test_what_only_a_person_ends(stat: str) -> None:
-    """A job that was stopped (bstop, bsub -H) waits for somebody, who is told how it goes on; SSUSP ends by itself."""
+    """A job stopped by a person (bstop, bsub -H) counts as held, with advice how to resume it; SSUSP ends by itself."""
     held = stat in ("PSUSP", "USUSP")
     assert info(STAT=stat).held is held
     assert ("bresume" in info(STAT=stat).native) is held
@@ -273,7 +292,7 @@ def test_what_only_a_person_ends(stat: str) -> None:
     ],
 )
 def test_causes(reason: str, cause: Cause | None) -> None:
-    """The keyword of EXIT_REASON tells the cause, and its text is told."""
+    """The keyword of EXIT_REASON gives the cause, and its text is shown."""
     found = info(STAT="EXIT", EXIT_CODE="130", EXIT_REASON=f"TERM_{reason}: some words")
     assert found.cause is cause
     assert found.native == f"EXIT: TERM_{reason}: some words"
@@ -295,7 +314,7 @@ def test_causes(reason: str, cause: Cause | None) -> None:
     ],
 )
 def test_exit_codes(stat: str, code: str, expected: int | None) -> None:
-    """A job that ended well ended with 0, though bjobs tells no code then; one queued again has not ended."""
+    """A successful job has exit code 0, although bjobs shows none then; a requeued job has not ended."""
     assert info(STAT=stat, EXIT_CODE=code).exit_code == expected
 
 
@@ -331,7 +350,7 @@ def test_elements_of_an_array(job_id: str, index: str, expected: str) -> None:
 
 
 def test_the_known_are_read_beside_the_unknown() -> None:
-    """bjobs ends with 255 if one id is unknown, and still tells about the others."""
+    """bjobs exits with 255 if one id is unknown, but still lists the others."""
     answer = records({"JOBID": "7", "STAT": "RUN"}, {"JOBID": "8", "ERROR": "Job <8> is not found"}, rc=255)
     assert set(LSF().parse_query(answer)) == {"7"}
 
@@ -364,7 +383,7 @@ def test_a_document_without_records() -> None:
     ],
 )
 def test_words_for_unknown_jobs(text: str) -> None:
-    """ "Not found", and nothing else said, means that none of the jobs is known any more."""
+    """ "Not found" without other output means that none of the jobs is known any more."""
     assert LSF().parse_query(Answer(255, "", text)) == {}
 
 
@@ -383,6 +402,31 @@ def test_words_that_say_nothing(text: str, rc: int) -> None:
     """An empty answer is none, even if bjobs ends with 0; nor is trouble with the daemon."""
     with pytest.raises(AnswerError):
         LSF().parse_query(Answer(rc, "", text))
+
+
+NOTICE = "*** Maintenance {on Monday} ***\n"
+RECORD = '{"JOBID": "%s", "STAT": "RUN", "JOB_NAME": "x-abc"}'
+ANSWER = '{\n"COMMAND": "bjobs",\n"RECORDS": [\n%s\n]\n}\n'
+
+
+def test_notices_beside_an_answer_do_not_hide_it() -> None:
+    """Before and behind the JSON, with braces of their own."""
+    known = LSF().parse_query(Answer(0, f"{NOTICE}{ANSWER % (RECORD % 7)}{NOTICE}", ""))
+    assert isinstance(known, Listing)
+    assert (set(known), known.may_have("8")) == ({"7"}, False)
+
+
+def test_notices_beside_unknown_jobs_are_no_jobs() -> None:
+    """What bjobs says of jobs that it has forgotten."""
+    assert LSF().parse_query(Answer(255, "", "Welcome to our site\nJob <7> is not found\n")) == {}
+
+
+def test_an_answer_that_was_cut_proves_no_absence() -> None:
+    """The records that are whole are there; the others may be in the rest."""
+    cut = (ANSWER % f"{RECORD % 7},\n{RECORD % 8}")[:-25]
+    known = LSF().parse_query(Answer(0, cut, ""))
+    assert isinstance(known, Listing)
+    assert (set(known), known.may_have("8")) == ({"7"}, True)
 
 
 # -- cancellations
@@ -410,5 +454,22 @@ def test_cancellations(stderr: str, rc: int, left: str) -> None:
 
 
 def test_a_recording_is_cut_to_its_words() -> None:
-    """The refusal of LSF is told in its own words."""
+    """A refusal is reported in LSF's own words."""
     assert LSF().parse_submit(recorded("lsf", "submit-rejected-no-queue"), [a_job()]) == [Refused(REJECTED)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("Job's requirements for resource reservation not satisfied: 12 hosts", True),
+        ("Dependency condition invalid or never satisfied", True),
+        ("Job slot limit reached", False),
+        ("New job is waiting for scheduling", False),
+        ("", False),
+    ],
+)
+def test_why_a_job_cannot_start(reason: str, shown: bool) -> None:
+    """Reasons that pass by themselves are not worth a message."""
+    record = json.dumps({"JOBID": "7", "STAT": "PEND", "PEND_REASON": reason})
+    text = LSF().parse_analysis(Answer(0, ANSWER % record, ""))
+    assert text == (f"Its pending reason: {reason}." if shown else "")

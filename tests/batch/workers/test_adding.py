@@ -70,22 +70,22 @@ def node(seed: int, i: int) -> Node:
 
 
 class Recorder(IndexedScheduler):
-    """Keeps what it is told, in order."""
+    """Keeps what it gets, in order."""
 
     def __init__(self) -> None:
         super().__init__(prune_on_get_work=True, record_task_history=False)
-        self.told: list[tuple[str, str, Any]] = []
+        self.added: list[tuple[str, str, Any]] = []
 
     def add_task(self, *args: Any, **kwargs: Any) -> None:
-        self.told.append((kwargs["task_id"], kwargs["status"], kwargs.get("deps")))
+        self.added.append((kwargs["task_id"], kwargs["status"], kwargs.get("deps")))
         super().add_task(*args, **kwargs)
 
     def announce_scheduling_failure(self, task_name: str, **kwargs: Any) -> None:
-        self.told.append((task_name, "failure", kwargs["expl"].strip().rpartition("\n")[2]))
+        self.added.append((task_name, "failure", kwargs["expl"].strip().rpartition("\n")[2]))
 
 
 def add(roots: list[Any], disk: Disk) -> list[tuple[str, str, Any]]:
-    """What the scheduler is told when tasks are added on a disk."""
+    """What the scheduler gets when tasks are added on a disk."""
     scheduler = Recorder()
     worker = SendJobWorkerSchedulerFactory().create_worker(scheduler, worker_processes=1)
     worker.look_ahead = disk.ahead
@@ -94,13 +94,13 @@ def add(roots: list[Any], disk: Disk) -> list[tuple[str, str, Any]]:
     with worker:
         for root in roots:
             worker.add(root)
-    return scheduler.told
+    return scheduler.added
 
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32), roots=st.sampled_from([1, 3, 8]))
 def test_tasks_are_added_in_the_same_order(seed: int, roots: int) -> None:
-    """Whatever there is in a graph, the scheduler is told the same, failures included, and users' code is asked."""
+    """Whatever there is in a graph, the scheduler gets the same, failures included, and users' code is asked."""
     choice = random.Random(seed)
     there = [f"/disk/{seed}/{i}.{k}" for i in range(SIZE) for k in range(3) if choice.random() < 0.4]
     tasks = [node(seed, i) for i in range(roots)]
@@ -158,10 +158,10 @@ class Grid(Leaf):
 def test_a_graph_is_looked_at_side_by_side(roots: list[luigi.Task]) -> None:
     """Each task once, nearly all of them ahead, and several at a time."""
     disk = Disk()
-    told = add(roots, disk)
+    added = add(roots, disk)
     assert disk.had_two_at_once
     assert len(disk.checked_ahead) > 250
-    assert len(disk.checked) <= len(told) + 10
+    assert len(disk.checked) <= len(added) + 10
 
 
 def test_new_requirements_are_looked_at_side_by_side(script_folder: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is told at the end of a run about the jobs that it leaves behind, or does not."""
+"""What is logged at the end of a run about the jobs that it leaves behind, or does not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def there() -> ClusterProcess:
 
 
 @pytest.mark.parametrize(
-    ("jobs", "told"),
+    ("jobs", "logged"),
     [
         ([], []),
         ([there()], ["Cancelling 1 job; please wait (press Ctrl-C again to stop waiting).", "Cancelled 1 job."]),
@@ -51,15 +51,15 @@ def there() -> ClusterProcess:
     ids=["none", "one", "some of doubt", "some not sent", "none sent"],
 )
 def test_the_number_of_cancelled_jobs_is_true(
-    jobs: list[ClusterProcess], told: list[str], caplog: pytest.LogCaptureFixture
+    jobs: list[ClusterProcess], logged: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Jobs that never left this process need no cancelling, and are not told as cancelled."""
+    """Jobs that never left this process need no cancelling, and are not logged as cancelled."""
     assert Jobs().cancel(jobs, never) == []
-    assert caplog.messages == told
+    assert caplog.messages == logged
 
 
-def test_jobs_of_another_run_are_not_told_as_cancelled(caplog: pytest.LogCaptureFixture) -> None:
-    """They go on: it is that run which looks after them."""
+def test_jobs_of_another_run_are_not_logged_as_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    """They keep running: they belong to that run."""
     queue = HandQueue()
     watched = a_process(queue, a_ticket("cd", TicketState.queued), watched=True)
     Jobs().cancel([there(), watched], never)
@@ -67,7 +67,7 @@ def test_jobs_of_another_run_are_not_told_as_cancelled(caplog: pytest.LogCapture
     assert [ticket.spec.token for ticket in queue.detached] == ["cd"]
 
 
-def test_jobs_that_wait_for_a_slot_are_not_told_as_cancelled(
+def test_jobs_that_wait_for_a_slot_are_not_logged_as_cancelled(
     script_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """On this machine most of a large run has not begun when Ctrl-C comes."""

@@ -1,4 +1,4 @@
-"""The line that tells how far a run is: what it says, and how seldom."""
+"""The progress line of a run: what it says, and how seldom."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENDED = JobInfo(JobStatus.aborted, "EXIT")
 
 
 class Clock:
-    """A time that passes when it is told to."""
+    """A time that passes when the test wants it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -47,12 +47,12 @@ def progress(clock: Clock) -> Progress:
     return Progress(clock)
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]
 
 
 @pytest.fixture(autouse=True)
-def _all_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def _all_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "luigi-interface")
 
 
@@ -62,7 +62,7 @@ def in_queue(info: JobInfo | None = None, job_id: str | None = "7", name: str = 
 
 
 def note(progress: Progress, **counts: int) -> None:
-    """So many tasks of a status; the names of the tasks tell it."""
+    """So many tasks of a status; the names of the tasks say which."""
     for status, count in counts.items():
         for number in range(count):
             progress.note(f"{status}_{number}", status)
@@ -74,9 +74,9 @@ def test_a_whole_line(progress: Progress, clock: Clock, caplog: pytest.LogCaptur
     jobs = [in_queue(RUNNING)] * 120 + [in_queue(IDLE)] * 38 + [in_queue(None)] * 2 + [in_queue(HELD)] * 3
     clock.now += FIRST
     progress.look(jobs)
-    assert told(caplog) == ["812 of 10,000 tasks done, 2 failed; jobs: 120 running, 40 pending, 3 held"]
+    assert lines(caplog) == ["812 of 10,000 tasks done, 2 failed; jobs: 120 running, 40 pending, 3 held"]
     assert caplog.records[0].levelno == logging.INFO
-    assert len(f"INFO: {told(caplog)[0]}") < 80
+    assert len(f"INFO: {lines(caplog)[0]}") < 80
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_a_whole_line(progress: Progress, clock: Clock, caplog: pytest.LogCaptur
 def test_the_state_of_a_job(
     process: ClusterProcess, state: str, progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As the batch system told it last; what it has not been told of yet waits here."""
+    """As the batch system reported it last; what it does not know yet waits here."""
     clock.now += FIRST
     progress.look([process])
-    assert told(caplog) == [f"0 of 0 tasks done; jobs: 1 {state}"]
+    assert lines(caplog) == [f"0 of 0 tasks done; jobs: 1 {state}"]
 
 
 def test_a_job_that_was_judged(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -107,7 +107,7 @@ def test_a_job_that_was_judged(progress: Progress, clock: Clock, caplog: pytest.
     process.finish(DONE)
     clock.now += FIRST
     progress.look([process])
-    assert told(caplog) == ["0 of 0 tasks done"]
+    assert lines(caplog) == ["0 of 0 tasks done"]
 
 
 def test_a_task_without_a_job_yet(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -115,7 +115,7 @@ def test_a_task_without_a_job_yet(progress: Progress, clock: Clock, caplog: pyte
     process = a_process(HandQueue(), None)
     clock.now += FIRST
     progress.look([process])
-    assert told(caplog) == ["0 of 0 tasks done; jobs: 1 to be submitted"]
+    assert lines(caplog) == ["0 of 0 tasks done; jobs: 1 to be submitted"]
 
 
 class Own(BatchProcess):
@@ -132,7 +132,7 @@ class Own(BatchProcess):
 
 
 def test_a_process_of_the_users_own(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    """It is told as luigi's last look has seen it; nobody asks it once more. What is no job is not counted."""
+    """It counts as luigi's last look has seen it; nobody asks it once more. What is no job is not counted."""
     process = Own(Work(), None, queue.SimpleQueue(), 0)
     clock.now += FIRST
     progress.look([process, object()])
@@ -143,7 +143,7 @@ def test_a_process_of_the_users_own(progress: Progress, clock: Clock, caplog: py
     process.last_seen = JobStatus.successful
     clock.now += MOST
     progress.look([process, object()])
-    assert told(caplog) == [
+    assert lines(caplog) == [
         "0 of 0 tasks done; jobs: 1 pending",
         "0 of 0 tasks done; jobs: 1 running",
         "0 of 0 tasks done",
@@ -159,7 +159,7 @@ def test_a_task_that_is_tried_again_counts_once(
         progress.note("T_1", status)
     clock.now += FIRST
     progress.look([])
-    assert told(caplog) == ["1 of 1 tasks done"]
+    assert lines(caplog) == ["1 of 1 tasks done"]
 
 
 def test_a_short_run_has_no_line(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -169,7 +169,7 @@ def test_a_short_run_has_no_line(progress: Progress, clock: Clock, caplog: pytes
         progress.look([])
         progress.look_at_scheduling()
         clock.now += FIRST / 100
-    assert told(caplog) == []
+    assert lines(caplog) == []
 
 
 def seconds_of_lines(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture, until: float) -> list[float]:
@@ -180,7 +180,7 @@ def seconds_of_lines(progress: Progress, clock: Clock, caplog: pytest.LogCapture
         clock.now += 0.5
         note(progress, DONE=int(clock.now))
         progress.look([])
-        times += [clock.now - begin] * (len(told(caplog)) - len(times))
+        times += [clock.now - begin] * (len(lines(caplog)) - len(times))
     return times
 
 
@@ -190,17 +190,17 @@ def test_lines_come_less_and_less_often(progress: Progress, clock: Clock, caplog
     assert times == [10, 25, 47.5, 81.5, 132.5, 192.5, 252.5, 312.5, 372.5]
 
 
-def test_nothing_new_is_not_told(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    """A night of waiting has one line; what comes after it is told within ten seconds."""
+def test_nothing_new_is_not_logged(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """A night of waiting has one line; what comes after it is logged within ten seconds."""
     job = in_queue(IDLE)
     for _ in range(8 * 360):
         clock.now += 10
         progress.look([job])
-    assert len(told(caplog)) == 1
+    assert len(lines(caplog)) == 1
     present(job.job).ticket.info = RUNNING
     clock.now += 10
     progress.look([job])
-    assert told(caplog)[1:] == ["0 of 0 tasks done; jobs: 1 running"]
+    assert lines(caplog)[1:] == ["0 of 0 tasks done; jobs: 1 running"]
 
 
 class Seen(list[object]):
@@ -223,12 +223,12 @@ def test_the_jobs_are_counted_seldom(progress: Progress, clock: Clock) -> None:
 
 
 def test_a_long_look_at_the_graph(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    """A slow file system may take minutes to tell what is complete: that is seen to move, too."""
+    """A slow file system may take minutes to find out what is complete: that is seen to move, too."""
     note(progress, PENDING=4213, DONE=512)
     clock.now += FIRST
     progress.look_at_scheduling()
     progress.look_at_scheduling()
-    assert told(caplog) == ["Checking the tasks: 4,725 so far, 512 of them done"]
+    assert lines(caplog) == ["Checking the tasks: 4,725 so far, 512 of them done"]
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
@@ -237,12 +237,12 @@ def test_a_thread_of_luigi_is_hushed(level: int, caplog: pytest.LogCaptureFixtur
     caplog.set_level(level, "luigi-interface")
     luigis, begin = logging.getLogger("luigi-interface"), threading.Event()
 
-    def tell() -> None:
+    def work() -> None:
         begin.wait(PATIENCE)
         luigis.info("stopped")
         luigis.warning("no ping")
 
-    thread = threading.Thread(target=tell)
+    thread = threading.Thread(target=work)
     thread.start()
     with quiet_keepalive(thread):
         begin.set()

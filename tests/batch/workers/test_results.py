@@ -15,7 +15,7 @@ from tests.waiting import PATIENCE
 
 
 class Recorded(queue.Queue[Any]):
-    """A queue that tells how long it was waited for."""
+    """A queue that records how long it was waited for."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -98,7 +98,7 @@ def test_a_job_that_is_left_running_has_its_id_on_disk(moment: str, script_folde
 def test_a_job_that_is_just_being_submitted_is_cancelled(moment: str, script_folder: Path) -> None:
     """The end of the run knows of it."""
     site = interrupted(moment)
-    assert len(site.said("submit")) == 1
+    assert len(site.commands("submit")) == 1
     assert site.jobs == {}
     assert "ended" in record()
 
@@ -106,5 +106,5 @@ def test_a_job_that_is_just_being_submitted_is_cancelled(moment: str, script_fol
 def test_a_claim_that_never_became_a_job_is_closed(script_folder: Path) -> None:
     """Or else the next run would have to look for that job first."""
     site = interrupted("claimed")
-    assert site.said("submit") == []
+    assert site.commands("submit") == []
     assert "ended" in record()

@@ -174,7 +174,7 @@ def test_a_worker_that_is_to_take_no_more_work_says_so(script_folder: Path) -> N
 
 
 def test_tasks_of_other_workers_are_remembered_for_the_summary(script_folder: Path) -> None:
-    """Once, however often the scheduler tells of them."""
+    """Once, however often the scheduler mentions them."""
     scheduler = luigi.scheduler.Scheduler(prune_on_get_work=True, record_task_history=False)
     worker = SendJobWorker(scheduler=scheduler, worker_processes=100)
     task = Endless(n=30)
@@ -198,7 +198,7 @@ def test_a_long_chain_runs(script_folder: Path) -> None:
     assert Simulated.started == [Link(n=0).task_id]
 
 
-def test_a_run_tells_how_far_it_is(script_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_logs_its_progress(script_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Through luigi's own loop: at first what it finds in the graph, then what becomes of tasks and jobs."""
     caplog.set_level(logging.INFO, "luigi-interface")
     now = iter(range(0, 10**6, 7))
@@ -208,6 +208,6 @@ def test_a_run_tells_how_far_it_is(script_folder: Path, caplog: pytest.LogCaptur
         worker.progress = Progress(lambda: float(next(now)))
         worker.add(Node(n=0))
         assert worker.run()
-    told = [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]
-    assert told[0].startswith("Checking the tasks: ")
-    assert re.fullmatch(r"\d+ of 60 tasks done(; jobs: [1-3] pending)?", told[-1])
+    logged = [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]
+    assert logged[0].startswith("Checking the tasks: ")
+    assert re.fullmatch(r"\d+ of 60 tasks done(; jobs: [1-3] pending)?", logged[-1])

@@ -11,6 +11,11 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 COMPLETED = 4
+SECOND = """\
+COLLECTOR_HOST = {collector}
+DAEMON_LIST = MASTER SCHEDD
+SCHEDD_NAME = second
+"""
 
 
 class CannotRun(RuntimeError):
@@ -18,7 +23,7 @@ class CannotRun(RuntimeError):
 
 
 def default_folder() -> Path:
-    """Where HTCondor is installed unless told otherwise: outside of the repository, kept between runs."""
+    """Where HTCondor is installed by default: outside of the repository, kept between runs."""
     base = os.environ.get("B2LUIGI_TEST_CLUSTERS") or Path.home() / ".cache" / "b2luigi-test-clusters"
     return Path(base) / "htcondor"
 
@@ -45,9 +50,16 @@ def _run_script(name: str, *args: object, **env: str) -> None:
 class HTCondorPool:
     """A personal pool: its own daemons, its own queue. Leaving the `with` block ends it and its jobs."""
 
-    def __init__(self, install: Path, state: Path, slots: int = 16) -> None:
-        """`install`: as given to install_htcondor(); `state`: an empty folder of this pool."""
+    def __init__(
+        self, install: Path, state: Path, slots: int = 16, *, config: str = "", joins: "HTCondorPool | None" = None
+    ) -> None:
+        """`install`: as given to install_htcondor(); `state`: an empty folder of this pool.
+
+        `config`: further lines of its configuration. `joins`: a pool to which this one is a second submit host, with
+        a queue of its own (`second`) and no machines.
+        """
         self.install, self.state, self.slots = install.resolve(), state.resolve(), slots
+        self._config, self._joined = config, joins
 
     def __enter__(self) -> "HTCondorPool":
         """Start the daemons; ready for jobs after about 1 s."""
@@ -62,11 +74,25 @@ class HTCondorPool:
 
     def start(self) -> None:
         """Start the daemons and wait until they take jobs."""
+        (self.state / "config.d").mkdir(parents=True, exist_ok=True)
+        joined = SECOND.format(collector=self._joined.collector) if self._joined is not None else ""
+        (self.state / "config.d" / "10-more").write_text(joined + self._config)
         _run_script("start.sh", self.install, self.state, SLOTS=str(self.slots))
 
     def stop(self) -> None:
         """Stop the daemons and their jobs."""
         _run_script("stop.sh", self.install, self.state)
+
+    @property
+    def collector(self) -> str:
+        """The address at which other hosts reach this pool."""
+        return (self.state / "log" / ".collector_address").read_text().splitlines()[0].strip("<>")
+
+    def configure(self, text: str) -> None:
+        """Add lines to the configuration of the pool as it runs."""
+        with open(self.state / "config.d" / "20-later", "a") as file:
+            file.write(text + "\n")
+        self.run("condor_reconfig").check_returncode()
 
     @property
     def env(self) -> dict[str, str]:

@@ -76,7 +76,7 @@ def _flap(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
 
 
 def _lost_job(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
-    """bjobs does not know it any more; it goes on. bhist knows it unless `bhist=0`."""
+    """bjobs does not know it any more; it keeps running. bhist knows it unless `bhist=0`."""
     with state.writing(db):
         for row in _jobs_of(db, params):
             state.set_counter(db, f"lost {row['jobid']} {row['idx']}", 1 if params.get("bhist", "1") == "1" else 2)
@@ -108,7 +108,7 @@ def _mbd_restart(where: Path, db: sqlite3.Connection, params: dict[str, Any]) ->
 
 
 def _preempt(where: Path, db: sqlite3.Connection, params: dict[str, Any]) -> None:
-    """A job of more weight needs its slot: stopped (`bresume` lets it go on), or killed and queued again."""
+    """A job of more weight needs its slot: stopped (`bresume` continues it), or killed and queued again."""
     requeue = params.get("requeue") not in (None, "", "0", 0, False)
     with state.writing(db):
         for row in _jobs_of(db, params):

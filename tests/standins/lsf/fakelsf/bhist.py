@@ -86,8 +86,8 @@ def _end(row: sqlite3.Row) -> list[str]:
         if code > 128
         else f"Exited with exit code {code}"
     )
-    told = [f"{when}: Completed <exit>; {reason}."] if reason else []
-    return [f"{when}: {how}. {cpu};", *told]
+    completed = [f"{when}: Completed <exit>; {reason}."] if reason else []
+    return [f"{when}: {how}. {cpu};", *completed]
 
 
 def _short(row: sqlite3.Row) -> str:

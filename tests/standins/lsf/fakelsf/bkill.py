@@ -21,7 +21,7 @@ FLAGS = ("-r",)
 USAGE = "Usage: bkill [options] [job_ID ... | 0]\n"
 OWNER = "TERM_OWNER: job killed by owner"
 FORCED = "TERM_FORCE_OWNER: job killed by owner with force"
-# what is said of a signal sent with -s
+# messages for a signal sent with -s
 DONE_TO = {"KILL": "terminated", "STOP": "stopped", "CONT": "resumed"}
 
 

@@ -17,7 +17,7 @@ PRIORITY = 30
 
 
 def run(call: Call) -> Answer:
-    """A line for each queue, or for each that is named; unknown ones are told, and 255."""
+    """Prints a line for each queue, or for each named one; for unknown ones an error, with exit code 255."""
     known = call.conf["queues"]
     shown = [name for name in call.argv or known if name in known]
     err = "".join(f"{name}: No such queue\n" for name in call.argv if name not in known)

@@ -1,4 +1,4 @@
-"""`bresume`: bkill with the signal that lets jobs go on."""
+"""`bresume`: bkill with the signal that continues jobs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 
 def run(call: Call) -> Answer:
-    """Let jobs go on."""
+    """Continue jobs."""
     call.argv[:0] = ["-s", "CONT"]
     return bkill.run(call)

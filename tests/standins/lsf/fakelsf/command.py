@@ -10,14 +10,14 @@ from typing import Any
 
 from . import faults, state
 
-COMMANDS = ("bsub", "bjobs", "bkill", "bhist", "bstop", "bresume", "bqueues", "lsid")
+COMMANDS = ("bsub", "bjobs", "bkill", "bhist", "bstop", "bresume", "bmod", "bqueues", "lsid")
 
 
 class Answer:
     """What a command prints and returns."""
 
     def __init__(self, rc: int = 0, out: str = "", err: str = "") -> None:
-        """Nothing printed and success, unless told."""
+        """Prints nothing and succeeds, unless arguments say otherwise."""
         self.rc, self.out, self.err = rc, out, err
 
 

@@ -69,7 +69,7 @@ def _reason(folder: Path) -> str:
 
 
 def _described(where: Path, conf: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
-    """The job with all that its environment and its report tell."""
+    """The job with everything that its environment and report need."""
     import pwd
 
     cwd = row["cwd"] if os.path.isdir(row["cwd"]) else "/tmp"

@@ -112,7 +112,7 @@ class Supervisor:
         return True
 
     def _lost(self, row: sqlite3.Row, folder: Path) -> bool:
-        """Nobody runs it, nobody told its end: never started (start it), or its runner died with the host."""
+        """Nobody runs it, and nobody reported its end: never started (start it), or its runner died with the host."""
         if time.time() - row["start_time"] < LOST_AFTER_S:
             return False
         if not (folder / "runner").exists():
@@ -149,7 +149,7 @@ class Supervisor:
                 (folder / "reason").write_text(row["kill_reason"])
             first, _, rest = row["ladder"].partition(" ")
             if processes.signal_group(job, signal.Signals[f"SIG{first}"]):
-                # a stopped job gets its signal when it goes on
+                # a stopped job gets its signal when it is continued
                 processes.signal_group(job, signal.SIGCONT)
                 # the last rung is kept: the job is being killed until it is dead
                 following = time.time() + float(self.conf["job_terminate_interval_s"])
@@ -165,7 +165,7 @@ class Supervisor:
 
 
 def serve(where: Path) -> None:
-    """Tick until told to stop, the folder is gone, or nothing has happened for long."""
+    """Ticks until asked to stop, the folder is gone, or nothing has happened for a long time."""
     lock = os.open(where / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
