@@ -173,7 +173,8 @@ _ROWS = (
         "result_grace",
         SECONDS,
         60,
-        "How long after the end of its job a result may still be delayed by a shared file system.",
+        "How long after the end of its job a result may still be delayed by a shared file system, and how long a task "
+        "waits for a disk that is full or read-only.",
         unit="s",
     ),
     Setting(

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -108,9 +108,16 @@ def get_task_file_dir(task: luigi.Task) -> str:
 
 def create_output_dirs(task: luigi.Task) -> None:
     """Create the folders of the task's outputs. Raises OSError if one cannot be created."""
-    for target in flatten(task.output()):
+    create_folders_of(flatten(task.output()))
+
+
+def create_folders_of(targets: Iterable[Any]) -> None:
+    """Create the folders of targets. Raises OSError if one cannot be created, also of luigi's own LocalTarget."""
+    for target in targets:
         if hasattr(target, "makedirs"):
             target.makedirs()
+        if isinstance(target, luigi.LocalTarget):
+            os.makedirs(os.path.dirname(os.path.normpath(target.path)) or ".", exist_ok=True)
 
 
 def _deprecated_result_path(

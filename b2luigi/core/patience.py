@@ -19,21 +19,35 @@ PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.E
 _T = TypeVar("_T")
 
 
-def patiently(action: Callable[[], _T], seconds: float, passing: Collection[int] | None = None) -> _T:
-    """Returns what `action` returns, which is called again, for `seconds` at most, as long as it raises OSError.
+def patiently(action: Callable[[], _T], grace: Callable[[], float], passing: Collection[int] | None = None) -> _T:
+    """Returns what `action` returns, which is called again as long as it raises OSError, and there is time.
 
+    `grace`: gives the seconds that there are; called after the first error only.
     `passing`: error numbers that are waited for; None: all but those that no waiting ends. Raises the last OSError.
     """
+    try:
+        return action()
+    except OSError as error:
+        if not _may_pass(error, passing):
+            raise
+        seconds = grace()
+        if seconds > 0:
+            logger.warning("b2luigi: retrying for %g s: %s", seconds, error)
+    return _repeated(action, seconds, passing)
+
+
+def _repeated(action: Callable[[], _T], seconds: float, passing: Collection[int] | None) -> _T:
     end, pause = time.monotonic() + seconds, FIRST_PAUSE
     while True:
+        left = end - time.monotonic()
+        time.sleep(max(0.0, min(pause, left)))
         try:
             return action()
         except OSError as error:
-            waits = error.errno not in FOR_GOOD if passing is None else error.errno in passing
-            left = end - time.monotonic()
-            if not waits or left <= 0:
+            if not _may_pass(error, passing) or left <= pause:
                 raise
-            if pause == FIRST_PAUSE:
-                logger.warning("b2luigi: retrying for %g s: %s", seconds, error)
-            time.sleep(min(pause, left))
-            pause = min(2 * pause, LONGEST_PAUSE)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _may_pass(error: OSError, passing: Collection[int] | None) -> bool:
+    return error.errno not in FOR_GOOD if passing is None else error.errno in passing

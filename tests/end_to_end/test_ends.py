@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import System
-from tests.end_to_end.project import Project, end_of
+from tests.end_to_end.project import Project, Started, end_of
 from tests.waiting import until
 
 ENDS = """
@@ -141,3 +141,124 @@ def test_a_disk_that_stays_full_throws_no_finished_work_away(system: System, pro
         ended = project.run()
     assert "progress looks :)" in ended.text, ended.text
     assert project.read("ran") == "xx"
+
+
+WRITES = """
+    import subprocess
+
+    class Writes(b2luigi.Task):
+        result_dir = "small/results"
+        def output(self):
+            yield self.add_to_output("out.txt")
+        @b2luigi.on_temporary_files
+        def run(self):
+            with open("ran", "a") as f:
+                f.write("x")
+            with open(self.get_output_file_name("out.txt"), "w") as f:
+                f.write("all of it")
+            {end}
+
+    if __name__ == "__main__":
+        b2luigi.set_setting("result_grace", {grace})
+        b2luigi.process(Writes(), batch={batch})
+"""
+TURN_READ_ONLY = """subprocess.run(["mount", "-o", "remount,ro", "small"], check=True)"""
+
+
+def _remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)
+
+
+def _assert_that_no_work_is_lost(project: Project, batch: bool) -> None:
+    project.write(WRITES.format(end="", grace=4, batch=batch))
+    with _small_disk(project.folder / "small") as disk:
+        _remount(disk, "ro")
+        ended = project.run()
+    assert f"Read-only file system: '{disk}/results'" in ended.text, ended.text
+    assert "run() was not started" in ended.text
+    assert not (project.folder / "ran").exists()
+
+
+def _assert_that_work_survives(project: Project, when: str, batch: bool) -> None:
+    project.write(WRITES.format(end=TURN_READ_ONLY if when == "after" else "", grace=40, batch=batch))
+    with _small_disk(project.folder / "small") as disk:
+        if when == "before":
+            _remount(disk, "ro")
+        process = project.start()
+        until(lambda: "retrying for 40 s" in _printed(project, process), "it waits for the disk")
+        _remount(disk, "rw")
+        ended = end_of(process)
+        assert "progress looks :)" in ended.text, ended.text
+        assert [path.read_text() for path in disk.rglob("out.txt")] == ["all of it"]
+    assert project.read("ran") == "x"
+
+
+@ROOT
+def test_an_output_folder_that_cannot_be_made_ends_a_job_before_its_work(system: System, project: Project) -> None:
+    """The disk is read-only and stays so: nothing is computed that could not be kept."""
+    _assert_that_no_work_is_lost(project, batch=True)
+
+
+@ROOT
+def test_an_output_folder_that_cannot_be_made_ends_a_task_before_its_work(tmp_path: Path) -> None:
+    """The same without jobs."""
+    _assert_that_no_work_is_lost(Project(tmp_path / "project", {}), batch=False)
+
+
+@ROOT
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_disk_that_is_read_only_for_a_while_costs_no_work_of_a_job(
+    system: System, project: Project, when: str
+) -> None:
+    """Before the work its folder is waited for, after the work the last rename."""
+    _assert_that_work_survives(project, when, batch=True)
+
+
+@ROOT
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_disk_that_is_read_only_for_a_while_costs_no_work(tmp_path: Path, when: str) -> None:
+    """The same without jobs."""
+    _assert_that_work_survives(Project(tmp_path / "project", {}), when, batch=False)
+
+
+def _printed(project: Project, process: Started) -> str:
+    logs = [path.read_text() for path in project.folder.glob("logs/**/std*")]
+    return "".join([*logs, process.printed])
+
+
+LINGERS = """
+    import atexit, threading
+
+    class Lingers(b2luigi.Task):
+        how = b2luigi.Parameter()
+        def output(self):
+            yield self.add_to_output("out.txt")
+        def run(self):
+            open(self.get_output_file_name("out.txt"), "w").close()
+            with open(f"pid-{self.how}", "w") as f:
+                f.write(str(os.getpid()))
+            if self.how == "thread":
+                threading.Thread(target=time.sleep, args=(1000,)).start()
+            if self.how == "atexit":
+                atexit.register(time.sleep, 1000)
+
+    if __name__ == "__main__":
+        b2luigi.set_setting("local_slots", 1)
+        b2luigi.process([Lingers(how=how) for how in ("thread", "atexit", "not")], batch=True)
+"""
+
+
+def _is_alive(pid: str) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_a_program_that_does_not_end_after_its_work_is_stopped(system: System, project: Project) -> None:
+    """A thread or an exit handler keeps Python from ending: after result_grace the outcome counts, and the job goes."""
+    project.write(LINGERS)
+    ended = project.run()
+    assert "progress looks :)" in ended.text, ended.text
+    pids = [project.read(f"pid-{how}") for how in ("thread", "atexit")]
+    until(lambda: not any(map(_is_alive, pids)), "the programs have been stopped")
+    until(lambda: not system.live_jobs(), "no job is left")

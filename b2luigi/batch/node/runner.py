@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import logging
 import os
 import platform
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -87,13 +88,13 @@ def _run_and_write(tasks: Sequence[luigi.Task], task_id: str, script: str, outco
     reporter.close()
     outcome = replace(outcome, task_id=task_id, node=platform.node(), reports=reporter.reports)
     code = EXIT_CODES[outcome.status]
-    if outcome_file is not None and not _write(outcome, outcome_file, _grace(script, task_id)):
+    if outcome_file is not None and not _write(outcome, outcome_file, functools.partial(_grace, script, task_id)):
         code = IF_UNRECORDED.get(outcome.status, code)
         _drop_unwritable_streams()
     return code
 
 
-def _write(outcome: Outcome, path: Path, grace: float) -> bool:
+def _write(outcome: Outcome, path: Path, grace: Callable[[], float]) -> bool:
     try:
         patiently(lambda: write_atomically(path, outcome.to_json(), 0o600), grace)
     except OSError as error:
