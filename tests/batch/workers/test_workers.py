@@ -211,3 +211,11 @@ def test_a_run_logs_its_progress(script_folder: Path, caplog: pytest.LogCaptureF
     logged = [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]
     assert logged[0].startswith("Checking the tasks: ")
     assert re.fullmatch(r"\d+ of 60 tasks done(; jobs: [1-3] pending)?", logged[-1])
+
+
+def test_the_timeout_of_a_users_own_process_ignores_the_time_of_day() -> None:
+    """luigi compares it with the time of day; what remains is measured by a clock that nobody sets."""
+    process = Simulated(Endless(n=1), None, [], 100)  # type: ignore[arg-type]
+    assert process.timeout_time is not None
+    assert 0 < process.timeout_time.remaining <= 100
+    assert Simulated(Endless(n=1), None, [], 0).timeout_time is None  # type: ignore[arg-type]
