@@ -170,13 +170,17 @@ __all__ = [
     "target",
     "task",
 ]
-
+_KNOWN = tuple(__all__)
+if not TYPE_CHECKING:
+    del __all__  # computed by `__getattr__`: the installed luigi may have more names
 
 _PACKAGES = ("batch", "cli", "core")
+_NOT_FROM_LUIGI = ("range",)
+"""Names of luigi that would hide Python's own after `from b2luigi import *`."""
 _NAMES_OF_MODULE = {
     "b2luigi.batch.dispatch": ["DispatchableTask", "dispatch"],
     "b2luigi.cli.process": ["process"],
-    "b2luigi.core.parameter": [name for name in __all__ if name.endswith("Parameter")],
+    "b2luigi.core.parameter": [name for name in _KNOWN if name.endswith("Parameter")],
     "b2luigi.core.requires": ["inherits", "requires"],
     "b2luigi.core.settings": ["DeprecatedSettingsWarning", "clear_setting", "get_setting", "set_setting"],
     "b2luigi.core.target": ["FileSystemTarget", "LocalTarget"],
@@ -197,8 +201,10 @@ def __getattr__(name: str) -> Any:
     """Import a public name on first access: ours, or else luigi's."""
     if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "__all__":
+        return sorted({*_KNOWN, *importlib.import_module("luigi").__all__}.difference(_NOT_FROM_LUIGI))
     if not name.startswith("_"):
-        module = importlib.import_module(_MODULE_OF.get(name, "luigi"))
+        module = importlib.import_module(_MODULE_OF.get(name) or _module_of_new(name))
         if hasattr(module, name):
             value = globals()[name] = getattr(module, name)
             return value
@@ -206,5 +212,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}, and neither has luigi")
 
 
+def _module_of_new(name: str) -> str:
+    """The module to look in for a name that only the installed luigi may know."""
+    return "b2luigi.core.parameter" if name.endswith("Parameter") else "luigi"
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_PACKAGES})
+    return sorted({*globals(), *__getattr__("__all__"), *_PACKAGES})

@@ -9,6 +9,7 @@ from typing import Any
 from b2luigi.batch.attempts.judge import ADVICE, AGAIN, ALWAYS, CHANGED, NEVER
 from b2luigi.batch.model import Cause
 from b2luigi.batch.systems import htcondor, lsf, slurm
+from b2luigi.batch.systems.environment import TABLES, Variables
 from b2luigi.core.flags import FLAGS, Flag
 
 FOLDER = Path(__file__).with_name("reference")
@@ -26,6 +27,13 @@ ENDS = """# How jobs end
 
 This page lists every way in which a job can end without having done its work, and what b2luigi does about it.
 [How it works](../explanation/how-it-works.md#how-the-end-of-a-job-is-judged) explains how b2luigi finds the cause.
+
+"""
+ENVIRONMENT = """# Environment variables of the batch systems
+
+The commands of a batch system read environment variables. b2luigi removes those that would change which jobs a command
+covers, what it prints, or what becomes of a job's input and output; the job does not inherit them either. Variables
+that express your choice or that of your site stay. A name that ends with `*` stands for all that begin so.
 
 """
 WORDS: Mapping[str, tuple[str, Mapping[Any, Cause]]] = {
@@ -55,13 +63,19 @@ BY_OTHER_SIGNS = {
     Cause.vanished: "Gone without a trace, and not started when last seen.",
     Cause.infrastructure: (
         "Killed by a signal without a reason, or gone without a trace after it had started. Inputs that only the node "
-        "did not see. HTCondor: held for any other reason, unless a person held the job."
+        "did not see. An outcome that the node could not write. HTCondor: held for any other reason, unless a person "
+        "held the job. Slurm: held by Slurm itself after its launch failed."
     ),
     Cause.memory: "Python's `MemoryError`, if the next attempt requests something else.",
-    Cause.time: "",
+    Cause.time: "HTCondor: a policy whose reason is about time (as for memory, if it is about memory).",
+    Cause.policy: (
+        "HTCondor: `periodic_hold`, `periodic_remove`, `WANT_HOLD`, `SYSTEM_PERIODIC_HOLD`, if their reason is about "
+        "neither memory nor time. A job that its own `periodic_release` may release is waited for."
+    ),
     Cause.refused: "Slurm: signal 53, which means that Slurm could not create a folder.",
     Cause.ended: (
-        "Any exit code without an outcome, a crash (SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL), an `env_script` that "
+        "Any exit code without an outcome, an exit with code 0 in the middle of `run()` (`os._exit(0)`, `exit(0)` in a "
+        "library), a crash (SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL), an `env_script` that "
         "failed, missing outputs."
     ),
 }
@@ -78,9 +92,27 @@ def ends() -> str:
     return ENDS + "\n\n".join("\n".join(_section(cause)) for cause in Cause) + "\n"
 
 
+def environment() -> str:
+    """The page of environment variables."""
+    return ENVIRONMENT + "\n".join(_variables(system, table) for system, table in TABLES.items())
+
+
 def pages() -> dict[Path, str]:
     """All generated pages: path and text."""
-    return {FOLDER / "command-line.md": command_line(), FOLDER / "ends-of-jobs.md": ends()}
+    return {
+        FOLDER / "command-line.md": command_line(),
+        FOLDER / "ends-of-jobs.md": ends(),
+        FOLDER / "environment.md": environment(),
+    }
+
+
+def _variables(system: str, table: Variables) -> str:
+    rows = [
+        *(f"| `{name}` | removed | {what} |" for name, what in table.ignored.items()),
+        *(f"| `{name}` | set to `{value}` | how often a command retries |" for name, value in table.fixed.items()),
+        *(f"| `{name}` | stays | {what} |" for name, what in table.kept.items()),
+    ]
+    return "\n".join([f"## {system}", "", "| variable | b2luigi | what it changes |", "|---|---|---|", *rows, ""])
 
 
 def _row(flag: Flag) -> str:

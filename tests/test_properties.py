@@ -118,16 +118,16 @@ def test_every_verdict_rests_on_evidence(evidence: Evidence, complete: bool, mis
     """Nothing is called dead that may live, nothing done that is not, whatever comes together."""
     verdict = judge(evidence, Questions(lambda: complete, lambda: missing))
     info, outcome, marker = evidence.info, evidence.outcome, evidence.marker
-    reported = outcome is not None and outcome.status != INTERRUPTED
+    has_result = outcome is not None and outcome.status != INTERRUPTED
     over = evidence.gone or marker is not None or (info is not None and info.status.is_final)
     if isinstance(verdict, Fail):
-        assert over or (reported and evidence.outcome_for >= evidence.grace)
+        assert over or (has_result and evidence.outcome_for >= evidence.grace)
         assert verdict.what
         assert verdict.advice
     if isinstance(verdict, Deliver) and verdict.outcome.status == DONE:
-        ended_well = complete and not reported
-        assert (reported and outcome is not None and outcome.status == DONE and not missing) or ended_well
-    if not over and not reported:
+        ended_well = complete and not has_result
+        assert (has_result and outcome is not None and outcome.status == DONE and not missing) or ended_well
+    if not over and not has_result:
         assert verdict == Wait()
 
 

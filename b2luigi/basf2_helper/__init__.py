@@ -1,4 +1,4 @@
-"""An address of b2luigi 1.x: what was here is told by `b2luigi.core.dropped`."""
+"""An address of b2luigi 1.x: `b2luigi.core.dropped` names what replaces it."""
 
 from b2luigi.core.dropped import dropped
 

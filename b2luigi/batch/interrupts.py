@@ -64,6 +64,18 @@ class Interrupts:
                 self._raise(self._received)
 
     @contextlib.contextmanager
+    def heard(self) -> Iterator[None]:
+        """A wait within `deferred` in which no job can get lost: signals take effect at once."""
+        depth = self._depth
+        try:
+            self._depth = 0
+            if self._received is not None:
+                self._raise(self._received)
+            yield
+        finally:
+            self._depth = depth
+
+    @contextlib.contextmanager
     def ignored(self) -> Iterator[None]:
         """A second Ctrl-C does not interrupt the cleanup after the first, it only sets `interrupted_again`."""
         self._depth += 1

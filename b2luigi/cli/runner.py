@@ -1,4 +1,4 @@
-"""Module of b2luigi 1.x; `b2luigi.core.dropped` says what to use instead of its names."""
+"""An address of b2luigi 1.x: `b2luigi.core.dropped` names what replaces it."""
 
 from b2luigi.core.dropped import dropped
 

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def create_executable_wrapper(
     Raises ValueError, naming the setting, for an invalid value; OSError if the file cannot be written.
     """
     for_node = {"call": running_call().number, **(worker or {})}
-    script = _collect(task, inbox, carried, {**describe(task), "worker": for_node})
+    grace = float(for_node.get("result_grace", 0.0))
+    script = replace(_collect(task, inbox, carried, {**describe(task), "worker": for_node}), grace=grace)
     folder = Path(get_task_file_dir(task))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SCRIPT_NAME

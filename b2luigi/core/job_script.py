@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,15 @@ from typing import Any
 SCRIPT_VARIABLE, OUTCOME_VARIABLE = "B2LUIGI_JOB_SCRIPT", "B2LUIGI_OUTCOME"
 """Environment variables that the job script sets: its own path, which contains the description and shows `b2luigi`
 that this is a node, and the path of the outcome."""
-SIGNALS = "HUP INT TERM USR1 USR2 XCPU"
+BEGUN_VARIABLE = "B2LUIGI_BEGUN"
+"""Names a file that exists while the node is at work on the task. Programs that know nothing of it do no harm."""
+CUT_SHORT, UNRECORDED, DONE_UNRECORDED = 117, 118, 119
+"""Exit codes of job scripts: the program ended with 0 while the node was at work on the task; the node could not write
+the outcome, which is not that the task is done; the task is done, and the node could not write that.
+
+In no list of common exit codes; below 126, which shells need for themselves.
+"""
+SIGNALS = ("HUP", "INT", "TERM", "USR1", "USR2", "XCPU")
 """Signals with which batch systems ask a job to end."""
 DESCRIPTION = "#b2luigi-task "
 """Prefix of the last line of a job script: the description of the task, as one line of JSON."""
@@ -41,6 +50,8 @@ class JobScript:
     own_env: Mapping[str, str] = field(default_factory=dict)
     """Variables of b2luigi itself, set before the user's variables in `env`."""
     umask: int = 0o022
+    grace: float = 0.0
+    """Seconds for which the marker is tried to be written."""
 
 
 def read_description(script: Path) -> dict[str, Any]:
@@ -70,8 +81,17 @@ def _header(script: JobScript) -> Iterator[str]:
     yield f"b2luigi_home={_quote(script.home)}"
     yield f"b2luigi_inbox={_quote(script.inbox or '')}"
     yield "b2luigi_step='starting'"
-    yield "b2luigi_running="
     yield from _exit_trap(script)
+    yield "b2luigi_untrapped=1"
+    yield "trap b2luigi_end EXIT"  # first: with these two the other way round, bash forgets it when a signal comes
+    yield from _traps()
+    yield "b2luigi_untrapped="
+
+
+def _traps() -> Iterator[str]:
+    """Without them bash reports the status of any earlier line when a signal ends it, and dash reports nothing."""
+    for name in SIGNALS:
+        yield f"trap 'exit {128 + signal.Signals[f'SIG{name}']}' {name}"
 
 
 def _exit_trap(script: JobScript) -> Iterator[str]:
@@ -79,30 +99,30 @@ def _exit_trap(script: JobScript) -> Iterator[str]:
     marker = "$b2luigi_home/$b2luigi_token.marker" if script.inbox is None else "$b2luigi_inbox/$b2luigi_token"
     yield "b2luigi_end() {"
     yield "    b2luigi_status=$?"
-    yield "    trap - EXIT"
-    # A shell that is killed by a signal has the exit status of its previous command here, often 0.
-    yield '    if [ -n "$b2luigi_running" ]; then'
-    yield "        b2luigi_status=143"
-    yield '        echo "b2luigi: a signal stopped the job script while the task was running" >&2'
-    yield "    fi"
+    yield f"    trap - EXIT; trap '' {' '.join(SIGNALS)}"
+    yield '    [ -z "$b2luigi_untrapped" ] || b2luigi_status=143'
     yield '    if [ -n "$b2luigi_step" ]; then'
     yield '        [ "$b2luigi_status" -ne 0 ] || b2luigi_status=1'
-    yield (
-        '        echo "b2luigi: the job of task '
-        + _inside_quotes(script.task_id)
-        + ' ended while $b2luigi_step, on node $(uname -n) (exit status $b2luigi_status)" >&2'
-    )
+    job = f"the job of task {_inside_quotes(script.task_id)}"
+    yield f'        b2luigi_what="{job} ended"'
+    yield f'        [ "$b2luigi_status" -le 128 ] || b2luigi_what="a signal stopped {job}"'
+    yield '        b2luigi_where="on node $(uname -n) (exit status $b2luigi_status)"'
+    yield '        echo "b2luigi: $b2luigi_what while $b2luigi_step, $b2luigi_where" >&2'
     yield "    fi"
     yield '    if [ -n "$b2luigi_token" ]; then'
     yield "        b2luigi_seen=none"
     yield '        [ ! -s "$b2luigi_home/$b2luigi_token.outcome" ] || b2luigi_seen=outcome'
     yield f'        b2luigi_marker="{marker}"'
-    yield '        echo "$b2luigi_status $b2luigi_seen" > "$b2luigi_marker.part" &&'
-    yield '            mv "$b2luigi_marker.part" "$b2luigi_marker"'
+    yield f"        b2luigi_tries={int(script.grace)}"
+    yield '        until { echo "$b2luigi_status $b2luigi_seen" > "$b2luigi_marker.part" &&'
+    yield '            mv "$b2luigi_marker.part" "$b2luigi_marker"; } 2> /dev/null'
+    yield "        do"  # a full disk; without the folder there is nobody who would read the marker
+    yield '            [ -d "${b2luigi_marker%/*}" ] && [ "$b2luigi_tries" -gt 0 ] || break'
+    yield "            b2luigi_tries=$((b2luigi_tries - 1)); sleep 1"
+    yield "        done"
     yield "    fi"
     yield '    exit "$b2luigi_status"'
     yield "}"
-    yield "trap b2luigi_end EXIT"
 
 
 def _environment(script: JobScript) -> Iterator[str]:
@@ -135,6 +155,7 @@ def _skip_if_over() -> Iterator[str]:
     shared file system it may appear late.
     """
     yield 'if [ -n "$b2luigi_token" ]; then'
+    yield "    " + _step("reading the records of its attempts")
     yield '    [ ! -e "$b2luigi_home/$b2luigi_token.void" ] || b2luigi_over=1'
     # The shell reads the records itself: starting grep would cost more than the rest of the script.
     yield '    for b2luigi_record in "$b2luigi_home"/attempt-*.json; do'
@@ -155,9 +176,10 @@ def _skip_if_over() -> Iterator[str]:
 def _log_files(logs: str) -> Iterator[str]:
     yield 'if [ -n "$b2luigi_token" ]; then'
     yield "    " + _step(f"opening the log files in {logs}")
-    yield f"    [ -d {_quote(logs)} ] || mkdir -p -- {_quote(logs)} || exit 1"
+    yield f"    [ -d {_quote(logs)} ] || mkdir -p -- {_quote(logs)} || exit"
     folder = _quote(logs if logs.endswith("/") else logs + "/")
-    yield f"    {{ : > {folder}stdout && : > {folder}stderr; }} || exit 1"
+    # Not `:`, with which dash ends on the spot, trap or no trap, if a signal comes while it opens a file.
+    yield f"    {{ true > {folder}stdout && true > {folder}stderr; }} || exit 1"
     yield f"    exec > {folder}stdout 2> {folder}stderr"
     yield "fi"
 
@@ -172,16 +194,14 @@ def _env_script(script: JobScript) -> Iterator[str]:
     if os.path.basename(script.shell) == "bash":
         yield "set -E"
         yield "trap 'echo \"b2luigi: status $? in line $LINENO of ${BASH_SOURCE[0]}\" >&2' ERR"
-    # Without this, a shell killed by a signal may exit with any status, and a held or evicted job would seem failed.
-    yield f"trap 'exit 143' {SIGNALS}"
     yield "set -e"
     yield f". {_quote(path)}"
     yield "set +eu"
-    yield f"trap - {SIGNALS}"
     if os.path.basename(script.shell) == "bash":
         yield "trap - ERR"
         yield "set +E"
-    yield "trap b2luigi_end EXIT"  # restore our trap, in case the env_script set its own
+    yield "trap b2luigi_end EXIT"  # an env_script with traps of its own would take our marker away
+    yield from _traps()
     yield 'cd -- "$b2luigi_folder" || exit 1'
 
 
@@ -191,13 +211,29 @@ def _command(script: JobScript) -> Iterator[str]:
     yield f"{_is_executable(program)} || exit 127"
     yield f'export {SCRIPT_VARIABLE}="$b2luigi_script"'
     yield f'export {OUTCOME_VARIABLE}="${{b2luigi_token:+$b2luigi_home/$b2luigi_token.outcome}}"'
-    yield "b2luigi_step="
-    yield "b2luigi_running=1"
+    yield 'b2luigi_begun="$b2luigi_home/${b2luigi_token:-by-hand-$$}.begun"'
+    yield f'export {BEGUN_VARIABLE}="$b2luigi_begun"'
+    yield _step("running the task")
+    yield "b2luigi_untrapped=1"
+    yield f"trap - {' '.join(SIGNALS)}"  # with a trap the shell would wait for the end of the program
     yield " ".join(_quote(word) for word in script.command)
     yield "b2luigi_status=$?"
-    yield "b2luigi_running="
+    yield "b2luigi_step= b2luigi_untrapped="
+    yield from _traps()
+    yield from _cut_short()
     yield 'exit "$b2luigi_status"'
     yield DESCRIPTION + json.dumps(script.description)
+
+
+def _cut_short() -> Iterator[str]:
+    """An exit code of 0 says nothing if the node noted that it began, and left no outcome: `exit(0)` in a library."""
+    yield 'if [ -e "$b2luigi_begun" ]; then'
+    yield f'    if [ "$b2luigi_status" -eq 0 ] && [ ! -s "${{{OUTCOME_VARIABLE}:-/dev/null}}" ]; then'
+    yield f"        b2luigi_status={CUT_SHORT}"
+    yield '        echo "b2luigi: the program ended with exit code 0 in the middle of the task" >&2'
+    yield "    fi"
+    yield '    rm -f -- "$b2luigi_begun"'
+    yield "fi"
 
 
 def _is_executable(program: str) -> str:

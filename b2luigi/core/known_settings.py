@@ -86,7 +86,7 @@ _ROWS = (
         TEXT,
         "auto",
         'Batch system that runs the jobs: "lsf", "htcondor", "slurm", "local", "custom" (see '
-        'process_class), or "auto" for the one available on this machine.',
+        'process_class), or "auto" for the first one that answers on this machine.',
     ),
     Setting(
         "use_parameter_name_in_output",
@@ -102,6 +102,12 @@ _ROWS = (
         "Target class that add_to_output uses if none is given; None means b2luigi.LocalTarget.",
     ),
     Setting("target_class_kwargs", ENTRIES, {}, "Keyword arguments for every target that add_to_output creates."),
+    Setting(
+        "allow_shared_outputs",
+        SWITCH,
+        False,
+        "Whether a task may write a file that another task writes, too; if not, nothing is started.",
+    ),
     Setting("env_script", MAYBE_PATH, "", "Shell script that the job sources before anything else."),
     Setting("env", ENTRIES, {}, "Environment variables that the job sets after env_script, name to value."),
     Setting(
@@ -167,7 +173,8 @@ _ROWS = (
         "result_grace",
         SECONDS,
         60,
-        "How long after the end of its job a result may still be delayed by a shared file system.",
+        "How long after the end of its job a result may still be delayed by a shared file system, and how long a task "
+        "waits for a disk that is full or read-only.",
         unit="s",
     ),
     Setting(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import inspect
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,3 +210,27 @@ class OptionalListParameter(ListParameter, luigi.OptionalListParameter):  # type
 
 class OptionalTupleParameter(TupleParameter, luigi.OptionalTupleParameter):  # type: ignore[misc]
     """A parameter that is a tuple, or None."""
+
+
+# -- those that luigi has and this module does not
+
+
+def __getattr__(name: str) -> Any:
+    """A parameter class of a newer luigi, wrapped as it is found."""
+    found = getattr(luigi, name, None) if name.endswith("Parameter") else None
+    if found is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _wrapped(found) if _is_parameter(found) else found
+
+
+@functools.cache
+def _wrapped(found: type[luigi.Parameter[Any]]) -> type[Any]:
+    """A class that is luigi's and ours. It extends our class of the parameter that luigi's extends."""
+    extended = next(base for base in found.__mro__[1:] if getattr(luigi, base.__name__, None) is base)
+    ours = getattr(sys.modules[__name__], extended.__name__)
+    body = {"__module__": __name__, "__doc__": found.__doc__}
+    return types.new_class(found.__name__, (ours, found), exec_body=lambda names: names.update(body))
+
+
+def _is_parameter(found: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, luigi.Parameter)

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -108,9 +108,16 @@ def get_task_file_dir(task: luigi.Task) -> str:
 
 def create_output_dirs(task: luigi.Task) -> None:
     """Create the folders of the task's outputs. Raises OSError if one cannot be created."""
-    for target in flatten(task.output()):
+    create_folders_of(flatten(task.output()))
+
+
+def create_folders_of(targets: Iterable[Any]) -> None:
+    """Create the folders of targets. Raises OSError if one cannot be created, also of luigi's own LocalTarget."""
+    for target in targets:
         if hasattr(target, "makedirs"):
             target.makedirs()
+        if isinstance(target, luigi.LocalTarget):
+            os.makedirs(os.path.dirname(os.path.normpath(target.path)) or ".", exist_ok=True)
 
 
 def _deprecated_result_path(
@@ -143,18 +150,18 @@ def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
     with_name = get_setting("use_parameter_name_in_output", task=task)
     for name, value in get_serialized_parameters(task, need_hidden).items():
         folder = f"{name}{separator}{value}" if with_name else value
-        if value != os.path.basename(value) or value in (".", "..") or "\0" in value:
+        if "/" in value or value in (".", "..") or "\0" in value:
             _refuse(task, name, f"has the value {value!r}, which is not a valid folder name")
-        if _size(folder) > LONGEST_NAME:
+        if _is_longer(folder, LONGEST_NAME):
             _refuse(task, name, f"leads to a folder name of {_size(folder)} bytes; the limit is {LONGEST_NAME}")
         yield folder
 
 
 def _check_length(task: luigi.Task, path: str, need_hidden: bool, setting: str = "result_dir") -> None:
     name = os.path.basename(path)
-    if _size(name) > LONGEST_NAME:
+    if _is_longer(name, LONGEST_NAME):
         raise ValueError(f"{task.get_task_family()}: the file name {name!r} is longer than {LONGEST_NAME} bytes.")
-    if _size(path) > _LONGEST_PATH:
+    if _is_longer(path, _LONGEST_PATH):
         values = get_serialized_parameters(task, need_hidden)
         longest = max(values, key=lambda key: _size(values[key]), default="")
         remedy = f", or define the parameter {longest!r} with hashed=True" if longest else ""
@@ -169,6 +176,11 @@ def _refuse(task: luigi.Task, name: str, problem: str) -> NoReturn:
         f"{task.get_task_family()}: the parameter {name!r} {problem}. "
         f"Define it with hashed=True to use a hash of the value in the path."
     )
+
+
+def _is_longer(text: str, limit: int) -> bool:
+    """Whether a text has more bytes than that; a character has at most four."""
+    return 4 * len(text) > limit and _size(text) > limit
 
 
 def _size(text: str) -> int:

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 
 import luigi
 import luigi.target
-from luigi.local_target import LocalFileSystem
+from luigi.local_target import LocalFileSystem, atomic_file
 
-from b2luigi.core.settings import get_setting
+from b2luigi.core.patience import PASSING, patiently
+from b2luigi.core.settings import get_seconds, get_setting
 from b2luigi.core.structures import flatten_to_dict_of_lists
 
 LONGEST_NAME = 255
@@ -79,6 +80,16 @@ class FileSystemTarget(luigi.target.FileSystemTarget):
             shutil.rmtree(folder, ignore_errors=True)
 
 
+class _PatientFile(atomic_file):
+    """luigi's file that appears when it is closed, which retries that while the disk is full or read-only."""
+
+    def flush(self) -> None:
+        patiently(super().flush, _grace, PASSING)
+
+    def move_to_final_destination(self) -> None:
+        patiently(super().move_to_final_destination, _grace, PASSING)
+
+
 class LocalTarget(FileSystemTarget, luigi.LocalTarget):
     """A file or folder in a mounted file system; its attribute `path` is the path."""
 
@@ -88,6 +99,16 @@ class LocalTarget(FileSystemTarget, luigi.LocalTarget):
         if lookup is not None and is_plain(self):
             return lookup.exists(self.path)
         return bool(super().exists())  # type: ignore[no-untyped-call]
+
+    def open(self, mode: str = "r") -> Any:
+        """As in luigi: the file for reading or writing; one that is written appears at its path when it is closed.
+
+        If the disk is full or read-only by then, that is waited for at most `result_grace`.
+        """
+        if mode.replace("b", "").replace("t", "") != "w":
+            return super().open(mode)  # type: ignore[no-untyped-call]
+        self.makedirs()
+        return self.format.pipe_writer(_PatientFile(self.path))  # type: ignore[no-untyped-call]
 
     def makedirs(self) -> None:
         """Create the folder of the file, including its parents.
@@ -148,7 +169,7 @@ def make_folder_of(target: Any) -> None:
     """Creates the folder of a target, with its parents, in the target's file system. Raises OSError."""
     folder = _folder_of(target)
     if folder:
-        target.fs.mkdir(folder, parents=True, raise_if_exists=False)
+        patiently(lambda: target.fs.mkdir(folder, parents=True, raise_if_exists=False), _grace, PASSING)
 
 
 def check_absent(target: Any) -> None:
@@ -169,7 +190,7 @@ def put_in_place(target: Any, path: str, replace: bool = False) -> None:
         check_absent(target)
     elif os.path.isdir(target.path):  # a rename replaces only files
         target.fs.remove(target.path)
-    target.fs.move(path, target.path)
+    patiently(lambda: target.fs.move(path, target.path), _grace, PASSING)
 
 
 def remove_if_exists(target: Any, path: str) -> None:
@@ -207,6 +228,10 @@ def copy_into(folder: str, path: str) -> str:
     else:
         shutil.copy2(path, copy)
     return copy
+
+
+def _grace() -> float:
+    return get_seconds("result_grace")
 
 
 def _folder_of(target: Any) -> str:

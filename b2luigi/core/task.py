@@ -12,8 +12,9 @@ from luigi.task import flatten
 
 from b2luigi.core.ahead import each
 from b2luigi.core.known_settings import UnknownSettingWarning, name_problem
-from b2luigi.core.paths import create_output_dirs, create_output_file_name
-from b2luigi.core.settings import get_setting
+from b2luigi.core.paths import create_folders_of, create_output_file_name
+from b2luigi.core.patience import patiently
+from b2luigi.core.settings import get_seconds, get_setting
 from b2luigi.core.target import LocalTarget, file_targets_by_name
 
 
@@ -29,10 +30,15 @@ class PathRedirection(Protocol):
 
 def _warn_about_attributes(cls: type) -> None:
     """Warns, when the class is defined, about attributes that look like misspelled or dropped settings."""
-    for name in (name for name, value in vars(cls).items() if not name.startswith("_") and not callable(value)):
+    for name in (name for name, value in vars(cls).items() if not name.startswith("_") and _may_be_setting(value)):
         problem = name_problem(name)
         if problem:
             warnings.warn(UnknownSettingWarning(f"{cls.__module__}.{cls.__qualname__}: {problem}"), stacklevel=5)
+
+
+def _may_be_setting(value: Any) -> bool:
+    """Parameters have the names that their callers know."""
+    return not callable(value) and not isinstance(value, luigi.Parameter)
 
 
 class Task(luigi.Task):
@@ -268,8 +274,24 @@ class NotCompletedTask(Task):
 
 def _prepare_outputs(task: Task) -> None:
     """luigi calls this in the process that runs the task, in every mode, and also for external tasks."""
-    if task.run not in (None, NotImplemented):
-        create_output_dirs(task)
+    if task.run in (None, NotImplemented):
+        return
+    targets = flatten(task.output())
+    try:
+        patiently(lambda: create_folders_of(targets), lambda: get_seconds("result_grace", task=task))
+    except OSError as error:
+        _fail_instead_of_running(task, error)
+
+
+def _fail_instead_of_running(task: Task, error: OSError) -> None:
+    """luigi only logs what handlers of its events raise, and runs the task all the same."""
+    what = f"The folder of an output cannot be created, so run() was not started: {error.strerror}"
+
+    def run() -> NoReturn:
+        del vars(task)["run"]
+        raise OSError(error.errno, what, error.filename) from error
+
+    vars(task)["run"] = run
 
 
 Task.event_handler(luigi.Event.START)(_prepare_outputs)

@@ -85,6 +85,32 @@ class Fake(BatchSystem):
         return self._say("history", job_ids) if self.past else None
 
 
+class Branched(Fake):
+    """Knows several batch servers. Commands for another one than that of the machine begin with `@name`.
+
+    `can_reach`: whether there are such commands at all.
+    """
+
+    def __init__(self, server: str = "", *, can_reach: bool = True, bulk: int = 100, past: bool = True) -> None:
+        super().__init__(bulk, past)
+        self.server, self.can_reach = server, can_reach
+
+    def _say(self, verb: str, words: Sequence[str]) -> Command:
+        at = (f"@{self.server}",) if self.server else ()
+        return Command((*at, verb, *words))
+
+    def ask_server(self) -> Sequence[Command]:
+        return [self._say("server", [])]
+
+    def parse_server(self, answers: Sequence[Answer]) -> str:
+        if answers[0].rc:
+            raise AnswerError(answers[0].words)
+        return answers[0].stdout
+
+    def at(self, server: str) -> Branched | None:
+        return Branched(server, past=self.past) if self.can_reach else None
+
+
 @dataclass
 class Call:
     """A command that was started."""
@@ -102,6 +128,10 @@ class Site:
     """The cluster behind the commands. It answers at once, unless a test says `hang` or puts an answer in `replies`."""
 
     now: float = 0.0
+    server: str = ""
+    """What the cluster calls itself."""
+    others: dict[str, Site] = field(default_factory=dict)
+    """Clusters that commands reach which begin with `@name`; those of names that are not here fail."""
     calls: list[Call] = field(default_factory=list)
     jobs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     """By id: state and token, as a query or a search shows them."""
@@ -117,11 +147,21 @@ class Site:
     """What happens, and when, while somebody sleeps."""
 
     def start(self, command: Command) -> Call:
+        if command.argv[0].startswith("@"):
+            return self._elsewhere(command)
         call = Call(command.argv, self.now)
         self.calls.append(call)
         if call.argv[0] not in self.hang:
             self.answer(call)
         return call
+
+    def _elsewhere(self, command: Command) -> Call:
+        name, *argv = command.argv
+        if name[1:] in self.others:
+            self.others[name[1:]].now = self.now
+            return self.others[name[1:]].start(Command(tuple(argv)))
+        self.calls.append(Call(command.argv, self.now, Answer(1, "", f"cannot connect to {name[1:]}")))
+        return self.calls[-1]
 
     def clock(self) -> float:
         return self.now
@@ -151,6 +191,8 @@ class Site:
 
     def _truth(self, call: Call) -> Answer:
         verb, *words = call.argv
+        if verb == "server":
+            return Answer(0, self.server, "")
         if verb == "submit":
             self.jobs.update({f"#{token}": ("idle", token) for token in words})
             return _answer([("accepted", f"#{token}") for token in words])

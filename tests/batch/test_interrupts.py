@@ -70,6 +70,48 @@ def test_a_signal_is_deferred(number: int, error: type[BaseException]) -> None:
     assert steps == ["inner", "outer", "calm"]
 
 
+def wait_for(number: int, interrupts: Interrupts, steps: list[str], before: bool = False) -> None:
+    """A command is waited for, then a job is submitted; a signal comes before that wait or within it."""
+    with interrupts.deferred():
+        if before:
+            send(number)
+        with interrupts.heard():
+            steps.append("waiting")
+            send(number)
+            steps.append("waited")
+        steps.append("submitted")
+
+
+@SIGNALS
+@pytest.mark.parametrize(("before", "done"), [(False, ["waiting"]), (True, [])])
+def test_a_signal_is_heard_while_there_is_nothing_to_lose(
+    number: int, error: type[BaseException], before: bool, done: list[str]
+) -> None:
+    """A wait within what is deferred ends by a signal, and does not begin after one."""
+    steps: list[str] = []
+    with Interrupts() as interrupts, pytest.raises(error):
+        wait_for(number, interrupts, steps, before)
+    assert steps == done
+
+
+def submit_after_wait(number: int, interrupts: Interrupts, steps: list[str]) -> None:
+    with interrupts.deferred():
+        with interrupts.heard():
+            pass
+        send(number)
+        steps.append("submitted")
+    steps.append("never")
+
+
+@SIGNALS
+def test_a_signal_waits_again_after_that(number: int, error: type[BaseException]) -> None:
+    """What is deferred after the wait is finished before a signal is felt."""
+    steps: list[str] = []
+    with Interrupts() as interrupts, pytest.raises(error):
+        submit_after_wait(number, interrupts, steps)
+    assert steps == ["submitted"]
+
+
 class Fragile:
     """Python drops exceptions raised in its __del__, as it does in fork hooks."""
 

@@ -17,6 +17,7 @@ from luigi.parameter import ParameterVisibility
 from luigi.task_register import Register
 
 import b2luigi
+from b2luigi.core import parameter
 from b2luigi.core.description import describe, rebuild
 
 NOW = datetime.datetime(2024, 2, 29, 13, 37, 42)
@@ -180,9 +181,9 @@ def test_a_task_comes_back_as_itself() -> None:
 
 
 def test_every_parameter_class_is_tested() -> None:
-    """The task with all kinds of parameters uses every class of b2luigi."""
-    ours = {name for name in dir(b2luigi) if name.endswith("Parameter")}
-    assert ours == {type(parameter).__name__ for _, parameter in Everything.get_params()}
+    """The task with all kinds of parameters uses every class that the module defines; a newer luigi may have more."""
+    ours = {name for name in vars(parameter) if name.endswith("Parameter")}
+    assert ours == {type(one).__name__ for _, one in Everything.get_params()}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ import b2luigi
 from b2luigi.core.description import describe
 from b2luigi.core.executable import create_cmd_from_task, create_executable_wrapper, inputs_of
 from b2luigi.core.files import write_atomically
-from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE, JobScript, read_description, render
+from b2luigi.core.job_script import (
+    BEGUN_VARIABLE,
+    CUT_SHORT,
+    OUTCOME_VARIABLE,
+    SCRIPT_VARIABLE,
+    JobScript,
+    read_description,
+    render,
+)
 from tests.present import present
 from tests.waiting import PATIENCE, until
 
@@ -199,6 +208,63 @@ def test_the_marker_contains_exit_code_and_outcome(node: Node, command: str, mar
     assert os.listdir(node.inbox) == [TOKEN]
 
 
+BEGIN = f'echo > "${BEGUN_VARIABLE}"'
+
+
+@SHELLS
+@pytest.mark.parametrize("token", [TOKEN, ""], ids=["a job", "by hand"])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (f"{BEGIN}; exit 0", CUT_SHORT),
+        (f"{BEGIN}; exit 3", 3),
+        (f"{BEGIN}; kill -9 $$", 137),
+        (f'{BEGIN}; rm "${BEGUN_VARIABLE}"', 0),
+    ],
+    ids=["exit 0", "exit 3", "shot", "to the end"],
+)
+def test_exit_code_zero_of_a_program_that_noted_its_beginning_only(
+    node: Node, token: str, command: str, code: int
+) -> None:
+    """Such a program was at work on the task when something called exit(0); its other exit codes stay as they are."""
+    report = node.run("/bin/sh", "-c", command, token=token)
+    assert report.returncode == code
+    assert node.marker == (f"{code} none\n" if token else None)
+    assert ("in the middle of the task" in (node.stderr if token else report.stderr)) is (code == CUT_SHORT)
+    assert os.listdir(node.home) == ["job.sh"]
+
+
+@SHELLS
+def test_a_marker_that_cannot_be_written_for_now_is_tried_again(node: Node) -> None:
+    """A disk that is full when the job ends; a folder in place of the file stands for it."""
+    obstacle = node.inbox / f"{TOKEN}.part"
+    obstacle.mkdir()
+    process = subprocess.Popen([node.script("/bin/sh", "-c", "echo > begun", grace=PATIENCE), TOKEN])
+    until((node.folder / "begun").exists, "the task runs", every=0.01)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.5)
+    obstacle.rmdir()
+    assert process.wait(PATIENCE) == 0
+    assert (node.marker, node.stderr) == ("0 none\n", "")
+
+
+@SHELLS
+@pytest.mark.parametrize("grace", [0.0, 100.0])
+def test_a_marker_that_can_never_be_written_does_not_hold_the_job(node: Node, grace: float) -> None:
+    """The time is up, or nobody is left who would read it: the folder is gone."""
+    (node.inbox / f"{TOKEN}.part").mkdir() if not grace else node.inbox.rmdir()
+    begin = time.monotonic()
+    assert node.run("/bin/sh", "-c", "exit 3", token=TOKEN, grace=grace).returncode == 3
+    assert time.monotonic() - begin < 50
+
+
+@SHELLS
+def test_an_outcome_outweighs_a_beginning(node: Node) -> None:
+    """The file that notes the beginning may be left where it cannot be removed."""
+    node.run("/bin/sh", "-c", f'{BEGIN}; echo x > "${OUTCOME_VARIABLE}"', token=TOKEN)
+    assert node.marker == "0 outcome\n"
+
+
 @SHELLS
 @pytest.mark.parametrize(
     ("record", "void", "runs"),
@@ -256,14 +322,67 @@ def start(node: Node, *command: str, **fields: Any) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("shell", ["bash"])
 @pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the script", "its group"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU], ids=lambda number: number.name)
-def test_a_stopped_script_reports_the_signal(node: Node, kill: Any, number: signal.Signals) -> None:
+@pytest.mark.parametrize("env_script", ["", "env.sh"])
+def test_a_stopped_script_reports_the_signal(node: Node, kill: Any, number: signal.Signals, env_script: str) -> None:
     """The marker of a stopped job has the exit code of a signal, never the 0 of a successful job."""
-    process = start(node, "/bin/sh", "-c", "echo > begun; exec sleep 1000")
+    (node.folder / "env.sh").touch()
+    process = start(node, "/bin/sh", "-c", "echo > begun; exec sleep 1000", env_script=env_script)
     kill(process.pid, number)
     process.wait(PATIENCE)
     os.killpg(process.pid, signal.SIGKILL) if kill is os.kill else None
     assert node.marker == "143 none\n"
-    assert "a signal stopped the job script" in node.stderr
+    assert "a signal stopped the job of task T_1 while running the task" in node.stderr
+
+
+def lines_before_the_program(script: str) -> list[int]:
+    """The numbers of the lines at which the job script can be stopped, from the first one that notices."""
+    lines = script.splitlines()
+    noticed = {"#!/bin/bash": "trap b2luigi_end EXIT", "#!/bin/dash": "b2luigi_untrapped="}[lines[0]]
+    first, last = lines.index(noticed) + 1, lines.index("b2luigi_untrapped=1", lines.index("b2luigi_untrapped="))
+    part_of_another = ("fi", "done", "esac", "else", "then")
+    return [n for n in range(first, last + 1) if lines[n].split(" ")[0] not in ("", *part_of_another)]
+
+
+@SHELLS
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2, signal.SIGINT], ids=lambda number: number.name)
+def test_a_signal_at_any_step_is_reported_as_one(node: Node, number: signal.Signals) -> None:
+    """Evicted, held or preempted in its first moments: the batch system may run such a job again."""
+    (node.folder / "env.sh").write_text("true\n")
+    whole = node.script("true", env_script="env.sh", env={"A": "1"}).read_text()
+    (node.home / "attempt-1.json").write_text(json.dumps({"token": TOKEN}, indent=1))
+    codes = {f"{128 + number} none\n", f"{128 + signal.SIGTERM} none\n"}
+    for at in lines_before_the_program(whole):
+        lines = whole.splitlines()
+        lines.insert(at, f"kill -{number} $$")
+        write_atomically(node.home / "job.sh", "\n".join(lines), 0o700)
+        report = run(node.home / "job.sh", TOKEN, cwd=node.folder, preexec_fn=default_interrupt)
+        assert node.marker in codes, lines[at + 1]
+        assert report.returncode in (-number, int(present(node.marker).split()[0]))
+        (node.inbox / TOKEN).unlink()
+
+
+def default_interrupt() -> None:
+    """Tests started in the background of a shell are deaf to SIGINT, and so would be all they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@SHELLS
+@pytest.mark.parametrize("blocks", ["record", "log"])
+@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the script", "its group"])
+def test_a_signal_during_a_step_that_takes_long_is_reported_as_one(node: Node, kill: Any, blocks: str) -> None:
+    """A pipe that nobody writes to, or reads from, stands for a slow file system."""
+    node.logs.mkdir()
+    os.mkfifo({"record": node.home / "attempt-1.json", "log": node.logs / "stderr"}[blocks])
+    process = subprocess.Popen([node.script("true"), TOKEN], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until(
+        lambda: Path(f"/proc/{process.pid}/wchan").read_text() == "wait_for_partner", "it waits at the pipe", every=0.01
+    )
+    kill(process.pid, signal.SIGTERM)
+    _, words = process.communicate(timeout=PATIENCE)
+    assert node.marker == "143 none\n"
+    assert {"record": "a signal stopped the job of task T_1 while reading the records", "log": "opening the log files"}[
+        blocks
+    ] in words
 
 
 @pytest.mark.parametrize("shell", ["bash"])

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -190,3 +193,23 @@ def test_a_scratch_folder_that_is_not_writable_is_a_permission_error() -> None:
     b2luigi.set_setting("scratch_dir", "/")
     with pytest.raises(PermissionError, match=r"Set it to a folder that you can write to .*: '/'"):
         make_scratch_folder()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+@pytest.mark.parametrize("text", ["short", "long" * 100_000])
+def test_a_disk_that_is_full_when_a_target_is_closed_is_waited_for(tmp_path: Path, text: str) -> None:
+    """What is left in the buffer, and the last rename, need not be lost for it."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", tmp_path], check=True)
+    try:
+        target, filler = b2luigi.LocalTarget(str(tmp_path / "out.txt")), tmp_path / "filler"
+        with target.open("w") as file:
+            file.write(text)
+            with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as other:
+                while other.write(b"x" * 4096):
+                    pass
+            later = threading.Timer(1.0, filler.unlink)
+            later.start()
+        later.join()
+        assert Path(target.path).read_text() == text
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)

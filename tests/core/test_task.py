@@ -385,8 +385,39 @@ def test_other_attributes_give_no_warning() -> None:
 
     class Mine(b2luigi.Task):
         energy = b2luigi.FloatParameter()
+        results_dir = b2luigi.Parameter(default="results")
         resources = {"tape": 1}
         _quue = "x"
 
         def envs(self) -> None:
             """A method is never a misspelled setting."""
+
+
+class WritesBelow(b2luigi.Task):
+    """Its output lies below something that may be a file."""
+
+    target: Any = b2luigi.LocalTarget
+    ran = False
+
+    def output(self) -> Any:
+        return type(self).target("file/below/out.txt")
+
+    def run(self) -> None:
+        type(self).ran = True
+
+
+@pytest.mark.parametrize("target", [b2luigi.LocalTarget, luigi.LocalTarget], ids=["ours", "luigi's"])
+def test_a_task_whose_folder_cannot_be_made_fails_before_its_run(
+    script_folder: Path, target: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """luigi itself would only log that; a second try, by luigi's retry_count, finds the task as it was."""
+    monkeypatch.setattr(WritesBelow, "target", target)
+    monkeypatch.setattr(WritesBelow, "ran", False)
+    Path("file").touch()
+    task = WritesBelow()
+    assert luigi.build([task], local_scheduler=True) is False
+    assert "run() was not started: Not a directory: " in caplog.text
+    assert not WritesBelow.ran
+    Path("file").unlink()
+    luigi.build([task], local_scheduler=True)
+    assert WritesBelow.ran

@@ -447,7 +447,7 @@ def test_hundreds_of_jobs_run_once_each_and_cost_few_commands(system: System, pr
     if system.shims is not None:
         print(f"{system.name}: {ended.seconds:.1f} s, commands: {system.shims.counts()}")
         assert len(system.calls("submit")) <= 3
-        assert len(system.calls("query")) <= ended.seconds / 3 + 1
+        assert len(system.calls("query")) <= ended.seconds / 3 + 2  # one finds the batch system
         assert len(system.calls("cancel")) == 0
 
 

@@ -99,7 +99,8 @@ EVERY = '''
         tasks = [Plain(**values), Hashed(**values), Odd(**ODD), OddHashed(**ODD),
                  Unseen(private=3, insignificant={"a": [1]}, odd=7, hidden=DAY)]
         if not any("--batch-runner" in word for word in sys.argv):
-            assert sorted(VALUES) == sorted(name for name in luigi.__all__ if name.endswith("Parameter"))
+            known = vars(b2luigi.core.parameter)  # a newer luigi may have more
+            assert sorted(VALUES) == sorted(name for name in known if name.endswith("Parameter"))
             with open("expected.json", "w") as f:
                 name = "values.json"
                 json.dump({type(task).__name__: [shown(task), task.get_output_file_name(name)] for task in tasks}, f)

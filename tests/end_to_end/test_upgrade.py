@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -49,7 +49,7 @@ def here(tmp_path: Path) -> Iterator[Project]:
     """The folder of a recorded run that used this machine alone."""
     project = Project(tmp_path / "project", {})
     yield project
-    (project.folder / "finish").touch()
+    finish(project)
 
 
 @pytest.fixture
@@ -91,10 +91,17 @@ def assert_nothing_is_left(project: Project, lsf: FakeLSF | None = None) -> None
         assert lsf.live_jobs() == []
 
 
-def resumed(project: Project) -> Ended:
-    """Runs the script with today's code, to its end; the jobs may end, too."""
+def asked_for_jobs(lsf: FakeLSF) -> bool:
+    """Whether LSF has answered a question about jobs; the recorded run has asked none."""
+    return any(call["rc"] is not None for call in lsf.calls("bjobs"))
+
+
+def resumed(project: Project, has_taken_over: Callable[[], object] = lambda: True) -> Ended:
+    """Runs the script with today's code, to its end; the jobs may end when it has taken them over."""
+    process = project.start()
+    until(has_taken_over, "today's code has taken over")
     finish(project)
-    ended = project.run()
+    ended = end_of(process)
     assert "* 4 ran successfully:" in ended.text, ended.text
     return ended
 
@@ -106,7 +113,7 @@ def test_jobs_that_run_are_resumed(project: Project, lsf: FakeLSF, commit: str, 
     recording.lay_out(project, owner())
     recording.submit_again(project)
     until(lambda: ran(project) == ["0", "1", "2"], "jobs run")
-    resumed(project)
+    resumed(project, lambda: asked_for_jobs(lsf))
     assert ran(project) == ["0", "1", "2"]
     assert len(lsf.calls("bsub")) == 2  # one of them by the recorded run
     assert_nothing_is_left(project, lsf)
@@ -120,7 +127,7 @@ def test_jobs_that_wait_in_the_queue_are_resumed(project: Project, lsf: FakeLSF,
     recording.submit_again(project)
     finish(project)
     process = project.start()
-    until(lambda: lsf.calls("bjobs"), "the run asks for the jobs")
+    until(lambda: asked_for_jobs(lsf), "today's code has taken over")
     lsf.set("slots", 8)
     ended = end_of(process)
     assert "* 4 ran successfully:" in ended.text, ended.text
@@ -136,7 +143,7 @@ def test_jobs_without_an_id_are_found(project: Project, lsf: FakeLSF, commit: st
     recording.lay_out(project, recordings.a_dead_run())
     recording.submit_again(project)
     until(lambda: ran(project) == ["0", "1", "2"], "jobs run")
-    resumed(project)
+    resumed(project, lambda: all("job_id" in record for record in project.records()))
     assert ran(project) == ["0", "1", "2"]
     assert len(lsf.calls("bsub")) == 2
     assert_nothing_is_left(project, lsf)
@@ -209,7 +216,7 @@ def test_the_second_attempt_is_resumed(project: Project, lsf: FakeLSF, commit: s
     recording.lay_out(project, recordings.a_dead_run())
     recording.submit_again(project)
     until(lambda: ran(project) == ["0", "1", "2"] and len(lsf.live_jobs()) == 3, "the job of the first attempt is over")
-    resumed(project)
+    resumed(project, lambda: asked_for_jobs(lsf))
     assert ran(project) == ["0", "1", "2"]
     assert len(lsf.calls("bsub")) == 3
     assert_nothing_is_left(project, lsf)
@@ -228,7 +235,7 @@ def test_an_old_run_that_lives_is_left_its_jobs(
     before.submit_again(project)
     until(lambda: ran(project) == ["0", "1", "2"], "jobs run")
     process = project.start()
-    until(lambda: lsf.calls("bjobs"), "today's run asks for the jobs")
+    until(lambda: asked_for_jobs(lsf), "today's run watches the jobs")
     finish(project)
     until(lambda: not lsf.live_jobs(), "the jobs have ended")
     assert process.poll() is None
@@ -253,7 +260,7 @@ def test_jobs_of_this_machine_are_resumed(
     """Two local jobs of the old run work on and are adopted; the one that waited for a slot starts, once."""
     recording = Recording.read(commit, "local-running")
     bring_back(recording, here, children)
-    resumed(here)
+    resumed(here, lambda: len(here.inboxes()) == 2)  # one of its own: it has claimed the part that waited
     assert ran(here) == ["0", "1", "2"]
     assert_nothing_is_left(here)
 

@@ -727,3 +727,21 @@ def test_queues(run: Run, lsf: FakeLSF) -> None:
     )
     answer = run("bqueues", "shut", "nosuch")
     assert (answer.returncode, len(answer.stdout.splitlines()), answer.stderr) == (255, 2, "nosuch: No such queue\n")
+
+
+def test_names_and_descriptions_can_be_changed(run: Run) -> None:
+    """`bsub -Jd` sets a description, and bmod changes both, for each element of an array alike."""
+    job = submitted(run("bsub", "-J", "first[1-2]", "-Jd", "one", GO))
+    fields = ("bjobs", "-json", "-o", "job_name job_description", job)
+    before = json.loads(run(*fields).stdout)["RECORDS"]
+    assert [(record["JOB_NAME"], record["JOB_DESCRIPTION"]) for record in before] == [
+        ("first[1]", "one"),
+        ("first[2]", "one"),
+    ]
+    assert run("bmod", "-J", "second", "-Jdn", job).stdout == f"Parameters of job <{job}> are being changed\n"
+    after = json.loads(run(*fields).stdout)["RECORDS"]
+    assert [(record["JOB_NAME"], record["JOB_DESCRIPTION"]) for record in after] == [
+        ("second[1]", ""),
+        ("second[2]", ""),
+    ]
+    assert run("bmod", "-J", "third", "99").returncode == 255

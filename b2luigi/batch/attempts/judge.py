@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, Marker, Outcome
 from b2luigi.batch.interrupts import SIGNALLED
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
+from b2luigi.core.job_script import CUT_SHORT, DONE_UNRECORDED, UNRECORDED
 
 CRASHES = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV}
 """Signals that a program brings upon itself."""
@@ -98,6 +99,7 @@ ADVICE = {
     Cause.infrastructure: "Run the script again.",
     Cause.memory: "Ask the batch system for more memory in the settings of this task.",
     Cause.time: "Ask the batch system for more time, or another queue, in the settings of this task.",
+    Cause.policy: "Read the reason, and ask the batch system for something that the policy allows.",
     Cause.refused: "Correct the setting that the message names.",
     Cause.ended: "Look into the log folder; running the job script by hand runs this task here and now.",
 }
@@ -110,6 +112,7 @@ AGAIN = {
     Cause.infrastructure: ALWAYS,
     Cause.memory: CHANGED,
     Cause.time: CHANGED,
+    Cause.policy: CHANGED,
     Cause.refused: NEVER,
     Cause.ended: NEVER,
 }
@@ -202,6 +205,18 @@ def _ask_first(evidence: Evidence, questions: Questions) -> Verdict | None:
     return None if known or not wants_reason(evidence.marker) else Wait()
 
 
+def _done_unrecorded(evidence: Evidence, questions: Questions) -> Verdict | None:
+    """The exit code itself says that the work is done; the disk of the outcome was full."""
+    if _exit_code(evidence) != DONE_UNRECORDED:
+        return None
+    if questions.complete():
+        return Deliver(Outcome(DONE))
+    if evidence.ended_for < evidence.grace:
+        return Wait()
+    what = "its node says that it is done, but could not write the outcome, and the task is not complete"
+    return Fail(Cause.ended, what, ADVICE[Cause.ended])
+
+
 def _by_batch_system(evidence: Evidence, questions: Questions) -> Verdict | None:
     info = evidence.info
     if info is None or info.cause is None:
@@ -236,6 +251,11 @@ def _ended(evidence: Evidence, questions: Questions) -> Verdict | None:
         last = f" (last status from the batch system: {evidence.info.native})" if evidence.info else ""
         what = f"the job ended without an outcome and without an exit code{last}"
         return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
+    if code == CUT_SHORT:
+        what = "the program ended with exit code 0 in the middle of the task (an exit() in a library, or os._exit)"
+        return Fail(Cause.ended, what, ADVICE[Cause.ended])
+    if code == UNRECORDED:
+        return Fail(Cause.infrastructure, "its node could not write the outcome", ADVICE[Cause.infrastructure])
     if code - SIGNALLED in CRASHES:
         name = signal.Signals(code - SIGNALLED).name
         what = f"the program crashed: {name} (exit code {code})"
@@ -254,6 +274,7 @@ RULES = (
     _by_outcome,
     _outcome_on_its_way,
     _ask_first,
+    _done_unrecorded,
     _by_batch_system,
     _exit_zero,
     _vanished,

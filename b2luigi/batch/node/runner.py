@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import functools
 import logging
 import os
 import platform
+import signal
+import sys
+import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import luigi
@@ -25,11 +31,21 @@ from b2luigi.batch.node.reports import NodeReporter, report_path
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_atomically
 from b2luigi.core.graph import find_task, missing_requirements, similar_task_ids
-from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE, read_description
+from b2luigi.core.job_script import (
+    BEGUN_VARIABLE,
+    DONE_UNRECORDED,
+    OUTCOME_VARIABLE,
+    SCRIPT_VARIABLE,
+    UNRECORDED,
+    read_description,
+)
+from b2luigi.core.patience import patiently
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
 EXIT_CODES = {DONE: 0, PENDING: 0, FAILED: 1, INTERRUPTED: 130}
+IF_UNRECORDED = {DONE: DONE_UNRECORDED, PENDING: UNRECORDED}
+"""Exit codes where the outcome could not be written, if they are others than else."""
 
 
 def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | None:
@@ -47,24 +63,53 @@ def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | N
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     # Removed from the environment: a script that the task itself starts is a separate run.
-    script, outcome_file = (os.environ.pop(name, "") for name in (SCRIPT_VARIABLE, OUTCOME_VARIABLE))
-    is_job = bool(outcome_file)
-    reporter = NodeReporter(report_path(Path(outcome_file)) if is_job else None)
-    outcome = _run(tasks, task_id, script, reporter, is_job)
+    names = (SCRIPT_VARIABLE, OUTCOME_VARIABLE, BEGUN_VARIABLE)
+    script, outcome_file, begun = (os.environ.pop(name, "") for name in names)
+    with _noted_beginning(begun):
+        return _run_and_write(tasks, task_id, script, Path(outcome_file) if outcome_file else None)
+
+
+@contextlib.contextmanager
+def _noted_beginning(path: str) -> Iterator[None]:
+    """While it is entered there is a file. Whoever ends the process with `exit(0)` meanwhile leaves the file behind."""
+    begun = Path(path) if path else None
+    with contextlib.suppress(OSError):  # a full disk is no reason not to begin
+        if begun is not None:
+            begun.touch()
+    yield
+    with contextlib.suppress(OSError):
+        if begun is not None:
+            begun.unlink(missing_ok=True)
+
+
+def _run_and_write(tasks: Sequence[luigi.Task], task_id: str, script: str, outcome_file: Path | None) -> int:
+    reporter = NodeReporter(report_path(outcome_file) if outcome_file else None)
+    outcome = _run(tasks, task_id, script, reporter, outcome_file is not None)
     reporter.close()
     outcome = replace(outcome, task_id=task_id, node=platform.node(), reports=reporter.reports)
-    if is_job and not _write(outcome, Path(outcome_file)):
-        return 1
-    return EXIT_CODES[outcome.status]
+    code = EXIT_CODES[outcome.status]
+    if outcome_file is not None and not _write(outcome, outcome_file, functools.partial(_grace, script, task_id)):
+        code = IF_UNRECORDED.get(outcome.status, code)
+        _drop_unwritable_streams()
+    return code
 
 
-def _write(outcome: Outcome, path: Path) -> bool:
+def _write(outcome: Outcome, path: Path, grace: Callable[[], float]) -> bool:
     try:
-        write_atomically(path, outcome.to_json(), 0o600)
+        patiently(lambda: write_atomically(path, outcome.to_json(), 0o600), grace)
     except OSError as error:
         logger.error("b2luigi: the task is %s, but its outcome cannot be written: %s", outcome.status, error)
         return False
     return True
+
+
+def _drop_unwritable_streams() -> None:
+    """Python ends with 120, whatever the exit code was to be, if it cannot write what is left of its output."""
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except (OSError, ValueError, AttributeError):  # a full disk, closed, None
+            setattr(sys, name, None)
 
 
 def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, reporter: NodeReporter, is_job: bool) -> Outcome:
@@ -88,6 +133,14 @@ def _call_of(script: str, task_id: str) -> int:
         return int(_description(script, task_id).get("worker", {}).get("call", 1))
     except (OSError, ValueError):  # reported later, when the task is rebuilt
         return 1
+
+
+def _grace(script: str, task_id: str) -> float:
+    """Seconds for which the outcome is tried to be written."""
+    try:
+        return float(_description(script, task_id).get("worker", {}).get("result_grace", 0.0))
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _report_missing_call(call: int, task_id: str) -> None:
@@ -159,16 +212,19 @@ def _run_task(task: luigi.Task, worker: Mapping[str, Any], reporter: NodeReporte
         check_complete_on_run=worker.get("check_complete_on_run", False),
     )
     try:
-        process.run()
+        with _Interrupts() as interrupts:
+            process.interrupts = interrupts
+            process.run()
+            may_have_come = interrupts.may_have_come
     except KeyboardInterrupt:
         logger.error("The task was interrupted.")
         return Outcome(INTERRUPTED)
     except Exception:  # the context of the task process is the user's code, too
         logger.exception("The task process failed.")
         return _failed(traceback.format_exc())
-    _, status, explanation, missing, new_requirements = results[0]
+    _, status, explanation, missing, new_requirements = results[-1]
     if status is None:  # interrupted, and the context of the task process suppressed the exception
-        return Outcome(INTERRUPTED)
+        return Outcome(INTERRUPTED) if may_have_come else _failed("run() raised KeyboardInterrupt.")
     return Outcome(
         status=status,
         explanation=plain(explanation),
@@ -189,7 +245,8 @@ def _checked(task: luigi.Task, outcome: Outcome) -> Outcome:
         return _failed(f"run() succeeded, but the outputs could not be checked:\n{traceback.format_exc()}")
     if not missing:
         return outcome
-    text = "run() ended without an error, but these outputs of the task do not exist:\n" + "\n".join(missing)
+    more = f", nor are {len(missing) - 1} other outputs:" if len(missing) > 1 else ""
+    text = "\n".join([f"run() ended without an error, but {missing[0]} is not there{more}", *missing[1:]])
     logger.error(text)
     return _failed(text)
 
@@ -198,10 +255,53 @@ def _failed(text: str) -> Outcome:
     return Outcome(FAILED, text)
 
 
+class _Interrupts:
+    """Notes whether SIGINT came while it is entered; Python's own handler alone would only raise KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self._former: Any = None
+        self._came = False
+
+    def __enter__(self) -> _Interrupts:
+        self._former = signal.getsignal(signal.SIGINT)
+        if callable(self._former) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._is_ours:
+            signal.signal(signal.SIGINT, self._former)
+
+    @property
+    def may_have_come(self) -> bool:
+        """False only if that is sure: another handler, which the task installed, does not say."""
+        never = self._former in (signal.SIG_IGN, signal.SIG_DFL) and signal.getsignal(signal.SIGINT) == self._former
+        return self._came or not (never or self._is_ours)
+
+    @property
+    def _is_ours(self) -> bool:
+        return signal.getsignal(signal.SIGINT) == self._note
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._came = True
+        self._former(number, frame)
+
+
 class _TaskProcess(ContextManagedTaskProcess):
     """luigi's process of a task; keeps the traceback, which the task's own `on_failure` may drop."""
 
     traceback = headline = ""
+    interrupts: _Interrupts
+
+    def run(self) -> None:
+        """A KeyboardInterrupt that the task raised itself is an exception like any other: nobody stopped the job."""
+        try:
+            super().run()
+        except KeyboardInterrupt as error:
+            if self.interrupts.may_have_come:
+                raise
+            explanation = self._handle_run_exception(error)
+            self.result_queue.put((self.task.task_id, FAILED, explanation, [], []))
 
     def _handle_run_exception(self, ex: BaseException) -> Any:
         self.traceback, self.headline = _format(ex), headline(ex)

@@ -77,8 +77,9 @@ class JobInFlight:
         self._outcome_at: float | None = None
         self._marker: Marker | None = None
         self._answers_at_end = 0
-        self._id_noted = False
-        self._hold_reported = ""
+        self._id_noted: tuple[str, str] | None = None
+        self._hold_reported, self._notices = "", set[str]()
+        self._ran = self._requeue_reported = False
         self._read_at = 0.0
         run.watched += watched
 
@@ -135,7 +136,7 @@ class JobInFlight:
         self._see_outcome(outcome)
         if wants_reason(marker):
             self._ask_about()
-        self._report_hold()
+        self._report_state()
         return self._judged(marker, outcome)
 
     def _judged(self, marker: Marker | None, outcome: Outcome | None) -> Verdict:
@@ -187,12 +188,27 @@ class JobInFlight:
             self.inbox.remove(self.token)  # its next start will leave another marker
             self._ended_at = self._marker = None
 
-    def _report_hold(self) -> None:
+    def _report_state(self) -> None:
+        """Logs what a person should know: that the job waits for somebody, and why, or was requeued; each once."""
         info = self.ticket.info
-        held = info.native if info is not None and info.held else ""
+        if info is None:
+            return
+        held = info.native if info.held else ""
         if held and held != self._hold_reported:
-            logger.warning("%s job %s of %s waits for you: %s", self.queue.name, self.ticket.job_id, self.task, held)
+            self._warn("waits for you: %s", held)
         self._hold_reported = held
+        if info.notice and info.notice not in self._notices:
+            self._notices.add(info.notice)
+            self._warn("%s", info.notice)
+        requeued = self._ran and info.status is JobStatus.idle and not (held or info.notice)
+        if requeued and not self._requeue_reported:
+            self._requeue_reported = True
+            self._warn("was requeued by the batch system: %s", info.native)
+        self._ran = info.status is JobStatus.running or (self._ran and not requeued)
+
+    def _warn(self, text: str, *arguments: object) -> None:
+        job = (self.queue.name, self.ticket.job_id, self.task)
+        logger.warning(f"%s job %s of %s {text}", *job, *arguments)
 
     def _questions(self) -> Questions:
         return Questions(
@@ -255,7 +271,11 @@ class JobInFlight:
         return Wait()
 
     def _verdict_of_fresh_run(self) -> Verdict:
-        """--fresh: what an earlier run has left is cancelled, as soon as it is known what that is."""
+        """--fresh: what an earlier run has left is cancelled, as soon as it is known what that is, and where."""
+        if self.ticket.state is TicketState.placing:
+            return Wait()
+        if self.ticket.state is TicketState.out_of_reach:
+            return Anew(f"--fresh: {self.queue.name} job {self.ticket.job_id} of an earlier run cannot be reached")
         if self.ticket.job_id is not None:
             return Anew(f"--fresh: {self.queue.name} job {self.ticket.job_id} of an earlier run is cancelled")
         return Anew(NO_JOB) if self.ticket.is_over else Wait()
@@ -285,15 +305,16 @@ class JobInFlight:
 
     def note_job_id(self) -> None:
         """Writes the job id into the record, once it is known."""
-        job_id = self.ticket.job_id
-        if job_id is None or self._id_noted:
+        job_id, server = self.ticket.job_id, self.ticket.server
+        if job_id is None or self._id_noted == (job_id, server):
             return
-        self._id_noted = True
+        self._id_noted = job_id, server
         again = " (of an earlier run)" if self.earlier else ""
         logger.debug("%s is %s job %s%s", self.task.task_id, self.queue.name, job_id, again)
         try:
-            if self.record.facts.get("job_id") != job_id:
-                self.record.note(job_id=job_id, submitted=time.time())
+            facts = self.record.facts
+            if facts.get("job_id") != job_id or (server and facts.get("server") != server):
+                self.record.note(job_id=job_id, server=server, submitted=facts.get("submitted") or time.time())
         except OSError as error:
             logger.warning("The record of %s cannot be written: %s", self.task.task_id, error)
 

@@ -36,7 +36,9 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 PAUSE = 5.0
 """Seconds until that is tried again which a full disk, or another run, prevents for now."""
-RESTORED = ("batch_system", "submit_host", "inbox", "mark", "job_id", "given_up", "by")
+CLAIMED_FACTS = ("batch_system", "submit_host", "server", "mark")
+"""What a claim tells of a job: enough to find it."""
+RESTORED = ("batch_system", "submit_host", "server", "inbox", "mark", "job_id", "given_up", "by")
 """What tells, beside the token, how to find the job of a record that was cut short."""
 CAN_SUBMIT = "Jobs can be submitted"
 """What tasks wait for while the disk is full."""
@@ -238,20 +240,20 @@ def _submitted(task: luigi.Task, queue: Queue, run: Run, grace: float, after: in
     with _job_attempt(task, number):
         record, spec = _prepared(task, queue, run, grace, after, number)
     run.tries[task.task_id] = vars(task)["job_attempt"] = number
-    job = queue.submit(spec, before_sending=lambda ticket: _note_label(record, ticket, run))
+    job = queue.submit(spec, before_sending=lambda ticket: _note_sending(record, ticket, run))
     return JobInFlight(task, run, queue, record, job, run.runs.own, grace=grace)
 
 
-def _note_label(record: Record, ticket: Ticket, run: Run) -> None:
-    """An element of an array is not known by its token: how to find it is on disk before it is submitted."""
-    if ticket.label != record.token:
-        record.note(mark=ticket.label)
-        _enter(record, run)
+def _note_sending(record: Record, ticket: Ticket, run: Run) -> None:
+    """How and where to find a job is on disk before it is submitted: its label, and the batch server it goes to."""
+    label = {"mark": ticket.label} if ticket.label != record.token else {}
+    record.note(server=ticket.server, **label)
+    _enter(record, run)
 
 
 def _enter(record: Record, run: Run) -> None:
     """Notes in the claims of this run how to find a job, should its record be lost."""
-    facts = {name: record.facts[name] for name in ("batch_system", "submit_host", "mark") if name in record.facts}
+    facts = {name: record.facts[name] for name in CLAIMED_FACTS if name in record.facts}
     run.runs.own.enter(record.path.parent, record.number, record.token, **facts)
 
 
@@ -303,6 +305,7 @@ def _facts(task: luigi.Task, queue: Queue, run: Run) -> dict[str, Any]:
         "class": f"{type(task).__module__}.{type(task).__qualname__}",
         "batch_system": queue.name,
         "submit_host": platform.node(),
+        "server": None,  # until it is submitted
         "outputs_there": outputs_there(task),
         "inbox": str(run.runs.own.folder),
         "run": run.runs.own.process,

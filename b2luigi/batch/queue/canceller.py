@@ -18,6 +18,8 @@ TRIES = 3
 """How often a cancellation that fails is sent."""
 PAUSE, PAUSE_MOST = 5.0, 60.0
 """Seconds to wait after a failure, the first time and at most."""
+TIE_AGE = 30.0
+"""Seconds for which an answer that listed a number with our label allows to cancel that number."""
 COMPANY = 5.0
 """Seconds for which cancellations that are not urgent are collected."""
 
@@ -33,10 +35,22 @@ class _Cancellation:
 
 
 class Canceller:
-    """The jobs that are to leave the batch system."""
+    """The jobs that are to leave the batch system, which messages call `title`.
 
-    def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:
+    `tie` is called with jobs whose number has to be compared with their label first: another job may have it by now,
+    or always had it, in another batch server.
+    """
+
+    def __init__(
+        self,
+        system: BatchSystem,
+        start: Callable[[Command], Running],
+        clock: Callable[[], float],
+        tie: Callable[[Ticket], None],
+        title: str,
+    ) -> None:
         self._system, self._start, self._clock = system, start, clock
+        self._tie, self._title = tie, title
         self._waiting: list[Ticket] = []
         self._due = 0.0
         self._sent: list[_Cancellation] = []
@@ -64,19 +78,39 @@ class Canceller:
         """Starts one command for all that wait, unless one is running, and reads answers."""
         under_way = any(one.running is not None for one in self._sent)
         if self._waiting and self._clock() >= self._due and not under_way:
-            tries = Backoff(self._clock, first=PAUSE, most=PAUSE_MOST)
-            self._sent.append(_Cancellation(self._waiting, tries))
+            self._sent += [self._cancellation(some) for some in self._by_proof(self._waiting) if some]
             self._waiting = []
         for one in list(self._sent):
             words = self._move(one)
             if words is not None:
                 self._answered(one, words)
 
+    def _cancellation(self, tickets: list[Ticket]) -> _Cancellation:
+        return _Cancellation(tickets, Backoff(self._clock, first=PAUSE, most=PAUSE_MOST))
+
+    def _by_proof(self, tickets: list[Ticket]) -> tuple[list[Ticket], list[Ticket]]:
+        """Those that can be cancelled now, and those whose number has to be compared with their label first."""
+        proven = [ticket for ticket in tickets if self._is_proven(ticket)]
+        return proven, [ticket for ticket in tickets if not self._is_proven(ticket)]
+
+    def _is_proven(self, ticket: Ticket) -> bool:
+        return ticket.is_own or self._clock() - ticket.tied_at <= TIE_AGE
+
+    def _is_ready(self, one: _Cancellation) -> bool:
+        """All that are left in it are proven to be ours; those of which nothing was found are over."""
+        one.tickets = [ticket for ticket in one.tickets if not ticket.is_over]
+        _, unproven = self._by_proof(one.tickets)
+        for ticket in unproven:
+            self._tie(ticket)
+        if not one.tickets:
+            self._sent.remove(one)
+        return bool(one.tickets) and not unproven
+
     def _move(self, one: _Cancellation) -> str | None:
         """What went wrong, empty if nothing did, None while that is not known."""
         try:
             if one.running is None:
-                if not one.tries.is_due:
+                if not one.tries.is_due or not self._is_ready(one):
                     return None
                 one.running = self._start(self._command(one))
             answer = one.running.poll()
@@ -88,12 +122,12 @@ class Canceller:
 
     def _command(self, one: _Cancellation) -> Command:
         """Cancels all of them, or as many as one command can name: the others follow in one of their own."""
-        command = self._system.cancel(ids(one.tickets))
+        command = self._system.cancel_labelled(_labels(one.tickets))
         while len(one.tickets) > 1 and not fits(command):
             half = len(one.tickets) // 2
-            self._sent.append(_Cancellation(one.tickets[half:], Backoff(self._clock, first=PAUSE, most=PAUSE_MOST)))
+            self._sent.append(self._cancellation(one.tickets[half:]))
             one.tickets = one.tickets[:half]
-            command = self._system.cancel(ids(one.tickets))
+            command = self._system.cancel_labelled(_labels(one.tickets))
         return command
 
     def _answered(self, one: _Cancellation, words: str) -> None:
@@ -103,9 +137,13 @@ class Canceller:
             return
         self._sent.remove(one)
         if words:
-            name, left = self._system.name, " ".join(ids(one.tickets))
+            name, left = self._title, " ".join(ids(one.tickets))
             logger.error("%s did not cancel these jobs; please cancel them yourself: %s. Output: %s", name, left, words)
             self.given_up += one.tickets
         else:
             for ticket in one.tickets:
                 ticket.move(TicketState.ended)
+
+
+def _labels(tickets: Iterable[Ticket]) -> dict[str, str]:
+    return {str(ticket.job_id): ticket.label for ticket in tickets}

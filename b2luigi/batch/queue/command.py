@@ -20,6 +20,8 @@ PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC,
 """Reasons for which a program could not be started, and that may have passed by the next try."""
 KILL_WAIT = 0.5
 """Seconds to wait for the end of a program that was killed."""
+GLANCE = 0.02
+"""Seconds between two looks at a program that is waited for."""
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 LONGEST_WORD, LONGEST_LINE = 100_000, 1_000_000
 """Bytes of one word of a command, and of all of them: Linux accepts 128 KiB and about 2 MiB (execve(2))."""
@@ -84,10 +86,17 @@ class Process:
         if rc is not None:
             self._answer = Answer(rc, _text(self._stdout), _text(self._stderr))
         elif self._clock() >= self._deadline:
-            self._stop()
+            self._kill()
             self._answer = Answer(-signal.SIGKILL, _text(self._stdout), _text(self._stderr), self._timeout)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Kills the program and all it started; there is no answer."""
+        if self._answer is None:
+            self._kill()
+            self._stdout.close()
+            self._stderr.close()
+
+    def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         # A process that hangs in a dead file system cannot even be killed: nobody waits for it.
@@ -112,8 +121,26 @@ def start(command: Command, timeout: float = TIMEOUT) -> Running:
         return Answered(Answer(NOT_EXECUTABLE, "", f"{command.argv[0]}: {error}", started=not passing))
 
 
+def run(command: Command, timeout: float = TIMEOUT) -> Answer:
+    """Runs a program and waits for its answer, which is like that of `start`.
+
+    An exception that ends the wait (Ctrl-C) ends the program, too, with all it started.
+    """
+    running = start(command, timeout)
+    try:
+        while (answer := running.poll()) is None:
+            time.sleep(GLANCE)
+    except BaseException:
+        if isinstance(running, Process):
+            running.stop()
+        raise
+    return answer
+
+
 def _environment(command: Command) -> dict[str, str]:
-    changed = {**os.environ, **command.env}
+    dropped = tuple(name[:-1] for name, value in command.env.items() if value is None and name.endswith("*"))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    changed = {**inherited, **command.env}
     return {name: value for name, value in changed.items() if value is not None}
 
 

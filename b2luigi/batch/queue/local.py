@@ -43,6 +43,8 @@ STRAYS_AGAIN = 2.0
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 MISSED = 0.1
 """Seconds after which a job that was not among the processes of this machine is looked for again."""
+REPORT_EVERY = 5.0
+"""Seconds between two looks at jobs that run: their outcomes may be there although their programs do not end."""
 
 
 def processors() -> int:
@@ -106,6 +108,8 @@ class LocalQueue:
         self._untold = 0
         self._children: dict[str, _Child] = {}
         self._adopted: dict[str, _Adopted] = {}
+        self._report_at = self._clock() + REPORT_EVERY
+        """When all running jobs count as news again, as they do in the listings of a batch system."""
         self._seen: tuple[float, dict[str, int], dict[str, int]] = (float("-inf"), {}, {})
         """When, and which job scripts and tasks of them are among the processes of this machine, by token."""
         self._known, self._strays = known, Strays(self.name)
@@ -169,6 +173,9 @@ class LocalQueue:
         """Notices what ended, starts what waits; returns the tickets with news."""
         news = [child.ticket for child in list(self._children.values()) if self._ended(child)]
         news += [adopted.ticket for adopted in list(self._adopted.values()) if self._is_over(adopted)]
+        if self._clock() >= self._report_at:
+            self._report_at = self._clock() + REPORT_EVERY
+            news += self._tickets()
         self._tell_new()
         self._waiting = [ticket for ticket in self._waiting if not ticket.cancelled]
         self._look_for_strays()

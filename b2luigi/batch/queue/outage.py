@@ -35,6 +35,10 @@ class Outage:
             self._since = self._clock()
             logger.warning(text, *arguments)
 
+    def take_over(self, since: float) -> None:
+        """It began at that time, in seconds of the clock, and was logged then."""
+        self._since = since
+
     def end(self) -> None:
         """It works: logs that it does so again, if it did not."""
         if self._since is not None:

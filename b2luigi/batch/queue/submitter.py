@@ -13,7 +13,17 @@ from b2luigi.batch.queue.command import Running, fits
 from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted
 from b2luigi.batch.systems.base import BatchSystem
-from b2luigi.batch.systems.model import Accepted, Answer, Command, Refused, Submitted, TooMany, TryLater, Unsure
+from b2luigi.batch.systems.model import (
+    Accepted,
+    Answer,
+    Command,
+    JobSpec,
+    Refused,
+    Submitted,
+    TooMany,
+    TryLater,
+    Unsure,
+)
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -58,10 +68,19 @@ class _Kind:
 
 
 class Submitter:
-    """The jobs that were handed in and are not in the batch system yet."""
+    """The jobs that were handed in and are not in the batch system yet.
 
-    def __init__(self, system: BatchSystem, start: Callable[[Command], Running], clock: Callable[[], float]) -> None:
-        self._system, self._start, self._clock = system, start, clock
+    `server_of` names the batch server to which a job goes, or "" while nobody knows.
+    """
+
+    def __init__(
+        self,
+        system: BatchSystem,
+        start: Callable[[Command], Running],
+        clock: Callable[[], float],
+        server_of: Callable[[JobSpec], str] = lambda spec: "",
+    ) -> None:
+        self._system, self._start, self._clock, self._server_of = system, start, clock, server_of
         self._lanes: dict[Hashable, deque[Ticket]] = {}
         self._kinds: dict[Hashable, _Kind] = {}
         self._most = self._bulk = system.bulk
@@ -86,6 +105,11 @@ class Submitter:
     def waiting(self) -> list[Ticket]:
         """Jobs for which no command was sent yet."""
         return [ticket for lane in self._lanes.values() for ticket in lane]
+
+    @property
+    def has_work(self) -> bool:
+        """There are jobs that were not accepted yet."""
+        return bool(self._lanes or self._under_way or any(kind.suspects for kind in self._kinds.values()))
 
     @property
     def under_way(self) -> list[Ticket]:
@@ -166,8 +190,10 @@ class Submitter:
 
     def _record(self, tickets: list[Ticket], labels: Sequence[str]) -> bool:
         """How to find the jobs again has to be on disk before they can be anywhere; False if it cannot be written."""
+        now = self._clock()
         for ticket, label in zip(tickets, labels, strict=True):
-            ticket.label = label
+            ticket.label, ticket.submitted_at = label, now
+            ticket.server = self._server_of(ticket.spec)
             ticket.move(TicketState.sent)
             try:
                 if ticket.before_sending is not None:

@@ -19,6 +19,8 @@ class TicketState(enum.Enum):
 
     waiting = "not sent yet"
     sent = "the command that submits it was started, or is about to be"
+    placing = "a job of another run; which batch server has it is not known yet"
+    out_of_reach = "in another batch server, which does not answer from here"
     unsure = "may or may not be in the batch system, which is searched for it"
     queued = "in the batch system, as far as we know"
     gone = "the batch system no longer lists it"
@@ -29,9 +31,11 @@ class TicketState(enum.Enum):
 
 _S = TicketState
 NEXT: Mapping[TicketState, frozenset[TicketState]] = {
-    _S.waiting: frozenset({_S.sent, _S.unsure, _S.queued, _S.refused, _S.not_found}),
+    _S.waiting: frozenset({_S.sent, _S.placing, _S.unsure, _S.queued, _S.refused, _S.not_found}),
+    _S.placing: frozenset({_S.out_of_reach, _S.unsure, _S.queued, _S.ended}),
+    _S.out_of_reach: frozenset({_S.unsure, _S.queued, _S.ended}),
     _S.sent: frozenset({_S.waiting, _S.unsure, _S.queued, _S.refused}),
-    _S.unsure: frozenset({_S.queued, _S.not_found}),
+    _S.unsure: frozenset({_S.queued, _S.not_found, _S.out_of_reach}),
     _S.queued: frozenset({_S.gone, _S.ended}),
     _S.gone: frozenset({_S.queued, _S.ended}),
     _S.ended: frozenset(),
@@ -54,6 +58,16 @@ class Ticket:
     reason: str = ""
     """Why it is unsure, refused or not found: the words of the batch system."""
     job_id: str | None = None
+    server: str = ""
+    """The batch server that has it, as `BatchSystem.parse_server` calls it; empty if that is not known."""
+    is_own: bool = False
+    """This run submitted it: as long as it is listed, its number proves that it is this job, whatever its labels."""
+    may_be_elsewhere: bool = False
+    """Nobody knows to which server it was submitted: that this one does not list it means nothing."""
+    submitted_at: float = float("-inf")
+    """When it was submitted, by the clock of the queue."""
+    tied_at: float = float("-inf")
+    """When an answer last listed its number with its label."""
     info: JobInfo | None = None
     """The last that the batch system said of it."""
     tries: int = 0
@@ -62,6 +76,8 @@ class Ticket:
     """Searches that did not find it."""
     absent: int = 0
     """Answers in a row that lacked the job; those that may be from one snapshot count as one."""
+    missed: bool = False
+    """The last answer lacked it, for whatever reason."""
     absent_at: float = 0.0
     """When the last of them came."""
     answers: int = 0

@@ -47,12 +47,16 @@ def load(name: str) -> BatchSystem:
 
 
 def detect(which: Callable[[str], str | None] = shutil.which) -> str | None:
-    """Name of the batch system whose probe is on PATH; None on a machine without one."""
-    return next((system.name for system in _all() if which(system.probe)), None)
+    """Name of the first batch system whose probe is on PATH, None on a machine without one.
+
+    Whether there is a cluster behind it, only the program itself can say.
+    """
+    return next((system.name for system in installed(which)), None)
 
 
-def _all() -> Iterator[BatchSystem]:
-    return (load(name) for name in names())
+def installed(which: Callable[[str], str | None] = shutil.which) -> Iterator[BatchSystem]:
+    """The languages of all batch systems whose probe is on PATH, in the order in which they are looked for."""
+    return (system for system in map(load, names()) if which(system.probe))
 
 
 def _others() -> dict[str, EntryPoint]:

@@ -98,6 +98,51 @@ class BatchSystem(abc.ABC):
         """Like `parse_query`, for the answer to `history`. Raises AnswerError."""
         return self.parse_query(answer)
 
+    def analyse(self, job_id: str) -> Command | None:
+        """Asks why a job that waits does not start; None where there is no such command. Run once in ten minutes."""
+        return None
+
+    def parse_analysis(self, answer: Answer) -> str:
+        """Why the job cannot start as things are, in one or two sentences; empty if it only has to wait."""
+        return ""
+
+    def cancel_labelled(self, labels: Mapping[str, str]) -> Command:
+        """Like `cancel`, with the label of each job by its id. Override it if the system can compare them itself."""
+        return self.cancel(list(labels))
+
+    def ask_server(self) -> Sequence[Command]:
+        """Commands, run one after the other, that find out which batch server all others reach.
+
+        A batch server has its own queue and its own job ids: a schedd, a cluster. Empty if there is only one.
+        """
+        return ()
+
+    def parse_server(self, answers: Sequence[Answer]) -> str:
+        """Identifies that server for good, in words of which the first is its name; empty if it cannot be known.
+
+        Raises AnswerError for answers that say nothing: then it is worth asking again.
+        """
+        return ""
+
+    def at(self, server: str) -> BatchSystem | None:
+        """The language for jobs of another server, as `parse_server` calls it; None if commands cannot reach it.
+
+        If `aim` names several servers at once, that language is used for searches only, and calls a job `id;server`.
+        """
+        return None
+
+    def aim(self, job: JobSpec) -> str:
+        """The server to which the options of a job send it; empty for the one that all commands reach."""
+        return ""
+
+    def unconfigured(self, answer: Answer) -> str:
+        """Why this machine belongs to no cluster, in one line; empty unless this answer to a query shows it.
+
+        With `batch_system = "auto"`, programs that are installed and belong to no cluster are passed over. A cluster
+        that does not answer must never look like that.
+        """
+        return ""
+
     def check(self, job: JobSpec) -> None:  # noqa: B027  (most systems have nothing to check)
         """Raises ValueError, naming file or folder, for a job that this system cannot run."""
 

@@ -6,7 +6,6 @@ the open-source relative OpenLava 2.2. We have never run it on a real LSF.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -15,6 +14,8 @@ import parse
 
 from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
+from b2luigi.batch.systems.environment import LSF as LSF_VARIABLES
+from b2luigi.batch.systems.listings import Listing, json_values, refuse_failure
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -31,20 +32,15 @@ from b2luigi.batch.systems.model import (
     Unsure,
 )
 
-ENVIRONMENT: Mapping[str, str | None] = {
-    "LSB_NTRIES": "1",
-    "BSUB_QUIET": None,
-    "BSUB_QUIET2": None,
-    "BSUB_STDERR": None,
-}
-"""LSB_NTRIES: without it, all commands wait for a daemon that is down, and after a bsub that was stopped while waiting
-it is unclear whether the job exists. With BSUB_* set, bsub hides the line with the job id or redirects it."""
+ENVIRONMENT = LSF_VARIABLES.changes()
+"""LSB_NTRIES: without it all commands wait for a daemon that is down, and a bsub that was stopped while it waits
+leaves nobody sure. With BSUB_* set, bsub hides the line with the job id or sends it elsewhere."""
 
 LIMIT = 250
 """Maximum size of an array; LSF's default limit is 1000 (MAX_JOB_ARRAY_SIZE)."""
 ARRAYS = Arrays("LSB_JOBINDEX", first=1, separator="[", end="]")
 
-FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name"
+FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name job_description"
 OURS = "b2luigi sets this option itself"
 NO_JOB = "with this option bsub submits no job"
 OTHER_JOB = "with this option bsub submits the job described in a file instead of the task"
@@ -58,6 +54,12 @@ FORBIDDEN = {
 }
 """Options of bsub that would break the job, or the parsing of the answer, and why. They are case-sensitive and cannot
 be abbreviated (LSF 10.1 command reference)."""
+
+CANNOT_START = re.compile(
+    r"not satisfied|never satisfied|not specified|invalid|exceed|does not exist|closed|inactivated|unusable|cannot",
+    re.IGNORECASE,
+)
+"""Pending reasons that last until somebody changes something; all others (limits in use, priorities) may pass."""
 
 STATES = {
     "PEND": JobStatus.idle,
@@ -106,6 +108,10 @@ DOWN = (
     "Pending job threshold reached",
 )
 LOST = ("Connection reset by peer", "Communication timeout", "Failed in an LSF library call")
+UNCONFIGURED = re.compile(r"(Failed in an LSF library call: Unable to|Cannot) open (file )?lsf\.conf")
+OUT_OF_REACH = re.compile(r"fopen\((?!/etc/lsf\.conf\) failed, No such file)")
+"""The file that could not be opened: but for this one, which is looked for where nothing names another, a site has
+configured this machine."""
 REFUSED = "not submitted"
 ENDED = (
     *("Job has already finished", "No matching job found", "is being terminated", "is being signaled"),
@@ -125,6 +131,15 @@ class LSF(BatchSystem):
     name: ClassVar[str] = "lsf"
     probe: ClassVar[str] = "bsub"
     bulk: ClassVar[int] = LIMIT
+
+    def ask_server(self) -> Sequence[Command]:
+        return [Command(("lsid",), env=ENVIRONMENT)]
+
+    def parse_server(self, answers: Sequence[Answer]) -> str:
+        found = re.search(r"My cluster name is (\S+)", answers[0].stdout)
+        if answers[0].rc != 0 or found is None:
+            raise AnswerError(answers[0].words)
+        return found[1]
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         return {
@@ -151,8 +166,8 @@ class LSF(BatchSystem):
         array = f"[{ARRAYS.indexes(len(jobs))}]" if len(jobs) > 1 else ""
         # LSF writes its own output file after the end of the job, when we have already cleaned up; its report contains
         # nothing that bjobs does not know.
-        ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-oo", "/dev/null")
-        # Through stdin, because bsub joins the words of a command with its own kind of quoting.
+        ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-Jd", jobs[0].token, "-oo", "/dev/null")
+        # By stdin, because bsub joins the words of a command and quotes them in its own way.
         return Command((*ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=ENVIRONMENT)
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
@@ -172,9 +187,20 @@ class LSF(BatchSystem):
         return Command(("bjobs", "-a", "-json", "-o", FIELDS, *arrays), env=ENVIRONMENT)
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
-        # bjobs exits with 255 if any of the ids is unknown, but still lists the others.
-        records = _records(answer)
-        return {_job_id(record): _info(record) for record in records if "STAT" in record}
+        # bjobs ends with 255 if any of the ids is unknown, and still lists the others.
+        records, unread = _records(answer)
+        return Listing({_job_id(record): _info(record) for record in records if "STAT" in record}, unread)
+
+    def unconfigured(self, answer: Answer) -> str:
+        return _unconfigured(answer)
+
+    def analyse(self, job_id: str) -> Command | None:
+        return Command(("bjobs", "-a", "-json", "-o", "jobid stat pend_reason", job_id), env=ENVIRONMENT)
+
+    def parse_analysis(self, answer: Answer) -> str:
+        records, _ = _records(answer)
+        reasons = [str(record.get("PEND_REASON", "")).strip("- ") for record in records if record.get("STAT") == "PEND"]
+        return f"Its pending reason: {reasons[0].rstrip('.;')}." if reasons and CANNOT_START.search(reasons[0]) else ""
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return Command(("bkill", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
@@ -239,6 +265,8 @@ def _accepted(answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
 def _not_accepted(answer: Answer) -> Submitted:
     # The line with "not submitted" counts, if there is one: busy notices may precede it.
     text = "\n".join(line for line in _lines(answer) if REFUSED in line) or answer.words
+    if _unconfigured(answer):
+        return Refused(answer.words)
     if any(word in text for word in LOST):
         return Unsure(answer.words)
     if any(word in text for word in DOWN):
@@ -248,22 +276,34 @@ def _not_accepted(answer: Answer) -> Submitted:
     return Unsure(answer.words)
 
 
-def _records(answer: Answer) -> list[dict[str, str]]:
-    text = answer.stdout[answer.stdout.find("{") : answer.stdout.rfind("}") + 1]
-    try:
-        # Not strict, because a job name may contain a line break.
-        found = json.loads(text, strict=False)["RECORDS"] if text else _nothing(answer)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        found = None
-    if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
+def _unconfigured(answer: Answer) -> str:
+    found = UNCONFIGURED.search(answer.stderr)
+    return found[0] if found and not OUT_OF_REACH.search(answer.stderr) else ""
+
+
+def _records(answer: Answer) -> tuple[list[dict[str, str]], list[str]]:
+    """All records of an answer, and the parts of it that cannot be read."""
+    records: list[dict[str, str]] = []
+    unread: list[str] = []
+    is_listing = False
+    for value, start, end in json_values(answer.stdout):
+        found = value.get("RECORDS") if isinstance(value, dict) else None
+        if isinstance(found, list) and all(isinstance(record, dict) for record in found):
+            records += found
+            is_listing = True
+        elif isinstance(value, dict) and ("JOBID" in value or "RECORDS" in value):  # cut, or not as it should be
+            records += [value] if "STAT" in value else []
+            unread.append(answer.stdout[start:end])
+    if not is_listing and not records and not _knows_none(answer):
         raise AnswerError(answer.words)
-    return found
+    return records, unread
 
 
-def _nothing(answer: Answer) -> list[dict[str, str]] | None:
-    """No records, if bjobs states that it knows none of the jobs; no output at all is not an answer."""
-    lines = _lines(answer)
-    return [] if lines and all(re.fullmatch(UNKNOWN, line) for line in lines) else None
+def _knows_none(answer: Answer) -> bool:
+    """bjobs states that it knows none of the jobs; printing nothing, or notices only, is no answer."""
+    others = [line for line in _lines(answer) if not re.fullmatch(UNKNOWN, line)]
+    refuse_failure("\n".join(others), answer.words)
+    return len(others) < len(_lines(answer)) and "{" not in answer.stdout
 
 
 def _job_id(record: Mapping[str, str]) -> str:
@@ -288,6 +328,7 @@ def _info(record: Mapping[str, str]) -> JobInfo:
         exit_code=_exit_code(status, str(record.get("EXIT_CODE", ""))),
         cause=CAUSES.get(keyword[1]) if keyword else None,
         token=_token(str(record.get("JOB_NAME", "")), _index(record)),
+        alias=_described(str(record.get("JOB_DESCRIPTION", "")), _index(record)),
         node=str(record.get("EXEC_HOST", "")).strip("- ").partition(":")[0] or None,
         held=native in HELD,
     )
@@ -298,6 +339,10 @@ def _exit_code(status: JobStatus, text: str) -> int | None:
     if status is JobStatus.successful:
         return 0
     return int(text) if status.is_final and re.fullmatch(r"[0-9]{1,3}", text) else None
+
+
+def _described(description: str, index: str) -> str | None:
+    return description + index if re.fullmatch("[0-9a-f]+", description) else None
 
 
 def _token(name: str, index: str) -> str | None:

@@ -35,6 +35,7 @@ class Cause(enum.Enum):
     infrastructure = "lost by the batch system or its node"
     memory = "memory limit"
     time = "time limit"
+    policy = "ended by a policy of the site or of its own settings"
     refused = "could not be started by the batch system"
     ended = "ended without an outcome"
 
@@ -70,6 +71,11 @@ class JobSpec:
         """File to which the node writes the outcome of this attempt."""
         return self.folder / f"{self.token}.outcome"
 
+    @property
+    def begun(self) -> Path:
+        """File that exists while the node is at work on the task."""
+        return self.folder / f"{self.token}.begun"
+
 
 @dataclass(frozen=True)
 class JobInfo:
@@ -86,8 +92,21 @@ class JobInfo:
     node: str | None = None
     held: bool = False
     """Waits until a person resumes it."""
+    notice: str = ""
+    """What a person should know of it although it needs nothing from them; shown once."""
     lingers: bool = False
-    """Final, but stays in the queue until it is cancelled (HTCondor: held)."""
+    """Final, but it stays in the queue until it is cancelled (HTCondor: held)."""
+    alias: str | None = None
+    """The same, read from another of its labels (from its name, if `token` is from a comment): either one is proof."""
+
+    def is_called(self, label: str) -> bool:
+        """One of its labels proves that it is the job with this label."""
+        return label in (self.token, self.alias)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that the answer contains of whose job it is; empty if it contains nothing."""
+        return tuple(label for label in (self.token, self.alias) if label is not None)
 
 
 @dataclass(frozen=True)
@@ -97,7 +116,7 @@ class Command:
     argv: tuple[str, ...]
     stdin: str = ""
     env: Mapping[str, str | None] = field(default_factory=dict)
-    """Variables to add to the environment; None removes one."""
+    """Variables to add to the environment; None removes one, or all that begin so if the name ends with `*`."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +151,8 @@ class Accepted:
     """The batch system accepted the job, and this is its id."""
 
     job_id: str
+    server: str = ""
+    """The batch server that has it, if the answer names one (see `BatchSystem.aim`)."""
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,17 @@ Facts from Slurm's manual pages and measured on Slurm 22.05.8, with accounting a
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from b2luigi.batch.systems import slurm_options
 from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
+from b2luigi.batch.systems.environment import SLURM
+from b2luigi.batch.systems.listings import Listing, refuse_failure
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -28,24 +32,20 @@ from b2luigi.batch.systems.model import (
     Unsure,
 )
 
-OWN_VARIABLES = (
-    *("SBATCH_ARRAY_INX", "SBATCH_WAIT", "SBATCH_OUTPUT", "SBATCH_ERROR", "SBATCH_CLUSTERS", "SLURM_CLUSTERS"),
-    *("SQUEUE_ARRAY", "SQUEUE_FORMAT", "SQUEUE_FORMAT2", "SQUEUE_LICENSES", "SQUEUE_NAMES", "SQUEUE_PARTITION"),
-    *("SQUEUE_QOS", "SQUEUE_SORT", "SQUEUE_STATES", "SQUEUE_USERS", "SQUEUE_ALL", "SQUEUE_PRIORITY"),
-    *("SCANCEL_ACCOUNT", "SCANCEL_BATCH", "SCANCEL_CTLD", "SCANCEL_FULL", "SCANCEL_HURRY", "SCANCEL_INTERACTIVE"),
-    *("SCANCEL_NAME", "SCANCEL_PARTITION", "SCANCEL_QOS", "SCANCEL_STATE", "SCANCEL_USER", "SCANCEL_VERBOSE"),
-    *("SCANCEL_WCKEY", "SACCT_FEDERATION", "SACCT_LOCAL"),
-)
-ENVIRONMENT: Mapping[str, str | None] = dict.fromkeys(OWN_VARIABLES)
-"""Variables by which users change what the commands do or show (INPUT ENVIRONMENT VARIABLES in the manual pages)."""
+CLUSTER_VARIABLES = ("SBATCH_CLUSTERS", "SLURM_CLUSTERS")
+"""Where a user names the cluster for submissions. Other commands name theirs themselves."""
+SUBMIT_ENVIRONMENT = SLURM.changes()
+ENVIRONMENT = SLURM.changes(*CLUSTER_VARIABLES)
+"""For commands that submit nothing."""
 
 LIMIT = 1000
 """Maximum size of an array; Slurm's default limit is 1001, including index 0 (MaxArraySize)."""
 ARRAYS = Arrays("SLURM_ARRAY_TASK_ID", first=0, separator="_")
 
-FIELDS = ("JobArrayID", "State", "exit_code", "NodeList", "Comment", "Reason")
-"""The last one may contain any text."""
-PAST_FIELDS = ("JobID", "State", "ExitCode", "NodeList")
+FIELDS = ("JobArrayID", "State", "exit_code", "NodeList", "Name", "Comment", "Reason")
+"""The last one may hold anything."""
+PAST_FIELDS = ("JobID", "State", "ExitCode", "NodeList", "JobName")
+CLUSTER_NAME = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
 
 STATES = {
     "PENDING": JobStatus.idle,
@@ -81,11 +81,24 @@ STUCK = re.compile(
     r"JobHeld|requeued? (in )?held|DependencyNeverSatisfied|^Partition(Config|NodeLimit|TimeLimit|Inactive)"
     r"|^Bad|^Invalid|NotAllowed$|PerJob$|PerJobLimit$|^JobHoldMaxRequeue"
 )
-"""Reasons why a pending job waits forever, unless a person intervenes."""
+"""Reasons for which a pending job waits for ever, unless a person does something."""
+SHARED_LIMIT = re.compile(r"^(Assoc|QOS)\w*(Grp|Limit)")
+"""Reasons that last as long as others of the same account or QOS use what they share."""
+LAUNCH_FAILED = re.compile(r"launch failed|JobHoldMaxRequeue|max requeue", re.IGNORECASE)
+"""Reasons for which Slurm itself holds a job after its node, or the launch there, failed: no person releases it."""
 NOT_LAUNCHED = 53
 """The signal that Slurm reports for a job whose output file or folder cannot be created."""
 
-LATER = ("Unable to contact slurm controller", "Resource temporarily unavailable", "in standby mode")
+UNCONFIGURED = re.compile(r"DNS SRV lookup failed.*(Could not establish a configuration source)", re.DOTALL)
+"""What every program prints if no file and no variable names a controller, and no DNS record, either."""
+NO_NAME_SERVER = ("Host name lookup failure", "Unknown server error")
+"""Then there may be such a DNS record all the same."""
+LATER = (
+    "Unable to contact slurm controller",
+    "Resource temporarily unavailable",
+    "in standby mode",
+    *NO_NAME_SERVER,
+)
 LIMIT_REASON = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w*")
 """The name of a limit, on a separate line before a sentence that is the same for all limits."""
 SOME_LIMIT = "violates accounting/QOS policy"
@@ -108,17 +121,47 @@ NO_PAST = "accounting storage is disabled"
 
 
 class Slurm(BatchSystem):
-    """The language of Slurm >= 20.11 (the first whose squeue knows --me)."""
+    """The language of Slurm >= 20.11 (the first whose squeue knows --me).
+
+    `cluster`: the one that all its commands name (`-M`, which takes accounting); without it they speak to the one of
+    this machine. Several, with commas between them, can be searched for jobs only. `environment`: that of the user.
+    """
 
     name: ClassVar[str] = "slurm"
     probe: ClassVar[str] = "sbatch"
     bulk: ClassVar[int] = LIMIT
 
+    def __init__(self, cluster: str = "", environment: Mapping[str, str] = os.environ) -> None:
+        self._cluster = cluster
+        self._chosen = next((environment[name] for name in CLUSTER_VARIABLES if environment.get(name)), "")
+
     def options(self, setting: Setting) -> Mapping[str, Any]:
-        return {
-            "job_name": str(setting("job_name") or ""),
-            "argv": slurm_options.options(setting("slurm_settings") or {}),
-        }
+        argv = slurm_options.options(setting("slurm_settings") or {})
+        chosen = [f"--clusters={self._chosen}"] if self._chosen and not slurm_options.clusters(argv) else []
+        return {"job_name": str(setting("job_name") or ""), "argv": [*argv, *chosen]}
+
+    def ask_server(self) -> Sequence[Command]:
+        return [] if self._is_several else [self._command("scontrol", "show", "config")]
+
+    def parse_server(self, answers: Sequence[Answer]) -> str:
+        found = CLUSTER_NAME.search(answers[0].stdout)
+        if answers[0].rc != 0 or found is None:
+            raise AnswerError(answers[0].words)
+        return found[1]
+
+    def at(self, server: str) -> BatchSystem | None:
+        return Slurm(server)
+
+    def aim(self, job: JobSpec) -> str:
+        return slurm_options.clusters(job.options.get("argv", ()))
+
+    @property
+    def _is_several(self) -> bool:
+        return "," in self._cluster or self._cluster == "all"
+
+    def _command(self, program: str, *words: str) -> Command:
+        cluster = ("-M", self._cluster) if self._cluster else ()
+        return Command((program, *cluster, *words), env=ENVIRONMENT)
 
     def check(self, job: JobSpec) -> None:
         if "\0" in str(job.script):
@@ -130,14 +173,15 @@ class Slurm(BatchSystem):
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
         array = [f"--array={ARRAYS.indexes(len(jobs))}"] if len(jobs) > 1 else []
         ours = ["--parsable", f"--job-name={jobs[0].name}", f"--comment={jobs[0].token}", "--output=/dev/null", *array]
-        return Command(("sbatch", *ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=ENVIRONMENT)
+        return Command(("sbatch", *ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=SUBMIT_ENVIRONMENT)
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:
         for line in answer.stdout.splitlines():
-            found = re.fullmatch(r"([0-9]{1,18})(;\S+)?", line.strip())  # the name of a cluster may follow
+            # The name of the cluster follows if one was named.
+            found = re.fullmatch(r"([0-9]{1,18})(?:;(\S+))?", line.strip())
             if found and answer.rc == 0:
-                return [Accepted(job_id) for job_id in ARRAYS.elements(found[1], len(jobs))]
-        # The site allows only smaller arrays (MaxArraySize).
+                return [Accepted(job_id, found[2] or "") for job_id in ARRAYS.elements(found[1], len(jobs))]
+        # The site allows fewer elements (MaxArraySize).
         too_large = len(jobs) > 1 and TOO_LARGE in answer.words
         return [TooMany(answer.words) if too_large else _not_accepted(answer)] * len(jobs)
 
@@ -145,16 +189,27 @@ class Slurm(BatchSystem):
         return [_not_accepted(answer)] * len(jobs) if _is_full(answer) else super().parse_stopped_submit(answer, jobs)
 
     def query(self, job_ids: Sequence[str]) -> Command:
-        # Without ids: a query for a single job that squeue has forgotten is an error.
-        fields = ",".join(f"{field}:|" for field in FIELDS)
-        return Command(("squeue", "--me", "-h", "-r", "-t", "all", "-O", fields), env=ENVIRONMENT)
+        # Without ids: one of a job that squeue has forgotten, asked for alone, is an error.
+        fields = ",".join(f"{field}:|" for field in self._fields)
+        return self._command("squeue", "--me", "-h", "-r", "-t", "all", "-O", fields)
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        """With several clusters the name of the cluster belongs to the number of a job."""
+        return (FIELDS[0], "Cluster", *FIELDS[1:]) if self._is_several else FIELDS
 
     def parse_query(self, answer: Answer) -> Mapping[str, JobInfo]:
-        rows = _rows(answer, len(FIELDS))
-        return {row[0]: _info(*row) for row in rows}
+        rows, torn = _rows(answer, len(self._fields))
+        if self._is_several:
+            return Listing({f"{row[0]};{row[1]}": _info(row[0], *row[2:]) for row in rows}, torn)
+        return Listing({row[0]: _info(*row) for row in rows}, torn, of=[line.partition("|")[0] for line in torn])
+
+    def unconfigured(self, answer: Answer) -> str:
+        found = UNCONFIGURED.search(answer.stderr)
+        return found[1] if found and not any(text in answer.stderr for text in NO_NAME_SERVER) else ""
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
-        return Command(("scancel", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
+        return self._command("scancel", *ARRAYS.grouped(job_ids))
 
     def parse_cancel(self, answer: Answer) -> str:
         if answer.rc == 0:
@@ -167,13 +222,14 @@ class Slurm(BatchSystem):
         return self.query([])
 
     def history(self, job_ids: Sequence[str]) -> Command | None:
-        words = ("sacct", "-X", "-n", "-P", "-o", ",".join(PAST_FIELDS), "-j", ",".join(job_ids))
-        return Command(words, env=ENVIRONMENT)
+        fields = ",".join(PAST_FIELDS)
+        return self._command("sacct", "-X", "-n", "-P", "-o", fields, "-j", ",".join(job_ids))
 
     def parse_history(self, answer: Answer) -> Mapping[str, JobInfo]:
         if NO_PAST in answer.words:
             return {}
-        return {row[0]: _past(*row) for row in _rows(answer, len(PAST_FIELDS))}
+        rows, torn = _rows(answer, len(PAST_FIELDS))
+        return Listing({row[0]: _past(*row) for row in rows}, torn)
 
 
 def _is_full(answer: Answer) -> bool:
@@ -202,38 +258,48 @@ def _over_limit(text: str) -> Submitted | None:
     return Refused(text) if limits else None
 
 
-def _rows(answer: Answer, fields: int) -> list[list[str]]:
-    """The rows of a listing, without the lines caused by line breaks in comments of the user's other jobs."""
+def _rows(answer: Answer, fields: int) -> tuple[list[list[str]], list[str]]:
+    """The rows of a listing, and the lines that begin as rows and are none: torn, or cut by a line break.
+
+    Comments of the user's other jobs may hold line breaks. All other lines are notices.
+    """
     *lines, cut = answer.stdout.split("\n")
-    split = (line.removesuffix("|").split("|", fields - 1) for line in lines)
-    rows = [row for row in split if len(row) == fields and re.fullmatch(r"[0-9]+(_[0-9]+)?", row[0])]
-    # sacct also has rows for arrays that are pending as a whole, `7_[0-9]`, without information on their elements.
-    none_at_all = not rows and any("|" not in line for line in lines)
-    if answer.rc != 0 or cut or none_at_all:
+    # An array that waits as a whole is a row of sacct, too: `7_[0-9]`, which has no information on its elements.
+    begun = [line for line in lines if re.match(r"[0-9]+(_[0-9]+)?\|", line)]
+    split = {line: line.removesuffix("|").split("|", fields - 1) for line in begun}
+    rows = [row for row in split.values() if len(row) == fields]
+    if answer.rc != 0 or cut:
         raise AnswerError(answer.words)
-    return rows
+    if not rows:
+        refuse_failure(answer.stdout, answer.words)
+    return rows, [line for line, row in split.items() if len(row) != fields]
 
 
-def _info(job_id: str, state: str, exit_code: str, node: str, comment: str, reason: str) -> JobInfo:
+def _info(job_id: str, state: str, exit_code: str, node: str, name: str, comment: str, reason: str) -> JobInfo:
+    past = _past(job_id, state, exit_code, node, name)
+    native = f"{state}: {reason}" if reason not in ("", "None") else state
+    token = _of_element(comment, job_id)
+    info = replace(past, native=native, token=token, alias=past.token if past.token != token else None)
+    if info.status is not JobStatus.idle:
+        return info
+    if LAUNCH_FAILED.search(reason):
+        return replace(info, status=JobStatus.aborted, cause=Cause.infrastructure, lingers=True)
+    notice = native if SHARED_LIMIT.search(reason) else ""
+    return replace(info, held=bool(STUCK.search(reason)), notice=notice)
+
+
+def _of_element(token: str, job_id: str) -> str:
+    """The label of an element of an array, all of which have the name and the comment of the first one."""
     index = job_id.partition("_")[2]
-    info = _past(job_id, state, exit_code, node)
-    return JobInfo(
-        status=info.status,
-        native=f"{state}: {reason}" if reason not in ("", "None") else state,
-        exit_code=info.exit_code,
-        cause=info.cause,
-        token=f"{comment}_{index}" if index else comment,
-        node=info.node,
-        held=info.status is JobStatus.idle and bool(STUCK.search(reason)),
-    )
+    return f"{token}_{index}" if index else token
 
 
-def _past(job_id: str, state: str, exit_code: str, node: str) -> JobInfo:
+def _past(job_id: str, state: str, exit_code: str, node: str, name: str) -> JobInfo:
     word = state.split()[0] if state.split() else ""  # "CANCELLED by 0"
     status = STATES.get(word, JobStatus.running)
     code = _exit_code(exit_code) if status.is_final else None
     cause = Cause.refused if code == 128 + NOT_LAUNCHED else CAUSES.get(word)
-    return JobInfo(status, state, code, cause, node=_node(node))
+    return JobInfo(status, state, code, cause, _of_element(name.rpartition("-")[2], job_id), _node(node))
 
 
 def _node(node: str) -> str | None:

@@ -6,11 +6,11 @@ Names from the manual pages of sbatch 22.05 and later releases up to 24.11.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NAMES = """
-    account acctg-freq array batch bb bbf begin chdir cluster-constraint clusters comment constraint container
+    account acctg-freq array batch bb bbf begin chdir cluster cluster-constraint clusters comment constraint container
     container-id contiguous core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot
     dependency distribution error exclude exclusive export export-file external-launcher extra extra-node-info
     get-user-env gid gpu-bind gpu-freq gpus gpus-per-node gpus-per-socket gpus-per-task gres gres-flags help hint
@@ -40,8 +40,8 @@ SHORT = {
 OURS = "b2luigi sets this option itself"
 NO_JOB = "with this option sbatch submits no job"
 FORBIDDEN = {
-    **dict.fromkeys(("array", "comment", "output", "error", "input", "parsable", "quiet", "clusters"), OURS),
-    "wait": "sbatch would wait for the end of the job, but b2luigi does that itself",
+    **dict.fromkeys(("array", "comment", "output", "error", "input", "parsable", "quiet"), OURS),
+    "wait": "sbatch would wait for the end of the job; b2luigi waits itself",
     "wrap": "the job would run this command instead of the task",
     **dict.fromkeys(("help", "usage", "version", "test-only"), NO_JOB),
 }
@@ -84,6 +84,12 @@ def option(key: str, value: Any) -> str:
     if not isinstance(value, (str, int, float)) or re.search(r"[\n\r\0]", str(value)):
         raise ValueError(f"slurm_settings[{key!r}] must be a single line of text or a number, not {value!r}.")
     return f"-{name}{value}" if short else f"--{name}={value}"
+
+
+def clusters(argv: Sequence[str]) -> str:
+    """The clusters that options name; empty if they name none. The last one counts, as for sbatch."""
+    found = (re.fullmatch(r"(?:--clusters?=|-M)(.+)", word) for word in argv)
+    return next(reversed([match[1] for match in found if match]), "")
 
 
 def options(settings: Any) -> list[str]:

@@ -18,18 +18,23 @@ from luigi.worker import TaskStatusReporter
 from b2luigi.batch import systems
 from b2luigi.batch.attempts.outcome import FAILED
 from b2luigi.batch.attempts.runs import Runs
+from b2luigi.batch.interrupts import Interrupts
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.failed_setup import UnusableProcess
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue import command
+from b2luigi.batch.queue.detection import Detected, detect
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.local import LocalQueue
 from b2luigi.batch.queue.ticket import Queue
 from b2luigi.batch.workers.jobs import Jobs
 from b2luigi.batch.workers.results import Results
+from b2luigi.core.checking_worker import CheckingWorker
+from b2luigi.core.checks import runs_itself
 from b2luigi.core.graph import missing_requirements
 from b2luigi.core.paths import get_filename, map_folder
+from b2luigi.core.setting_checks import SettingChecks
 from b2luigi.core.settings import get_seconds, get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -52,27 +57,40 @@ class BatchSystems(str, enum.Enum):
         return str(self.value)
 
 
-class AssigningWorker(luigi.worker.Worker):
+class AssigningWorker(CheckingWorker):
     """luigi's Worker, which makes for each task the process that fits it."""
 
     results: Results
     """Where processes leave their results."""
+    interrupts: Interrupts
+    """Ctrl-C and its kin, during the run."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._jobs = Jobs()
         self.fresh = False
+        self._setting_checks = SettingChecks(self._transfers_files, self._refuse_setting, logger.warning)
 
     def detect_batch_system(self, task: luigi.Task) -> str:
         """Name of the batch system of a task: its setting, and for "auto" the one this machine submits to."""
         name = str(get_setting("batch_system", task=task))
-        return self._detected if name == "auto" else name
+        return self._detected.name if name == "auto" else name
 
     @functools.cached_property
-    def _detected(self) -> str:
-        found = systems.detect() or "local"
-        logger.info("Tasks run as jobs of: %s", found if found != "local" else "this machine (no batch system found)")
-        return found
+    def _detected(self) -> Detected:
+        with self.interrupts.heard():
+            return detect(systems.installed(), get_seconds("command_timeout"))
+
+    def _check_settings(self, task: luigi.Task) -> None:
+        if runs_itself(task):
+            self._setting_checks.look(task)
+
+    def _refuse_setting(self, text: str) -> None:
+        self._checks.note(text, text)
+
+    def _transfers_files(self, task: luigi.Task) -> bool:
+        name = self.detect_batch_system(task)
+        return name not in ("local", "custom") and systems.load(name).carries_files
 
     def _create_task_process(self, task: luigi.Task) -> Any:
         try:
@@ -126,9 +144,15 @@ class AssigningWorker(luigi.worker.Worker):
 
     def _job_queue(self, name: str) -> Queue:
         start = functools.partial(command.start, timeout=get_seconds("command_timeout"))
+        detected = self.__dict__.get("_detected")
         runs, poll_interval = self._shared.runs, get_seconds("poll_interval")
         return JobQueue(
-            systems.load(name), start=start, poll_interval=poll_interval, sync=runs.own.sync, known=runs.labels
+            systems.load(name),
+            start=start,
+            poll_interval=poll_interval,
+            first_answer=detected.first_answer if detected is not None and detected.name == name else None,
+            sync=runs.own.sync,
+            known=runs.labels,
         )
 
     @functools.cached_property

@@ -24,6 +24,7 @@ from b2luigi.batch.attempts.judge import (
 )
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Marker, Outcome
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
+from b2luigi.core.job_script import CUT_SHORT, DONE_UNRECORDED, UNRECORDED
 
 IDLE = JobInfo(JobStatus.idle, "PEND")
 RUNNING = JobInfo(JobStatus.running, "RUN")
@@ -201,6 +202,43 @@ def test_an_end_without_an_outcome(evidence: dict[str, Any], cause: Cause, words
     assert isinstance(verdict, Fail)
     assert (verdict.cause, verdict.advice) == (cause, ADVICE[cause])
     assert words in verdict.what
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [{"marker": Marker(CUT_SHORT, False)}, {"info": JobInfo(JobStatus.aborted, "EXIT", CUT_SHORT), "ended_for": 60}],
+    ids=["marker", "batch system"],
+)
+def test_an_exit_in_the_middle_of_the_task_is_no_success(evidence: dict[str, Any]) -> None:
+    """Outputs that are there may be half written: they are not even looked at."""
+    verdict = decide(**evidence)
+    assert isinstance(verdict, Fail)
+    assert (verdict.cause, "in the middle of the task" in verdict.what) == (Cause.ended, True)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"marker": Marker(DONE_UNRECORDED, False)},
+        {"info": JobInfo(JobStatus.aborted, "EXIT", DONE_UNRECORDED), "ended_for": 60},
+        {"info": JobInfo(JobStatus.aborted, "held", DONE_UNRECORDED, Cause.infrastructure), "ended_for": 60},
+    ],
+    ids=["marker", "batch system", "held for its exit code"],
+)
+def test_work_whose_outcome_could_not_be_written_is_done_if_the_task_is_complete(evidence: dict[str, Any]) -> None:
+    """The exit code says so, which nothing else ends with; the outputs may come late, as always."""
+    assert decide(**evidence, complete=True) == Deliver(Outcome(DONE))
+    assert decide(**{**evidence, "ended_for": 59}, complete=False) == Wait()
+    late = decide(**{**evidence, "ended_for": 60}, complete=False)
+    assert isinstance(late, Fail)
+    assert (late.cause, "could not write the outcome" in late.what) == (Cause.ended, True)
+
+
+def test_an_outcome_that_could_not_be_written_is_no_failure_of_the_task() -> None:
+    """It had yielded requirements, which another job yields as well."""
+    verdict = decide(marker=Marker(UNRECORDED, False))
+    assert isinstance(verdict, Fail)
+    assert verdict.cause is Cause.infrastructure
 
 
 def test_every_cause_has_advice() -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,8 +24,9 @@ import b2luigi
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome
 from b2luigi.batch.node.runner import run_one
 from b2luigi.core.executable import create_executable_wrapper
-from b2luigi.core.job_script import OUTCOME_VARIABLE, SCRIPT_VARIABLE
+from b2luigi.core.job_script import CUT_SHORT, DONE_UNRECORDED, OUTCOME_VARIABLE, SCRIPT_VARIABLE, UNRECORDED
 from b2luigi.core.settings import set_setting
+from tests.present import present
 from tests.waiting import PATIENCE, until
 
 OUTCOME = Path("outcome.json")
@@ -122,6 +123,15 @@ def interrupt() -> None:
     time.sleep(5)
 
 
+def break_off() -> None:
+    raise KeyboardInterrupt("no more")
+
+
+def interrupt_by_own_handler() -> None:
+    signal.signal(signal.SIGINT, lambda number, frame: break_off())
+    interrupt()
+
+
 class OddError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("cannot be converted")
@@ -139,15 +149,21 @@ def test_success() -> None:
 
 
 def test_a_missing_output(script_folder: Path) -> None:
-    """A task that ends without an error but with missing outputs has failed; the text lists them."""
+    """A task that ends without an error but with missing outputs has failed; its first line names the file."""
     code, outcome = run(Works(number=1))
     assert (code, outcome.status) == (1, FAILED)
-    assert outcome.explanation.splitlines()[1:] == [f"{script_folder}/number=1/b.txt"]
+    words = f"run() ended without an error, but {script_folder}/number=1/b.txt is not there"
+    assert outcome.explanation.splitlines() == [words]
 
 
 @pytest.mark.parametrize(
     ("how", "words"),
-    [("error", "ValueError: what went wrong"), ("leave", "SystemExit: 0"), ("odd_error", "OddError")],
+    [
+        ("error", "ValueError: what went wrong"),
+        ("leave", "SystemExit: 0"),
+        ("odd_error", "OddError"),
+        ("break_off", "KeyboardInterrupt: no more"),
+    ],
 )
 def test_an_exception(how: str, words: str) -> None:
     """The outcome contains the traceback, and sys.exit(0) in a task is a failure."""
@@ -157,10 +173,11 @@ def test_an_exception(how: str, words: str) -> None:
     assert f", in {how}" in outcome.explanation
 
 
-def test_an_interrupt() -> None:
+@pytest.mark.parametrize("how", ["interrupt", "interrupt_by_own_handler"])
+def test_an_interrupt(how: str) -> None:
     """An interrupted task is neither done nor failed: the submit host determines the cause."""
-    code, outcome = run(Ends(how="interrupt"))
-    assert (code, outcome) == (130, Outcome(INTERRUPTED, node=outcome.node, task_id=Ends(how="interrupt").task_id))
+    code, outcome = run(Ends(how=how))
+    assert (code, outcome) == (130, Outcome(INTERRUPTED, node=outcome.node, task_id=Ends(how=how).task_id))
 
 
 def test_the_node_waits_for_late_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +215,34 @@ def test_new_requirements() -> None:
         (__name__, "Works", {"number": "2"}),
         (__name__, "Ends", {"how": "error"}),
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "code"),
+    [
+        (lambda: Works(number=2), DONE_UNRECORDED),
+        (lambda: Works(number=0), 1),
+        (Yields, UNRECORDED),
+        (lambda: Ends(how="interrupt"), 130),
+    ],
+    ids=["done", "failed", "yielded", "interrupted"],
+)
+def test_an_outcome_that_cannot_be_written(task: Callable[[], luigi.Task], code: int) -> None:
+    """The exit code says what it can of it."""
+    OUTCOME.mkdir()
+    assert run_one([task()], task().task_id) == code
+
+
+def test_an_outcome_that_cannot_be_written_for_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full when the task ends; a folder that comes late stands for it."""
+    monkeypatch.setenv(OUTCOME_VARIABLE, str(Path("late", OUTCOME).absolute()))
+    later = threading.Timer(1.0, os.mkdir, ["late"])
+    later.start()
+    task = Works(number=2)
+    monkeypatch.setenv(SCRIPT_VARIABLE, create_executable_wrapper(task, worker={"result_grace": PATIENCE}))
+    assert run_one([task], task.task_id) == 0
+    later.join()
+    assert present(Outcome.from_json(Path("late", OUTCOME).read_text())).status == DONE
 
 
 def test_external_data() -> None:
@@ -296,6 +341,7 @@ def test_a_task_is_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("nothing", "Swallows", DONE, ""),
         ("interrupt", "Swallows", INTERRUPTED, ""),
+        ("break_off", "Swallows", FAILED, "KeyboardInterrupt"),
         ("error", "Swallows", FAILED, "what went wrong"),
         ("error", "Refuses", FAILED, "no such context"),
         ("error", "Missing", FAILED, "AttributeError"),
@@ -436,13 +482,15 @@ class Job(b2luigi.Task):
         print("running", self.how)
         if self.how == "shot":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "exits":
+            os._exit(0)
         if self.how == "waits":
             open("begun", "w").close()
             time.sleep(1000)
         open(self.get_output_file_name("done.txt"), "w").close()
 
 if __name__ == "__main__":
-    b2luigi.process([Job(how=how) for how in ("shot", "waits", "it's")])
+    b2luigi.process([Job(how=how) for how in ("shot", "exits", "waits", "it's")])
 """
 
 
@@ -471,13 +519,17 @@ def outcomes(folder: Path) -> list[str]:
     return [json.loads(path.read_text())["status"] for path in folder.rglob("*.outcome")]
 
 
-@pytest.mark.parametrize(("how", "marker", "statuses"), [("it's", "0 outcome\n", [DONE]), ("shot", "137 none\n", [])])
+@pytest.mark.parametrize(
+    ("how", "marker", "statuses"),
+    [("it's", "0 outcome\n", [DONE]), ("shot", "137 none\n", []), ("exits", f"{CUT_SHORT} none\n", [])],
+)
 def test_a_whole_job(start: Any, script_folder: Path, how: str, marker: str, statuses: list[str]) -> None:
     """From job script to marker: a successful job, and one killed by SIGKILL."""
     start(how).wait(PATIENCE)
     assert (script_folder / "inbox" / ("a" * 16)).read_text() == marker
     assert outcomes(script_folder / "task_files") == statuses
     assert (script_folder / "logs" / f"how={how}" / "Job" / "stdout").exists()
+    assert list((script_folder / "task_files").rglob("*.begun")) == []
 
 
 @pytest.mark.parametrize(

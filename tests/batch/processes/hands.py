@@ -59,10 +59,14 @@ class HandQueue:
         self.released: list[Ticket] = []
         self.detached: list[Ticket] = []
         self.hurried = 0
+        self.news: list[Ticket] = []
+        """What the next step returns."""
         self.attached: list[dict[str, Any]] = []
         self.problem = ""
         self.stranger = ""
         """Why nothing can be known of a job of an earlier run."""
+        self.places: TicketState | None = None
+        """Where a job of an earlier run stands that is in another batch server."""
         self.nowhere = ""
         """Why a job of an earlier run is not found at once."""
 
@@ -82,7 +86,11 @@ class HandQueue:
             raise ValueError(self.stranger)
         self.attached.append(dict(facts))
         ticket = Ticket(spec)
-        if self.nowhere:
+        if self.places is not None:
+            ticket.job_id = str(facts["job_id"])
+            ticket.move(TicketState.placing)
+            ticket.move(self.places)
+        elif self.nowhere:
             ticket.move(TicketState.not_found, self.nowhere)
         elif "job_id" in facts:
             accept(ticket, facts["job_id"])
@@ -94,7 +102,8 @@ class HandQueue:
         pass
 
     def step(self) -> list[Ticket]:
-        return []
+        news, self.news = self.news, []
+        return news
 
     def hurry(self, ticket: Ticket) -> None:
         self.hurried += 1

@@ -20,6 +20,7 @@ from b2luigi.batch.attempts.liveness import this_process
 from b2luigi.batch.attempts.outcome import Marker, Outcome
 from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.processes.cluster import DOUBTS, ClusterProcess
+from b2luigi.batch.queue.ticket import TicketState
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.core.paths import get_task_file_dir
 from tests.batch.processes.hands import Greedy, Job, Work, accept, let_go, lose, search_in_vain
@@ -653,3 +654,50 @@ def test_inputs_that_only_the_node_misses_are_no_fault_of_the_task(job: Job) -> 
     ticket.spec.outcome.write_text(Outcome("FAILED", "missing", missing=("Input_1",)).to_json())
     job.process.look(Marker(1, True))
     assert (job.status, len(begun(job))) == (None, 2)
+
+
+# -- which server has the job
+
+
+def test_the_record_says_where_the_job_went_before_it_is_sent(job: Job) -> None:
+    """Label and batch server are on disk first; until then the record says that nothing was submitted."""
+    ticket = job.start(job_id=None)
+    assert not job.record["server"]
+    ticket.label, ticket.server = "first_3", "north"
+    present(ticket.before_sending)(ticket)
+    assert (job.record["mark"], job.record["server"]) == ("first_3", "north")
+
+
+def test_a_server_that_is_known_later_is_noted(job: Job) -> None:
+    """The answer to the submission names another cluster, or the question for it was slow."""
+    ticket = job.start(job_id="7")
+    ticket.server = "south"
+    job.process.look()
+    assert (job.record["job_id"], job.record["server"]) == ("7", "south")
+
+
+@pytest.mark.parametrize("state", [TicketState.placing, TicketState.out_of_reach])
+def test_a_job_in_another_server_is_waited_for(job: Job, state: TicketState) -> None:
+    """Nothing is submitted for its task; what it leaves in the inbox is its verdict."""
+    a_former(job, job_id="17", server="north")
+    job.queue.places = state
+    job.process.run()
+    for _ in range(20):
+        job.now += 600
+        job.process.look()
+    assert (job.status, job.queue.tickets, job.queue.cancelled) == (None, [], [])
+
+
+def test_a_fresh_run_does_not_wait_for_a_job_out_of_reach(job: Job) -> None:
+    """It takes its place as soon as it is known that it cannot be reached, and not before."""
+    a_former(job, job_id="17", server="north")
+    job.shared = replace(job.shared, fresh=True)
+    job.process.connect(job.queue, job.shared)
+    job.queue.places = TicketState.placing
+    job.process.run()
+    job.process.look()
+    assert job.queue.tickets == []
+    job.in_flight.ticket.move(TicketState.out_of_reach)
+    job.process.look()
+    job.process.look()
+    assert len(job.queue.tickets) == 1

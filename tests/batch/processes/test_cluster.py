@@ -16,6 +16,7 @@ import b2luigi
 from b2luigi.batch.attempts.outcome import Marker, Outcome
 from b2luigi.batch.processes.job import ANSWERS
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
+from b2luigi.core.deadline import Deadline
 from tests.batch.processes.hands import Hiccups, Job, Work, accept, let_go, lose, refuse
 
 
@@ -173,6 +174,27 @@ def test_a_held_job_is_logged_once(job: Job, caplog: pytest.LogCaptureFixture) -
     ]
 
 
+def test_a_requeue_is_reported_once(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    """A lost node, a preemption: the batch system runs the job again by itself, maybe several times."""
+    ticket = job.start()
+    running, idle = JobInfo(JobStatus.running, "RUNNING"), JobInfo(JobStatus.idle, "PENDING: BeginTime")
+    with caplog.at_level(logging.WARNING):
+        for info in (idle, running, idle, idle, running, idle):
+            ticket.info = info
+            job.process.look()
+    assert caplog.messages == ["hand job 7 of Work(n=1) was requeued by the batch system: PENDING: BeginTime"]
+
+
+def test_a_notice_is_reported_once(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    """What a person should know of a job that goes on by itself."""
+    ticket = job.start()
+    ticket.info = JobInfo(JobStatus.idle, "held", notice="held; its policy may release it")
+    with caplog.at_level(logging.WARNING):
+        job.process.look()
+        job.process.look()
+    assert caplog.messages == ["hand job 7 of Work(n=1) held; its policy may release it"]
+
+
 def test_a_dead_job_that_lingers_is_taken_out_of_the_queue(job: Job) -> None:
     """HTCondor keeps held jobs for ever."""
     ticket = job.start()
@@ -261,8 +283,9 @@ def test_time_in_the_queue_is_no_time_of_the_task(tmp_path: Path, job: Job) -> N
     assert job.process.timeout_time is None
     ticket.info = JobInfo(JobStatus.running, "running")
     job.process.look()
-    assert job.process.timeout_time == pytest.approx(time.time() + 100, abs=10)
-    job.process.timeout_time = time.time() - 100
+    assert job.process.timeout_time is not None
+    assert float(job.process.timeout_time) == pytest.approx(time.time() + 100, abs=10)
+    job.process.timeout_time = Deadline(-1)
     job.process.terminate()
     assert "it ran for longer than its worker_timeout of 100 s" in job.process.story
 

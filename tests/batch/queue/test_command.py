@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from b2luigi.batch.queue.command import TIMEOUT, Process, start
+from b2luigi.batch.queue.command import Process, run, start
 from b2luigi.batch.systems.model import Answer, Command
 from tests.present import present
 from tests.waiting import until
@@ -17,13 +17,6 @@ from tests.waiting import until
 
 def shell(text: str) -> Command:
     return Command(("/bin/sh", "-c", text))
-
-
-def run(command: Command, timeout: float = TIMEOUT) -> Answer:
-    """Starts a program and waits for its answer."""
-    running = start(command, timeout)
-    until(running.poll, "it answered", every=0.01)
-    return present(running.poll())
 
 
 def exists(pid: int) -> bool:
@@ -153,6 +146,25 @@ def test_the_deadline_is_kept_by_the_clock_it_was_given() -> None:
     assert process.poll() is answer
 
 
+def test_an_interrupted_wait_ends_all_that_was_started(script_folder: Path) -> None:
+    """Whoever stops waiting for a program leaves none behind."""
+    pid = script_folder / "pid"
+
+    def interrupt(*_: object) -> None:
+        if pid.exists():
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            run(shell(f"sleep 60 & echo $! > {pid}.part; mv {pid}.part {pid}; wait"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    until(lambda: not exists(int(pid.read_text())), "the program has ended")
+
+
 def test_a_signal_is_a_negative_exit_code() -> None:
     """A program that was shot answers with the negative number of the signal."""
     assert run(shell("kill -11 $$")).rc == -signal.SIGSEGV
@@ -199,3 +211,13 @@ def test_a_machine_without_a_free_file_is_no_answer_of_the_program() -> None:
     assert answer is not None
     assert (answer.rc, answer.started) == (126, False)
     assert run(Command(("/no/such/program",))).started
+
+
+def test_all_variables_that_begin_so_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with a star stands for all of them; what the command sets itself stays."""
+    monkeypatch.setenv("SQUEUE_ACCOUNT", "alpha")
+    monkeypatch.setenv("SQUEUE_NEW_IN_A_LATER_RELEASE", "1")
+    monkeypatch.setenv("SQUEEZE", "kept")
+    words = ("sh", "-c", "env | grep '^SQUE' | sort")
+    command = Command(words, env={"SQUEUE_*": None, "SQUEUE_OURS": "1"})
+    assert run(command).stdout == "SQUEEZE=kept\nSQUEUE_OURS=1\n"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.queue.poller import FIRST, SEARCHES
+from b2luigi.batch.queue.poller import FIRST
+from b2luigi.batch.queue.search import SEARCHES
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Answer, JobStatus
 from tests.batch.fakes import Fake, Site
@@ -167,6 +168,20 @@ def test_the_user_may_be_in_a_hurry(queue: JobQueue, site: Site) -> None:
     site.hang.add("cancel")
     assert queue.close(60, lambda: site.now > 1003) == tickets
     assert site.now < 1010
+
+
+def test_what_waits_is_not_submitted_after_leaving(queue: JobQueue, site: Site) -> None:
+    """Neither jobs that were handed in, nor the rest of a group that was refused as a whole."""
+    site.replies["submit"] = [[("refused", "no")] * 4]
+    submit(queue, *"abcd")
+    queue.step()
+    site.hang = {"submit"}
+    queue.step()
+    submit(queue, "e", site="another")
+    queue.leave(1)
+    site.answer(site.calls[-1])
+    run(queue, site, 10)
+    assert site.commands("submit") == [tuple("abcd"), ("a", "b")]
 
 
 def test_leaving_waits_for_submissions_under_way(queue: JobQueue, site: Site) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from b2luigi.batch.queue.local import LocalQueue, processors
+from b2luigi.batch.queue.local import REPORT_EVERY, LocalQueue, processors
 from b2luigi.batch.queue.process_groups import last_argument
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Cause, JobSpec, JobStatus
@@ -154,6 +154,14 @@ def test_a_job_that_fails(queue: LocalQueue, text: str, code: int, native: str, 
     assert ticket.info is not None
     assert ticket.info.status is JobStatus.aborted
     assert (ticket.info.exit_code, ticket.info.native, ticket.info.cause) == (code, native, cause)
+
+
+def test_running_jobs_are_news_from_time_to_time(queue: LocalQueue, clock: Clock) -> None:
+    """As in the listings of a batch system: their outcomes may be there although their programs do not end."""
+    ticket = submit(queue, "sleep 1000")[0]
+    assert [queue.step(), queue.step()] == [[ticket], []]
+    clock.now += REPORT_EVERY
+    assert [queue.step(), queue.step()] == [[ticket], []]
 
 
 def test_what_a_shot_job_started_dies_with_it(queue: LocalQueue) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.mass_disappearance import DOUBT
-from b2luigi.batch.queue.poller import FIRST, SECOND_LOOK
+from b2luigi.batch.queue.poller import FIRST
+from b2luigi.batch.queue.presence import SECOND_LOOK
 from tests.batch.fakes import Site
 from tests.batch.queue.helpers import POLL, run, seen, warnings
 

@@ -9,11 +9,15 @@ import pytest
 
 from b2luigi.batch.queue.command import fits
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.queue.poller import FIRST, SEARCHES, SECOND_LOOK
+from b2luigi.batch.queue.poller import EARLY, FIRST
+from b2luigi.batch.queue.presence import SECOND_LOOK
+from b2luigi.batch.queue.search import SEARCHES
 from b2luigi.batch.queue.ticket import TicketState
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.model import Answer, Command, JobStatus
 from tests.batch.fakes import Fake, Site
-from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, submit, submitted, unsure, warnings
+from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, seen, submit, submitted, unsure, warnings
+from tests.batch.systems.recorded import a_job
 
 # -- doubt
 
@@ -81,6 +85,14 @@ def test_searches_leave_room_for_queries(queue: JobQueue, site: Site) -> None:
     assert known.info.status is JobStatus.running
 
 
+def test_doubts_that_trickle_in_do_not_put_off_the_search(queue: JobQueue, site: Site) -> None:
+    """The first job in doubt is searched for soon, however many follow."""
+    for number in range(40):
+        unsure(queue, site, f"t{number}")
+        run(queue, site, 0.5)
+    assert len(site.commands("find")) >= 3
+
+
 def test_a_doubt_that_is_settled_otherwise(queue: JobQueue, site: Site) -> None:
     """A job judged by its outcome is not looked for any more."""
     (ticket,) = unsure(queue, site, "a")
@@ -117,7 +129,7 @@ def test_queries_grow_rare(queue: JobQueue, site: Site) -> None:
     run(queue, site, 600)
     times = site.times("query")
     waits = [after - before for before, after in pairwise(times)]
-    assert times[0] == pytest.approx(1000 + FIRST, abs=1)
+    assert times[0] == pytest.approx(1000 + EARLY, abs=1)
     assert waits[:4] == pytest.approx([15, 22.5, 33.75, 50.6], abs=1)
     assert waits[4:] == pytest.approx([POLL] * len(waits[4:]), abs=1)
 
@@ -202,10 +214,10 @@ def test_a_query_that_this_machine_could_not_start_changes_nothing(queue: JobQue
 
 def test_absent_once_is_not_gone(queue: JobQueue, site: Site) -> None:
     """One answer that lacks a job says nothing, and the next that has it forgets that."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     kept = dict(site.jobs)
     site.jobs.clear()
-    run(queue, site, FIRST + 1)
+    run(queue, site, 1.5 * FIRST)
     assert (ticket.absent, ticket.is_gone) == (1, False)
     site.jobs.update(kept)
     run(queue, site, SECOND_LOOK + 1)
@@ -214,9 +226,9 @@ def test_absent_once_is_not_gone(queue: JobQueue, site: Site) -> None:
 
 def test_absent_twice_is_gone(queue: JobQueue, site: Site) -> None:
     """Two answers in a row that lack a job make it gone, which is news."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     site.jobs.clear()
-    news = run(queue, site, FIRST + SECOND_LOOK + 1)
+    news = run(queue, site, 1.5 * FIRST + SECOND_LOOK + 1)
     assert ticket.is_gone
     assert news == [ticket]
 
@@ -228,6 +240,16 @@ def test_two_answers_from_one_snapshot_are_one(queue: JobQueue, site: Site) -> N
     run(queue, site, 60)
     first, second = site.times("query")[:2]
     assert second - first > 5
+
+
+def test_the_second_look_is_not_later_than_the_poll_interval(site: Site) -> None:
+    """Whoever asks every other second wants to know soon that a job is gone."""
+    queue = a_queue(site, poll_interval=2.0)
+    ticket, _ = submitted(queue, "a", "b")
+    run(queue, site, 5)
+    del site.jobs["#a"]
+    run(queue, site, 7)
+    assert ticket.is_gone
 
 
 def test_haste_makes_no_two_answers_of_one_snapshot(queue: JobQueue, site: Site) -> None:
@@ -246,7 +268,7 @@ def test_haste_makes_no_two_answers_of_one_snapshot(queue: JobQueue, site: Site)
 
 def test_a_job_may_come_back(queue: JobQueue, site: Site) -> None:
     """A job that was gone and is shown again lives."""
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     kept = dict(site.jobs)
     site.jobs.clear()
     run(queue, site, 60)
@@ -271,7 +293,7 @@ def test_history_is_asked_once_for_all(queue: JobQueue, site: Site) -> None:
 def test_no_history(site: Site) -> None:
     """A system that knows no past is not asked for it, and its jobs are gone all the same."""
     queue = a_queue(site, Fake(past=False))
-    (ticket,) = submitted(queue, "a")
+    (ticket,) = seen(queue, site, "a")
     site.jobs.clear()
     run(queue, site, 60)
     assert ticket.is_gone
@@ -302,10 +324,10 @@ def test_a_query_knows_nothing_of_later_jobs(queue: JobQueue, site: Site) -> Non
 
 @pytest.mark.parametrize("token", ["other", ""])
 def test_an_id_of_somebody_else(queue: JobQueue, site: Site, token: str) -> None:
-    """A job with our id and another token is not ours: it says nothing of our job, which is gone."""
-    (ticket,) = submitted(queue, "a")
-    site.jobs = {"#a": ("running", token)}
-    site.past = {"#a": ("successful", token)}
+    """A job with the id of ours and another label is not ours: it says nothing of the job of an earlier run."""
+    ticket = queue.attach(a_job("a"), {"job_id": "7"})
+    site.jobs = {"7": ("running", token)}
+    site.past = {"7": ("successful", token)}
     run(queue, site, 60)
     assert ticket.is_gone
     assert ticket.info is None
@@ -377,3 +399,35 @@ def test_more_jobs_than_one_command_can_name_are_asked_about_in_portions(site: S
     run(queue, site, 60)
     assert len(site.commands("history")) > 1
     assert all(fits(Command(call.argv)) for call in site.calls)
+
+
+class Blurred(Fake):
+    """Its answers have parts that cannot be read."""
+
+    def parse_query(self, answer: Answer) -> Listing:
+        return Listing(super().parse_query(answer), ["7|RUNNI"])
+
+
+def test_a_job_that_may_be_in_what_cannot_be_read_is_not_gone(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Such an answer proves presence, never absence; a little of it is shown, once."""
+    queue = a_queue(site, Blurred())
+    (ticket,) = submit(queue, "a")
+    run(queue, site, FIRST + 1)
+    site.jobs.clear()
+    run(queue, site, 600)
+    assert (ticket.is_gone, ticket.absent) == (False, 0)
+    shown = [text for text in warnings(caplog) if "7|RUNNI" in text]
+    assert len(shown) == 1
+    assert len(shown[0].splitlines()) <= 3
+
+
+def test_what_begins_at_once_is_seen_early(queue: JobQueue, site: Site) -> None:
+    """A run of a minute shows its jobs as running, and costs three queries in 38 seconds."""
+    began = site.now
+    submit(queue, "a")
+    run(queue, site, 1)
+    site.jobs["#a"] = ("running", "a")
+    run(queue, site, 37)
+    moments = [moment - began for moment in site.times("query")]
+    assert moments[0] <= 5
+    assert len(moments) <= 3

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.queue.poller import FIRST, SEARCHES, SECOND_LOOK
+from b2luigi.batch.queue.poller import FIRST
+from b2luigi.batch.queue.presence import SECOND_LOOK
+from b2luigi.batch.queue.search import SEARCHES
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import Answer, JobInfo, JobSpec, Submitted
 from tests.batch.fakes import Fake, Site

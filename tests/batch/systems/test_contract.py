@@ -142,6 +142,7 @@ def test_no_text_breaks_a_parser(system: BatchSystem, text: str) -> None:
         (result,) = system.parse_submit(answer, [a_spec(system)])
         assert not isinstance(result, Accepted) or len(result.job_id.split()) == 1
         assert isinstance(system.parse_cancel(answer), str)
+        assert isinstance(system.unconfigured(answer), str)
         for parse in (system.parse_query, system.parse_history):
             with contextlib.suppress(AnswerError):
                 known = parse(answer)
@@ -202,10 +203,17 @@ def test_a_missing_program_refuses(system: BatchSystem, rc: int) -> None:
     assert type(result).__name__ == "Refused"
 
 
+@pytest.mark.parametrize("rc", [0, 1, 127, 255])
+@pytest.mark.parametrize("text", ["", "garbage", "command not found", "Connection refused", "Permission denied"])
+def test_an_outage_is_no_missing_configuration(system: BatchSystem, rc: int, text: str) -> None:
+    """Tasks run elsewhere only where the programs themselves say that they belong to no cluster."""
+    assert system.unconfigured(Answer(rc, "", text)) == ""
+
+
 UNKNOWN_STATES = {
     "htcondor": json.dumps([{"ClusterId": 7, "ProcId": 0, "JobStatus": 99}]),
     "lsf": json.dumps({"RECORDS": [{"JOBID": "7", "STAT": "BORED"}]}),
-    "slurm": "7|BORED|0||abc|None|\n",
+    "slurm": "7|BORED|0||job-abc|abc|None|\n",
 }
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from b2luigi.batch.systems.htcondor import HTCondor
+from b2luigi.batch.systems.htcondor import RELEASE_WAIT, HTCondor
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -80,7 +81,8 @@ def test_query() -> None:
     """One condor_q asks for all jobs of b2luigi, however many there are; a search asks the same."""
     command = HTCondor().query([f"{n}.0" for n in range(10_000)])
     assert command.argv[:2] == ("condor_q", "-json")
-    assert command.argv[-2:] == ("-constraint", "B2luigiToken isnt undefined")
+    assert command.argv[-2] == "-constraint"
+    assert command.argv[-1].startswith("B2luigiToken isnt undefined || ")
     assert HTCondor().find([job()]) == command
 
 
@@ -372,7 +374,8 @@ def test_an_evicted_job_has_not_ended(state: int) -> None:
         (34, Cause.memory),
         (46, Cause.time),
         (47, Cause.time),
-        *[(code, Cause.infrastructure) for code in (3, 21, 26, 999, None, "13")],
+        *[(code, Cause.policy) for code in (3, 21, 26)],
+        *[(code, Cause.infrastructure) for code in (999, None, "13")],
     ],
 )
 def test_held_for_good(code: Any, cause: Cause) -> None:
@@ -381,6 +384,38 @@ def test_held_for_good(code: Any, cause: Cause) -> None:
     assert (found.status, found.cause, found.lingers) == (JobStatus.aborted, cause, True)
     assert "some words" in found.native
     assert str(code) in found.native
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [
+        ("Job used 5000 MB, more than its request_memory of 2000 MB (site policy)", Cause.memory),
+        ("The job attribute PeriodicHold expression 'ResidentSetSize > 2000000' evaluated to TRUE", Cause.memory),
+        ("The job attribute PeriodicHold expression '(time() - JobStartDate) > 3600' evaluated to TRUE", Cause.time),
+        ("Your job was running for more than 12 hours", Cause.time),
+        ("You are not welcome here", Cause.policy),
+    ],
+)
+def test_what_a_policy_is_about_is_in_its_reason(reason: str, cause: Cause) -> None:
+    """The same request would end in the same way: whether set by the user, the site or a node, held or removed."""
+    for code in (3, 21, 26):
+        assert info(JobStatus=5, HoldReasonCode=code, HoldReason=reason).cause is cause
+    assert info(JobStatus=3, RemoveReason=reason).cause is cause
+
+
+RELEASE = "LastHoldReasonCode == 34 && NumJobStarts < 3"
+
+
+@pytest.mark.parametrize(
+    ("release", "held_for", "waits"),
+    [(RELEASE, 5, True), (True, 5, True), (RELEASE, RELEASE_WAIT, False), (False, 5, False), (None, 5, False)],
+)
+def test_a_held_job_that_releases_itself_is_waited_for(release: Any, held_for: int, waits: bool) -> None:
+    """For as long as the schedd needs to evaluate its periodic_release twice; that is shown."""
+    times = {"EnteredCurrentStatus": 1000, "ServerTime": 1000 + held_for}
+    found = info(JobStatus=5, HoldReasonCode=34, HoldReason="too much memory", PeriodicRelease=release, **times)
+    assert (found.status, found.lingers) == ((JobStatus.idle, False) if waits else (JobStatus.aborted, True))
+    assert ("periodic_release" in found.notice) is waits
 
 
 @pytest.mark.parametrize("code", [1, 15])
@@ -424,7 +459,6 @@ def test_node(ad: dict[str, Any], node: str | None) -> None:
         (0, "[{"),
         (0, "{}"),
         (0, '[{"JobStatus": 2}]'),
-        (0, '[{"ClusterId": 7, "ProcId": 0, "JobStatus": 2}, 5]'),
     ],
 )
 def test_what_is_no_answer(rc: int, stdout: str) -> None:
@@ -491,3 +525,134 @@ def test_more_jobs_than_one_submission_may_hold_are_submitted_in_parts() -> None
     answer = recorded("htcondor", "submit-limit-submission")
     assert HTCondor().parse_submit(answer, [job()] * 5) == [TooMany(answer.words)] * 5
     assert isinstance(HTCondor().parse_submit(answer, [job()])[0], Refused)
+
+
+# -- which schedd
+
+SCHEDD = {
+    "Name": "me@login1.example.org",
+    "Machine": "login1.example.org",
+    "CollectorHost": "cm.example.org",
+    "JobQueueBirthdate": 1795629954,
+}
+OTHER = {**SCHEDD, "Name": "login2.example.org", "Machine": "login2.example.org", "JobQueueBirthdate": 1795620000}
+
+
+def answers(which: str, *ads: dict[str, Any]) -> list[Answer]:
+    return [Answer(0, f"{which}\n", ""), Answer(0, json.dumps(ads), "")]
+
+
+@pytest.mark.parametrize("which", ["login1.example.org", "me@login1.example.org", "LOGIN1.example.org"])
+def test_the_schedd_of_this_machine(which: str) -> None:
+    """Its name, its pool, and when its queue was made: two personal pools on one machine share the others."""
+    known = HTCondor().parse_server(answers(which, OTHER, SCHEDD))
+    assert known == "me@login1.example.org cm.example.org 1795629954"
+    assert [command.argv[0] for command in HTCondor().ask_server()] == ["condor_config_val", "condor_status"]
+
+
+def test_a_schedd_that_may_be_any_of_several_is_not_guessed() -> None:
+    """Two on one machine, or none at all: nobody knows which one answers."""
+    second = {**SCHEDD, "Name": "you@login1.example.org"}
+    assert HTCondor().parse_server(answers("login1.example.org", SCHEDD, second)) == ""
+    assert HTCondor().parse_server(answers("login3.example.org", SCHEDD, OTHER)) == ""
+
+
+def test_a_collector_that_does_not_answer_is_asked_again() -> None:
+    """An error is no name."""
+    with pytest.raises(AnswerError, match="communication error"):
+        HTCondor().parse_server([Answer(0, "login1\n", ""), Answer(1, "", "communication error")])
+
+
+def test_another_schedd_is_named_in_each_command() -> None:
+    """By name and pool, and its identity is compared before it is believed."""
+    other = HTCondor().at("login2.example.org cm.example.org 1795620000")
+    assert isinstance(other, HTCondor)
+    named = ("-pool", "cm.example.org", "-name", "login2.example.org")
+    commands = (
+        other.query(["7.0"]),
+        other.find([job()]),
+        other.cancel_labelled({"7.0": "abc"}),
+        other.history(["7.0"]),
+    )
+    assert [command.argv[1:5] for command in commands if command] == [named] * 4
+    (which,) = other.ask_server()
+    assert which.argv[:3] == ("condor_status", "-pool", "cm.example.org")
+    assert (
+        other.parse_server([Answer(0, json.dumps([SCHEDD, OTHER]), "")])
+        == "login2.example.org cm.example.org 1795620000"
+    )
+
+
+# -- labels
+
+
+def test_a_cancellation_names_the_labels_too() -> None:
+    """The same number may be another job's: condor_rm compares number and label itself."""
+    command = HTCondor().cancel_labelled({"7.0": "abc", "7.3": "def", "9.0": "012"})
+    assert command.argv[:2] == ("condor_rm", "-constraint")
+    numbers = '(ClusterId == 7 && stringListMember(string(ProcId), "0,3")) || '
+    numbers += '(ClusterId == 9 && stringListMember(string(ProcId), "0"))'
+    assert command.argv[2].startswith(f"({numbers}) && (stringListMember(B2luigiToken")
+    assert '"abc,def,012"' in command.argv[2]
+
+
+@pytest.mark.parametrize("attribute", ["B2luigiToken", "Args", "Arguments"])
+def test_attribute_or_argument_proves_the_job(attribute: str) -> None:
+    """A job transform of the site may remove attributes; the job script's only argument is the token, too."""
+    assert info(JobStatus=2, **{attribute: "0123456789abcdef"}).is_called("0123456789abcdef")
+
+
+def test_a_cancellation_that_finds_nothing_has_nothing_left() -> None:
+    """The words of condor_rm for a constraint that no job fulfils (measured)."""
+    words = "Couldn't find/remove all jobs matching constraint (ClusterId == 99)\n"
+    assert HTCondor().parse_cancel(Answer(1, words, "")) == ""
+
+
+AD = '{"ClusterId": 7, "ProcId": %d, "JobStatus": 2, "B2luigiToken": "abc"}'
+NOTICE = "*** Maintenance on Monday [please note] ***\n"
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        f"{NOTICE}[\n{AD % 0}\n,\n{AD % 1}\n]\n",
+        f"[\n{AD % 0}\n]\n{NOTICE}[\n{AD % 1}\n]\n{NOTICE}",
+        f"[1] {NOTICE}[{AD % 0}]\n[{AD % 1}]\n",
+    ],
+    ids=["before", "between", "in brackets"],
+)
+def test_notices_beside_an_answer_do_not_hide_it(stdout: str) -> None:
+    """Wrappers of a site print on stdout, too; each schedd has an array of its own."""
+    known = HTCondor().parse_query(Answer(0, stdout, ""))
+    assert set(known) == {"7.0", "7.1"}
+    assert isinstance(known, Listing)
+    assert not known.may_have("7.2")
+
+
+def test_a_notice_alone_is_an_empty_queue() -> None:
+    """condor_q prints nothing if there is nothing to show; a failure is still none."""
+    assert HTCondor().parse_query(Answer(0, NOTICE, "")) == {}
+    with pytest.raises(AnswerError):
+        HTCondor().parse_query(Answer(0, "Error: the collector cannot be reached\n", ""))
+
+
+@pytest.mark.parametrize("stdout", [f"[\n{AD % 0}\n,\n{AD[:40]}\n", f"[{AD % 0}, 5]\n"], ids=["cut", "odd"])
+def test_an_answer_of_which_a_part_is_lost_proves_no_absence(stdout: str) -> None:
+    """What can be read is there; what it lacks may be in the rest."""
+    known = HTCondor().parse_query(Answer(0, stdout, ""))
+    assert isinstance(known, Listing)
+    assert (set(known), known.may_have("7.1")) == ({"7.0"}, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "unmet"),
+    [
+        ("analysis-no-machine", 'Machine == "nowhere"'),
+        ("analysis-too-much-memory", "TARGET.Memory >= RequestMemory"),
+        ("analysis-running", ""),
+    ],
+)
+def test_why_a_job_cannot_start(name: str, unmet: str) -> None:
+    """The conditions that no slot meets, and how many slots there are; nothing if some slot would do."""
+    text = HTCondor().parse_analysis(recorded("htcondor", name))
+    assert text == (f"None of 16 slots matches its requirements; none has: {unmet}." if unmet else "")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.lsf import LSF
 from b2luigi.batch.systems.model import (
     Accepted,
@@ -76,11 +77,29 @@ def test_variables() -> None:
     """Each command gives up when the daemon is down, and bsub writes the line with the job id to its stdout."""
     for command in (submit(), LSF().query(["1"]), LSF().cancel(["1"]), LSF().find([a_job()])):
         assert command.env["LSB_NTRIES"] == "1"
-    assert {name: submit().env[name] for name in ("BSUB_QUIET", "BSUB_QUIET2", "BSUB_STDERR")} == {
-        "BSUB_QUIET": None,
-        "BSUB_QUIET2": None,
-        "BSUB_STDERR": None,
-    }
+    assert submit().env["BSUB_*"] is None
+
+
+def test_the_cluster_is_asked_for_its_name() -> None:
+    """LSF's commands reach one cluster only: jobs of another one are waited for."""
+    (command,) = LSF().ask_server()
+    assert command.argv == ("lsid",)
+    text = "IBM Spectrum LSF Standard 10.1.0.13\nCopyright\n\nMy cluster name is north\nMy master name is hostA\n"
+    assert LSF().parse_server([Answer(0, text, "")]) == "north"
+    with pytest.raises(AnswerError, match="LSF is down"):
+        LSF().parse_server([Answer(255, "", "lsid: LSF is down")])
+    assert LSF().at("south") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [("job-abc", "-"), ("renamed", "abc"), ("*ut-short", "abc"), ("job-abc", "the user's own")],
+)
+def test_name_or_description_proves_the_job(name: str, description: str) -> None:
+    """`bmod -J` and wrappers write names of their own."""
+    record = {"JOBID": "7", "JOBINDEX": "2", "STAT": "RUN", "JOB_NAME": name, "JOB_DESCRIPTION": description}
+    (info,) = LSF().parse_query(Answer(0, json.dumps({"RECORDS": [record]}), "")).values()
+    assert info.is_called("abc[2]")
 
 
 def test_query() -> None:
@@ -385,6 +404,31 @@ def test_words_that_say_nothing(text: str, rc: int) -> None:
         LSF().parse_query(Answer(rc, "", text))
 
 
+NOTICE = "*** Maintenance {on Monday} ***\n"
+RECORD = '{"JOBID": "%s", "STAT": "RUN", "JOB_NAME": "x-abc"}'
+ANSWER = '{\n"COMMAND": "bjobs",\n"RECORDS": [\n%s\n]\n}\n'
+
+
+def test_notices_beside_an_answer_do_not_hide_it() -> None:
+    """Before and behind the JSON, with braces of their own."""
+    known = LSF().parse_query(Answer(0, f"{NOTICE}{ANSWER % (RECORD % 7)}{NOTICE}", ""))
+    assert isinstance(known, Listing)
+    assert (set(known), known.may_have("8")) == ({"7"}, False)
+
+
+def test_notices_beside_unknown_jobs_are_no_jobs() -> None:
+    """What bjobs says of jobs that it has forgotten."""
+    assert LSF().parse_query(Answer(255, "", "Welcome to our site\nJob <7> is not found\n")) == {}
+
+
+def test_an_answer_that_was_cut_proves_no_absence() -> None:
+    """The records that are whole are there; the others may be in the rest."""
+    cut = (ANSWER % f"{RECORD % 7},\n{RECORD % 8}")[:-25]
+    known = LSF().parse_query(Answer(0, cut, ""))
+    assert isinstance(known, Listing)
+    assert (set(known), known.may_have("8")) == ({"7"}, True)
+
+
 # -- cancellations
 
 
@@ -412,3 +456,20 @@ def test_cancellations(stderr: str, rc: int, left: str) -> None:
 def test_a_recording_is_cut_to_its_words() -> None:
     """A refusal is reported in LSF's own words."""
     assert LSF().parse_submit(recorded("lsf", "submit-rejected-no-queue"), [a_job()]) == [Refused(REJECTED)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("Job's requirements for resource reservation not satisfied: 12 hosts", True),
+        ("Dependency condition invalid or never satisfied", True),
+        ("Job slot limit reached", False),
+        ("New job is waiting for scheduling", False),
+        ("", False),
+    ],
+)
+def test_why_a_job_cannot_start(reason: str, shown: bool) -> None:
+    """Reasons that pass by themselves are not worth a message."""
+    record = json.dumps({"JOBID": "7", "STAT": "PEND", "PEND_REASON": reason})
+    text = LSF().parse_analysis(Answer(0, ANSWER % record, ""))
+    assert text == (f"Its pending reason: {reason}." if shown else "")

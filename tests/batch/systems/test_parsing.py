@@ -36,9 +36,9 @@ def slot(number: int) -> dict[str, Any]:
 
 N1: dict[str, Any] = {"token": "abc", "node": "n1"}
 SLURM_ARRAY = {
-    "5_0": JobInfo(SUCCESSFUL, "COMPLETED", 0, node="n1"),
-    "5_1": JobInfo(ABORTED, "FAILED", 1, node="n1"),
-    "5_2": JobInfo(ABORTED, "FAILED", 2, node="n1"),
+    "5_0": JobInfo(SUCCESSFUL, "COMPLETED", 0, token="abc_0", node="n1"),
+    "5_1": JobInfo(ABORTED, "FAILED", 1, token="abc_1", node="n1"),
+    "5_2": JobInfo(ABORTED, "FAILED", 2, token="abc_2", node="n1"),
 }
 JOBS = {
     ("htcondor", "query-idle"): {"9.0": JobInfo(IDLE, "idle", token="abc")},
@@ -108,16 +108,16 @@ JOBS = {
         "21_4": JobInfo(ABORTED, "FAILED: NonZeroExitCode", 4, token="abc_4", node="n2"),
         "21_5": JobInfo(ABORTED, "FAILED: NonZeroExitCode", 5, token="abc_5", node="n2"),
     },
-    ("slurm", "history-done"): {"1": JobInfo(SUCCESSFUL, "COMPLETED", 0, node="n1")},
-    ("slurm", "history-exited"): {"2": JobInfo(ABORTED, "FAILED", 3, node="n1")},
-    ("slurm", "history-killed"): {"3": JobInfo(ABORTED, "FAILED", 137, node="n1")},
-    ("slurm", "history-cancelled"): {"4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, node="n1")},
+    ("slurm", "history-done"): {"1": JobInfo(SUCCESSFUL, "COMPLETED", 0, **N1)},
+    ("slurm", "history-exited"): {"2": JobInfo(ABORTED, "FAILED", 3, **N1)},
+    ("slurm", "history-killed"): {"3": JobInfo(ABORTED, "FAILED", 137, **N1)},
+    ("slurm", "history-cancelled"): {"4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, **N1)},
     ("slurm", "history-array"): SLURM_ARRAY,
     ("slurm", "history-all"): {
-        "1": JobInfo(SUCCESSFUL, "COMPLETED", 0, node="n1"),
-        "2": JobInfo(ABORTED, "FAILED", 3, node="n1"),
-        "3": JobInfo(ABORTED, "FAILED", 137, node="n1"),
-        "4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, node="n1"),
+        "1": JobInfo(SUCCESSFUL, "COMPLETED", 0, **N1),
+        "2": JobInfo(ABORTED, "FAILED", 3, **N1),
+        "3": JobInfo(ABORTED, "FAILED", 137, **N1),
+        "4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, **N1),
         **SLURM_ARRAY,
     },
     ("slurm", "history-unknown-id"): {},
@@ -129,12 +129,15 @@ JOBS = {
 }
 TOKENS = ("query-all", "query-by-token", "query-none-of-ours")
 SILENT = {
-    "htcondor": {"query-no-schedd", "query-schedd-killed"},
+    "htcondor": {"query-no-schedd", "query-schedd-killed", "query-no-configuration"},
     "lsf": {
         *("query-connection-reset", "query-daemon-down", "query-no-daemon", "query-not-responding"),
-        *("query-empty", "query-table", "query-delimiter"),
+        *("query-empty", "query-table", "query-delimiter", "query-no-configuration"),
     },
-    "slurm": {"query-no-controller", "query-unknown-id"},
+    "slurm": {
+        *("query-no-controller", "query-unknown-id"),
+        *("query-no-configuration", "query-no-remote-configuration", "query-no-name-server"),
+    },
 }
 SUBMITTED: Mapping[tuple[str, str], Sequence[Submitted]] = {
     ("htcondor", "submit-terse-one"): [Accepted("3.0")],
@@ -156,7 +159,9 @@ NOT_SUBMITTED: Mapping[str, Mapping[Callable[[str], Submitted], Collection[str]]
         },
         Unsure: {"submit-one", "submit-several"},
     },
-    "slurm": {TryLater: {"submit-no-controller", "submit-full"}},
+    "slurm": {
+        TryLater: {"submit-no-controller", "submit-full", "submit-no-remote-configuration", "submit-no-name-server"}
+    },
     "lsf": {TryLater: {"submit-no-daemon"}, Unsure: {"submit-connection-reset", "submit-pending-limit"}},
 }
 CANCELLED = {

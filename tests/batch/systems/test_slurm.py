@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
+    AnswerError,
     Cause,
     Command,
     JobInfo,
@@ -37,8 +39,13 @@ def result(stderr: str, rc: int = 1, jobs: int = 1) -> Submitted:
     return Slurm().parse_submit(Answer(rc, "", stderr), [a_job()] * jobs)[0]
 
 
+def listing(job_id: str, state: str, exit_code: str = "0", reason: str = "None") -> str:
+    """One row as squeue prints it."""
+    return f"{job_id}|{state}|{exit_code}|n1|job-abc|abc|{reason}|\n"
+
+
 def row(state: str, exit_code: str = "0", reason: str = "None", job_id: str = "7") -> JobInfo:
-    (info,) = Slurm().parse_query(Answer(0, f"{job_id}|{state}|{exit_code}|n1|abc|{reason}|\n", "")).values()
+    (info,) = Slurm().parse_query(Answer(0, listing(job_id, state, exit_code, reason), "")).values()
     return info
 
 
@@ -117,7 +124,98 @@ def test_a_key_that_is_no_option_is_refused(key: str) -> None:
 def test_the_users_own_variables_change_nothing() -> None:
     """SQUEUE_FORMAT and its kin would change what the answers look like, SBATCH_WAIT how long they take."""
     taken_away = {name for name, value in Slurm().query(["1"]).env.items() if value is None}
-    assert {"SQUEUE_FORMAT", "SQUEUE_STATES", "SBATCH_WAIT", "SBATCH_ARRAY_INX", "SCANCEL_INTERACTIVE"} <= taken_away
+    assert {"SQUEUE_*", "SBATCH_WAIT", "SBATCH_ARRAY_INX", "SBATCH_INPUT", "SCANCEL_*", "SLURM_CLUSTERS"} <= taken_away
+
+
+# -- which cluster
+
+
+def test_the_cluster_is_asked_for_its_name() -> None:
+    """One command per run; a controller that does not answer is asked again."""
+    (command,) = Slurm().ask_server()
+    assert command.argv == ("scontrol", "show", "config")
+    config = "Configuration data as of 2026-11-25T18:06:30\nClusterName             = north\nCompleteWait = 0 sec\n"
+    assert Slurm().parse_server([Answer(0, config, "")]) == "north"
+    with pytest.raises(AnswerError, match="Unable to contact"):
+        Slurm().parse_server([Answer(1, "", "slurm_load_ctl_conf error: Unable to contact slurm controller")])
+
+
+def test_another_cluster_is_named_in_each_command() -> None:
+    """Jobs of an earlier run that belong to it: `-M` needs Slurm's accounting, and is used only then."""
+    other = Slurm().at("south")
+    assert isinstance(other, Slurm)
+    commands = [
+        other.query(["7"]),
+        other.find([a_job()]),
+        other.cancel(["7"]),
+        other.history(["7"]),
+        *other.ask_server(),
+    ]
+    assert [command.argv[:3] for command in commands if command] == [
+        ("squeue", "-M", "south"),
+        ("squeue", "-M", "south"),
+        ("scancel", "-M", "south"),
+        ("sacct", "-M", "south"),
+        ("scontrol", "-M", "south"),
+    ]
+
+
+@pytest.mark.parametrize("key", ["clusters", "M", "cluster", "CLUSTERS", "--clusters"])
+def test_the_users_cluster_is_where_the_job_goes(key: str) -> None:
+    """`clusters` in slurm_settings, however it is spelled."""
+    system = Slurm()
+    job = a_job("a", system.options(settings(slurm_settings={key: "south"})))
+    assert system.aim(job) == "south"
+    assert system.submit([job]).argv[-1] in ("--clusters=south", "--cluster=south", "-Msouth")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"SLURM_CLUSTERS": "south"}, "south"),
+        ({"SBATCH_CLUSTERS": "west", "SLURM_CLUSTERS": "south"}, "west"),
+        ({"SLURM_CLUSTERS": ""}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_users_variable_is_where_the_job_goes(variables: dict[str, str], expected: str) -> None:
+    """`module swap cluster/south` sets SLURM_CLUSTERS; the setting of a task wins."""
+    system = Slurm(environment=variables)
+    assert system.aim(a_job("a", system.options(settings()))) == expected
+    own = a_job("a", system.options(settings(slurm_settings={"clusters": "north"})))
+    assert system.aim(own) == "north"
+
+
+def test_submissions_keep_the_users_choice() -> None:
+    """Account, partition, cluster: what sbatch reads from the environment, it reads."""
+    taken_away = {name for name, value in submit().env.items() if value is None}
+    assert not taken_away & {"SLURM_CLUSTERS", "SBATCH_CLUSTERS", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SLURM_CONF"}
+    assert {"SBATCH_INPUT", "SBATCH_OUTPUT", "SBATCH_ERROR", "SBATCH_WAIT"} <= taken_away
+
+
+def test_a_search_in_several_clusters_tells_their_numbers_apart() -> None:
+    """Number 7 of one is not number 7 of the other."""
+    several = Slurm().at("north,south")
+    assert isinstance(several, Slurm)
+    assert "Cluster:|" in several.find([a_job()]).argv[-1]
+    text = "7|north|RUNNING|0|n1|job-abc|abc|None|\n7|south|RUNNING|0|n1|job-def|def|None|\n"
+    known = several.parse_query(Answer(0, text, ""))
+    assert {job_id: info.token for job_id, info in known.items()} == {"7;north": "abc", "7;south": "def"}
+    assert several.ask_server() == []
+
+
+# -- labels
+
+
+@pytest.mark.parametrize(
+    ("name", "comment"),
+    [("job-abc", "site: billed to alpha"), ("renamed", "abc"), ("job-abc", "(null)"), ("job-abc", "1234")],
+)
+def test_name_or_comment_proves_the_job(name: str, comment: str) -> None:
+    """A site's job_submit.lua writes a comment of its own, `scontrol update` another name: either one is enough."""
+    (info,) = Slurm().parse_query(Answer(0, f"7_2|RUNNING|0|n1|{name}|{comment}|None|\n", "")).values()
+    assert info.is_called("abc_2")
+    assert not info.is_called("abc")
 
 
 def test_elements_are_cancelled_together() -> None:
@@ -183,8 +281,8 @@ def test_an_array_that_is_too_large_for_the_site_is_sent_again_in_parts() -> Non
 def test_the_name_of_a_cluster_may_follow_the_id() -> None:
     """On a federation; and plugins of a site may say something before."""
     answer = Answer(0, "Welcome to our site\n17;north\n", "")
-    assert Slurm().parse_submit(answer, [a_job()]) == [Accepted("17")]
-    assert Slurm().parse_submit(answer, [a_job()] * 2) == [Accepted("17_0"), Accepted("17_1")]
+    assert Slurm().parse_submit(answer, [a_job()]) == [Accepted("17", "north")]
+    assert Slurm().parse_submit(answer, [a_job()] * 2) == [Accepted("17_0", "north"), Accepted("17_1", "north")]
 
 
 # -- how it reads states
@@ -213,7 +311,6 @@ def test_states_that_could_not_be_recorded(state: str, status: JobStatus, cause:
     ("reason", "held"),
     [
         ("JobHeldAdmin", True),
-        ("launch failed requeued held", True),
         ("BadConstraints", True),
         ("InvalidQOS", True),
         ("AccountNotAllowed", True),
@@ -230,17 +327,55 @@ def test_a_job_that_waits_for_ever_is_held(reason: str, held: bool) -> None:
     assert not row("RUNNING", reason=reason).held
 
 
+@pytest.mark.parametrize("reason", ["launch failed requeued held", "JobHoldMaxRequeue"])
+def test_a_job_that_slurm_itself_holds_is_lost(reason: str) -> None:
+    """Its node failed, or could not start it: no person is asked to release it; it is cancelled and retried."""
+    info = row("PENDING", reason=reason)
+    assert (info.status, info.cause, info.lingers) == (JobStatus.aborted, Cause.infrastructure, True)
+    assert not info.held
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"), [("AssocGrpCpuLimit", True), ("QOSGrpMemLimit", True), ("Priority", False)]
+)
+def test_a_limit_that_others_fill_is_shown(reason: str, shown: bool) -> None:
+    """The job waits until others of the same account or QOS are done."""
+    info = row("PENDING", reason=reason)
+    assert (info.held, bool(info.notice)) == (False, shown)
+
+
+NOTICE = "*** Maintenance | on Monday ***\n"
+
+
+def test_notices_beside_a_listing_do_not_hide_it() -> None:
+    """Before, between and behind the rows; a notice alone is an empty listing, a failure is none."""
+    line = listing("7", "RUNNING")
+    stdout = f"{NOTICE}{line}{NOTICE}{listing('8', 'RUNNING')}{NOTICE}"
+    known = Slurm().parse_query(Answer(0, stdout, ""))
+    assert set(known) == {"7", "8"}
+    assert Slurm().parse_query(Answer(0, NOTICE, "")) == {}
+    with pytest.raises(AnswerError):
+        Slurm().parse_query(Answer(0, "slurm_load_jobs error: Unable to contact slurm controller\n", ""))
+
+
+def test_a_torn_row_proves_that_its_job_is_there() -> None:
+    """Its state is unknown; of all other jobs the listing says the truth."""
+    known = Slurm().parse_query(Answer(0, listing("7", "RUNNING") + "8|RUNNI\n", ""))
+    assert isinstance(known, Listing)
+    assert (set(known), known.may_have("8"), known.may_have("9")) == ({"7"}, True, False)
+
+
 def test_other_jobs_of_the_user_do_not_get_in_the_way() -> None:
     """Comments of their own may hold anything, even line breaks and bars."""
-    text = "3|RUNNING|0|n1|my | comment|None|\n4|RUNNING|0|n1|two\nlines|None|\n7|COMPLETED|0|n1|abc|None|\n"
+    text = "3|RUNNING|0|n1|x|my | comment|None|\n4|RUNNING|0|n1|x|two\nlines|None|\n7|COMPLETED|0|n1|x-abc|abc|None|\n"
     known = Slurm().parse_query(Answer(0, text, ""))
     assert known["7"] == JobInfo(JobStatus.successful, "COMPLETED", 0, token="abc", node="n1")
     assert "4" not in known
 
 
 def test_an_array_that_waits_as_a_whole_is_no_job_of_ours() -> None:
-    """sacct shows it in one row, so nothing is known about its elements."""
-    assert Slurm().parse_history(Answer(0, "7_[0-9]|PENDING|0:0|None assigned\n", "")) == {}
+    """sacct tells it in one row; of its elements nothing is known then."""
+    assert Slurm().parse_history(Answer(0, "7_[0-9]|PENDING|0:0|None assigned|job-abc\n", "")) == {}
 
 
 def test_newer_squeues_may_show_exit_codes_like_sacct() -> None:

@@ -81,6 +81,13 @@ def test_detection_by_program(programs: tuple[str, ...], found: str | None) -> N
 
 
 @pytest.mark.usefixtures("pbs")
+def test_all_that_are_installed() -> None:
+    """In the order in which they are looked for: ours, then those of others."""
+    languages = systems.installed(on_path("qsub", "sbatch", "bsub"))
+    assert [language.name for language in languages] == ["lsf", "slurm", "pbs"]
+
+
+@pytest.mark.usefixtures("pbs")
 @pytest.mark.parametrize(("programs", "found"), [(("qsub",), "pbs"), (("qsub", "condor_submit"), "htcondor")])
 def test_detection_of_others(programs: tuple[str, ...], found: str) -> None:
     """A language of somebody else is detected like ours, after ours."""

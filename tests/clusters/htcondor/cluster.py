@@ -9,8 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.machine import without_mark
+
 HERE = Path(__file__).resolve().parent
 COMPLETED = 4
+SECOND = """\
+COLLECTOR_HOST = {collector}
+DAEMON_LIST = MASTER SCHEDD
+SCHEDD_NAME = second
+"""
 
 
 class CannotRun(RuntimeError):
@@ -33,7 +40,7 @@ def install_htcondor(folder: Path | None = None) -> Path:
 def _run_script(name: str, *args: object, **env: str) -> None:
     done = subprocess.run(
         [HERE / name, *map(str, args)],
-        env={**os.environ, **env},
+        env={**without_mark(), **env},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -45,9 +52,16 @@ def _run_script(name: str, *args: object, **env: str) -> None:
 class HTCondorPool:
     """A personal pool: its own daemons, its own queue. Leaving the `with` block ends it and its jobs."""
 
-    def __init__(self, install: Path, state: Path, slots: int = 16) -> None:
-        """`install`: as given to install_htcondor(); `state`: an empty folder of this pool."""
+    def __init__(
+        self, install: Path, state: Path, slots: int = 16, *, config: str = "", joins: "HTCondorPool | None" = None
+    ) -> None:
+        """`install`: as given to install_htcondor(); `state`: an empty folder of this pool.
+
+        `config`: further lines of its configuration. `joins`: a pool to which this one is a second submit host, with
+        a queue of its own (`second`) and no machines.
+        """
         self.install, self.state, self.slots = install.resolve(), state.resolve(), slots
+        self._config, self._joined = config, joins
 
     def __enter__(self) -> "HTCondorPool":
         """Start the daemons; ready for jobs after about 1 s."""
@@ -62,11 +76,25 @@ class HTCondorPool:
 
     def start(self) -> None:
         """Start the daemons and wait until they take jobs."""
+        (self.state / "config.d").mkdir(parents=True, exist_ok=True)
+        joined = SECOND.format(collector=self._joined.collector) if self._joined is not None else ""
+        (self.state / "config.d" / "10-more").write_text(joined + self._config)
         _run_script("start.sh", self.install, self.state, SLOTS=str(self.slots))
 
     def stop(self) -> None:
         """Stop the daemons and their jobs."""
         _run_script("stop.sh", self.install, self.state)
+
+    @property
+    def collector(self) -> str:
+        """The address at which other hosts reach this pool."""
+        return (self.state / "log" / ".collector_address").read_text().splitlines()[0].strip("<>")
+
+    def configure(self, text: str) -> None:
+        """Add lines to the configuration of the pool as it runs."""
+        with open(self.state / "config.d" / "20-later", "a") as file:
+            file.write(text + "\n")
+        self.run("condor_reconfig").check_returncode()
 
     @property
     def env(self) -> dict[str, str]:
@@ -76,13 +104,14 @@ class HTCondorPool:
             "PATH": f"{self.install / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         }
 
-    def run(self, *argv: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: object, cwd: Path | None = None, input: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run one of HTCondor's tools; what it printed and returned."""
         name, *words = map(str, argv)
         return subprocess.run(
             [self.install / "bin" / name, *words],
             env={**os.environ, **self.env},
             cwd=cwd,
+            input=input,
             capture_output=True,
             text=True,
             timeout=60,

@@ -162,6 +162,21 @@ def without_schedd(recorder: Recorder) -> None:
     recorder.record("remove-no-schedd", "condor_rm", "1.0")
 
 
+class ProgramsOnly(HTCondorPool):
+    """A machine with the programs and no configuration at all."""
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"PATH": super().env["PATH"]}
+
+
+def without_configuration(recorder: Recorder) -> None:
+    """The programs alone: `CONDOR_CONFIG` has to be unset, and /etc/condor empty."""
+    recorder.describe("one.sub", HEAD.format(exe="/bin/true", args="", more="") + "queue\n")
+    recorder.record("submit-no-configuration", "condor_submit", "-terse", "one.sub")
+    recorder.record("query-no-configuration", "condor_q", "-json", "-attributes", ATTRIBUTES)
+
+
 def main() -> None:
     """Record everything."""
     install, target = map(Path, sys.argv[1:])
@@ -169,6 +184,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) / "work"
         work.mkdir()
+        without_configuration(Recorder(ProgramsOnly(install, Path(temporary)), work, target))
         with HTCondorPool(install, Path(temporary) / "pool") as pool:
             recorder = Recorder(pool, work, target)
             submissions(recorder)

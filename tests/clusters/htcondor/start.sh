@@ -1,5 +1,6 @@
 #!/bin/bash
 # Usage: [SLOTS=16] start.sh [DIR [STATE]]    a personal HTCondor from the installation DIR, all its state in STATE
+# Files in STATE/config.d are read last.
 # Returns when the pool takes jobs. Any number of pools may run side by side, each in its own STATE.
 set -euo pipefail
 DIR=$(realpath -m "${1:-${B2LUIGI_TEST_CLUSTERS:-$HOME/.cache/b2luigi-test-clusters}/htcondor}")
@@ -20,7 +21,7 @@ if [ "$(id -u)" = 0 ]; then
   "${AS[@]}" true 2>/dev/null || cannot "user namespaces are refused; run as an ordinary user (setpriv --reuid=...)"
 fi
 
-mkdir -p "$STATE"/{log,lock,spool,execute,run}
+mkdir -p "$STATE"/{log,lock,spool,execute,run,config.d}
 cat > "$STATE/condor_config" <<CFG
 RELEASE_DIR = $DIR/root/usr
 BIN = \$(RELEASE_DIR)/bin
@@ -36,7 +37,7 @@ SPOOL = \$(LOCAL_DIR)/spool
 EXECUTE = \$(LOCAL_DIR)/execute
 RUN = \$(LOCAL_DIR)/run
 LOCAL_CONFIG_FILE =
-LOCAL_CONFIG_DIR =
+LOCAL_CONFIG_DIR = $STATE/config.d
 DAEMON_LIST = MASTER COLLECTOR NEGOTIATOR SCHEDD STARTD
 
 # --- network: this machine only, ports chosen by the kernel

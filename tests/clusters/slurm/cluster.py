@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -22,7 +24,7 @@ ACCOUNTING_PACKAGES = ("slurmdbd", "mariadb-server")
 LIVE = ("PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD")
 
 CONF = """\
-ClusterName=test
+ClusterName={name}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmUser=root
@@ -59,7 +61,9 @@ MaxArraySize={max_array_size}
 NodeName=DEFAULT CPUs={cpus} RealMemory=16000 State=UNKNOWN
 NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]}-{last}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=60 State=UP OverSubscribe=NO
+{more}
 """
+NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
 ACCOUNTING = """\
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=localhost
@@ -105,6 +109,64 @@ def install_slurm(accounting: bool = False) -> None:
             raise CannotRun(f"apt-get {words[0]}: {done.stderr.strip()}")
 
 
+class SlurmAccounting:
+    """slurmdbd and its database, in the folder of the first of the clusters that use it."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.port, self._database_port = 0, 0
+        self._folder: Path | None = None
+        self._database: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts database and daemon, and waits until both answer; from then on `port` is known."""
+        self.port, self._database_port = _free_ports(2)
+        for name in ("log", "run"):
+            (self.state / name).mkdir(parents=True, exist_ok=True)
+        settings = self.state / "slurmdbd.conf"
+        settings.write_text(SLURMDBD.format(state=self.state, port=self.port, database=self._database_port))
+        settings.chmod(0o600)
+        self._start_database()
+        _start_daemon(self.state, "slurmdbd")
+        _until(lambda: _answers(self.port), "an answer of slurmdbd", self.state)
+
+    def stop(self) -> None:
+        """Ends daemon and database."""
+        _end(lambda: [pid for name in ("slurmdbd", "mariadbd") for pid in _processes(self.state, name)])
+        if self._database is not None:
+            self._database.wait(10)
+        if self._folder is not None:
+            shutil.rmtree(self._folder)
+
+    def _start_database(self) -> None:
+        # Neither below pytest's folder, which each new run of pytest closes to the database's user, nor with a long
+        # name: that of a socket may have 107 bytes.
+        self._folder = Path(tempfile.mkdtemp(prefix="slurm-test-", dir="/tmp"))
+        folder, log = self._folder / "db", self.state / "log" / "mariadbd.log"
+        folder.mkdir()
+        self._folder.chmod(0o755)
+        shutil.chown(folder, "mysql")
+        (self._folder / "database.sql").write_text(DATABASE)
+        base = ["--no-defaults", "--user=mysql", f"--datadir={folder}"]
+        install = [
+            str(_program("mariadb-install-db")),
+            *base,
+            "--skip-test-db",
+            "--auth-root-authentication-method=socket",
+        ]
+        subprocess.run(install, capture_output=True, check=True)
+        words = [
+            *(str(_program("mariadbd")), *base, f"--socket={folder / 'sock'}"),
+            *(f"--pid-file={folder}/my.pid", "--bind-address=127.0.0.1", f"--port={self._database_port}"),
+            *("--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--innodb-lock-wait-timeout=900"),
+            f"--init-file={self._folder / 'database.sql'}",
+        ]
+        with open(log, "w") as file:
+            env = {"PATH": PATH, "SLURM_CONF": str(self.state / "slurm.conf")}
+            self._database = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        _until(lambda: _answers(self._database_port), "an answer of mariadbd", self.state)
+
+
 class SlurmCluster:
     """Daemons, queue and nodes of one's own, all on this machine. Leaving the `with` block ends them and their jobs."""
 
@@ -118,33 +180,34 @@ class SlurmCluster:
         min_job_age: int = 300,
         max_job_count: int = 20000,
         max_array_size: int = 1001,
+        name: str = "test",
+        accounting_of: SlurmCluster | None = None,
+        more: str = "",
+        files: Mapping[str, str] | None = None,
     ) -> None:
-        """`state`: a folder of this cluster; `min_job_age`: seconds for which slurmctld remembers a job that ended."""
-        self.state, self.accounting, self.nodes = state.resolve(), accounting, nodes
-        self._database: subprocess.Popen[bytes] | None = None
-        # Ports in a row, because the nodes' are a range.
-        self._ports = _free_ports(nodes + 3)
-        port, database = self._ports[-2:]
-        storage = ACCOUNTING.format(port=port) if accounting else "AccountingStorageType=accounting_storage/none"
-        self._files = {
-            "slurm.conf": CONF.format(
-                host=platform.node().partition(".")[0],
-                state=self.state,
-                ports=self._ports,
-                last=self._ports[nodes],
-                accounting=storage,
-                cpus=cpus,
-                nodes=nodes,
-                min_job_age=min_job_age,
-                max_job_count=max_job_count,
-                max_array_size=max_array_size,
-            ),
-            "slurmdbd.conf": SLURMDBD.format(state=self.state, port=port, database=database),
-            "database.sql": DATABASE,
+        """`state`: a folder of this cluster; `min_job_age`: seconds for which slurmctld remembers a job that ended.
+
+        `accounting_of`: a cluster of another name, which runs already and whose database is used; each can then be
+        asked about the other one (`-M NAME`). `more`: further lines of slurm.conf; `files`: beside slurm.conf.
+        """
+        self.state, self.nodes = state.resolve(), nodes
+        self._own_accounting = SlurmAccounting(self.state) if accounting else None
+        self._accounting = accounting_of._own_accounting if accounting_of is not None else self._own_accounting
+        self._files = dict(files or {})
+        self._settings = {
+            "name": name,
+            "host": platform.node().partition(".")[0],
+            "state": self.state,
+            "cpus": cpus,
+            "nodes": nodes,
+            "min_job_age": min_job_age,
+            "max_job_count": max_job_count,
+            "max_array_size": max_array_size,
+            "more": more,
         }
 
     def __enter__(self) -> SlurmCluster:
-        """Starts the daemons; ready for jobs after about 1 s, with accounting after 6 s."""
+        """Starts the daemons; ready for jobs after about 1 s, with accounting of its own after 6 s."""
         try:
             self.start()
         except BaseException:
@@ -175,42 +238,55 @@ class SlurmCluster:
             timeout=60,
         )
 
+    def account(self, *words: str) -> None:
+        """Changes accounts, users, QOS: `sacctmgr -i WORDS`."""
+        done = self.run("sacctmgr", "-i", *words)
+        # It ends with 1, too, where there is nothing to do.
+        if done.returncode and "Nothing" not in done.stdout:
+            raise CannotRun(f"sacctmgr {' '.join(words)}: {done.stdout}{done.stderr}")
+
     def start(self) -> None:
         """Starts the daemons and waits until all nodes take jobs."""
-        for name in ("save", "spool", "log", "run", "db"):
+        for name in ("save", "spool", "log", "run"):
             (self.state / name).mkdir(parents=True, exist_ok=True)
-        for name, text in self._files.items():
-            path = self.state / name
-            path.write_text(text)
-            path.chmod(0o600 if name == "slurmdbd.conf" else 0o644)
-        if self.accounting:
-            self._start_accounting()
+        if self._own_accounting is not None:
+            self._own_accounting.start()
+        for name, text in {**self._files, "slurm.conf": self._configuration()}.items():
+            (self.state / name).write_text(text)
         self.start_controller()
         for number in range(1, self.nodes + 1):
-            self._daemon("slurmd", "-N", f"n{number}")
+            _start_daemon(self.state, "slurmd", "-N", f"n{number}")
         self._until(lambda: self.run("sinfo", "-h", "-o", "%T %D").stdout.strip() == f"idle {self.nodes}", "idle nodes")
+
+    def _configuration(self) -> str:
+        ports = _free_ports(self.nodes + 1)  # in a row, because the nodes' are a range
+        storage = NO_ACCOUNTING if self._accounting is None else ACCOUNTING.format(port=self._accounting.port)
+        return CONF.format(**self._settings, ports=ports, last=ports[self.nodes], accounting=storage)
 
     def stop(self) -> None:
         """Ends the daemons, then whatever else was started by them."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for pid in self._processes():
-                _signal(pid, number)
-            end = time.monotonic() + 3
-            while self._processes() and time.monotonic() < end:
-                time.sleep(0.05)
-        if self._database is not None:
-            self._database.wait(10)
+        _end(lambda: _processes(self.state))
+        if self._own_accounting is not None:
+            self._own_accounting.stop()
 
     def start_controller(self) -> None:
         """Starts slurmctld, with the jobs it knew."""
-        self._daemon("slurmctld")
+        _start_daemon(self.state, "slurmctld")
         self._until(lambda: self.run("scontrol", "ping").stdout.find(" is UP") >= 0, "an answer of slurmctld")
+        self._check_who_answers()
+
+    def _check_who_answers(self) -> None:
+        """Another one may have taken the same ports at the same moment; its answers would be taken for ours."""
+        config = self.run("scontrol", "show", "config").stdout
+        answers = re.search(r"^StateSaveLocation\s*= (.*?)\s*$", config, re.MULTILINE)
+        if answers is None or answers[1] != str(self.state / "save"):
+            raise CannotRun(f"another slurmctld answers at our port: {answers and answers[1]}")
 
     def stop_controller(self) -> None:
         """Ends slurmctld, which saves its state first (killed with signal 9 it forgets jobs: 22.05 saves rarely)."""
-        for pid in self._processes("slurmctld"):
+        for pid in _processes(self.state, "slurmctld"):
             _signal(pid, signal.SIGTERM)
-        self._until(lambda: not self._processes("slurmctld"), "the end of slurmctld")
+        self._until(lambda: not _processes(self.state, "slurmctld"), "the end of slurmctld")
 
     def fail_node(self, name: str) -> None:
         """As if the node had died: its jobs are queued again, or end with NODE_FAIL."""
@@ -236,61 +312,49 @@ class SlurmCluster:
         self.run("scancel", "-u", "root")
         self._until(lambda: not self.live_jobs(), "an empty queue")
 
-    def _daemon(self, name: str, *words: str) -> None:
-        # Not the environment of a test: jobs get that of whoever submits them.
-        done = subprocess.run(
-            [str(_program(name)), *words],
-            env={"PATH": f"{PATH}:/usr/sbin:/sbin", **self.env, "SLURM_CONF": str(self.state / "slurm.conf")},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=30,
-        )
-        if done.returncode:
-            raise CannotRun(f"{name}: {done.stderr.strip()}")
+    def _until(self, condition: Callable[[], object], what: str) -> None:
+        _until(condition, what, self.state)
 
-    def _start_accounting(self) -> None:
-        folder, log = self.state / "db", self.state / "log" / "mariadbd.log"
-        shutil.chown(folder, "mysql")
-        for parent in folder.parents:  # pytest's folders are closed to others
-            if str(parent) not in ("/", "/tmp"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-        base = ["--no-defaults", "--user=mysql", f"--datadir={folder}"]
-        install = [
-            str(_program("mariadb-install-db")),
-            *base,
-            "--skip-test-db",
-            "--auth-root-authentication-method=socket",
-        ]
-        subprocess.run(install, capture_output=True, check=True)
-        # A socket path may have 107 bytes, and pytest's folders are deep.
-        words = [
-            *(str(_program("mariadbd")), *base, f"--socket=/tmp/slurm-test-{self._ports[-1]}.sock"),
-            *(f"--pid-file={folder}/my.pid", "--bind-address=127.0.0.1", f"--port={self._ports[-1]}"),
-            *("--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--innodb-lock-wait-timeout=900"),
-            f"--init-file={self.state / 'database.sql'}",
-        ]
-        with open(log, "w") as file:
-            env = {"PATH": PATH, **self.env}
-            self._database = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
-        self._until(lambda: _answers(self._ports[-1]), "an answer of mariadbd")
-        self._daemon("slurmdbd")
-        self._until(lambda: _answers(self._ports[-2]), "an answer of slurmdbd")
 
-    def _processes(self, name: str = "") -> list[int]:
-        """The living processes of this cluster: its daemons and steps, and the jobs, which have its configuration."""
-        mark = f"SLURM_CONF={self.state / 'slurm.conf'}".encode()
-        found = (folder for folder in Path("/proc").glob("[0-9]*") if int(folder.name) != os.getpid())
-        return [int(folder.name) for folder in found if _is_of(folder, mark, name)]
+def _start_daemon(state: Path, name: str, *words: str) -> None:
+    # Not the environment of a test: jobs get that of whoever submits them.
+    done = subprocess.run(
+        [str(_program(name)), *words],
+        env={"PATH": f"{PATH}:/usr/sbin:/sbin", "SLURM_CONF": str(state / "slurm.conf")},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+    )
+    if done.returncode:
+        raise CannotRun(f"{name}: {done.stderr.strip()}")
 
-    def _until(self, condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
-        end = time.monotonic() + timeout
-        while not condition():
-            if time.monotonic() > end:
-                logs = "\n".join(path.read_text()[-500:] for path in sorted((self.state / "log").glob("*.log")))
-                raise TimeoutError(f"waited {timeout:g} s in vain for {what}\n{logs}")
+
+def _end(processes: Callable[[], list[int]]) -> None:
+    """Ends processes: asks them to, and kills those that do not within some seconds."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in processes():
+            _signal(pid, number)
+        end = time.monotonic() + 3
+        while processes() and time.monotonic() < end:
             time.sleep(0.05)
+
+
+def _processes(state: Path, name: str = "") -> list[int]:
+    """The living processes with this configuration, all or of one name: daemons, steps and jobs."""
+    mark = f"SLURM_CONF={state / 'slurm.conf'}".encode()
+    found = (folder for folder in Path("/proc").glob("[0-9]*") if int(folder.name) != os.getpid())
+    return [int(folder.name) for folder in found if _is_of(folder, mark, name)]
+
+
+def _until(condition: Callable[[], object], what: str, state: Path, timeout: float = 100.0) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            logs = "\n".join(path.read_text()[-500:] for path in sorted((state / "log").glob("*.log")))
+            raise TimeoutError(f"waited {timeout:g} s in vain for {what}\n{logs}")
+        time.sleep(0.05)
 
 
 def _is_of(folder: Path, mark: bytes, name: str) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from b2luigi.batch.systems.model import Command
 from b2luigi.batch.systems.slurm import Slurm
 from tests.clusters.slurm.cluster import SlurmCluster, install_slurm
+from tests.machine import PATH
 
 SAY = Slurm()
 SLEEP = "#!/bin/sh\nsleep 60\n"
@@ -26,7 +27,7 @@ class Recorder:
     def __init__(self, cluster: SlurmCluster, target: Path) -> None:
         """Answers go to `target`."""
         self.cluster, self.target = cluster, target
-        self.version = cluster.run("squeue", "--version").stdout.split()[-1]
+        self.version = cluster.run("slurmctld", "-V").stdout.split()[-1]  # squeue says it only where a cluster is
 
     def record(self, name: str, *argv: str, stdin: str = "") -> str:
         """Runs a command and keeps its answer; what it printed on stdout."""
@@ -150,6 +151,32 @@ def without_controller(recorder: Recorder) -> None:
     recorder.say("cancel-no-controller", SAY.cancel(["1"]))
 
 
+class ProgramsOnly(SlurmCluster):
+    """A machine with the programs and no `slurm.conf`, on which at most a variable names a cluster."""
+
+    def __init__(self, state: Path, **variables: str) -> None:
+        super().__init__(state)
+        self.variables = variables
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"PATH": PATH, **self.variables}
+
+
+def without_configuration(folder: Path, target: Path) -> None:
+    """The programs alone; without an answer of a name server; and with one variable that names a controller."""
+    nowhere = Recorder(ProgramsOnly(folder), target)
+    remote = Recorder(ProgramsOnly(folder, SLURM_CONF_SERVER="127.0.0.1:1"), target)
+    submit = ("sbatch", "--parsable")
+    for name, recorder, before in (
+        ("no-configuration", nowhere, ()),
+        ("no-name-server", nowhere, ("unshare", "--net")),
+        ("no-remote-configuration", remote, ()),
+    ):
+        recorder.record(f"query-{name}", *before, *SAY.query([]).argv)
+        recorder.record(f"submit-{name}", *before, *submit, stdin=SLEEP)
+
+
 def history(recorder: Recorder) -> None:
     """Ended jobs, as sacct shows them."""
     submit = recorder.submit
@@ -176,6 +203,7 @@ def main() -> None:
     target.mkdir(parents=True, exist_ok=True)
     install_slurm(accounting=True)
     with tempfile.TemporaryDirectory() as folder:
+        without_configuration(Path(folder), target)
         with SlurmCluster(Path(folder) / "plain") as cluster:
             recorder = Recorder(cluster, target)
             submissions(recorder)

@@ -191,6 +191,7 @@ FIELDS: dict[str, tuple[int, Callable[[Job], str]]] = {
     "user": (7, lambda row: row["user"]),
     "queue": (10, lambda row: row["queue"]),
     "job_name": (10, state.job_name),
+    "job_description": (17, lambda row: row["description"] or ""),
     "command": (15, lambda row: row["command"].strip()),
     "exit_code": (10, _exit_code),
     "exit_reason": (50, lambda row: row["exit_reason"] or ""),
@@ -213,6 +214,7 @@ FIELDS: dict[str, tuple[int, Callable[[Job], str]]] = {
 ALIASES = {
     "id": "jobid",
     "name": "job_name",
+    "description": "job_description",
     "exitcode": "exit_code",
     "index": "jobindex",
     "proj": "proj_name",

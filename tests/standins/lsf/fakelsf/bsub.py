@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WITH_VALUE = (
     "-q",
     "-J",
+    "-Jd",
     "-n",
     "-o",
     "-oo",
@@ -340,6 +341,7 @@ def submit(call: Call, wanted: Request) -> int:
             "output_append": "-oo" not in options,
             "error": options.get("-e", options.get("-eo")),
             "error_append": "-eo" not in options,
+            "description": options.get("-Jd"),
             "run_limit_s": wanted.run_limit_s,
             "rerunnable": "-r" in options,
             "submit_time": now,

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import faults, state
 
-COMMANDS = ("bsub", "bjobs", "bkill", "bhist", "bstop", "bresume", "bqueues", "lsid")
+COMMANDS = ("bsub", "bjobs", "bkill", "bhist", "bstop", "bresume", "bmod", "bqueues", "lsid")
 
 
 class Answer:

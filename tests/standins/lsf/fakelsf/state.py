@@ -51,7 +51,7 @@ CREATE TABLE job (
     jobid INTEGER PRIMARY KEY, name TEXT, user TEXT, queue TEXT, project TEXT, command TEXT,
     sub_cwd TEXT, cwd TEXT, slots INTEGER, array_limit INTEGER, output TEXT, output_append INTEGER,
     error TEXT, error_append INTEGER, run_limit_s REAL, rerunnable INTEGER, submit_time REAL,
-    depends TEXT);
+    depends TEXT, description TEXT);
 CREATE TABLE element (
     jobid INTEGER, idx INTEGER, stat TEXT, host TEXT, start_time REAL, finish_time REAL,
     exit_code INTEGER, exit_reason TEXT, kill_reason TEXT, ladder TEXT, ladder_next REAL,

@@ -1,0 +1,157 @@
+"""Presence: which jobs the answers of a batch system list, which they lack, and from when on that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from b2luigi.batch.queue.mass_disappearance import DOUBT, MassDisappearance
+from b2luigi.batch.queue.outage import Outage
+from b2luigi.batch.queue.ticket import ABSENCES, Ticket, TicketState
+from b2luigi.batch.systems.listings import Listing
+from b2luigi.batch.systems.model import JobInfo
+
+SECOND_LOOK = 10.0
+"""Seconds until the next query if an answer lacked a job: batch systems answer from snapshots that are seconds old
+(LSF: 5 s), and two answers from one snapshot count as one."""
+SHOWN = 150
+"""Characters that are shown of a line that cannot be read."""
+
+Known = Mapping[str, JobInfo]
+
+
+class Presence:
+    """Learns from listings and from the history. `title`: what messages call the batch system.
+
+    `gap`: seconds that two answers have to lie apart to count as two.
+    """
+
+    def __init__(self, title: str, clock: Callable[[], float], gap: float) -> None:
+        self._title, self._clock, self._gap = title, clock, gap
+        self._disappearance = MassDisappearance(title, clock)
+        self._unread = Outage(f"All of what {title} answers can be read", clock)
+        self._hidden = Outage(f"{title} lists the jobs that its history calls alive", clock)
+        self._elsewhere = Outage(f"{title} lists the jobs of earlier runs", clock)
+        self.missed: list[Ticket] = []
+        """Jobs that an answer lacked for the first time: the history may know how they ended."""
+
+    def listed(self, tickets: list[Ticket], known: Known) -> tuple[list[Ticket], bool]:
+        """Learns from a listing; returns the jobs with news, and whether it is worth a second look soon."""
+        self._warn_of_unread(known)
+        live = [ticket for ticket in tickets if not _is_unread(ticket, known)]
+        doubtful = self._disappearance.is_doubtful(live, any(info_of(ticket, known) for ticket in live))
+        counts = [ticket for ticket in live if not doubtful or ticket.end_reported or not ticket.absent]
+        newest = max((ticket.submitted_at for ticket in live if info_of(ticket, known)), default=float("-inf"))
+        news = [ticket for ticket in counts if self._update(ticket, known, newest)]
+        suspicious = not doubtful and any(map(_is_suspicious, tickets))
+        if not any(ticket.missed for ticket in live):
+            self._hidden.end()
+        return news, suspicious
+
+    def _update(self, ticket: Ticket, known: Known, newest: float) -> bool:
+        info = info_of(ticket, known)
+        if info is None:
+            return self._missed(ticket, newest)
+        changed = info != ticket.info
+        ticket.info, ticket.absent, ticket.answers, ticket.missed = info, 0, ticket.answers + 1, False
+        if info.is_called(ticket.label):
+            ticket.tied_at, ticket.may_be_elsewhere = self._clock(), False
+        ticket.move(TicketState.queued)
+        return changed
+
+    def _missed(self, ticket: Ticket, newest: float) -> bool:
+        """An answer lacks a job: it counts if it cannot be from the snapshot of the last one that did.
+
+        `newest`: when the youngest of all jobs in the answer was submitted, which is how old the answer can be at most.
+        """
+        now = self._clock()
+        if not ticket.missed or now >= ticket.absent_at + self._gap:
+            ticket.missed = True
+            if self._may_be_older(newest, ticket):
+                ticket.absent_at = now
+                self.missed.append(ticket)
+                return False
+        if not ticket.absent or now >= ticket.absent_at + self._gap:
+            ticket.absent, ticket.absent_at = ticket.absent + 1, now
+            if ticket.absent == 1:
+                self.missed.append(ticket)
+            if ticket.absent >= ABSENCES:
+                self._not_there(ticket)
+        return ticket.is_gone
+
+    def _warn_of_unread(self, known: Known) -> None:
+        """Shows a little of what cannot be read, once; jobs that may be in there do not count as absent."""
+        unread = known.unread if isinstance(known, Listing) else ()
+        if not unread:
+            self._unread.end()
+            return
+        sample = "".join(f"\n    {line[:SHOWN]}" for line in "\n".join(unread).splitlines()[:2])
+        self._unread.begin("%d parts of what %s answers cannot be read, such as:%s", len(unread), self._title, sample)
+
+    def _may_be_older(self, newest: float, ticket: Ticket) -> bool:
+        """An answer may be older than the job that it lacks: there are sites that cache answers for minutes."""
+        never_listed = not ticket.answers and not ticket.end_reported
+        return never_listed and ticket.submitted_at > newest and self._clock() < ticket.submitted_at + DOUBT
+
+    def _not_there(self, ticket: Ticket) -> None:
+        if ticket.may_be_elsewhere:
+            self.warn_of_elsewhere(ticket)
+        else:
+            ticket.move(TicketState.gone)
+
+    def warn_of_elsewhere(self, ticket: Ticket) -> None:
+        """A job of an earlier run is not listed here, and may be in another server."""
+        self._elsewhere.begin(
+            "%s does not list job %s of an earlier run, and its record does not say which server has it. No task is "
+            "submitted again whose job may be in another one. Run the script where the earlier run submitted its jobs, "
+            "or with --fresh to submit such tasks anew.",
+            *(self._title, ticket.job_id or ticket.spec.name),
+        )
+
+    def remembered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
+        """Learns from the history; returns the jobs with news."""
+        news = []
+        for ticket in tickets:
+            info = info_of(ticket, known, is_history=True)
+            if info is not None and ticket.missed:
+                ticket.info = info
+                news.append(ticket)
+                if not info.status.is_final:
+                    self._lives(ticket, info)
+        return news
+
+    def _lives(self, ticket: Ticket, info: JobInfo) -> None:
+        """One word that a job lives outweighs all answers that lack it."""
+        ticket.absent, ticket.missed = 0, False
+        ticket.move(TicketState.queued)
+        self._hidden.begin(
+            "%s does not list job %s, but its history says %s: the job counts as alive. Does something filter or cache "
+            "the answers of the query command?",
+            *(self._title, ticket.job_id, info.native),
+        )
+
+
+def info_of(ticket: Ticket, known: Known, *, is_history: bool = False) -> JobInfo | None:
+    """What is known of this very job: another one may have its id by now, or have had it in another batch server.
+
+    Labels may be rewritten: the id of a job that this run submitted proves that it lives, as long as it is listed
+    without a gap. It proves the end only if the labels are those under which it lived.
+    """
+    info = known.get(str(ticket.job_id))
+    if info is None or info.is_called(ticket.label):
+        return info
+    unlabelled = not info.labels and not ticket.may_be_elsewhere
+    by_number = ticket.is_own and (is_history or not ticket.absent)
+    known_labels = set(ticket.info.labels) if ticket.info is not None else set()
+    is_plausible = not info.status.is_final or bool(known_labels & set(info.labels))
+    return info if unlabelled or (by_number and is_plausible) else None
+
+
+def _is_unread(ticket: Ticket, known: Known) -> bool:
+    """It is not in what could be read, and may be in the rest."""
+    job_id = str(ticket.job_id)
+    return isinstance(known, Listing) and known.may_have(job_id) and job_id not in known
+
+
+def _is_suspicious(ticket: Ticket) -> bool:
+    """It is worth a second look soon."""
+    return bool(ticket.absent) and not (ticket.is_gone or ticket.may_be_elsewhere)
