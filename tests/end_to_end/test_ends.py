@@ -144,8 +144,6 @@ def test_a_disk_that_stays_full_throws_no_finished_work_away(system: System, pro
 
 
 WRITES = """
-    import subprocess
-
     class Writes(b2luigi.Task):
         result_dir = "small/results"
         def output(self):
@@ -162,7 +160,7 @@ WRITES = """
         b2luigi.set_setting("result_grace", {grace})
         b2luigi.process(Writes(), batch={batch})
 """
-TURN_READ_ONLY = """subprocess.run(["mount", "-o", "remount,ro", "small"], check=True)"""
+AND_WAITS = """open("worked", "w").close(); wait_for("go-on")"""
 
 
 def _remount(disk: Path, how: str) -> None:
@@ -180,11 +178,15 @@ def _assert_that_no_work_is_lost(project: Project, batch: bool) -> None:
 
 
 def _assert_that_work_survives(project: Project, when: str, batch: bool) -> None:
-    project.write(WRITES.format(end=TURN_READ_ONLY if when == "after" else "", grace=40, batch=batch))
+    project.write(WRITES.format(end=AND_WAITS if when == "after" else "", grace=40, batch=batch))
     with _small_disk(project.folder / "small") as disk:
         if when == "before":
             _remount(disk, "ro")
         process = project.start()
+        if when == "after":
+            until((project.folder / "worked").exists, "the work is done")
+            _remount(disk, "ro")
+            project.touch("go-on")
         until(lambda: "retrying for 40 s" in _printed(project, process), "it waits for the disk")
         _remount(disk, "rw")
         ended = end_of(process)
