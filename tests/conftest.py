@@ -16,10 +16,8 @@ import pytest
 
 from b2luigi.batch import systems
 from b2luigi.core.settings import with_new_settings
-from tests.machine import path_without, processes_with
+from tests.machine import MARK, path_without, processes_with
 
-MARK = "B2LUIGI_TESTS"
-"""Variable by which processes are known that a test has started, itself or by others."""
 ENDING = 30.0
 """Seconds for processes that were stopped to be gone."""
 

@@ -11,6 +11,14 @@ from pathlib import Path
 PATH = os.environ.get("PATH", os.defpath)
 """Where programs are found, those of real batch systems among them."""
 
+MARK = "B2LUIGI_TESTS"
+"""Variable by which processes are known that a test has started, itself or by others."""
+
+
+def without_mark() -> dict[str, str]:
+    """The environment for what outlives a test: clusters that many tests use."""
+    return {name: value for name, value in os.environ.items() if name != MARK}
+
 
 def path_without(programs: Iterable[str], folder: Path) -> str:
     """A PATH with everything that is on this machine's but these programs; `folder` is made and filled if needed."""

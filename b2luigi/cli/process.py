@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import luigi
 
 from b2luigi.cli.arguments import parse_arguments
+from b2luigi.core.checks import GraphError, tasks_of
 from b2luigi.core.process_call import ProcessCall, running
 
 WORKERS = 1000
@@ -49,10 +51,13 @@ def process(
     this result. Ctrl-C cancels all jobs and exits with 130, SIGTERM with 143. Listing tasks to run and removing
     outputs also exit. When a job script on a node calls it, it runs one task and exits; if the script calls it several
     times, the calls before the one with the task do nothing there and return success.
+    Tasks that cannot work (a circular requirement, two tasks that write the same file, a class in place of a task, ...)
+    end the script with 1 and the reason, before the first of them is started.
     Raises AttributeError or ValueError for invalid arguments or flags.
     """
     number = next(_call_numbers)
-    tasks = [task_like_elements] if isinstance(task_like_elements, luigi.Task) else list(task_like_elements)
+    with _refusal_in_words():
+        tasks = tasks_of(task_like_elements)
     flags = parse_arguments(
         ignore_others=ignore_additional_command_line_args, implied=["--remove"] if remove or remove_only else []
     )
@@ -137,15 +142,26 @@ def _build_and_summarize(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any
 def _build(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
     """`luigi.build`; exits with a code if luigi's configuration sets one for the result."""
     from b2luigi.cli.summary import exit_code, without_recursion
+    from b2luigi.core.checking_worker import CheckingFactory
 
     central = any(kwargs.get(name) for name in ("scheduler_host", "scheduler_url", "scheduler_port"))
-    arguments = {"log_level": "INFO", "local_scheduler": not central, **kwargs}
-    with without_recursion():
+    defaults = {"log_level": "INFO", "local_scheduler": not central, "worker_scheduler_factory": CheckingFactory()}
+    arguments = {**defaults, **kwargs}
+    with without_recursion(), _refusal_in_words():
         result = luigi.build(tasks, **{**arguments, "detailed_summary": True})
         code = exit_code(result.worker)
     if code:
         sys.exit(code)
     return result if kwargs.get("detailed_summary") else result.scheduling_succeeded
+
+
+@contextlib.contextmanager
+def _refusal_in_words() -> Iterator[None]:
+    """Ends the script with 1 and the reason, without a traceback, if the tasks cannot work."""
+    try:
+        yield
+    except GraphError as error:
+        sys.exit(f"Nothing was started. {error}")
 
 
 def _central_scheduler(flags: argparse.Namespace, is_refused: bool) -> dict[str, Any]:

@@ -102,6 +102,12 @@ _ROWS = (
         "Target class that add_to_output uses if none is given; None means b2luigi.LocalTarget.",
     ),
     Setting("target_class_kwargs", ENTRIES, {}, "Keyword arguments for every target that add_to_output creates."),
+    Setting(
+        "allow_shared_outputs",
+        SWITCH,
+        False,
+        "Whether a task may write a file that another task writes, too; if not, nothing is started.",
+    ),
     Setting("env_script", MAYBE_PATH, "", "Shell script that the job sources before anything else."),
     Setting("env", ENTRIES, {}, "Environment variables that the job sets after env_script, name to value."),
     Setting(

@@ -150,18 +150,18 @@ def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
     with_name = get_setting("use_parameter_name_in_output", task=task)
     for name, value in get_serialized_parameters(task, need_hidden).items():
         folder = f"{name}{separator}{value}" if with_name else value
-        if value != os.path.basename(value) or value in (".", "..") or "\0" in value:
+        if "/" in value or value in (".", "..") or "\0" in value:
             _refuse(task, name, f"has the value {value!r}, which is not a valid folder name")
-        if _size(folder) > LONGEST_NAME:
+        if _is_longer(folder, LONGEST_NAME):
             _refuse(task, name, f"leads to a folder name of {_size(folder)} bytes; the limit is {LONGEST_NAME}")
         yield folder
 
 
 def _check_length(task: luigi.Task, path: str, need_hidden: bool, setting: str = "result_dir") -> None:
     name = os.path.basename(path)
-    if _size(name) > LONGEST_NAME:
+    if _is_longer(name, LONGEST_NAME):
         raise ValueError(f"{task.get_task_family()}: the file name {name!r} is longer than {LONGEST_NAME} bytes.")
-    if _size(path) > _LONGEST_PATH:
+    if _is_longer(path, _LONGEST_PATH):
         values = get_serialized_parameters(task, need_hidden)
         longest = max(values, key=lambda key: _size(values[key]), default="")
         remedy = f", or define the parameter {longest!r} with hashed=True" if longest else ""
@@ -176,6 +176,11 @@ def _refuse(task: luigi.Task, name: str, problem: str) -> NoReturn:
         f"{task.get_task_family()}: the parameter {name!r} {problem}. "
         f"Define it with hashed=True to use a hash of the value in the path."
     )
+
+
+def _is_longer(text: str, limit: int) -> bool:
+    """Whether a text has more bytes than that; a character has at most four."""
+    return 4 * len(text) > limit and _size(text) > limit
 
 
 def _size(text: str) -> int:

@@ -82,6 +82,17 @@ def get_merged_setting(key: str, task: Any = None) -> Any:
     return copy_containers({name: entry for value in reversed(found) for name, entry in value.items()})
 
 
+def source_of(key: str, task: Any = None) -> str:
+    """Where the value of a setting comes from, in words: the task, `set_setting`, the settings.json, or the default."""
+    names = _names_of(key)
+    first = [] if task is None else [f"attribute of the task {type(task).__name__}"]
+    sources = [*first, "passed to set_setting", *map(str, settings_files())]
+    for lookup, source in zip(_places(task), sources, strict=False):
+        if any(lookup(name, _MISSING) is not _MISSING for name in names):
+            return source
+    return "default"
+
+
 def get_seconds(key: str, task: Any = None) -> float:
     """The value of a setting in seconds. Raises ValueError, naming the setting, if it is not a finite number >= 0."""
     value = get_setting(key, task=task)

@@ -30,10 +30,15 @@ class PathRedirection(Protocol):
 
 def _warn_about_attributes(cls: type) -> None:
     """Warns, when the class is defined, about attributes that look like misspelled or dropped settings."""
-    for name in (name for name, value in vars(cls).items() if not name.startswith("_") and not callable(value)):
+    for name in (name for name, value in vars(cls).items() if not name.startswith("_") and _may_be_setting(value)):
         problem = name_problem(name)
         if problem:
             warnings.warn(UnknownSettingWarning(f"{cls.__module__}.{cls.__qualname__}: {problem}"), stacklevel=5)
+
+
+def _may_be_setting(value: Any) -> bool:
+    """Parameters have the names that their callers know."""
+    return not callable(value) and not isinstance(value, luigi.Parameter)
 
 
 class Task(luigi.Task):

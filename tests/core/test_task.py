@@ -385,6 +385,7 @@ def test_other_attributes_give_no_warning() -> None:
 
     class Mine(b2luigi.Task):
         energy = b2luigi.FloatParameter()
+        results_dir = b2luigi.Parameter(default="results")
         resources = {"tape": 1}
         _quue = "x"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.clusters.htcondor.cluster import HTCondorPool, install_htcondor
-from tests.clusters.slurm.cluster import SlurmAccounting, SlurmCluster, install_slurm
+from tests.clusters.slurm.cluster import SlurmCluster, install_slurm
 from tests.end_to_end.conftest import System, htcondor, lsf, slurm
 from tests.end_to_end.project import Project, Started, end_of
 from tests.end_to_end.test_restart import is_whole, parts, ran
@@ -53,7 +53,7 @@ def two_pools(folder: Path) -> Iterator[Pair]:
     install = install_htcondor()
     with (
         HTCondorPool(install, folder / "one", slots=8) as one,
-        HTCondorPool(install, folder / "two", slots=2 * MANY + 4) as two,
+        HTCondorPool(install, folder / "two", slots=8) as two,
         htcondor(folder / "first", one) as first,
         htcondor(folder / "second", two) as second,
     ):
@@ -66,9 +66,8 @@ def two_pools(folder: Path) -> Iterator[Pair]:
 def two_slurms(folder: Path, accounting: bool) -> Iterator[Pair]:
     install_slurm(accounting)
     with (
-        SlurmAccounting(folder / "accounting") if accounting else contextlib.nullcontext(False) as shared,
-        SlurmCluster(folder / "one", accounting=shared, name="one", nodes=2) as one,
-        SlurmCluster(folder / "two", accounting=shared, name="two", nodes=2) as two,
+        SlurmCluster(folder / "one", accounting=accounting, name="one", nodes=2) as one,
+        SlurmCluster(folder / "two", accounting_of=one if accounting else None, name="two", nodes=2) as two,
         slurm(folder / "first", one) as first,
         slurm(folder / "second", two) as second,
     ):

@@ -245,7 +245,8 @@ def _checked(task: luigi.Task, outcome: Outcome) -> Outcome:
         return _failed(f"run() succeeded, but the outputs could not be checked:\n{traceback.format_exc()}")
     if not missing:
         return outcome
-    text = "run() ended without an error, but these outputs of the task do not exist:\n" + "\n".join(missing)
+    more = f", nor are {len(missing) - 1} other outputs:" if len(missing) > 1 else ""
+    text = "\n".join([f"run() ended without an error, but {missing[0]} is not there{more}", *missing[1:]])
     logger.error(text)
     return _failed(text)
 

@@ -30,8 +30,11 @@ from b2luigi.batch.queue.local import LocalQueue
 from b2luigi.batch.queue.ticket import Queue
 from b2luigi.batch.workers.jobs import Jobs
 from b2luigi.batch.workers.results import Results
+from b2luigi.core.checking_worker import CheckingWorker
+from b2luigi.core.checks import runs_itself
 from b2luigi.core.graph import missing_requirements
 from b2luigi.core.paths import get_filename, map_folder
+from b2luigi.core.setting_checks import SettingChecks
 from b2luigi.core.settings import get_seconds, get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -54,7 +57,7 @@ class BatchSystems(str, enum.Enum):
         return str(self.value)
 
 
-class AssigningWorker(luigi.worker.Worker):
+class AssigningWorker(CheckingWorker):
     """luigi's Worker, which makes for each task the process that fits it."""
 
     results: Results
@@ -66,6 +69,7 @@ class AssigningWorker(luigi.worker.Worker):
         super().__init__(*args, **kwargs)
         self._jobs = Jobs()
         self.fresh = False
+        self._setting_checks = SettingChecks(self._transfers_files, self._refuse_setting, logger.warning)
 
     def detect_batch_system(self, task: luigi.Task) -> str:
         """Name of the batch system of a task: its setting, and for "auto" the one this machine submits to."""
@@ -76,6 +80,17 @@ class AssigningWorker(luigi.worker.Worker):
     def _detected(self) -> Detected:
         with self.interrupts.heard():
             return detect(systems.installed(), get_seconds("command_timeout"))
+
+    def _check_settings(self, task: luigi.Task) -> None:
+        if runs_itself(task):
+            self._setting_checks.look(task)
+
+    def _refuse_setting(self, text: str) -> None:
+        self._checks.note(text, text)
+
+    def _transfers_files(self, task: luigi.Task) -> bool:
+        name = self.detect_batch_system(task)
+        return name not in ("local", "custom") and systems.load(name).carries_files
 
     def _create_task_process(self, task: luigi.Task) -> Any:
         try:

@@ -33,6 +33,7 @@ from b2luigi.batch.workers.progress import Progress, quiet_keepalive
 from b2luigi.batch.workers.results import Results
 from b2luigi.batch.workers.retries import Retries
 from b2luigi.core.ahead import LookAhead, each
+from b2luigi.core.checks import GraphError
 from b2luigi.core.paths import get_task_file_dir
 from b2luigi.core.settings import get_setting
 from b2luigi.core.settings_file import SettingsCache
@@ -101,7 +102,8 @@ class SendJobWorker(AssigningWorker):
             if isinstance(error, luigi.rpc.RPCError):
                 raise
             self._add_failed = True
-            self.failures[task.task_id] = f"Task {task} cannot be scheduled:\n{traceback.format_exc()}"
+            why = str(error) if isinstance(error, GraphError) else traceback.format_exc()
+            self.failures[task.task_id] = f"Task {task} cannot be scheduled:\n{why}"
             return False
 
     def _add(self, task: luigi.Task, is_complete: bool) -> Iterator[luigi.Task]:

@@ -149,10 +149,11 @@ def test_success() -> None:
 
 
 def test_a_missing_output(script_folder: Path) -> None:
-    """A task that ends without an error but with missing outputs has failed; the text lists them."""
+    """A task that ends without an error but with missing outputs has failed; its first line names the file."""
     code, outcome = run(Works(number=1))
     assert (code, outcome.status) == (1, FAILED)
-    assert outcome.explanation.splitlines()[1:] == [f"{script_folder}/number=1/b.txt"]
+    words = f"run() ended without an error, but {script_folder}/number=1/b.txt is not there"
+    assert outcome.explanation.splitlines() == [words]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.machine import without_mark
+
 HERE = Path(__file__).resolve().parent
 COMPLETED = 4
 SECOND = """\
@@ -38,7 +40,7 @@ def install_htcondor(folder: Path | None = None) -> Path:
 def _run_script(name: str, *args: object, **env: str) -> None:
     done = subprocess.run(
         [HERE / name, *map(str, args)],
-        env={**os.environ, **env},
+        env={**without_mark(), **env},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -102,13 +104,14 @@ class HTCondorPool:
             "PATH": f"{self.install / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         }
 
-    def run(self, *argv: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: object, cwd: Path | None = None, input: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run one of HTCondor's tools; what it printed and returned."""
         name, *words = map(str, argv)
         return subprocess.run(
             [self.install / "bin" / name, *words],
             env={**os.environ, **self.env},
             cwd=cwd,
+            input=input,
             capture_output=True,
             text=True,
             timeout=60,

@@ -110,38 +110,22 @@ def install_slurm(accounting: bool = False) -> None:
 
 
 class SlurmAccounting:
-    """slurmdbd and its database. Give it to one cluster or several; leaving the `with` block ends it."""
+    """slurmdbd and its database, in the folder of the first of the clusters that use it."""
 
     def __init__(self, state: Path) -> None:
-        """`state`: a folder of its own, or that of the only cluster that uses it."""
-        self.state = state.resolve()
+        self.state = state
         self.port, self._database_port = 0, 0
-        self._database: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
-
-    def __enter__(self) -> SlurmAccounting:
-        """Starts both; ready after about 5 s."""
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Ends both."""
-        self.stop()
+        self._database: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Starts database and daemon, and waits until both answer; from then on `port` is known."""
         self.port, self._database_port = _free_ports(2)
         for name in ("log", "run"):
             (self.state / name).mkdir(parents=True, exist_ok=True)
-        settings = SLURMDBD.format(state=self.state, port=self.port, database=self._database_port)
-        (self.state / "slurmdbd.conf").write_text(settings)
-        (self.state / "slurmdbd.conf").chmod(0o600)
+        settings = self.state / "slurmdbd.conf"
+        settings.write_text(SLURMDBD.format(state=self.state, port=self.port, database=self._database_port))
+        settings.chmod(0o600)
         self._start_database()
         _start_daemon(self.state, "slurmdbd")
         _until(lambda: _answers(self.port), "an answer of slurmdbd", self.state)
@@ -152,17 +136,17 @@ class SlurmAccounting:
         if self._database is not None:
             self._database.wait(10)
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self._folder)
 
     def _start_database(self) -> None:
-        # Not in a folder of pytest, which each of its runs closes to other users, such as mysql.
-        self._folder = Path(tempfile.mkdtemp(prefix="slurm-test-db-"))
-        folder, first = self._folder / "data", self._folder / "database.sql"
-        log = self.state / "log" / "mariadbd.log"
+        # Neither below pytest's folder, which each new run of pytest closes to the database's user, nor with a long
+        # name: that of a socket may have 107 bytes.
+        self._folder = Path(tempfile.mkdtemp(prefix="slurm-test-", dir="/tmp"))
+        folder, log = self._folder / "db", self.state / "log" / "mariadbd.log"
         folder.mkdir()
-        first.write_text(DATABASE)
-        for path in (self._folder, folder, first):
-            shutil.chown(path, "mysql")
+        self._folder.chmod(0o755)
+        shutil.chown(folder, "mysql")
+        (self._folder / "database.sql").write_text(DATABASE)
         base = ["--no-defaults", "--user=mysql", f"--datadir={folder}"]
         install = [
             str(_program("mariadb-install-db")),
@@ -171,12 +155,11 @@ class SlurmAccounting:
             "--auth-root-authentication-method=socket",
         ]
         subprocess.run(install, capture_output=True, check=True)
-        # A socket path may have 107 bytes, and pytest's folders are deep.
         words = [
-            *(str(_program("mariadbd")), *base, f"--socket=/tmp/slurm-test-{self._database_port}.sock"),
+            *(str(_program("mariadbd")), *base, f"--socket={folder / 'sock'}"),
             *(f"--pid-file={folder}/my.pid", "--bind-address=127.0.0.1", f"--port={self._database_port}"),
             *("--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--innodb-lock-wait-timeout=900"),
-            f"--init-file={first}",
+            f"--init-file={self._folder / 'database.sql'}",
         ]
         with open(log, "w") as file:
             env = {"PATH": PATH, "SLURM_CONF": str(self.state / "slurm.conf")}
@@ -191,23 +174,25 @@ class SlurmCluster:
         self,
         state: Path,
         *,
-        name: str = "test",
-        accounting: SlurmAccounting | bool = False,
+        accounting: bool = False,
         nodes: int = 4,
         cpus: int = 64,
         min_job_age: int = 300,
         max_job_count: int = 20000,
         max_array_size: int = 1001,
+        name: str = "test",
+        accounting_of: SlurmCluster | None = None,
         more: str = "",
         files: Mapping[str, str] | None = None,
     ) -> None:
         """`state`: a folder of this cluster; `min_job_age`: seconds for which slurmctld remembers a job that ended.
 
-        `accounting`: True for one of its own; `more`: further lines of slurm.conf; `files`: beside slurm.conf.
+        `accounting_of`: a cluster of another name, which runs already and whose database is used; each can then be
+        asked about the other one (`-M NAME`). `more`: further lines of slurm.conf; `files`: beside slurm.conf.
         """
         self.state, self.nodes = state.resolve(), nodes
-        self._own_accounting = SlurmAccounting(self.state) if accounting is True else None
-        self._accounting = self._own_accounting or accounting
+        self._own_accounting = SlurmAccounting(self.state) if accounting else None
+        self._accounting = accounting_of._own_accounting if accounting_of is not None else self._own_accounting
         self._files = dict(files or {})
         self._settings = {
             "name": name,
@@ -275,8 +260,7 @@ class SlurmCluster:
 
     def _configuration(self) -> str:
         ports = _free_ports(self.nodes + 1)  # in a row, because the nodes' are a range
-        accounting = self._accounting
-        storage = ACCOUNTING.format(port=accounting.port) if isinstance(accounting, SlurmAccounting) else NO_ACCOUNTING
+        storage = NO_ACCOUNTING if self._accounting is None else ACCOUNTING.format(port=self._accounting.port)
         return CONF.format(**self._settings, ports=ports, last=ports[self.nodes], accounting=storage)
 
     def stop(self) -> None:
@@ -364,7 +348,7 @@ def _processes(state: Path, name: str = "") -> list[int]:
     return [int(folder.name) for folder in found if _is_of(folder, mark, name)]
 
 
-def _until(condition: Callable[[], object], what: str, state: Path, timeout: float = 30.0) -> None:
+def _until(condition: Callable[[], object], what: str, state: Path, timeout: float = 100.0) -> None:
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:

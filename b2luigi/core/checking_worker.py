@@ -1,0 +1,70 @@
+"""luigi's Worker with checks of the graph before its first task."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import luigi
+import luigi.interface
+import luigi.worker
+
+from b2luigi.core.checks import GraphChecks
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+
+class CheckingWorker(luigi.worker.Worker):
+    """luigi's Worker, which refuses to start tasks of a graph that cannot work.
+
+    `run` raises GraphError, with a text for the user, before anything is started.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._checks = GraphChecks()
+        self._checked_task: luigi.Task | None = None
+        self._is_started = False
+
+    def run(self) -> Any:
+        """luigi's loop."""
+        self._checks.look_at_graph(self._scheduled_tasks, self._config.check_unfulfilled_deps)
+        self._checks.raise_problems()
+        missing = self._checks.missing_files()
+        if missing:
+            logger.warning("Missing, and not created by any task:\n    %s", missing)
+        self._is_started = True
+        return super().run()
+
+    def _add(self, task: luigi.Task, is_complete: Any) -> Iterator[luigi.Task]:
+        if isinstance(is_complete, luigi.worker.TracebackWrapper):
+            self._checks.note_failed_check(task, is_complete.trace)
+            self._checks.raise_problems()  # luigi would print thousands of lines
+        elif not is_complete:
+            self._checks.look(task)
+            self._check_settings(task)
+            if self._is_started:
+                self._checks.raise_problems()
+        self._checked_task = task
+        needed: list[str] = []
+        for required in super()._add(task, is_complete):
+            needed.append(required.task_id)
+            yield required
+        self._checks.note_requirements(task.task_id, needed)
+
+    def _check_settings(self, task: luigi.Task) -> None:
+        """For subclasses, whose tasks run as jobs."""
+
+    def _validate_dependency(self, dependency: Any) -> None:
+        if not isinstance(dependency, luigi.Task):
+            self._checks.note_no_task(self._checked_task, dependency)
+            self._checks.raise_problems()
+
+
+class CheckingFactory(luigi.interface._WorkerSchedulerFactory):
+    """What `luigi.build` wants as `worker_scheduler_factory` to use a `CheckingWorker`."""
+
+    def create_worker(self, scheduler: Any, worker_processes: int, assistant: bool = False) -> CheckingWorker:
+        """Called by luigi."""
+        return CheckingWorker(scheduler=scheduler, worker_processes=worker_processes, assistant=assistant)

@@ -1,0 +1,129 @@
+"""Files and programs that settings name: looked for on the submit host before the first job."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import luigi
+
+from b2luigi.core.paths import get_filename
+from b2luigi.core.settings import get_merged_setting, get_setting, source_of
+
+SETTINGS = frozenset(
+    (
+        *("batch_system", "env_script", "executable", "executable_prefix", "working_dir"),
+        *("transfer_files", "htcondor_settings", "slurm_settings", "env"),
+    )
+)
+"""What the checks depend on. Where a class gives all of these as plain values, one of its tasks is enough."""
+IMAGES = (".sif", ".simg", ".sqsh", ".sqfs")
+"""How files with the image of a container end."""
+IMAGE_OPTIONS = {
+    "htcondor_settings": ("container_image", "singularityimage", "docker_image"),
+    "slurm_settings": ("container",),
+}
+"""Options of a batch system that name an image."""
+
+Report = Callable[[str], object]
+
+
+class SettingChecks:
+    """Looks at the settings of the first task of each class, and of each task where they may differ.
+
+    `is_carried`: whether a task's batch system transfers files to the node. `error` and `warn` take a sentence; each
+    is passed on only once.
+    """
+
+    def __init__(self, is_carrier: Callable[[luigi.Task], bool], error: Report, warn: Report) -> None:
+        self._is_carrier, self._error, self._warn = is_carrier, error, warn
+        self._is_settled: dict[type, bool] = {}
+        self._reported: set[str] = set()
+
+    def look(self, task: luigi.Task) -> None:
+        """Looks at one task that will run as a job. A setting that is invalid is reported when its job is submitted."""
+        settled = self._is_settled.get(type(task))
+        if settled and SETTINGS.isdisjoint(vars(task)):
+            return
+        if settled is None:
+            self._is_settled[type(task)] = not any(_varies(type(task), name) for name in SETTINGS)
+        try:
+            self._look(task)
+        except Exception:
+            return
+
+    def _look(self, task: luigi.Task) -> None:
+        files = get_setting("transfer_files", task=task) or []
+        carried = bool(files) and self._is_carrier(task)
+        for path in files if carried else ():
+            if not os.path.exists(path):
+                self._report(self._error, "transfer_files", task, f"{path} does not exist, and cannot be transferred")
+        env_script = _path_on_submit_host(task, "env_script")
+        if env_script and not os.path.exists(env_script):
+            what = f"{env_script} does not exist"
+            if carried:
+                self._report(self._error, "env_script", task, f"{what}, and cannot be transferred")
+            else:
+                self._report(self._warn, "env_script", task, f"{what} on this machine")
+        for key, program in _missing_programs(task, has_own_path=bool(env_script)):
+            self._report(self._warn, key, task, f"there is no program {program} on this machine")
+        for key, image in _images(task):
+            if not os.path.exists(image):
+                self._report(self._warn, key, task, f"there is no container image {image} on this machine")
+
+    def _report(self, to: Report, key: str, task: luigi.Task, what: str) -> None:
+        ending = "." if to == self._error else "; jobs fail on each node where it is missing."
+        text = f"{key} ({source_of(key, task)}): {what}{ending}"
+        if text not in self._reported:
+            self._reported.add(text)
+            to(text)
+
+
+def _varies(cls: type, name: str) -> bool:
+    """Whether the tasks of a class may have different values of a setting: it is a property or a parameter."""
+    value = inspect.getattr_static(cls, name, None)
+    return isinstance(value, luigi.Parameter) or hasattr(type(value), "__get__")
+
+
+def _path_on_submit_host(task: luigi.Task, key: str) -> str:
+    """The path that a setting means on the node, if the node sees the folders of this machine; empty if not set."""
+    value = os.fspath(get_setting(key, task=task) or "")
+    folder = os.fspath(get_setting("working_dir", task=task) or "")
+    script_folder = os.path.dirname(get_filename())
+    return os.path.join(script_folder, "" if folder == "." else folder, value) if value else ""
+
+
+def _missing_programs(task: luigi.Task, has_own_path: bool) -> Iterator[tuple[str, str]]:
+    """The first word of the command of a job, if this machine has no such program.
+
+    What follows a prefix may be in a container, and a name without a folder may be found only after the env_script.
+    """
+    key = next((key for key in ("executable_prefix", "executable") if get_setting(key, task=task)), "")
+    words: Sequence[Any] = get_setting(key, task=task) if key else ()
+    program = str(words[0]) if words else ""
+    has_own_path = has_own_path or "PATH" in (get_setting("env", task=task) or {})
+    if not program or (has_own_path and "/" not in program):
+        return
+    if "/" in program and not os.path.isabs(program):
+        folder = os.path.dirname(get_filename())
+        program = os.path.join(folder, os.fspath(get_setting("working_dir", task=task) or ""), program)
+    if shutil.which(program) is None:
+        yield key, program
+
+
+def _images(task: luigi.Task) -> Iterator[tuple[str, str]]:
+    for key in ("executable_prefix", "executable"):
+        words = [str(word) for word in get_setting(key, task=task) or []]
+        for number, word in enumerate(words):
+            is_last = key == "executable_prefix" and 0 < number == len(words) - 1
+            if word.startswith("/") and (word.endswith(IMAGES) or is_last):
+                yield key, word
+    for key, options in IMAGE_OPTIONS.items():
+        given = get_merged_setting(key, task=task) or {}
+        for option, value in given.items() if isinstance(given, Mapping) else ():
+            image = str(value).strip("\"'")
+            if str(option).lower().lstrip("+").removeprefix("my.") in options and image.startswith("/"):
+                yield key, image

@@ -1,0 +1,343 @@
+"""Graphs that cannot work: refused, with the reason, before the first of their tasks is started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import luigi
+import luigi.interface
+import pytest
+
+import b2luigi
+from b2luigi.batch.processes import BatchProcess
+from b2luigi.batch.systems.model import JobStatus
+from b2luigi.batch.workers.worker import SendJobWorkerSchedulerFactory
+from b2luigi.core.checking_worker import CheckingFactory
+from b2luigi.core.checks import GraphError, find_circle, tasks_of
+
+STARTED: list[str] = []
+FACTORIES = {"jobs": SendJobWorkerSchedulerFactory, "no jobs": CheckingFactory}
+
+
+class AtOnce(BatchProcess):
+    """A job that runs its task where it is started."""
+
+    def start_job(self) -> None:
+        STARTED.append(str(self.task))
+        self.task.run()
+
+    def get_job_status(self) -> JobStatus:
+        return JobStatus.successful
+
+    def kill_job(self) -> None:
+        """It has ended."""
+
+
+class Base(b2luigi.Task):
+    n = b2luigi.IntParameter(default=1)
+    batch_system = "custom"
+    process_class = AtOnce
+
+    def output(self) -> Any:
+        yield self.add_to_output("o.dat")
+
+    def run(self) -> None:
+        STARTED.append(str(self))
+        for path in self.get_all_output_file_names():
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            Path(path).touch()
+
+
+class Ping(Base):
+    def requires(self) -> Any:
+        return Pong(n=self.n)
+
+    def output(self) -> Any:
+        yield self.add_to_output("ping")
+
+
+class Pong(Ping):
+    def requires(self) -> Any:
+        return Third(n=self.n)
+
+    def output(self) -> Any:
+        yield self.add_to_output("pong")
+
+
+class Third(Ping):
+    def output(self) -> Any:
+        yield self.add_to_output("third")
+
+
+class WrapPing(b2luigi.WrapperTask):
+    def requires(self) -> Any:
+        return WrapPong()
+
+
+class WrapPong(b2luigi.WrapperTask):
+    def requires(self) -> Any:
+        return WrapPing()
+
+
+class Train(Base):
+    """Its output is in a folder with the name of its parameter."""
+
+
+class Evaluate(Base):
+    def requires(self) -> Any:
+        return Train(n=self.n)
+
+
+class Meant(Evaluate):
+    allow_shared_outputs = True
+
+
+class TakesOver(Evaluate):
+    def output(self) -> Any:
+        return self.input()
+
+
+class Outside(b2luigi.ExternalTask):
+    n = b2luigi.IntParameter(default=1)
+
+    def output(self) -> Any:
+        yield self.add_to_output("o.dat")
+
+
+class Wrapped(b2luigi.WrapperTask):
+    n = b2luigi.IntParameter(default=1)
+
+    def requires(self) -> Any:
+        return Train(n=self.n)
+
+    def output(self) -> Any:
+        yield self.add_to_output("o.dat")
+
+
+class PlainOne(luigi.Task):
+    path = luigi.Parameter()
+
+    def output(self) -> Any:
+        return luigi.LocalTarget(self.path)
+
+    def run(self) -> None:
+        STARTED.append(str(self))
+
+
+class PlainTwo(PlainOne):
+    """Its output may be that of the other."""
+
+
+class Forgot(Base):
+    def output(self) -> Any:
+        self.add_to_output("o.dat")
+
+
+class Empty(Base):
+    def output(self) -> Any:
+        yield from ()
+
+
+class OwnComplete(Empty):
+    done: ClassVar[bool] = False
+
+    def run(self) -> None:
+        STARTED.append(str(self))
+        type(self).done = True
+
+    def complete(self) -> bool:
+        return self.done
+
+
+class SideEffect(b2luigi.Task):
+    batch_system = "custom"
+    process_class = AtOnce
+
+    def run(self) -> None:
+        STARTED.append(str(self))
+
+
+class NeedsSideEffect(Base):
+    def requires(self) -> Any:
+        return SideEffect()
+
+
+class NeedsClass(Base):
+    def requires(self) -> Any:
+        return [Train]
+
+
+class NeedsTarget(Base):
+    def requires(self) -> Any:
+        return luigi.LocalTarget("raw.root")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_started(script_folder: Path) -> None:
+    STARTED.clear()
+    luigi.task_register.Register.clear_instance_cache()
+    OwnComplete.done = False
+
+
+def build(roots: Sequence[luigi.Task], kind: str) -> bool:
+    # In luigi's own worker, one process: what was started is to be seen here.
+    workers = 1 if kind == "no jobs" else 10
+    factory = FACTORIES[kind]()
+    return bool(
+        luigi.build(roots, worker_scheduler_factory=factory, local_scheduler=True, workers=workers, log_level="INFO")
+    )
+
+
+def refusal(roots: Sequence[luigi.Task], kind: str) -> str:
+    """The reason for which nothing was started."""
+    with pytest.raises(GraphError) as caught:
+        build(roots, kind)
+    assert STARTED == []
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", FACTORIES)
+def test_a_circle_is_named(kind: str) -> None:
+    """Each task of a circle waits for the others; the message goes once around it."""
+    text = refusal([Ping(n=3)], kind)
+    assert "Pong(n=3) -> Third(n=3) -> Pong(n=3)" in text
+    assert "Ping" not in text
+
+
+@pytest.mark.parametrize("kind", FACTORIES)
+def test_a_circle_of_wrapper_tasks_is_named(kind: str) -> None:
+    """They ask each other whether they are complete, without end; Python's words for that are not shown."""
+    text = refusal([WrapPing()], kind)
+    assert "WrapPing() -> WrapPong() -> WrapPing()" in text
+    assert "Recursion" not in text
+
+
+@pytest.mark.parametrize("kind", FACTORIES)
+def test_two_tasks_that_write_the_same_file_are_named_with_the_path(kind: str, script_folder: Path) -> None:
+    """The second would replace what the first has written, or count as complete without having run."""
+    text = refusal([Evaluate(n=1)], kind)
+    for words in ("Train(n=1)", "Evaluate(n=1)", str(script_folder / "n=1/o.dat"), "allow_shared_outputs"):
+        assert words in text
+
+
+def test_one_example_stands_for_many(script_folder: Path) -> None:
+    """A thousand pairs of the same two classes are one mistake, and one line."""
+    text = refusal([Evaluate(n=n) for n in range(1000)], "jobs")
+    assert len(text.splitlines()) == 1
+    assert "999 more" in text
+
+
+def test_the_same_file_by_another_spelling(script_folder: Path) -> None:
+    """A relative path, or one with a dot in it, may mean the same file as another one."""
+    roots = [PlainOne(path="a/b"), PlainTwo(path=str(script_folder / "a/./b"))]
+    assert str(script_folder / "a/b") in refusal(roots, "no jobs")
+
+
+@pytest.mark.filterwarnings("ignore:Task .* without outputs has no custom complete")
+@pytest.mark.parametrize("root", [Meant, TakesOver, Wrapped, OwnComplete, SideEffect])
+@pytest.mark.parametrize("kind", FACTORIES)
+def test_what_is_meant_is_started(kind: str, root: type[luigi.Task]) -> None:
+    """A shared file that the user wants, or that is passed on; no outputs, and a task that knows when it is done."""
+    assert build([root()], kind)
+    assert STARTED
+
+
+def test_an_external_task_may_name_the_file_that_a_task_creates() -> None:
+    """It writes nothing."""
+    build([Train(n=1), Outside(n=1)], "jobs")
+    assert "Train(n=1)" in STARTED
+
+
+def test_a_task_that_is_complete_writes_nothing(script_folder: Path) -> None:
+    """Two tasks share a file that exists: neither of them runs."""
+    (script_folder / "n=1").mkdir()
+    (script_folder / "n=1/o.dat").touch()
+    assert build([Evaluate(n=1), Train(n=1)], "jobs")
+    assert STARTED == []
+
+
+@pytest.mark.filterwarnings("ignore:Task .* without outputs has no custom complete")
+@pytest.mark.parametrize("kind", FACTORIES)
+@pytest.mark.parametrize("root", [Forgot, Empty])
+def test_an_output_that_returns_nothing(kind: str, root: type[luigi.Task]) -> None:
+    """Without outputs and without a complete() of its own, a task can never be complete: usually a yield is missing."""
+    text = refusal([root()], kind)
+    assert f"{root.__name__}(n=1) can never be complete" in text
+    assert "yield" in text
+
+
+@pytest.mark.filterwarnings("ignore:Task .* without outputs has no custom complete")
+def test_a_required_task_without_outputs() -> None:
+    """luigi runs it, and then finds the requirement unfulfilled."""
+    text = refusal([NeedsSideEffect()], "jobs")
+    assert "SideEffect() can never be complete" in text
+
+
+@pytest.mark.parametrize("kind", FACTORIES)
+def test_a_requirement_that_is_a_class_or_a_target(kind: str) -> None:
+    """The message names the task whose requires() returned it, and what it returned."""
+    assert "requires() of NeedsClass(n=1) needs an instance of a task: Train(...), not the class Train" in refusal(
+        [NeedsClass()], kind
+    )
+    assert "b2luigi.ExternalTask" in refusal([NeedsTarget()], kind)
+
+
+@pytest.mark.parametrize(("elements", "words"), [(Train, "the class Train"), ([Train], "Train(...)"), (3, "not 3")])
+def test_elements_that_are_no_tasks(elements: Any, words: str) -> None:
+    """process() names what it was given."""
+    with pytest.raises(GraphError, match=r"process\(\) needs") as caught:
+        tasks_of(elements)
+    assert words in str(caught.value)
+
+
+class Carried(Base):
+    batch_system = "htcondor"
+    working_dir = "."
+    transfer_files = ["/no/such/table.csv"]
+
+
+class NotCarried(Carried):
+    batch_system = "custom"
+
+
+def test_a_missing_file_to_transfer() -> None:
+    """HTCondor is not asked; where nothing is transferred, the setting has no meaning."""
+    text = refusal([Carried()], "jobs")
+    assert "transfer_files (attribute of the task Carried): /no/such/table.csv does not exist" in text
+    assert build([NotCarried()], "jobs")
+
+
+def test_a_missing_env_script_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """It may be on the nodes only; it is named before the first job, once, and for tasks that run only."""
+    b2luigi.set_setting("env_script", "/no/setpu.sh")
+    build([Train(n=1), Train(n=2), Outside(n=3), Wrapped(n=2)], "jobs")
+    found = [number for number, text in enumerate(caplog.messages) if "/no/setpu.sh" in text]
+    missing = next(number for number, text in enumerate(caplog.messages) if text.startswith("Missing"))
+    assert len(found) == 1
+    assert found[0] < missing  # which is logged before the first job
+    assert "Train(n=1)" in STARTED
+
+
+def test_missing_files_are_listed_with_their_paths(caplog: pytest.LogCaptureFixture, script_folder: Path) -> None:
+    """luigi names only the external task; five paths are enough."""
+    build([Outside(n=n) for n in range(100)], "jobs")
+    words = next(text for text in caplog.messages if text.startswith("Missing"))
+    assert str(script_folder / "n=0/o.dat") in words
+    assert len(words.splitlines()) == 7
+    assert "up to 95 more" in words
+
+
+def test_a_chain_of_any_length_has_no_circle() -> None:
+    """The search does not recurse; what was searched before is not searched again."""
+    asked: list[int] = []
+
+    def needs(number: int) -> list[int]:
+        asked.append(number)
+        return [number - 1, number // 2] if number else []
+
+    assert find_circle(range(20000, -1, -1), needs) == []
+    assert len(asked) == 20001
+    assert find_circle([5, 9], {5: [6], 6: [7, 8], 7: [], 8: [6]}.__getitem__) == [6, 8, 6]
