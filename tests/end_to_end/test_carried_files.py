@@ -28,6 +28,9 @@ CARRIED = """
                 raise ValueError("three is unlucky")
             if self.n == 4:
                 os.kill(os.getpid(), 9)
+            if self.n == 5:
+                open(self.get_output_file_name("part.txt"), "w").close()
+                os._exit(0)
             with open(self.get_output_file_name("part.txt"), "w") as f:
                 f.write(helper.words.WORD + b2luigi.get_setting("my_setting"))
 
@@ -70,6 +73,16 @@ def test_jobs_run_without_a_shared_folder(project: Project, tmp_path: Path) -> N
     assert project.read("logs/n=1/Part/stdout") == "words of part 1\n"
     assert "/execute/dir_" in project.read("logs/n=2/Part/stderr")
     kept = [path.name for path in (project.folder / "task_files/n=1/Part").iterdir()]
+    assert sorted(kept) == ["attempt-1.json", "executable_wrapper.sh"]
+
+
+@pytest.mark.parametrize("system", ["htcondor"], indirect=True)
+def test_an_exit_in_the_middle_of_run_is_a_failure_without_a_shared_folder_too(project: Project) -> None:
+    """The job script notices it on the node, and no file more comes home."""
+    project.write(CARRIED.format(parts=1).replace("range(1, 1 + 1)", "[5]"))
+    ended = project.run()
+    assert "the program ended with exit code 0 in the middle of the task" in ended.text, ended.text
+    kept = [path.name for path in (project.folder / "task_files/n=5/Part").iterdir()]
     assert sorted(kept) == ["attempt-1.json", "executable_wrapper.sh"]
 
 

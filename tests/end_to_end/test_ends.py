@@ -50,6 +50,14 @@ def test_an_exit_in_the_middle_of_run_is_not_success(system: System, project: Pr
     assert [_left(project, pattern) for pattern in ("*.begun", "*.outcome")] == [[], []]
 
 
+def test_a_keyboard_interrupt_of_the_task_itself_is_a_failure(system: System, project: Project) -> None:
+    """No signal came: nobody stopped the job, and it is not run again."""
+    project.write(ENDS.format(how='raise KeyboardInterrupt("of my own")', hows=["interrupt"]))
+    ended = project.run()
+    assert "Task Ends failed: KeyboardInterrupt: of my own" in ended.text, ended.text
+    assert project.read("ran-interrupt") == "x"
+
+
 SHELL_OF_A_SHOT_JOB = """#!/bin/sh
 # Shell of a job script; the first time that it runs one, the job is sent a signal in one of its first steps.
 script=$1; shift
