@@ -82,3 +82,34 @@ def test_jobs_that_start_steps_from_a_run_in_a_slurm_job(slurm_cluster: SlurmClu
         until((project.folder / "outer.txt").exists, "the outer job runs")
         until(lambda: "Luigi Execution Summary =====\n\n" in project.read("outer.txt"), "the run has ended")
         assert "progress looks :)" in project.read("outer.txt"), project.read("outer.txt")
+
+
+LOCAL = """
+    class Local(b2luigi.Task):
+        batch_system = "local"
+        n = b2luigi.IntParameter()
+        def output(self):
+            yield self.add_to_output("out.txt")
+        def run(self):
+            assert "SLURM_JOB_ID" in os.environ
+            open(self.get_output_file_name("out.txt"), "w").close()
+
+    if __name__ == "__main__":
+        b2luigi.process([Local(n=n) for n in range(3)], batch=True)
+"""
+
+
+@pytest.mark.cluster
+def test_local_tasks_use_the_processors_of_the_slurm_job_around_the_run(
+    slurm_cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    """One task at a time in a job with one processor, whatever the machine has; the tasks are part of that job."""
+    with slurm(tmp_path, slurm_cluster) as system:
+        project = Project(tmp_path / "project", system.env)
+        words = shlex.join([sys.executable, str(project.write(LOCAL))])
+        output = f"--output={project.folder}/outer.txt"
+        slurm_cluster.run("sbatch", "-n1", "-c1", f"--chdir={project.folder}", output, "--wrap", words)
+        until((project.folder / "outer.txt").exists, "the outer job runs")
+        until(lambda: "Luigi Execution Summary =====\n\n" in project.read("outer.txt"), "the run has ended")
+        assert "Submitted 3 jobs to this machine, at most 1 at a time" in project.read("outer.txt")
+        assert "progress looks :)" in project.read("outer.txt")
