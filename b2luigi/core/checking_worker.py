@@ -1,4 +1,4 @@
-"""luigi's Worker with checks of the graph before its first task."""
+"""luigi's Worker with checks of the graph before its first task, and with timeouts that hold if the clock is set."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import luigi.interface
 import luigi.worker
 
 from b2luigi.core.checks import GraphChecks
+from b2luigi.core.deadline import Deadline
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -52,6 +53,12 @@ class CheckingWorker(luigi.worker.Worker):
             needed.append(required.task_id)
             yield required
         self._checks.note_requirements(task.task_id, needed)
+
+    def _create_task_process(self, task: luigi.Task) -> Any:
+        process = super()._create_task_process(task)
+        if process.timeout_time is not None:
+            process.timeout_time = Deadline(process.worker_timeout)
+        return process
 
     def _check_settings(self, task: luigi.Task) -> None:
         """For subclasses, whose tasks run as jobs."""

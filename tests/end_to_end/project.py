@@ -76,6 +76,9 @@ class Started(subprocess.Popen[str]):
         assert words in self.printed, self.printed
 
 
+RECORD = re.compile(r"attempt-[0-9]+\.json")
+
+
 class Project:
     """A folder with a script of a user."""
 
@@ -116,7 +119,9 @@ class Project:
 
     def records(self) -> list[dict[str, Any]]:
         """The records of all attempts."""
-        return [json.loads(path.read_text()) for path in sorted(self.folder.rglob("attempt-*.json"))]
+        # Not by rglob, which fails if a folder goes meanwhile.
+        found = [Path(folder) / name for folder, _, names in os.walk(self.folder) for name in names]
+        return [json.loads(path.read_text()) for path in sorted(found) if RECORD.fullmatch(path.name)]
 
     def inboxes(self) -> list[Path]:
         """Inboxes that were not removed."""

@@ -14,6 +14,11 @@ SILENCE = 60.0
 """Seconds without a touch, on the clock of the observer, after which a run on another host counts as dead."""
 
 
+def since_boot() -> float:
+    """Seconds since the machine was started, including those in which it was suspended."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Heartbeat:
     """Touches a file every so many seconds, on a thread of its own, from `start` to `stop`.
 
@@ -21,7 +26,7 @@ class Heartbeat:
     this thread, so that it never passes for the run.
     """
 
-    def __init__(self, path: Path, every: float = BEAT, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, every: float = BEAT, clock: Callable[[], float] = since_boot) -> None:
         self._path, self._every, self._clock = path, every, clock
         self._stopped = threading.Event()
         self._last, self._longest = clock(), 0.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import logging
 import os
-import time
 import traceback
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from b2luigi.batch.attempts.outcome import DONE, FAILED
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.messages.failure import Failure, headline, last_lines, render, tail
 from b2luigi.batch.systems.model import JobStatus
+from b2luigi.core.deadline import Deadline
 from b2luigi.core.executable import create_cmd_from_task
 from b2luigi.core.paths import get_log_file_dir
 
@@ -61,7 +61,7 @@ class BatchProcess(abc.ABC):
         self.scheduler = scheduler
         self.result_queue = result_queue
         self.worker_timeout = _timeout(task.worker_timeout if task.worker_timeout is not None else worker_timeout)
-        self.timeout_time: float | None = time.time() + self.worker_timeout if self.worker_timeout else None
+        self.timeout_time: Deadline | None = Deadline(self.worker_timeout) if self.worker_timeout else None
         self.status_reporter = TaskStatusReporter(scheduler, task.task_id, "", None)
         self._started = self._killed = self._done = False
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -23,6 +22,7 @@ from b2luigi.batch.processes.run import Run
 from b2luigi.batch.processes.start import CAN_SUBMIT, Blocked, begin, options_of
 from b2luigi.batch.queue.ticket import Queue
 from b2luigi.batch.systems.model import Cause, JobStatus
+from b2luigi.core.deadline import Deadline
 from b2luigi.core.settings import get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -70,7 +70,7 @@ class ClusterProcess(BatchProcess):
         job = self.job
         if job is None:
             return
-        if self.timeout_time is not None and time.time() > self.timeout_time:
+        if self.timeout_time is not None and self.timeout_time.remaining < 0:
             self.story = job_failures.of_timeout(self.task, job.queue.name, job.ticket, self.worker_timeout or 0.0)
             logger.error("%s", self.story)
         job.stop()
@@ -196,7 +196,7 @@ class ClusterProcess(BatchProcess):
         if job.watched or job.status is not JobStatus.running or job.is_ending:
             self.timeout_time = None
         elif self.timeout_time is None and self.worker_timeout:
-            self.timeout_time = time.time() + self.worker_timeout
+            self.timeout_time = Deadline(self.worker_timeout, self.shared.clock)
 
     # -- verdicts
 

@@ -49,7 +49,9 @@ class JobQueue:
     ) -> None:
         self.name, self.carries_files = system.name, system.carries_files
         self._system, self._clock, self._sleep = system, clock, sleep
-        self._server = functools.partial(Server, start=start, clock=clock, poll_interval=poll_interval)
+        self._server = functools.partial(
+            Server, start=start, clock=clock, poll_interval=poll_interval, hand_over=self._hand_over
+        )
         self._here = self._server(system, first_answer=first_answer)
         self._others: dict[str, Server] = {}
         """By identity: servers that are not the one of this machine, and can be reached."""
@@ -213,6 +215,10 @@ class JobQueue:
                 return None
             self._others[name] = self._server(language, expected=name)
         return self._others[name]
+
+    def _hand_over(self, ticket: Ticket, job_id: str, name: str) -> None:
+        ticket.server = name
+        (self._at(name) or self._here).accept(ticket, job_id)
 
     def _may_send(self) -> bool:
         """The first submission waits a moment: its record is to say which server has the job."""

@@ -133,14 +133,17 @@ class Presence:
 def info_of(ticket: Ticket, known: Known, *, is_history: bool = False) -> JobInfo | None:
     """What is known of this very job: another one may have its id by now, or have had it in another batch server.
 
-    Labels may be rewritten: the id of a job that this run submitted is proof as long as it is listed without a gap.
+    Labels may be rewritten: the id of a job that this run submitted proves that it lives, as long as it is listed
+    without a gap. It proves the end only if the labels are those under which it lived.
     """
     info = known.get(str(ticket.job_id))
     if info is None or info.is_called(ticket.label):
         return info
     unlabelled = not info.labels and not ticket.may_be_elsewhere
     by_number = ticket.is_own and (is_history or not ticket.absent)
-    return info if unlabelled or by_number else None
+    known_labels = set(ticket.info.labels) if ticket.info is not None else set()
+    is_plausible = not info.status.is_final or bool(known_labels & set(info.labels))
+    return info if unlabelled or (by_number and is_plausible) else None
 
 
 def _is_unread(ticket: Ticket, known: Known) -> bool:

@@ -15,7 +15,11 @@ from b2luigi.batch.systems.model import Command
 
 
 class Server:
-    """One batch server, in its language. `expected`: its identity, if only that very server is meant."""
+    """One batch server, in its language. `expected`: its identity, if only that very server is meant.
+
+    A search may cover several servers: `hand_over` is called with a job, its id, and the server that turned out to
+    have it.
+    """
 
     def __init__(
         self,
@@ -25,10 +29,13 @@ class Server:
         poll_interval: float,
         expected: str = "",
         first_answer: FirstAnswer | None = None,
+        *,
+        hand_over: Callable[[Ticket, str, str], None],
     ) -> None:
+        self._hand_over = hand_over
         self.title = f"{system.name} ({expected.partition(' ')[0]})" if expected else system.name
         self.identity = Identity(system, start, clock, expected)
-        self.poller = Poller(system, start, clock, poll_interval, self.accept, self.title, first_answer)
+        self.poller = Poller(system, start, clock, poll_interval, self._found, self.title, first_answer)
         self.analyst = Analyst(system, start, clock, self.title)
         self.canceller = Canceller(system, start, clock, self.poller.search.tie, self.title)
 
@@ -40,6 +47,13 @@ class Server:
             self.poller.add(ticket)
         if ticket.cancelled:
             self.canceller.add([ticket])
+
+    def _found(self, ticket: Ticket, job_id: str) -> None:
+        number, _, server = job_id.partition(";")
+        if server:
+            self._hand_over(ticket, number, server)
+        else:
+            self.accept(ticket, job_id)
 
     def adopt(self, ticket: Ticket) -> None:
         """It has this job of another run, or is to be searched for it."""

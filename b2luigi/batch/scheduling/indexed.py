@@ -143,6 +143,9 @@ class IndexedScheduler(scheduler.Scheduler):
             super().prune()
             self._prune_at = started + max(PRUNE_EVERY, PRUNE_SHARE * (time.monotonic() - started))
 
+    def _prune_workers(self) -> None:
+        """None: the only worker is in this process. luigi's would drop it, and fail its tasks, if the clock is set."""
+
     def add_task_batcher(self, *args: Any, **kwargs: Any) -> None:
         """luigi's; tasks that are run several at once are ranked by luigi itself."""
         self._has_batches = True

@@ -125,7 +125,10 @@ class BatchSystem(abc.ABC):
         return ""
 
     def at(self, server: str) -> BatchSystem | None:
-        """The language for jobs of another server, as `parse_server` calls it; None if commands cannot reach it."""
+        """The language for jobs of another server, as `parse_server` calls it; None if commands cannot reach it.
+
+        If `aim` names several servers at once, that language is used for searches only, and calls a job `id;server`.
+        """
         return None
 
     def aim(self, job: JobSpec) -> str:

@@ -113,6 +113,18 @@ def test_records_of_ended_attempts_go(tmp_path: Path) -> None:
     assert left == {living.path.name, mine.path.name, "attempt-0.json", "attempt-99.json"}
 
 
+def test_attempts_that_were_given_up_while_their_job_may_run(tmp_path: Path) -> None:
+    """The record says so, or the job has an id and must not begin; without an id there is no job to cancel."""
+    noted, unsent, void, running, over = (Record.claim(tmp_path, {}, after=number) for number in range(5))
+    noted.note(given_up="timed out")
+    unsent.void()
+    void.note(job_id="7")
+    void.void()
+    running.note(job_id="8")
+    over.note(given_up="timed out", ended=1.0)
+    assert {one.token for one in Record.given_up(tmp_path)} == {noted.token, void.token}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of somebody else")
 def test_an_open_record_of_another_user_is_refused(tmp_path: Path) -> None:
     """It may say anything, and its job is theirs; one that is closed is in nobody's way."""

@@ -59,6 +59,8 @@ class HandQueue:
         self.released: list[Ticket] = []
         self.detached: list[Ticket] = []
         self.hurried = 0
+        self.news: list[Ticket] = []
+        """What the next step returns."""
         self.attached: list[dict[str, Any]] = []
         self.problem = ""
         self.stranger = ""
@@ -100,7 +102,8 @@ class HandQueue:
         pass
 
     def step(self) -> list[Ticket]:
-        return []
+        news, self.news = self.news, []
+        return news
 
     def hurry(self, ticket: Ticket) -> None:
         self.hurried += 1

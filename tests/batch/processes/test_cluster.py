@@ -16,6 +16,7 @@ import b2luigi
 from b2luigi.batch.attempts.outcome import Marker, Outcome
 from b2luigi.batch.processes.job import ANSWERS
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
+from b2luigi.core.deadline import Deadline
 from tests.batch.processes.hands import Hiccups, Job, Work, accept, let_go, lose, refuse
 
 
@@ -282,8 +283,9 @@ def test_time_in_the_queue_is_no_time_of_the_task(tmp_path: Path, job: Job) -> N
     assert job.process.timeout_time is None
     ticket.info = JobInfo(JobStatus.running, "running")
     job.process.look()
-    assert job.process.timeout_time == pytest.approx(time.time() + 100, abs=10)
-    job.process.timeout_time = time.time() - 100
+    assert job.process.timeout_time is not None
+    assert float(job.process.timeout_time) == pytest.approx(time.time() + 100, abs=10)
+    job.process.timeout_time = Deadline(-1)
     job.process.terminate()
     assert "it ran for longer than its worker_timeout of 100 s" in job.process.story
 

@@ -85,6 +85,32 @@ def test_cancelled_before_its_id_is_known(queue: JobQueue, site: Site, released:
     assert site.commands("cancel") == [("#a",)]
 
 
+def test_cancelled_before_its_submission_is_in_doubt(queue: JobQueue, site: Site) -> None:
+    """A job that was cancelled and judged while its submit command hung is searched for and cancelled all the same."""
+    site.hang = {"submit"}
+    (ticket,) = submit(queue, "a")
+    queue.step()
+    queue.cancel([ticket])
+    queue.release(ticket)
+    site.jobs = {"7": ("running", "a")}
+    site.answer(site.calls[0], [("unsure", "connection reset")])
+    run(queue, site, 5)
+    assert site.commands("cancel") == [("7",)]
+
+
+def test_one_command_at_a_time(queue: JobQueue, site: Site) -> None:
+    """While a cancellation hangs, those that follow are collected for the next command."""
+    tickets = submitted(queue, *"abc")
+    site.hang = {"cancel"}
+    for ticket in tickets:
+        queue.cancel([ticket])
+        run(queue, site, 5)
+    assert site.commands("cancel") == [("#a",)]
+    site.answer(next(call for call in site.calls if call.argv[0] == "cancel"))
+    run(queue, site, 1)
+    assert site.commands("cancel") == [("#a",), ("#b", "#c")]
+
+
 @pytest.mark.parametrize("released", [False, True])
 def test_cancelled_while_in_doubt(queue: JobQueue, site: Site, released: bool) -> None:
     """A job in doubt that was cancelled is looked for and then cancelled, also if nobody waits for it."""

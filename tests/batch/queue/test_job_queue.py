@@ -170,6 +170,20 @@ def test_the_user_may_be_in_a_hurry(queue: JobQueue, site: Site) -> None:
     assert site.now < 1010
 
 
+def test_what_waits_is_not_submitted_after_leaving(queue: JobQueue, site: Site) -> None:
+    """Neither jobs that were handed in, nor the rest of a group that was refused as a whole."""
+    site.replies["submit"] = [[("refused", "no")] * 4]
+    submit(queue, *"abcd")
+    queue.step()
+    site.hang = {"submit"}
+    queue.step()
+    submit(queue, "e", site="another")
+    queue.leave(1)
+    site.answer(site.calls[-1])
+    run(queue, site, 10)
+    assert site.commands("submit") == [tuple("abcd"), ("a", "b")]
+
+
 def test_leaving_waits_for_submissions_under_way(queue: JobQueue, site: Site) -> None:
     """Their ids are to be noted; what was not sent yet is not sent."""
     site.hang.add("submit")

@@ -85,6 +85,14 @@ def test_searches_leave_room_for_queries(queue: JobQueue, site: Site) -> None:
     assert known.info.status is JobStatus.running
 
 
+def test_doubts_that_trickle_in_do_not_put_off_the_search(queue: JobQueue, site: Site) -> None:
+    """The first job in doubt is searched for soon, however many follow."""
+    for number in range(40):
+        unsure(queue, site, f"t{number}")
+        run(queue, site, 0.5)
+    assert len(site.commands("find")) >= 3
+
+
 def test_a_doubt_that_is_settled_otherwise(queue: JobQueue, site: Site) -> None:
     """A job judged by its outcome is not looked for any more."""
     (ticket,) = unsure(queue, site, "a")
@@ -232,6 +240,16 @@ def test_two_answers_from_one_snapshot_are_one(queue: JobQueue, site: Site) -> N
     run(queue, site, 60)
     first, second = site.times("query")[:2]
     assert second - first > 5
+
+
+def test_the_second_look_is_not_later_than_the_poll_interval(site: Site) -> None:
+    """Whoever asks every other second wants to know soon that a job is gone."""
+    queue = a_queue(site, poll_interval=2.0)
+    ticket, _ = submitted(queue, "a", "b")
+    run(queue, site, 5)
+    del site.jobs["#a"]
+    run(queue, site, 7)
+    assert ticket.is_gone
 
 
 def test_haste_makes_no_two_answers_of_one_snapshot(queue: JobQueue, site: Site) -> None:

@@ -13,7 +13,7 @@ from b2luigi.batch.queue.canceller import TIE_AGE
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.poller import FIRST
 from b2luigi.batch.queue.ticket import Ticket, TicketState
-from b2luigi.batch.systems.model import Answer, JobStatus
+from b2luigi.batch.systems.model import Answer, JobSpec, JobStatus
 from tests.batch.fakes import Branched, Fake, Site
 from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, submitted, warnings
 from tests.batch.systems.recorded import a_job
@@ -295,6 +295,25 @@ def test_a_job_out_of_reach_is_left_at_the_end(queue: JobQueue, two: Site) -> No
     assert two.now - before < 2
 
 
+def test_a_search_in_several_servers_finds_the_one_that_has_the_job(one: Site, two: Site) -> None:
+    """The answer to the submission was lost; from then on that server alone is asked, and cancels it."""
+
+    class Anywhere(Branched):
+        def aim(self, job: JobSpec) -> str:
+            return "one,two"
+
+    both = Site(server="", jobs={"7;one": ("running", "a"), "7;two": ("running", "unrelated")})
+    two.others["one,two"] = both
+    two.replies["submit"] = [[("unsure", "connection reset")]]
+    queue = a_queue(two, Anywhere())
+    ticket = queue.submit(a_job("a"))
+    run(queue, two, 10)
+    assert (ticket.job_id, ticket.server) == ("7", "one")
+    queue.cancel([ticket])
+    run(queue, two, 10)
+    assert (one.commands("cancel"), two.commands("cancel"), both.commands("cancel")) == ([("7",)], [], [])
+
+
 # -- records that do not say which server
 
 
@@ -465,6 +484,19 @@ def test_the_number_of_our_own_submission_is_proof_while_it_is_listed() -> None:
     run(queue, site, 300)
     assert ticket.info is not None
     assert not ticket.is_gone
+
+
+def test_an_end_under_labels_that_were_never_seen_is_somebody_elses() -> None:
+    """Ids wrap: between two queries our job died, and a stranger with its number is done."""
+    site = Site(now=1000.0)
+    queue = a_queue(site, Fake(past=False))
+    (ticket,) = submitted(queue, "a")
+    run(queue, site, FIRST + 1)
+    site.jobs = {"#a": ("successful", "stranger")}
+    run(queue, site, 60)
+    assert ticket.is_gone
+    assert ticket.info is not None
+    assert ticket.info.status is not JobStatus.successful
 
 
 def test_after_a_gap_the_number_is_no_proof() -> None:

@@ -235,6 +235,31 @@ def test_a_limit_on_the_size_of_submissions_costs_no_time(site: Site) -> None:
     assert [words for words in site.commands("submit") if len(words) > 10] == failed
 
 
+def test_a_submission_that_is_too_large_is_sent_in_parts_in_its_order(site: Site) -> None:
+    """The first jobs handed in are the first to be submitted, split or not."""
+    site.submissions = lambda tokens: [("too many", "array too large")] * len(tokens) if len(tokens) > 2 else None
+    queue = a_queue(site, Fake(bulk=4))
+    submit(queue, *"abcd")
+    run(queue, site, 5)
+    assert site.commands("submit") == [tuple("abcd"), ("a", "b"), ("c", "d")]
+
+
+def test_submissions_grow_again_a_minute_after_the_last_limit(site: Site) -> None:
+    """Until then they stay as small as the site wanted them."""
+    queue = a_queue(site, Fake(bulk=8))
+    site.replies["submit"] = [[("later", "full")] * 8]
+    submit(queue, *"abcdefgh")
+    run(queue, site, 30)
+    submit(queue, *"ijklmnop")
+    run(queue, site, 20)
+    assert [len(words) for words in site.commands("submit")] == [8, 4, 4, 4, 4]
+    run(queue, site, 20)
+    for tokens in ("q", "rstuvwxy"):
+        submit(queue, *tokens)
+        run(queue, site, 5)
+    assert len(site.commands("submit")[-1]) == 8
+
+
 def test_a_single_job_that_is_too_many_is_refused(queue: JobQueue, site: Site) -> None:
     """It cannot be split."""
     site.replies["submit"] = [[("too many", "no arrays here")]]
@@ -286,8 +311,18 @@ def test_jobs_that_are_all_refused_cost_few_commands(site: Site) -> None:
     assert len(site.commands("submit")) < 25
 
 
+def test_three_refused_one_by_one_speak_for_the_others(site: Site) -> None:
+    """A group is halved until three jobs were refused alone; nobody submits the rest to hear the same."""
+    site.submissions = lambda tokens: [("refused", "no such queue")] * len(tokens)
+    queue = a_queue(site, Fake(bulk=8))
+    tickets = submit(queue, *"abcdefgh")
+    run(queue, site, 5)
+    assert [len(words) for words in site.commands("submit")] == [8, 4, 2, 1, 1, 2, 1]
+    assert {ticket.state for ticket in tickets} == {TicketState.refused}
+
+
 def test_after_a_group_in_doubt_its_kind_goes_one_by_one(site: Site) -> None:
-    """One of the jobs may be to blame for the strange answer, and must not hold up the others again."""
+    """One of the jobs may be to blame for the strange answer; once others were accepted, groups grow again."""
     queue = a_queue(site, Fake(bulk=100))
     site.replies["submit"] = [[("unsure", "what?")] * 5]
     submit(queue, *"abcde")
@@ -296,6 +331,9 @@ def test_after_a_group_in_doubt_its_kind_goes_one_by_one(site: Site) -> None:
     run(queue, site, 5)
     assert all(ticket.job_id for ticket in again)
     assert [len(words) for words in site.commands("submit")][:3] == [5, 1, 1]
+    submit(queue, *(f"j{n}" for n in range(30)))
+    run(queue, site, 5)
+    assert max(map(len, site.commands("submit")[1:])) > 5
 
 
 def test_notices_of_accepted_submissions_are_shown_once(

@@ -206,3 +206,16 @@ def test_work_for_a_task_does_not_grow_with_the_tasks_that_wait() -> None:
         scheduler.add_task(task_id=task_id, worker=WORKER, status="DONE")
     assert scheduler._state.get_task("merge").status == "DONE"
     assert len(looks) == 1
+
+
+def test_a_clock_that_is_set_ends_no_worker() -> None:
+    """An hour without a sign of life by the time of day: the only worker is in this process, and keeps its tasks."""
+    scheduler = IndexedScheduler(prune_on_get_work=True, record_task_history=False)
+    for name in "ab":
+        scheduler.add_task(worker="w", task_id=name, status="PENDING")
+    assert scheduler.get_work(worker="w")["task_id"] is not None
+    scheduler._state.get_worker("w").last_active -= 3600
+    scheduler._prune_at = 0.0
+    scheduler.prune()
+    assert len(scheduler._state._status_tasks["RUNNING"]) == 1
+    assert scheduler.get_work(worker="w")["task_id"] is not None

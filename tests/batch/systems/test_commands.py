@@ -102,6 +102,12 @@ def test_a_command_word_by_word(name: str, verb: str) -> None:
     assert (command.argv if command is not None else None) == COMMANDS[name, verb]
 
 
+@pytest.mark.parametrize(("name", "most"), [("htcondor", 5000), ("lsf", 250), ("slurm", 1000)])
+def test_the_size_of_a_submission(name: str, most: int) -> None:
+    """Arrays are not larger than LSF (1000) and Slurm (1001, from 0) allow unless the site has another limit."""
+    assert systems.load(name).bulk == most
+
+
 @pytest.mark.parametrize("table", [SLURM, LSF, HTCONDOR], ids=["slurm", "lsf", "htcondor"])
 @pytest.mark.parametrize("verb", MAKERS)
 def test_the_variables_of_a_command(table: Variables, verb: str, request: pytest.FixtureRequest) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import b2luigi
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.run import Run
@@ -16,7 +17,7 @@ from b2luigi.batch.queue.local import LocalQueue
 from b2luigi.batch.queue.ticket import Ticket, TicketState, never
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.workers.jobs import Jobs
-from tests.batch.processes.hands import HandQueue, Work, a_process, accept
+from tests.batch.processes.hands import HandQueue, Job, Work, a_process, accept
 from tests.batch.systems.recorded import a_job
 
 
@@ -104,3 +105,29 @@ def test_results_come_in_the_order_in_which_the_queue_reports_them(script_folder
         ticket.info = JobInfo(JobStatus.aborted, "killed by its owner", cause=Cause.cancelled)
     jobs.look()
     assert [results.get_nowait()[0] for _ in tasks] == [task.task_id for task in tasks]
+
+
+@pytest.fixture
+def job(script_folder: Path) -> Job:
+    """A job that was not started."""
+    for key in ("log_dir", "task_file_dir", "result_dir"):
+        b2luigi.set_setting(key, str(script_folder / key))
+    return Job(script_folder)
+
+
+def test_a_late_marker_of_an_earlier_attempt_says_nothing_of_the_new_one(job: Job) -> None:
+    """A lost job that was submitted again may show its marker yet, which is removed."""
+    jobs = Jobs()
+    jobs.queues["hand"] = job.queue
+    job.process.run()
+    jobs.register(job.process)
+    first, ticket = job.process.token, job.in_flight.ticket
+    accept(ticket, "7")
+    ticket.info = JobInfo(JobStatus.aborted, "node lost", cause=Cause.infrastructure)
+    job.queue.news = [ticket]
+    jobs.look()
+    second = job.process.token
+    (job.runs.own.folder / first).write_text("1 none\n")
+    jobs.look()
+    assert (second != first, job.process.token, job.results) == (True, second, [])
+    assert job.runs.own.tokens() == []

@@ -189,6 +189,29 @@ def test_tasks_of_other_workers_are_remembered_for_the_summary(script_folder: Pa
         ]
 
 
+def test_running_tasks_are_not_asked_while_results_wait(script_folder: Path) -> None:
+    """luigi asks each of them after each result: thousands of results of thousands of tasks would be millions."""
+    scheduler = SendJobWorkerSchedulerFactory().create_local_scheduler()
+    asked: list[int] = []
+
+    class Running:
+        exitcode = None
+        timeout_time = None
+
+        def is_alive(self) -> bool:
+            asked.append(1)
+            return True
+
+    worker = SendJobWorkerSchedulerFactory().create_worker(scheduler, worker_processes=1)
+    worker._running_tasks["T"] = Running()
+    worker.results.put("a result")
+    worker._purge_children()
+    while_one_waits = len(asked)
+    worker.results.get()
+    worker._purge_children()
+    assert (while_one_waits, len(asked)) == (0, 1)
+
+
 def test_a_long_chain_runs(script_folder: Path) -> None:
     """5,000 levels, and a failure at the bottom: nothing calls itself for each level."""
     scheduler = SendJobWorkerSchedulerFactory().create_local_scheduler()
@@ -211,3 +234,11 @@ def test_a_run_logs_its_progress(script_folder: Path, caplog: pytest.LogCaptureF
     logged = [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]
     assert logged[0].startswith("Checking the tasks: ")
     assert re.fullmatch(r"\d+ of 60 tasks done(; jobs: [1-3] pending)?", logged[-1])
+
+
+def test_the_timeout_of_a_users_own_process_ignores_the_time_of_day() -> None:
+    """luigi compares it with the time of day; what remains is measured by a clock that nobody sets."""
+    process = Simulated(Endless(n=1), None, [], 100)  # type: ignore[arg-type]
+    assert process.timeout_time is not None
+    assert 0 < process.timeout_time.remaining <= 100
+    assert Simulated(Endless(n=1), None, [], 0).timeout_time is None  # type: ignore[arg-type]
