@@ -50,7 +50,8 @@ class Presence:
     def _update(self, ticket: Ticket, known: Known, newest: float) -> bool:
         info = info_of(ticket, known)
         if info is None:
-            return self._missed(ticket, newest)
+            # An answer that has our number, as that of another job, is younger than our job.
+            return self._missed(ticket, float("inf") if str(ticket.job_id) in known else newest)
         changed = info != ticket.info
         ticket.info, ticket.absent, ticket.answers, ticket.missed = info, 0, ticket.answers + 1, False
         if info.is_called(ticket.label):

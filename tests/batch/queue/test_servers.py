@@ -499,6 +499,16 @@ def test_an_end_under_labels_that_were_never_seen_is_somebody_elses() -> None:
     assert ticket.info.status is not JobStatus.successful
 
 
+def test_a_number_that_is_somebody_elses_was_free() -> None:
+    """Our job died before it was ever listed, and a stranger got its number: no cache is to blame."""
+    site = Site(now=1000.0)
+    queue = a_queue(site, Fake(past=False))
+    (ticket,) = submitted(queue, "a")
+    site.jobs = {"#a": ("successful", "stranger")}
+    run(queue, site, 60)
+    assert ticket.is_gone
+
+
 def test_after_a_gap_the_number_is_no_proof() -> None:
     """An answer lacked our job, and then another one has its number."""
     site = Site(now=1000.0)
