@@ -23,6 +23,8 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 EVERY, IN_DOUBT = 600.0, 30.0
 """Seconds between two looks, at least: as a matter of course, and after a refusal that a credential may explain."""
+PATIENCE, GLANCE = 2.0, 0.02
+"""Seconds to wait for an answer about a credential before a submission counts as refused, and between two looks."""
 SOON, SHORT = 2 * 3600.0, 3 * 86400.0
 """Seconds before its end from which a credential triggers a warning, and from which it is mentioned at the start."""
 WORDS = re.compile(
@@ -65,6 +67,10 @@ class _Watched:
     is_missing: bool = False
     is_over: bool = False
     reported: set[str] = field(default_factory=set)
+
+    def has_expired(self, now: float) -> bool:
+        """Whether it is over by now, as far as the last answer says; one that is missing may never have been there."""
+        return not self.is_missing and (self.is_over or (self.end is not None and self.end <= now))
 
     def when(self, word: str) -> str:
         """The time at which it ends, after a word; empty if that is unknown."""
@@ -117,6 +123,21 @@ class Credentials:
         """Suspects a credential if that is what the words of a failure sound like."""
         if self._watched and WORDS.search(words):
             self.suspect()
+
+    def explain(self, refusal: str) -> bool:
+        """Whether a credential that has expired is the likely reason of a refusal. May wait a little to find out."""
+        if not self._watched or not WORDS.search(refusal):
+            return False
+        self.suspect()
+        patience = self._clock() + PATIENCE
+        self.look()
+        while any(one.running for one in self._watched) and self._clock() < patience:
+            time.sleep(GLANCE)
+            self.look()
+        now = self._time_of_day()
+        return any(
+            (one.end is not None and one.end <= now) or (one.is_over and not one.is_missing) for one in self._watched
+        )
 
     def heard(self, start: Callable[[Command], Running]) -> Callable[[Command], Running]:
         """Like `start`; listens to the answers of commands that fail."""

@@ -46,6 +46,7 @@ class JobQueue:
         sleep: Callable[[float], None] = time.sleep,
         poll_interval: float = 60.0,
         first_answer: FirstAnswer | None = None,
+        may_pass: Callable[[str], bool] = lambda text: False,
     ) -> None:
         self.name, self.carries_files = system.name, system.carries_files
         self._system, self._clock, self._sleep = system, clock, sleep
@@ -55,7 +56,7 @@ class JobQueue:
         self._here = self._server(system, first_answer=first_answer)
         self._others: dict[str, Server] = {}
         """By identity: servers that are not the one of this machine, and can be reached."""
-        self._submitter = Submitter(system, start, clock, self._server_of)
+        self._submitter = Submitter(system, start, clock, self._server_of, may_pass)
         self._placing: dict[Ticket, str] = {}
         """Jobs of earlier runs of which it is not known whether their server answers, and where they were submitted."""
         self._reported: dict[str, Outage] = {}

@@ -147,7 +147,13 @@ class AssigningWorker(CheckingWorker):
         start = self._credentials.heard(functools.partial(command.start, timeout=get_seconds("command_timeout")))
         detected = self.__dict__.get("_detected")
         first = detected.first_answer if detected is not None and detected.name == name else None
-        return JobQueue(systems.load(name), start=start, poll_interval=get_seconds("poll_interval"), first_answer=first)
+        return JobQueue(
+            systems.load(name),
+            start=start,
+            poll_interval=get_seconds("poll_interval"),
+            first_answer=first,
+            may_pass=self._credentials.explain,
+        )
 
     @functools.cached_property
     def _shared(self) -> Run:

@@ -143,6 +143,7 @@ class SendJobWorker(AssigningWorker):
         self.results.stir()
 
     def _add_task(self, *args: Any, **kwargs: Any) -> None:
+        kwargs = self._checked(kwargs)
         task_id, process = kwargs["task_id"], self._running_tasks.get(kwargs["task_id"])
         if kwargs["status"] == DONE:
             self.failures.pop(task_id, None)

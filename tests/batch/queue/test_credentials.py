@@ -185,6 +185,24 @@ def test_a_refusal_is_explained(caplog: pytest.LogCaptureFixture) -> None:
     assert "There is a valid Kerberos ticket again" in caplog.text
 
 
+def test_a_refusal_that_passes() -> None:
+    """Only one in words of authentication, and only with a credential that has expired; one that is missing is none."""
+    site = Site()
+    denied = "Batch job submission failed: Invalid authentication credential"
+    assert not site.credentials.explain(denied)
+    site.end = 1.0
+    site.look(IN_DOUBT)
+    assert site.credentials.explain(denied)
+    assert not site.credentials.explain("nosuch: No such queue")
+    missing = Site()
+    missing.missing = True
+    missing.look(IN_DOUBT)
+    assert not missing.credentials.explain(denied)
+    valid = Site()
+    assert not valid.credentials.explain("nosuch: No such queue")
+    assert valid.asked == 1
+
+
 def _answer_with(given: Answer, sent: Command) -> Running:
     return Answered(given)
 
