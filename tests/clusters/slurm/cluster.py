@@ -154,7 +154,9 @@ class SlurmAccounting:
             "--skip-test-db",
             "--auth-root-authentication-method=socket",
         ]
-        subprocess.run(install, capture_output=True, check=True)
+        done = subprocess.run(install, capture_output=True, text=True)
+        if done.returncode:
+            raise CannotRun(f"mariadb-install-db: {done.stdout}{done.stderr}")
         words = [
             *(str(_program("mariadbd")), *base, f"--socket={folder / 'sock'}"),
             *(f"--pid-file={folder}/my.pid", "--bind-address=127.0.0.1", f"--port={self._database_port}"),
