@@ -89,6 +89,7 @@ def slurm_node(folder: Path, cluster: SlurmCluster) -> Iterator[LoginNode]:
             system="slurm",
             env={**cluster.env, **shims.env},
             shims=shims,
+            submits="sbatch",
             queries=("squeue", "sacct"),
             live_jobs=cluster.live_jobs,
             submit=submit,
@@ -114,6 +115,7 @@ def condor_node(folder: Path, pool: HTCondorPool) -> Iterator[LoginNode]:
             system="htcondor",
             env={**pool.env, **shims.env},
             shims=shims,
+            submits="condor_submit",
             queries=("condor_q", "condor_history"),
             live_jobs=pool.live_jobs,
             submit=submit,
@@ -127,7 +129,7 @@ def condor_node(folder: Path, pool: HTCondorPool) -> Iterator[LoginNode]:
 def lsf_node(folder: Path, name: str) -> Iterator[LoginNode]:
     """A login node of a cluster of the stand-in for LSF."""
     with FakeLSF(folder / f"lsf-{name}", cluster=name, slots=8, job_terminate_interval_s=0.3) as lsf:
-        shims = Shims(folder / f"bin-{name}", ("bsub", "bjobs", "bkill"), lsf.env["PATH"])
+        shims = Shims(folder / f"bin-{name}", ("bsub", "bjobs", "bkill", "lsid"), lsf.env["PATH"])
         env = {**os.environ, **lsf.env}
 
         def submit() -> str:
@@ -142,6 +144,7 @@ def lsf_node(folder: Path, name: str) -> Iterator[LoginNode]:
             system="lsf",
             env={**lsf.env, **shims.env},
             shims=shims,
+            submits="bsub",
             queries=("bjobs",),
             live_jobs=lsf.live_jobs,
             submit=submit,

@@ -16,7 +16,9 @@ from tests.end_to_end.shims import Shims
 from tests.waiting import until
 
 ENOUGH = 10
-"""So many answers of a batch system let today's mistakes happen, if they are to happen."""
+"""After so many answers of a batch system a job that they lack has counted as gone for long."""
+QUIET = 30.0
+"""Seconds, ten poll intervals, after which a run that asks nothing is taken to wait on purpose."""
 SOON = 60.0
 """Seconds within which a run ends that has nothing to wait for."""
 
@@ -51,6 +53,8 @@ class LoginNode:
     env: Mapping[str, str]
     """What the user's shell has, beside that of the tests."""
     shims: Shims
+    submits: str
+    """The program that submits jobs."""
     queries: Sequence[str]
     """The programs that b2luigi asks."""
     live_jobs: Callable[[], list[str]]
@@ -120,12 +124,13 @@ def killed_while_running(project: Project, jobs: int = 2) -> list[str]:
 
 
 def watched(process: Started, node: LoginNode, is_wrong: Callable[[], object] = lambda: False) -> None:
-    """Waits until the batch system was asked often enough, the run has ended, or something went wrong."""
-    before = node.asked
-    staged(
-        lambda: node.asked >= before + ENOUGH or process.poll() is not None or is_wrong(),
-        f"{node.system} is asked {ENOUGH} times",
-    )
+    """Waits until the batch system was asked often enough, the run waits or has ended, or something went wrong."""
+    asked, since = node.asked, time.monotonic()
+    enough = asked + ENOUGH
+    while node.asked < enough and process.poll() is None and not is_wrong() and time.monotonic() < since + QUIET:
+        if node.asked != asked:
+            asked, since = node.asked, time.monotonic()
+        time.sleep(0.1)
 
 
 def end_soon(process: Started) -> Ended:

@@ -19,13 +19,11 @@ from tests.sites.staging import (
     staged,
     watched,
     write,
-    wrong_today,
 )
 
 pytestmark = pytest.mark.matrix
 
 
-@wrong_today(1, "the jobs are submitted again where they are not known, and strangers with their numbers are cancelled")
 def test_a_run_that_is_resumed_elsewhere_doubles_no_job_and_harms_no_stranger(
     two_nodes: tuple[LoginNode, LoginNode], tmp_path: Path
 ) -> None:
@@ -45,7 +43,6 @@ def test_a_run_that_is_resumed_elsewhere_doubles_no_job_and_harms_no_stranger(
     assert set(strangers) <= set(there.live_jobs())
 
 
-@wrong_today(2, "SLURM_CLUSTERS is dropped, and the option `clusters` refused")
 @pytest.mark.parametrize("how", ["SLURM_CLUSTERS", "slurm_settings"])
 def test_the_slurm_cluster_that_the_user_has_chosen_gets_the_jobs(
     slurm: LoginNode, slurm_clusters: tuple[SlurmCluster, SlurmCluster], tmp_path: Path, how: str
@@ -68,7 +65,6 @@ def test_the_slurm_cluster_that_the_user_has_chosen_gets_the_jobs(
 CLUSTERS = 'slurm_settings = {"clusters": "two"}'
 
 
-@wrong_today(3, "a job whose comment was rewritten counts as gone")
 @pytest.mark.parametrize("begin", ["now", "now+40"])
 def test_a_job_whose_comment_the_site_rewrites_is_still_ours(slurm: LoginNode, tmp_path: Path, begin: str) -> None:
     """job_submit.lua puts the site's own comment into the job, whether it runs or waits."""
@@ -83,7 +79,6 @@ def test_a_job_whose_comment_the_site_rewrites_is_still_ours(slurm: LoginNode, t
     assert "* 2 ran successfully:" in ended.text, ended.text
 
 
-@wrong_today(3, "a job whose attribute was rewritten counts as gone")
 def test_a_job_whose_attribute_is_rewritten_is_still_ours(
     condor_hosts: tuple[HTCondorPool, HTCondorPool], tmp_path: Path
 ) -> None:
