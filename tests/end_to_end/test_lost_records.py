@@ -62,6 +62,8 @@ def test_an_unreadable_record_of_which_nothing_is_known_is_reported(system: Syst
     kill_when(project, 1)
     remove_inboxes(project.folder / "task_files")
     empty_records(project.folder / "task_files")
+    for path in project.folder.rglob("*.begun"):
+        path.unlink()
     ended = project.run()
     (story,) = ended.stories.values()
     assert "the record of its last attempt cannot be read, and its job may be at work" in story
