@@ -16,10 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.project import Ended, Project, Started, end_of
-from tests.end_to_end.test_restart import is_whole, parts, ran
+from tests.end_to_end.test_restart import is_whole, let_go, parts, ran
 from tests.waiting import until
-
-SLEEP = "time.sleep(6)"
 
 KIM, LEE, GROUP = 12001, 12002, 12000
 LOCAL = "b2luigi.set_setting('batch_system', 'local')"
@@ -92,10 +90,10 @@ def shared(folder: Path) -> Shared:
 
 def test_a_colleague_waits_for_the_results_of_a_living_run(shared: Shared) -> None:
     """Who runs it, where and since when; nothing is submitted, and both see everything done."""
-    shared.write(parts(3, work=SLEEP, before=LOCAL))
+    shared.write(parts(3, before=LOCAL))
     first = shared.start_as(KIM)
     until(lambda: len(ran(shared)) == 3, "jobs run")
-    second = shared.run_as(LEE)
+    second = let_go(shared, shared.start_as(LEE), "Another run is at work")
     assert end_of(first).rc == 0
     assert "progress looks :)" in second.text, second.text
     assert f"process {first.pid} of user {KIM} on " in second.text, second.text
@@ -117,12 +115,12 @@ def test_a_colleague_continues_what_a_run_that_ended_has_left(shared: Shared) ->
 
 def test_a_colleague_takes_over_what_is_not_at_work_when_a_run_was_killed(shared: Shared) -> None:
     """Its jobs are waited for, and their results count; tasks that it had not started are submitted."""
-    shared.write(parts(5, work=SLEEP, before=LOCAL))
+    shared.write(parts(5, before=LOCAL))
     first = shared.start_as(KIM)
     until(lambda: len(ran(shared)) == 3, "jobs run")
     first.send_signal(signal.SIGKILL)
     end_of(first)
-    second = shared.run_as(LEE)
+    second = let_go(shared, shared.start_as(LEE), "Another run is at work")
     assert "progress looks :)" in second.text, second.text
     assert ran(shared) == ["0", "1", "2", "3", "4"]
     assert is_whole(shared, 5)
@@ -131,10 +129,10 @@ def test_a_colleague_takes_over_what_is_not_at_work_when_a_run_was_killed(shared
 def test_where_the_group_may_not_read_the_run_is_named_and_nothing_submitted(folder: Path) -> None:
     """Of a user with another umask, say: who it is, where, since when, and what to do."""
     shared = Shared(folder, umask=0o022)
-    shared.write(parts(1, work=SLEEP, before=LOCAL))
+    shared.write(parts(1, before=LOCAL))
     first = shared.start_as(KIM)
     until(lambda: len(ran(shared)) == 1, "the job runs")
-    second = shared.run_as(LEE)
+    second = let_go(shared, shared.start_as(LEE), "has a job for the same outputs")
     assert end_of(first).rc == 0
     assert f"user {KIM} has a job for the same outputs, since " in second.text, second.text
     assert f"process {first.pid} of user {KIM} on " in second.text

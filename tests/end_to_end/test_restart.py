@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.end_to_end.conftest import System
-from tests.end_to_end.project import Ended, Project, end_of
+from tests.end_to_end.project import Ended, Project, Started, end_of
 from tests.waiting import until
 
 PARTS = """
@@ -66,6 +66,13 @@ def kill_when(project: Project, jobs: int) -> None:
     until(lambda: len(ran(project)) == jobs, "jobs run")
     process.kill()
     end_of(process)
+
+
+def let_go(project: Project, process: Started, words: str) -> Ended:
+    """Lets the jobs end once a run has printed these words, and waits for its end."""
+    process.until_printed(words)
+    project.touch("go")
+    return end_of(process)
 
 
 def until_over(project: Project, jobs: int) -> None:

@@ -8,10 +8,8 @@ from collections import Counter
 
 from tests.end_to_end.conftest import System
 from tests.end_to_end.project import Project, end_of
-from tests.end_to_end.test_restart import parts, ran
+from tests.end_to_end.test_restart import ATTACHED, let_go, parts, ran
 from tests.waiting import until
-
-SLEEP = "time.sleep(6)"
 
 PAIRS = """
     class First(b2luigi.Task):
@@ -68,10 +66,10 @@ def test_two_runs_at_once_do_nothing_twice(system: System, project: Project) -> 
 
 def test_a_second_run_says_that_the_first_is_alive(system: System, project: Project) -> None:
     """Where and since when, in one line; its jobs are none of an earlier run."""
-    project.write(parts(4, work=SLEEP))
+    project.write(parts(4))
     first = project.start()
     until(lambda: len(ran(project)) >= 3, "jobs run")
-    text = project.run().text
+    text = let_go(project, project.start(), "Another run is at work").text
     assert end_of(first).rc == 0
     lines = re.findall(r"Another run .*", text)
     assert len(lines) == 1, text
@@ -82,14 +80,14 @@ def test_a_second_run_says_that_the_first_is_alive(system: System, project: Proj
 
 def test_a_second_run_takes_over_when_the_first_is_killed(system: System, project: Project) -> None:
     """From then on the jobs are those of an earlier run."""
-    project.write(parts(4, work=SLEEP))
+    project.write(parts(4))
     first = project.start()
     until(lambda: len(ran(project)) >= 3, "jobs run")
     second = project.start()
     second.until_printed("Another run")
     first.send_signal(signal.SIGKILL)
     end_of(first)
-    ended = end_of(second)
+    ended = let_go(project, second, ATTACHED)
     assert "* 5 ran successfully:" in ended.text, ended.text
     assert "of an earlier run" in ended.text
     assert ran(project) == ["0", "1", "2", "3"]

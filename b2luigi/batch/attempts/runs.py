@@ -12,6 +12,9 @@ from pathlib import Path
 from b2luigi.batch.attempts.inbox import PREFIX, Claim, Inbox, inboxes_below
 from b2luigi.batch.attempts.record import Record, kin_of, records
 
+MAKING = 10.0
+"""Seconds after which an inbox that is being made will not be finished any more."""
+
 
 class Runs:
     """The inboxes below one task file folder. `base`: that folder; `clock` gives seconds."""
@@ -133,8 +136,16 @@ class Runs:
             if inbox.is_abandoned() and not _has_open_claims(inbox):
                 inbox.discard()
         for folder in self._base.glob(f".{PREFIX}*"):  # a run that was killed while it made its inbox
-            if Inbox(folder).is_abandoned():
+            if _is_unfinished(folder):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether a run was killed while it made its inbox: that takes a moment, and others may just be at it."""
+    try:
+        return time.time() - folder.stat().st_mtime > MAKING and Inbox(folder).is_abandoned() is True
+    except OSError:
+        return False
 
 
 def _claims(inbox: Inbox, folder: Path) -> bool:

@@ -18,6 +18,8 @@ from typing import Any, ClassVar
 from b2luigi.batch.attempts.outcome import Marker
 from b2luigi.batch.interrupts import SIGNALLED
 from b2luigi.batch.queue.backoff import Backoff
+from b2luigi.batch.queue.command import PASSING
+from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.process_groups import (
     KILL_AFTER,
     end_of,
@@ -39,6 +41,10 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 ASKED_TO_GO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals by which a person stops a job; those that the system sends are others."""
+SAMPLE = bytes(4096)
+"""What has to fit onto the disk before a job is started."""
+START_AGAIN, START_AGAIN_MOST = 1.0, 30.0
+"""Seconds until a job is started again that could not be started for now, the first time and at most."""
 STRAYS_AGAIN = 2.0
 """Seconds from one look for jobs without a record to the next, while they keep others waiting."""
 _TOKEN = re.compile(r"[0-9a-f]{16}")
@@ -111,6 +117,8 @@ class LocalQueue:
         self._known, self._strays = known, Strays(self.name)
         self._looks = Backoff(clock, first=STRAYS_AGAIN, most=STRAYS_AGAIN)
         self._blocked: set[Path] = set()
+        self._starts = Backoff(clock, first=START_AGAIN, most=START_AGAIN_MOST)
+        self._outage = Outage("Local jobs can be started", clock)
         self._tokens: set[str] = set()
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
@@ -175,9 +183,10 @@ class LocalQueue:
         self._tell_new()
         self._waiting = [ticket for ticket in self._waiting if not ticket.cancelled]
         self._look_for_strays()
-        for ticket in self._next():
+        for ticket in self._next() if self._starts.is_due else ():
+            if not self._begin(ticket):
+                break
             self._waiting.remove(ticket)
-            self._begin(ticket)
             news.append(ticket)
         return news
 
@@ -254,10 +263,14 @@ class LocalQueue:
         children = [child.ticket for child in self._children.values()]
         return children + [job.ticket for job in self._adopted.values()]
 
-    def _begin(self, ticket: Ticket) -> None:
+    def _begin(self, ticket: Ticket) -> bool:
+        """False if no job can be started for now: a full disk, no memory, too many processes."""
         spec = ticket.spec
         try:
-            with open(spec.report, "wb") as report:
+            with open(spec.report, "wb", buffering=0) as report:
+                report.write(SAMPLE)  # its logs, its outcome and its marker need room, too
+                report.seek(0)
+                report.truncate()
                 process = subprocess.Popen(
                     [spec.script, spec.token],
                     cwd=self._folder,
@@ -267,12 +280,24 @@ class LocalQueue:
                     start_new_session=True,
                 )
         except OSError as error:
+            if error.errno in PASSING:
+                self._put_off(spec, error)
+                return False
             ticket.move(TicketState.refused, _why_not(spec, error))
-            return
+            return True
+        self._starts.reset()
+        self._outage.end()
         ticket.move(TicketState.queued)
         ticket.job_id = str(process.pid)
         ticket.info = JobInfo(JobStatus.running, "running", token=spec.token, node=platform.node())
         self._children[spec.token] = _Child(ticket, process)
+        return True
+
+    def _put_off(self, spec: JobSpec, error: OSError) -> None:
+        with contextlib.suppress(OSError):
+            spec.report.unlink(missing_ok=True)  # nothing has started
+        wait = self._starts.put_off()
+        self._outage.begin("No local job can be started now; retrying in %.0f s: %s", wait, error)
 
     def _ended(self, child: _Child) -> bool:
         """True when the job is over; then, and only then, its process id is given back to the system."""
