@@ -9,7 +9,15 @@ from typing import Any
 from b2luigi.batch.attempts.judge import ADVICE, AGAIN, ALWAYS, CHANGED, NEVER
 from b2luigi.batch.model import Cause
 from b2luigi.batch.systems import htcondor, lsf, slurm
-from b2luigi.batch.systems.environment import TABLES, Variables
+from b2luigi.batch.systems.environment import (
+    FOLDERS,
+    ONLY_INSIDE,
+    OUTER_JOB,
+    OUTER_JOB_EXCEPT,
+    SUBMISSION,
+    TABLES,
+    Variables,
+)
 from b2luigi.core.flags import FLAGS, Flag
 
 FOLDER = Path(__file__).with_name("reference")
@@ -35,6 +43,20 @@ The commands of a batch system read environment variables. b2luigi removes those
 covers, what it prints, or what becomes of a job's input and output; the job does not inherit them either. Variables
 that express your choice or that of your site stay. A name that ends with `*` stands for all that begin so.
 
+"""
+AROUND = """
+## A job around the run
+
+If you start a run within a job (JupyterHub, an interactive allocation, a job that runs for days), the variables that
+describe this job do not reach the jobs of the run, whatever the batch system of either:
+
+- **removed:** {removed}
+- **removed within a job only:** {devices}, and {folders} if they name a folder of that job
+- **stay**, although their names are like these: {kept}
+
+Local tasks are part of the job: they see all of its variables, and at most as many run at a time as the job has
+processors on this machine (`SLURM_CPUS_ON_NODE`, `LSB_MCPU_HOSTS`, `LSB_DJOB_NUMPROC`, `Cpus` in `_CONDOR_MACHINE_AD`).
+The setting `local_slots` wins.
 """
 WORDS: Mapping[str, tuple[str, Mapping[Any, Cause]]] = {
     "LSF": ("EXIT_REASON", {f"TERM_{name}": cause for name, cause in lsf.CAUSES.items()}),
@@ -94,7 +116,14 @@ def ends() -> str:
 
 def environment() -> str:
     """The page of environment variables."""
-    return ENVIRONMENT + "\n".join(_variables(system, table) for system, table in TABLES.items())
+    names = {
+        "removed": ", ".join(f"`{name}`" for name in (*OUTER_JOB, *SUBMISSION)),
+        "kept": ", ".join(f"`{name}`" for name in OUTER_JOB_EXCEPT),
+        "devices": ", ".join(f"`{name}`" for name in ONLY_INSIDE),
+        "folders": ", ".join(f"`{name}`" for name in FOLDERS),
+    }
+    tables = "\n".join(_variables(system, table) for system, table in TABLES.items())
+    return ENVIRONMENT + tables + AROUND.format(**names)
 
 
 def pages() -> dict[Path, str]:

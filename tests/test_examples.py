@@ -102,6 +102,48 @@ def test_a_language_of_ones_own_tells_what_went_wrong(toy: Example) -> None:
     assert "* 4 ran successfully:" in ended.text
 
 
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ('__import__("os")._exit(0)', "the program ended with exit code 0 in the middle of the task"),
+        ("exec('raise KeyboardInterrupt')", "KeyboardInterrupt"),
+    ],
+)
+def test_odd_ends_in_a_language_of_ones_own(toy: Example, what: str, words: str) -> None:
+    """They are judged as everywhere: it is the job script that notices them."""
+    script = toy.folder / "example.py"
+    script.write_text(script.read_text().replace("self.n**2", f"({what} if self.n == 2 else self.n**2)"))
+    ended = toy.run(name="example.py")
+    (story,) = ended.stories.values()
+    assert f"Task Number failed: {words}" in story
+    assert "* 4 ran successfully:" in ended.text
+
+
+def test_a_signal_before_the_task_in_a_language_of_ones_own(toy: Example) -> None:
+    """The job is submitted again."""
+    script = toy.folder / "example.py"
+    toy.touch("env.sh")
+    (toy.folder / "env.sh").write_text("if mkdir shot 2> /dev/null; then kill -USR2 $$; fi\n")
+    script.write_text(
+        script.read_text().replace(
+            "b2luigi.process(", 'b2luigi.set_setting("env_script", "env.sh")\n    b2luigi.process('
+        )
+    )
+    ended = toy.run(name="example.py")
+    assert ended.text.count("Retrying (1 of ") == 1, ended.text
+    assert "* 6 ran successfully:" in ended.text, ended.text
+
+
+def test_a_program_that_does_not_end_in_a_language_of_ones_own(toy: Example) -> None:
+    """It is stopped after result_grace."""
+    script = toy.folder / "example.py"
+    lingers = "__import__('threading').Thread(target=__import__('time').sleep, args=(1000,)).start()"
+    text = script.read_text().replace("self.n**2", f"(self.n**2, {lingers} if self.n == 2 else None)[0]")
+    script.write_text(text.replace("b2luigi.process(", 'b2luigi.set_setting("result_grace", 4)\n    b2luigi.process('))
+    ended = toy.run(name="example.py")
+    assert "* 6 ran successfully:" in ended.text, ended.text
+
+
 def test_a_language_of_ones_own_leaves_no_job_behind(toy: Example) -> None:
     """Ctrl-C cancels the jobs of the toy, too."""
     script = toy.folder / "example.py"

@@ -162,7 +162,7 @@ def test_no_text_breaks_the_reading_of_files(tmp_path: Path, text: str) -> None:
     (folder / "attempt-1.json").write_bytes(text.encode(errors="surrogatepass"))
     assert Record.last(folder)[0] == 1
     (folder / "claims").write_bytes(text.encode(errors="surrogatepass"))
-    assert isinstance(Inbox(folder).claims(), set)
+    assert isinstance(Inbox(folder).claims(), tuple)
 
 
 @pytest.mark.parametrize("shell", ["bash", "dash"])

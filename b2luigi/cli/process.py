@@ -105,9 +105,9 @@ def _refuse_lost_arguments() -> None:
 def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: dict[str, Any]) -> Any:
     if not task_id:
         raise AttributeError("--batch-runner needs --task-id, the id of the task to run.")
-    from b2luigi.batch.node.runner import run_one
+    from b2luigi.batch.node.runner import end_in_time, run_one
 
-    code = run_one(tasks, task_id, number)
+    code = run_one(tasks, task_id, number, end_in_time)
     if code is None:  # the task belongs to a later call, before which this one had succeeded
         status = luigi.LuigiStatusCode.SUCCESS
         done = types.SimpleNamespace(status=status, worker=None, scheduling_succeeded=True, summary_text="")

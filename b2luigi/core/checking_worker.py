@@ -9,6 +9,7 @@ from typing import Any
 import luigi
 import luigi.interface
 import luigi.worker
+from luigi.task_status import DONE, FAILED
 
 from b2luigi.core.checks import GraphChecks
 from b2luigi.core.deadline import Deadline
@@ -53,6 +54,20 @@ class CheckingWorker(luigi.worker.Worker):
             needed.append(required.task_id)
             yield required
         self._checks.note_requirements(task.task_id, needed)
+
+    def _add_task(self, *args: Any, **kwargs: Any) -> None:
+        super()._add_task(*args, **self._checked(kwargs))
+
+    def _checked(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What a task reports; it failed if it yielded tasks that wait for itself."""
+        if kwargs["status"] == DONE:
+            self._checks.forget(kwargs["task_id"])
+        circle = self._checks.circle_of(kwargs["task_id"], kwargs.get("new_deps") or (), self._scheduled_tasks)
+        if not circle:
+            return kwargs
+        text = f"it yielded tasks that wait for itself. {circle}"
+        logger.error("Task %s failed: %s", self._scheduled_tasks[kwargs["task_id"]], text)
+        return {**kwargs, "status": FAILED, "expl": text, "new_deps": []}
 
     def _create_task_process(self, task: luigi.Task) -> Any:
         process = super()._create_task_process(task)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import luigi
@@ -80,6 +80,19 @@ class GraphChecks:
             for task_id in self._undeclared.keys() & {one for needed in needs.values() for one in needed}:
                 task = self._undeclared[task_id]
                 self.note(("nothing", type(task)), _of_nothing(task, "it has no output(), but other tasks require it"))
+
+    def circle_of(self, task_id: str, yielded: Sequence[str], tasks: Mapping[str, luigi.Task]) -> str:
+        """The circle that a task closes by yielding others while it runs, in words; empty if there is none."""
+        if not yielded:
+            return ""
+        needs = self._needs
+        needs[task_id] = list(dict.fromkeys([*needs.get(task_id, ()), *yielded]))
+        circle = find_circle([task_id], lambda one: needs.get(one, ()))
+        return _of_circle([tasks[one] for one in circle]) if circle else ""
+
+    def forget(self, task_id: str) -> None:
+        """A task is done: nothing waits for it any more."""
+        self._needs.pop(task_id, None)
 
     def raise_problems(self) -> None:
         """Raises GraphError if there was anything to object to since the last call."""

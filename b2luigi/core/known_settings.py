@@ -165,7 +165,8 @@ _ROWS = (
         "local_slots",
         MAYBE_COUNT,
         None,
-        "Maximum number of tasks that run on this machine at once; None means the number of available processors.",
+        "Maximum number of tasks that run on this machine at once; None means the number of available processors, "
+        "within a job those of the job.",
     ),
     Setting("command_timeout", SECONDS, 60, "Maximum duration of a command of the batch system.", unit="s"),
     Setting("poll_interval", SECONDS, 60, "Maximum time between two queries of the batch system.", unit="s"),

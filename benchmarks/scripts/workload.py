@@ -29,6 +29,9 @@ class Base(b2luigi.Task):
         if batch_writes:
             yield self.add_to_output(f"{type(self).__name__}.txt")
 
+    def complete(self):
+        return batch_writes and super().complete()
+
     def run(self):
         time.sleep(getattr(self, "wait", 0))
         for name in [f"{type(self).__name__}.txt"] if batch_writes else []:

@@ -99,8 +99,8 @@ class Branched(Fake):
         at = (f"@{self.server}",) if self.server else ()
         return Command((*at, verb, *words))
 
-    def ask_server(self) -> Sequence[Command]:
-        return [self._say("server", [])]
+    def ask_server(self, answers: Sequence[Answer]) -> Command | None:
+        return None if answers or "," in self.server else self._say("server", [])
 
     def parse_server(self, answers: Sequence[Answer]) -> str:
         if answers[0].rc:

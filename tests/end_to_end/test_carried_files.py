@@ -12,6 +12,7 @@ from tests.end_to_end.project import Project
 pytestmark = pytest.mark.cluster
 
 CARRIED = """
+    import threading
     sys.path.insert(0, ".")
 
     class Part(b2luigi.Task):
@@ -28,6 +29,11 @@ CARRIED = """
                 raise ValueError("three is unlucky")
             if self.n == 4:
                 os.kill(os.getpid(), 9)
+            if self.n == 6:
+                threading.Thread(target=time.sleep, args=(1000,)).start()
+            if self.n == 5:
+                open(self.get_output_file_name("part.txt"), "w").close()
+                os._exit(0)
             with open(self.get_output_file_name("part.txt"), "w") as f:
                 f.write(helper.words.WORD + b2luigi.get_setting("my_setting"))
 
@@ -71,6 +77,26 @@ def test_jobs_run_without_a_shared_folder(project: Project, tmp_path: Path) -> N
     assert "/execute/dir_" in project.read("logs/n=2/Part/stderr")
     kept = [path.name for path in (project.folder / "task_files/n=1/Part").iterdir()]
     assert sorted(kept) == ["attempt-1.json", "executable_wrapper.sh"]
+
+
+@pytest.mark.parametrize("system", ["htcondor"], indirect=True)
+def test_an_exit_in_the_middle_of_run_is_a_failure_without_a_shared_folder_too(project: Project) -> None:
+    """The job script notices it on the node, and no file more comes home."""
+    project.write(CARRIED.format(parts=1).replace("range(1, 1 + 1)", "[5]"))
+    ended = project.run()
+    assert "the program ended with exit code 0 in the middle of the task" in ended.text, ended.text
+    kept = [path.name for path in (project.folder / "task_files/n=5/Part").iterdir()]
+    assert sorted(kept) == ["attempt-1.json", "executable_wrapper.sh"]
+
+
+@pytest.mark.parametrize("system", ["htcondor"], indirect=True)
+def test_a_program_that_does_not_end_after_its_work_is_stopped(project: Project, tmp_path: Path) -> None:
+    """Its outcome comes home only when its job ends, so that its node sees to that."""
+    project.write(CARRIED.format(parts=1).replace("range(1, 1 + 1)", "[6]"))
+    ended = project.run()
+    assert "progress looks :)" in ended.text, ended.text
+    assert (tmp_path / "results" / "n=6" / "part.txt").read_text() == "carried, set"
+    assert "Python has not within 4 s" in project.read("logs/n=6/Part/stderr")
 
 
 @pytest.mark.parametrize("system", ["htcondor"], indirect=True)

@@ -50,6 +50,14 @@ def test_an_exit_in_the_middle_of_run_is_not_success(system: System, project: Pr
     assert [_left(project, pattern) for pattern in ("*.begun", "*.outcome")] == [[], []]
 
 
+def test_a_keyboard_interrupt_of_the_task_itself_is_a_failure(system: System, project: Project) -> None:
+    """No signal came: nobody stopped the job, and it is not run again."""
+    project.write(ENDS.format(how='raise KeyboardInterrupt("of my own")', hows=["interrupt"]))
+    ended = project.run()
+    assert "Task Ends failed: KeyboardInterrupt: of my own" in ended.text, ended.text
+    assert project.read("ran-interrupt") == "x"
+
+
 SHELL_OF_A_SHOT_JOB = """#!/bin/sh
 # Shell of a job script; the first time that it runs one, the job is sent a signal in one of its first steps.
 script=$1; shift
@@ -144,8 +152,6 @@ def test_a_disk_that_stays_full_throws_no_finished_work_away(system: System, pro
 
 
 WRITES = """
-    import subprocess
-
     class Writes(b2luigi.Task):
         result_dir = "small/results"
         def output(self):
@@ -162,7 +168,7 @@ WRITES = """
         b2luigi.set_setting("result_grace", {grace})
         b2luigi.process(Writes(), batch={batch})
 """
-TURN_READ_ONLY = """subprocess.run(["mount", "-o", "remount,ro", "small"], check=True)"""
+AND_WAITS = """open("worked", "w").close(); wait_for("go-on")"""
 
 
 def _remount(disk: Path, how: str) -> None:
@@ -180,11 +186,15 @@ def _assert_that_no_work_is_lost(project: Project, batch: bool) -> None:
 
 
 def _assert_that_work_survives(project: Project, when: str, batch: bool) -> None:
-    project.write(WRITES.format(end=TURN_READ_ONLY if when == "after" else "", grace=40, batch=batch))
+    project.write(WRITES.format(end=AND_WAITS if when == "after" else "", grace=40, batch=batch))
     with _small_disk(project.folder / "small") as disk:
         if when == "before":
             _remount(disk, "ro")
         process = project.start()
+        if when == "after":
+            until((project.folder / "worked").exists, "the work is done")
+            _remount(disk, "ro")
+            project.touch("go-on")
         until(lambda: "retrying for 40 s" in _printed(project, process), "it waits for the disk")
         _remount(disk, "rw")
         ended = end_of(process)

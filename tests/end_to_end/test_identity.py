@@ -63,6 +63,20 @@ def two_pools(folder: Path) -> Iterator[Pair]:
 
 
 @contextlib.contextmanager
+def two_submit_hosts(folder: Path) -> Iterator[Pair]:
+    install = install_htcondor()
+    with (
+        HTCondorPool(install, folder / "one", slots=2 * MANY + 8) as pool,
+        HTCondorPool(install, folder / "two", joins=pool) as host,
+        htcondor(folder / "first", pool) as first,
+        htcondor(folder / "second", host) as second,
+    ):
+        sleep = folder / "sleep.sub"
+        sleep.write_text("executable = /bin/sleep\narguments = 600\nqueue 2\n")
+        yield Pair(first, second, lambda: _said(second, "condor_submit", "-terse", str(sleep)), reaches=True)
+
+
+@contextlib.contextmanager
 def two_slurms(folder: Path, accounting: bool) -> Iterator[Pair]:
     install_slurm(accounting)
     with (
@@ -84,7 +98,8 @@ def _said(system: System, *words: str) -> str:
 
 PAIRS: Mapping[str, Callable[[Path], contextlib.AbstractContextManager[Pair]]] = {
     "lsf": two_lsfs,
-    "htcondor": two_pools,
+    "htcondor-pools": two_pools,
+    "htcondor-schedds": two_submit_hosts,
     "slurm": lambda folder: two_slurms(folder, accounting=False),
     "slurm-accounting": lambda folder: two_slurms(folder, accounting=True),
 }

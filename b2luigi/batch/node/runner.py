@@ -44,16 +44,46 @@ from b2luigi.core.patience import patiently
 logger = logging.getLogger("luigi-interface.b2luigi")
 
 EXIT_CODES = {DONE: 0, PENDING: 0, FAILED: 1, INTERRUPTED: 130}
+SHORTEST_END = 5.0
+"""Seconds that Python may take to end, at least."""
 IF_UNRECORDED = {DONE: DONE_UNRECORDED, PENDING: UNRECORDED}
 """Exit codes where the outcome could not be written, if they are others than else."""
 
 
-def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | None:
+def leave_it_to_python(code: int, grace: float) -> None:
+    """The process ends when Python wants to."""
+
+
+def end_in_time(code: int, grace: float) -> None:
+    """Ends this process with `code` if Python has not ended it after `grace` seconds, as a thread may prevent.
+
+    The submit host cancels such jobs, but does not see that the work is done where no folder is shared.
+    """
+    timer = threading.Timer(max(grace, SHORTEST_END), _end_now, (code, grace))
+    timer.daemon = True
+    timer.start()
+
+
+def _end_now(code: int, grace: float) -> None:
+    logger.warning("b2luigi: the task has ended, but Python has not within %g s: a thread, or an exit handler.", grace)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
+
+
+def run_one(
+    tasks: Sequence[luigi.Task],
+    task_id: str,
+    call: int = 1,
+    ending: Callable[[int, float], None] = leave_it_to_python,
+) -> int | None:
     """Runs the task with this id in this process and returns the exit code: 0 for success.
 
     `tasks`: those passed to `process`; the task is searched for in their graph if the job script does not describe it
     completely. `call`: number of this call of `process`. Does nothing and returns None if the job script expects a
-    later call. Called from a job script with a token, it writes the outcome to the file that the job script names.
+    later call. Called from a job script with a token, it writes the outcome to the file that the job script names, and
+    calls `ending` with the exit code and the seconds that the process may take to end.
     """
     atexit.unregister(_report_missing_call)
     expected = _call_of(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
@@ -66,7 +96,10 @@ def run_one(tasks: Sequence[luigi.Task], task_id: str, call: int = 1) -> int | N
     names = (SCRIPT_VARIABLE, OUTCOME_VARIABLE, BEGUN_VARIABLE)
     script, outcome_file, begun = (os.environ.pop(name, "") for name in names)
     with _noted_beginning(begun):
-        return _run_and_write(tasks, task_id, script, Path(outcome_file) if outcome_file else None)
+        code = _run_and_write(tasks, task_id, script, Path(outcome_file) if outcome_file else None)
+    if outcome_file:
+        ending(code, _grace(script, task_id))
+    return code
 
 
 @contextlib.contextmanager
@@ -136,7 +169,7 @@ def _call_of(script: str, task_id: str) -> int:
 
 
 def _grace(script: str, task_id: str) -> float:
-    """Seconds for which the outcome is tried to be written."""
+    """Seconds for which the outcome is tried to be written, and that Python may take to end then."""
     try:
         return float(_description(script, task_id).get("worker", {}).get("result_grace", 0.0))
     except (OSError, ValueError):

@@ -31,6 +31,8 @@ class Run:
     fresh: bool = False
     """Jobs of earlier runs are cancelled instead of being attached to."""
     clock: Callable[[], float] = time.monotonic
+    suspect: Callable[[], object] = lambda: None
+    """Called when something does not work for now: an expired credential may be the reason."""
     attached: list[str] = field(default_factory=list)
     """Tasks whose job is one of an earlier run, by task id."""
     unsubmitted: list[str] = field(default_factory=list)
@@ -56,4 +58,4 @@ class Run:
     @functools.cached_property
     def outages(self) -> Outages:
         """What its tasks wait for."""
-        return Outages(self.clock)
+        return Outages(self.clock, self.suspect)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import IO, Protocol
 
+from b2luigi.batch.systems.environment import without_outer_job
 from b2luigi.batch.systems.model import Answer, Command
 
 TIMEOUT = 60.0
@@ -139,7 +140,7 @@ def run(command: Command, timeout: float = TIMEOUT) -> Answer:
 
 def _environment(command: Command) -> dict[str, str]:
     dropped = tuple(name[:-1] for name, value in command.env.items() if value is None and name.endswith("*"))
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    inherited = {name: value for name, value in without_outer_job(os.environ).items() if not name.startswith(dropped)}
     changed = {**inherited, **command.env}
     return {name: value for name, value in changed.items() if value is not None}
 

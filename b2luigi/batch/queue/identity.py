@@ -27,7 +27,6 @@ class Identity:
     ) -> None:
         self._system, self._start, self._expected = system, start, expected
         self._tries = Backoff(clock, first=PAUSE, most=PAUSE_MOST)
-        self._todo: list[Command] = []
         self._running: Running | None = None
         self._answers: list[Answer] = []
         self.name = ""
@@ -41,7 +40,7 @@ class Identity:
     @property
     def is_optional(self) -> bool:
         """The language knows no difference between servers."""
-        return not self._system.ask_server()
+        return self._system.ask_server([]) is None
 
     @property
     def is_open(self) -> bool:
@@ -62,12 +61,9 @@ class Identity:
 
     def _move(self) -> None:
         if self._running is None and self._tries.is_due:
-            self._todo, self._answers = list(self._system.ask_server()), []
-            if not self._todo:
-                self.is_settled = True
-                return
             self._tries.put_off()
-            self._running = self._start(self._todo.pop(0))
+            self._answers = []
+            self._go_on()
         answer = self._running.poll() if self._running is not None else None
         if answer is not None:
             self._running = None
@@ -80,14 +76,20 @@ class Identity:
             self.is_settled, self.problem = True, answer.words
             return
         self._answers.append(answer)
-        if self._todo:
-            self._running = self._start(self._todo.pop(0))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Asks what is to be asked next; if there is nothing, the answers decide."""
+        command = self._system.ask_server(self._answers)
+        if command is not None:
+            self._running = self._start(command)
             return
-        name = self._system.parse_server(self._answers)
-        if self._expected and name != self._expected:
-            raise AnswerError(f"{name or 'an unknown server'} answered" if answer.rc == 0 else answer.words)
+        name = self._system.parse_server(self._answers) if self._answers else ""
+        if self._answers and self._expected and name != self._expected:
+            last = self._answers[-1]
+            raise AnswerError(f"{name or 'an unknown server'} answered" if last.rc == 0 else last.words)
         self.name, self.is_settled, self.problem = name, True, ""
 
     def _failed(self, words: str) -> None:
-        self._running, self._todo, self.problem = None, [], words
+        self._running, self.problem = None, words
         self._failures += 1

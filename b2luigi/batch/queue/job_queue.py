@@ -52,6 +52,7 @@ class JobQueue:
         first_answer: FirstAnswer | None = None,
         sync: Callable[[], None] | None = None,
         known: Callable[[], set[str]] | None = None,
+        may_pass: Callable[[str], bool] = lambda text: False,
     ) -> None:
         self.name, self.carries_files = system.name, system.carries_files
         self._system, self._clock, self._sleep = system, clock, sleep
@@ -62,7 +63,7 @@ class JobQueue:
         self._others: dict[str, Server] = {}
         """By identity: servers that are not the one of this machine, and can be reached."""
         submit = start_synced(start, sync) if sync is not None else start
-        self._submitter = Submitter(system, submit, clock, self._server_of)
+        self._submitter = Submitter(system, submit, clock, self._server_of, may_pass)
         self._census = Census(system, start, clock, known) if known is not None else None
         self._labels: set[str] = set()
         self._placing: dict[Ticket, str] = {}

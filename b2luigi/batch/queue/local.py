@@ -30,6 +30,7 @@ from b2luigi.batch.queue.process_groups import (
     signal_group,
     works_on,
 )
+from b2luigi.batch.queue.processors import processors
 from b2luigi.batch.queue.strays import Strays
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import Setting
@@ -51,11 +52,6 @@ MISSED = 0.1
 """Seconds after which a job that was not among the processes of this machine is looked for again."""
 REPORT_EVERY = 5.0
 """Seconds between two looks at jobs that run: their outcomes may be there although their programs do not end."""
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from b2luigi.batch.queue.mass_disappearance import DOUBT, MassDisappearance
+from b2luigi.batch.queue.mass_disappearance import MassDisappearance
 from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import ABSENCES, Ticket, TicketState
 from b2luigi.batch.systems.listings import Listing
@@ -17,6 +17,9 @@ SHOWN = 150
 """Characters that are shown of a line that cannot be read."""
 
 Known = Mapping[str, JobInfo]
+
+OLDEST = 190.0
+"""Seconds by which an answer may be older than it looks: there are sites that cache them for three minutes."""
 
 
 class Presence:
@@ -50,7 +53,8 @@ class Presence:
     def _update(self, ticket: Ticket, known: Known, newest: float) -> bool:
         info = info_of(ticket, known)
         if info is None:
-            return self._missed(ticket, newest)
+            # An answer that has our number, as that of another job, is younger than our job.
+            return self._missed(ticket, float("inf") if str(ticket.job_id) in known else newest)
         changed = info != ticket.info
         ticket.info, ticket.absent, ticket.answers, ticket.missed = info, 0, ticket.answers + 1, False
         if info.is_called(ticket.label):
@@ -90,7 +94,7 @@ class Presence:
     def _may_be_older(self, newest: float, ticket: Ticket) -> bool:
         """An answer may be older than the job that it lacks: there are sites that cache answers for minutes."""
         never_listed = not ticket.answers and not ticket.end_reported
-        return never_listed and ticket.submitted_at > newest and self._clock() < ticket.submitted_at + DOUBT
+        return never_listed and ticket.submitted_at > newest and self._clock() < ticket.submitted_at + OLDEST
 
     def _not_there(self, ticket: Ticket) -> None:
         if ticket.may_be_elsewhere:

@@ -79,8 +79,10 @@ class Submitter:
         start: Callable[[Command], Running],
         clock: Callable[[], float],
         server_of: Callable[[JobSpec], str] = lambda spec: "",
+        may_pass: Callable[[str], bool] = lambda text: False,
     ) -> None:
         self._system, self._start, self._clock, self._server_of = system, start, clock, server_of
+        self._may_pass = may_pass
         self._lanes: dict[Hashable, deque[Ticket]] = {}
         self._kinds: dict[Hashable, _Kind] = {}
         self._most = self._bulk = system.bulk
@@ -209,11 +211,15 @@ class Submitter:
             return [TryLater(answer.words)] * len(tickets)
         read = self._system.parse_submit if answer.is_complete else self._system.parse_stopped_submit
         try:
-            results = list(read(answer, [ticket.spec for ticket in tickets]))
+            results = [self._reread(one) for one in read(answer, [ticket.spec for ticket in tickets])]
         except Exception as error:
             return [Unsure(f"{type(error).__name__}: {error}")] * len(tickets)
         whole = len(results) == len(tickets) and all(isinstance(result, Submitted) for result in results)
         return results if whole else [Unsure(answer.words)] * len(tickets)
+
+    def _reread(self, result: Submitted) -> Submitted:
+        """A refusal for a reason of which the language knows nothing, and that passes."""
+        return TryLater(result.text) if isinstance(result, Refused) and self._may_pass(result.text) else result
 
     def _sorted_out(
         self, tickets: list[Ticket], results: Sequence[Submitted], answer: Answer

@@ -110,12 +110,12 @@ class BatchSystem(abc.ABC):
         """Like `cancel`, with the label of each job by its id. Override it if the system can compare them itself."""
         return self.cancel(list(labels))
 
-    def ask_server(self) -> Sequence[Command]:
-        """Commands, run one after the other, that find out which batch server all others reach.
+    def ask_server(self, answers: Sequence[Answer]) -> Command | None:
+        """The next command that finds out which batch server all others reach; `answers`: to those before it.
 
-        A batch server has its own queue and its own job ids: a schedd, a cluster. Empty if there is only one.
+        A batch server has its own queue and its own job ids: a schedd, a cluster. None at once if there is only one.
         """
-        return ()
+        return None
 
     def parse_server(self, answers: Sequence[Answer]) -> str:
         """Identifies that server for good, in words of which the first is its name; empty if it cannot be known.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,59 @@ HTCONDOR = Variables(
 )
 TABLES: Mapping[str, Variables] = {"Slurm": SLURM, "LSF": LSF, "HTCondor": HTCONDOR}
 """By the name of the batch system in the documentation."""
+
+INSIDE = ("SLURM_JOB_ID", "SLURM_JOBID", "LSB_JOBID", "_CONDOR_SCRATCH_DIR")
+"""Where one of these is set, the run itself is started within a job."""
+OUTER_JOB = (
+    *("SLURM_*", "SLURMD_*", "SRUN_*", "SBATCH_CPU_BIND*", "SBATCH_MEM_BIND*"),
+    *("LSB_*", "LSF_JOB_*", "LSF_PM_*", "LSF_INVOKE_CMD", "LSFUSER", "LS_JOBPID", "LS_SUBCWD", "LS_EXEC*"),
+    *(
+        "_CONDOR_SCRATCH_DIR",
+        "_CONDOR_SLOT",
+        "_CONDOR_SLOT_NAME",
+        "_CONDOR_JOB_AD",
+        "_CONDOR_JOB_IWD",
+        "_CONDOR_JOB_PIDS",
+    ),
+    *("_CONDOR_MACHINE_AD", "_CONDOR_CHIRP_CONFIG", "_CONDOR_WRAPPER_ERROR_FILE", "_CONDOR_ANCESTOR_*"),
+    *("_CONDOR_BIN", "_CONDOR_CREDS", "_CONDOR_REMOTE_SPOOL_DIR", "_CONDOR_Assigned*", "_CONDOR_NPROCS"),
+    *("_CONDOR_PROCNO", "_CHIRP_*", "CONDOR_INHERIT", "CONDOR_PRIVATE_INHERIT", "CONDOR_PARENT_ID"),
+    *("PMI*", "PALS_*", "OMPI_COMM_WORLD_*", "OMPI_UNIVERSE_SIZE", "MPI_LOCAL*", "MV2_COMM_WORLD_*", "HYDI_*"),
+)
+"""Variables that describe a job, or a part of it. If a run is started within a job, the jobs of the run do not inherit
+them."""
+OUTER_JOB_EXCEPT = (
+    *("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_ACCOUNT", "SLURM_PARTITION"),
+    *("SLURM_QOS", "SLURM_RESERVATION", "SLURM_WCKEY", "SLURM_MPI_TYPE", "SLURM_ROOT", "SLURM_HOME", "SLURM_DIR"),
+    *("LSB_DEFAULT*", "LSB_SUB_*", "LSB_ESUB_*", "LSB_CONFDIR", "LSB_SHAREDIR", "LSB_NTRIES", "LSB_API_*"),
+    *("LSB_CMD_*", "LSB_DEBUG*", "LSB_TIME_*", "PMIX_MCA_*", "PMIX_HOME", "PMIX_ROOT", "PMIX_DIR"),
+)
+"""Names among them that express the choice of the user or the site instead."""
+SUBMISSION = ("LSB_SUB_HOST", "LSB_SUB_USER", "LSB_SUB_RES_REQ")
+"""Exceptions from these: LSF describes the submission of a job with them."""
+ONLY_INSIDE = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
+"""Devices that a job was given; outside of any job they are the user's choice."""
+FOLDERS = ("TMPDIR", "TMP", "TEMP")
+"""Folders for temporary files; those of a job are named by its id, or lie in its scratch folder."""
+
+
+def without_outer_job(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what describes a job around this run."""
+    inside = [environment[name] for name in INSIDE if name in environment]
+
+    def stays(name: str, value: str) -> bool:
+        if name in FOLDERS:
+            return not any(_names(value, job) for job in inside)
+        dropped = _is_any_of(name, OUTER_JOB) and not _is_any_of(name, OUTER_JOB_EXCEPT)
+        return not (dropped or name in SUBMISSION or (inside and name in ONLY_INSIDE))
+
+    return {name: value for name, value in environment.items() if stays(name, value)}
+
+
+def _names(folder: str, job: str) -> bool:
+    """Whether a folder is one of a job, by its id or its scratch folder."""
+    return re.search(rf"(?<![0-9]){re.escape(job)}(?![0-9])", folder) is not None if job else False
+
+
+def _is_any_of(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -44,6 +44,7 @@ OURS = f'{TOKEN} isnt undefined || regexp("^[0-9a-f]{{16}}$", Args ?: Arguments 
 WHICH_SCHEDD = "$(SCHEDD_HOST:$(FULL_HOSTNAME))"
 """The schedd that commands reach by default, in its configuration."""
 SCHEDDS = ("condor_status", "-schedd", "-json", "-attributes", "Name,Machine,JobQueueBirthdate,CollectorHost")
+ANSWERS_HERE = ("condor_q", "-totals", "-constraint", "false")
 ENVIRONMENT = HTCONDOR.changes()
 
 STATES = {
@@ -122,17 +123,22 @@ class HTCondor(BatchSystem):
     def __init__(self, server: str = "") -> None:
         self._name, self._pool, _ = [*server.split(" "), "", ""][:3]
 
-    def ask_server(self) -> Sequence[Command]:
+    def ask_server(self, answers: Sequence[Answer]) -> Command | None:
         pool = ("-pool", self._pool) if self._pool else ()
         which = Command(("condor_config_val", "-macro", WHICH_SCHEDD), env=ENVIRONMENT)
-        return [*([] if self._name else [which]), Command((SCHEDDS[0], *pool, *SCHEDDS[1:]), env=ENVIRONMENT)]
+        schedds = Command((SCHEDDS[0], *pool, *SCHEDDS[1:]), env=ENVIRONMENT)
+        # The last one is a query, and needed only where one machine has several schedds.
+        todo = [schedds] if self._name else [which, schedds, Command(ANSWERS_HERE, env=ENVIRONMENT)]
+        is_known = len(answers) == 2 and bool(self.parse_server(answers))
+        return todo[len(answers)] if len(answers) < len(todo) and not is_known else None
 
     def parse_server(self, answers: Sequence[Answer]) -> str:
         """Name, pool, and the moment at which the queue was made: personal pools of one machine share the others."""
-        wanted = self._name or answers[0].stdout.strip().lower()
-        schedds = _ads_of_schedds(answers[-1])
+        said = re.search(r"-- Schedd: (\S+) :", answers[2].stdout) if len(answers) > 2 else None
+        wanted = self._name or (said[1] if said else answers[0].stdout.strip()).lower()
+        schedds = _ads_of_schedds(answers[0 if self._name else 1])
         named = [ad for ad in schedds if str(ad.get("Name")).lower() == wanted.lower()]
-        beside = [ad for ad in schedds if not self._name and str(ad.get("Machine")).lower() == wanted]
+        beside = [ad for ad in schedds if not (self._name or said) and str(ad.get("Machine")).lower() == wanted]
         found = named or beside
         if len(found) != 1 or not wanted:
             return ""

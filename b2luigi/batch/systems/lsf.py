@@ -132,8 +132,8 @@ class LSF(BatchSystem):
     probe: ClassVar[str] = "bsub"
     bulk: ClassVar[int] = LIMIT
 
-    def ask_server(self) -> Sequence[Command]:
-        return [Command(("lsid",), env=ENVIRONMENT)]
+    def ask_server(self, answers: Sequence[Answer]) -> Command | None:
+        return None if answers else Command(("lsid",), env=ENVIRONMENT)
 
     def parse_server(self, answers: Sequence[Answer]) -> str:
         found = re.search(r"My cluster name is (\S+)", answers[0].stdout)

@@ -140,8 +140,8 @@ class Slurm(BatchSystem):
         chosen = [f"--clusters={self._chosen}"] if self._chosen and not slurm_options.clusters(argv) else []
         return {"job_name": str(setting("job_name") or ""), "argv": [*argv, *chosen]}
 
-    def ask_server(self) -> Sequence[Command]:
-        return [] if self._is_several else [self._command("scontrol", "show", "config")]
+    def ask_server(self, answers: Sequence[Answer]) -> Command | None:
+        return None if answers or self._is_several else self._command("scontrol", "show", "config")
 
     def parse_server(self, answers: Sequence[Answer]) -> str:
         found = CLUSTER_NAME.search(answers[0].stdout)

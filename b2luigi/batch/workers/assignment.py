@@ -24,6 +24,7 @@ from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.failed_setup import UnusableProcess
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue import command
+from b2luigi.batch.queue.credentials import Credentials, kinds
 from b2luigi.batch.queue.detection import Detected, detect
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.local import LocalQueue
@@ -69,6 +70,7 @@ class AssigningWorker(CheckingWorker):
         super().__init__(*args, **kwargs)
         self._jobs = Jobs()
         self.fresh = False
+        self._credentials = Credentials(kinds())
         self._setting_checks = SettingChecks(self._transfers_files, self._refuse_setting, logger.warning)
 
     def detect_batch_system(self, task: luigi.Task) -> str:
@@ -143,23 +145,24 @@ class AssigningWorker(CheckingWorker):
         return LocalQueue(folder=folder, slots=get_setting("local_slots"), known=known)
 
     def _job_queue(self, name: str) -> Queue:
-        start = functools.partial(command.start, timeout=get_seconds("command_timeout"))
+        start = self._credentials.heard(functools.partial(command.start, timeout=get_seconds("command_timeout")))
         detected = self.__dict__.get("_detected")
-        runs, poll_interval = self._shared.runs, get_seconds("poll_interval")
+        runs = self._shared.runs
         return JobQueue(
             systems.load(name),
             start=start,
-            poll_interval=poll_interval,
+            poll_interval=get_seconds("poll_interval"),
             first_answer=detected.first_answer if detected is not None and detected.name == name else None,
             sync=runs.own.sync,
             known=runs.labels,
+            may_pass=self._credentials.explain,
         )
 
     @functools.cached_property
     def _shared(self) -> Run:
         runs = Runs(task_file_folder())
         worker = {name: getattr(self._config, name) for name in TOLD_TO_NODE}
-        return Run(runs, worker, self._queue, fresh=self.fresh)
+        return Run(runs, worker, self._queue, fresh=self.fresh, suspect=self._credentials.suspect)
 
 
 def check_batch_system(task: luigi.Task) -> None:

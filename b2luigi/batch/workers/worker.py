@@ -82,6 +82,7 @@ class SendJobWorker(AssigningWorker):
             cleaning.enter_context(quiet_keepalive(self._keep_alive_thread))
             cleaning.callback(super().__exit__, kind, error, trace)
             cleaning.callback(self._opening.close)
+            cleaning.callback(self._credentials.stop)
             self._stop_jobs(error)
 
     def run(self) -> Any:
@@ -143,12 +144,14 @@ class SendJobWorker(AssigningWorker):
         self.results.stir()
 
     def _add_task(self, *args: Any, **kwargs: Any) -> None:
+        kwargs = self._checked(kwargs)
         task_id, process = kwargs["task_id"], self._running_tasks.get(kwargs["task_id"])
         if kwargs["status"] == DONE:
             self.failures.pop(task_id, None)
         elif kwargs["status"] == FAILED and isinstance(process, BatchProcess):
             self.failures[task_id] = process.story or f"Task {process.task} failed: {kwargs.get('expl')}"
             self._retries.failed(process.task)
+            self._credentials.listen(self.failures[task_id])
         if isinstance(process, ClusterProcess):
             process.forward_report()
         super()._add_task(*args, **kwargs)
@@ -189,6 +192,7 @@ class SendJobWorker(AssigningWorker):
             if self._jobs.look():
                 self.results.stir()
             self._try_again()
+            self._credentials.look()
         if isinstance(self._scheduler, PatientScheduler):  # a page to see it on; interrupts may end a wait for it
             self._jobs.forward_reports()
         self.progress.look(self._running_tasks.values())

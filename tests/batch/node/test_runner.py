@@ -233,6 +233,18 @@ def test_an_outcome_that_cannot_be_written(task: Callable[[], luigi.Task], code:
     assert run_one([task()], task().task_id) == code
 
 
+def test_how_long_the_process_may_take_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as an outcome may take on its way; only a job has to end."""
+    calls: list[tuple[int, float]] = []
+    task = Works(number=2)
+    script = create_executable_wrapper(task, worker={"result_grace": 7.0})
+    for outcome_file in (str(OUTCOME.absolute()), ""):
+        monkeypatch.setenv(OUTCOME_VARIABLE, outcome_file)
+        monkeypatch.setenv(SCRIPT_VARIABLE, script)
+        assert run_one([task], task.task_id, ending=lambda code, grace: calls.append((code, grace))) == 0
+    assert calls == [(0, 7.0)]
+
+
 def test_an_outcome_that_cannot_be_written_for_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that is full when the task ends; a folder that comes late stands for it."""
     monkeypatch.setenv(OUTCOME_VARIABLE, str(Path("late", OUTCOME).absolute()))

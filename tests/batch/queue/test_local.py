@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from b2luigi.batch.queue.local import REPORT_EVERY, LocalQueue, processors
+from b2luigi.batch.queue.local import REPORT_EVERY, LocalQueue
 from b2luigi.batch.queue.process_groups import last_argument
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Cause, JobSpec, JobStatus
@@ -351,11 +351,6 @@ while not (ticket.info and ticket.info.status.is_final):
     time.sleep(0.01)
 print(ticket.info.status.is_final)
 """
-
-
-def test_the_number_of_processors() -> None:
-    """Without a number of slots as many jobs run as there are processors for this process."""
-    assert 1 <= processors() <= (os.cpu_count() or 1)
 
 
 def test_files_are_made_with_the_umask_of_the_user(queue: LocalQueue) -> None:

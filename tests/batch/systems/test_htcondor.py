@@ -547,14 +547,30 @@ def test_the_schedd_of_this_machine(which: str) -> None:
     """Its name, its pool, and when its queue was made: two personal pools on one machine share the others."""
     known = HTCondor().parse_server(answers(which, OTHER, SCHEDD))
     assert known == "me@login1.example.org cm.example.org 1795629954"
-    assert [command.argv[0] for command in HTCondor().ask_server()] == ["condor_config_val", "condor_status"]
+    commands = [HTCondor().ask_server(answers(which, OTHER, SCHEDD)[:n]) for n in range(3)]
+    assert [command.argv[0] if command else "" for command in commands] == ["condor_config_val", "condor_status", ""]
 
 
-def test_a_schedd_that_may_be_any_of_several_is_not_guessed() -> None:
-    """Two on one machine, or none at all: nobody knows which one answers."""
-    second = {**SCHEDD, "Name": "you@login1.example.org"}
-    assert HTCondor().parse_server(answers("login1.example.org", SCHEDD, second)) == ""
-    assert HTCondor().parse_server(answers("login3.example.org", SCHEDD, OTHER)) == ""
+def test_of_several_schedds_on_one_machine_the_one_that_answers_counts() -> None:
+    """Only then it is asked who it is; it costs a query."""
+    second = {**SCHEDD, "Name": "you@login1.example.org", "JobQueueBirthdate": 1795629999}
+    former = answers("login1.example.org", SCHEDD, second)
+    assert HTCondor().parse_server(former) == ""
+    command = HTCondor().ask_server(former)
+    assert command is not None
+    assert command.argv == ("condor_q", "-totals", "-constraint", "false")
+    head = (
+        "\n\n-- Schedd: you@login1.example.org : <127.0.0.1:41305?... @ 11/25/26 18:06:19\nTotal for query: 0 jobs;\n"
+    )
+    known = HTCondor().parse_server([*former, Answer(0, head, "")])
+    assert known == "you@login1.example.org cm.example.org 1795629999"
+    assert HTCondor().ask_server([*former, Answer(0, head, "")]) is None
+
+
+def test_a_schedd_that_is_nowhere_is_not_guessed() -> None:
+    """Nobody knows which one answers: the name stays open."""
+    former = answers("login3.example.org", SCHEDD, OTHER)
+    assert HTCondor().parse_server(former) == HTCondor().parse_server([*former, Answer(1, "", "error")]) == ""
 
 
 def test_a_collector_that_does_not_answer_is_asked_again() -> None:
@@ -575,7 +591,8 @@ def test_another_schedd_is_named_in_each_command() -> None:
         other.history(["7.0"]),
     )
     assert [command.argv[1:5] for command in commands if command] == [named] * 4
-    (which,) = other.ask_server()
+    which = other.ask_server([])
+    assert which is not None
     assert which.argv[:3] == ("condor_status", "-pool", "cm.example.org")
     assert (
         other.parse_server([Answer(0, json.dumps([SCHEDD, OTHER]), "")])

@@ -82,7 +82,8 @@ def test_variables() -> None:
 
 def test_the_cluster_is_asked_for_its_name() -> None:
     """LSF's commands reach one cluster only: jobs of another one are waited for."""
-    (command,) = LSF().ask_server()
+    command = LSF().ask_server([])
+    assert command is not None
     assert command.argv == ("lsid",)
     text = "IBM Spectrum LSF Standard 10.1.0.13\nCopyright\n\nMy cluster name is north\nMy master name is hostA\n"
     assert LSF().parse_server([Answer(0, text, "")]) == "north"

@@ -215,6 +215,27 @@ def test_a_circle_of_wrapper_tasks_is_named(kind: str) -> None:
     assert "Recursion" not in text
 
 
+class Yields(Base):
+    batch_system = "local"
+
+    def run(self) -> Any:
+        yield NeedsYields(n=self.n)
+
+
+class NeedsYields(Base):
+    def requires(self) -> Any:
+        return Yields(n=self.n)
+
+    def output(self) -> Any:
+        yield self.add_to_output("second")
+
+
+def test_a_circle_that_a_yield_closes_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """It shows only when the task runs, which fails then, instead of waiting for itself."""
+    build([Yields(n=1)], "no jobs")
+    assert "Yields(n=1) -> NeedsYields(n=1) -> Yields(n=1)" in caplog.text
+
+
 @pytest.mark.parametrize("kind", FACTORIES)
 def test_two_tasks_that_write_the_same_file_are_named_with_the_path(kind: str, script_folder: Path) -> None:
     """The second would replace what the first has written, or count as complete without having run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import platform
 import re
@@ -114,13 +115,15 @@ class SlurmAccounting:
 
     def __init__(self, state: Path) -> None:
         self.state = state
+        self._ports: Ports | None = None
         self.port, self._database_port = 0, 0
         self._folder: Path | None = None
         self._database: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Starts database and daemon, and waits until both answer; from then on `port` is known."""
-        self.port, self._database_port = _free_ports(2)
+        self._ports = Ports(2)
+        self.port, self._database_port = self._ports.numbers
         for name in ("log", "run"):
             (self.state / name).mkdir(parents=True, exist_ok=True)
         settings = self.state / "slurmdbd.conf"
@@ -137,6 +140,8 @@ class SlurmAccounting:
             self._database.wait(10)
         if self._folder is not None:
             shutil.rmtree(self._folder)
+        if self._ports is not None:
+            self._ports.close()
 
     def _start_database(self) -> None:
         # Neither below pytest's folder, which each new run of pytest closes to the database's user, nor with a long
@@ -154,7 +159,9 @@ class SlurmAccounting:
             "--skip-test-db",
             "--auth-root-authentication-method=socket",
         ]
-        subprocess.run(install, capture_output=True, check=True)
+        done = subprocess.run(install, capture_output=True, text=True)
+        if done.returncode:
+            raise CannotRun(f"mariadb-install-db: {done.stdout}{done.stderr}")
         words = [
             *(str(_program("mariadbd")), *base, f"--socket={folder / 'sock'}"),
             *(f"--pid-file={folder}/my.pid", "--bind-address=127.0.0.1", f"--port={self._database_port}"),
@@ -194,6 +201,7 @@ class SlurmCluster:
         self._own_accounting = SlurmAccounting(self.state) if accounting else None
         self._accounting = accounting_of._own_accounting if accounting_of is not None else self._own_accounting
         self._files = dict(files or {})
+        self._ports: Ports | None = None
         self._settings = {
             "name": name,
             "host": platform.node().partition(".")[0],
@@ -259,13 +267,16 @@ class SlurmCluster:
         self._until(lambda: self.run("sinfo", "-h", "-o", "%T %D").stdout.strip() == f"idle {self.nodes}", "idle nodes")
 
     def _configuration(self) -> str:
-        ports = _free_ports(self.nodes + 1)  # in a row, because the nodes' are a range
+        self._ports = Ports(self.nodes + 1)
+        ports = self._ports.numbers
         storage = NO_ACCOUNTING if self._accounting is None else ACCOUNTING.format(port=self._accounting.port)
         return CONF.format(**self._settings, ports=ports, last=ports[self.nodes], accounting=storage)
 
     def stop(self) -> None:
         """Ends the daemons, then whatever else was started by them."""
         _end(lambda: _processes(self.state))
+        if self._ports is not None:
+            self._ports.close()
         if self._own_accounting is not None:
             self._own_accounting.stop()
 
@@ -384,13 +395,36 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports in a row that nobody listens at."""
-    for first in range(20000 + os.getpid() * 16 % 20000, 60000, count):
-        ports = list(range(first, first + count))
-        if all(_is_free(port) for port in ports):
-            return ports
-    raise CannotRun("there are no free ports")
+BLOCK = 32
+"""Ports that one cluster has at most."""
+
+
+class Ports:
+    """Ports in a row at which nobody listens; no other run of tests on this machine takes them until `close`."""
+
+    def __init__(self, count: int) -> None:
+        """`count`: at most `BLOCK`."""
+        folder = Path(tempfile.gettempdir()) / "b2luigi-test-ports"
+        folder.mkdir(exist_ok=True)
+        # Below those that the kernel gives to clients.
+        for first in range(20000, 32000, BLOCK):
+            self._lock = open(folder / str(first), "w")  # noqa: SIM115
+            self.numbers = range(first, first + count)
+            if self._is_ours() and all(map(_is_free, self.numbers)):
+                return
+            self.close()
+        raise CannotRun("there are no free ports")
+
+    def _is_ours(self) -> bool:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Lets others have them."""
+        self._lock.close()
 
 
 def _is_free(port: int) -> bool:
