@@ -53,7 +53,7 @@ def explained(error: PermissionError) -> str:
     if os.access(path, os.W_OK) and path.is_dir():
         return str(error)
     return (
-        f"{error}\n{path} belongs to {user_name(foreign_owner(path))}. For a project that a group shares, its folders "
+        f"{error}; {path} belongs to {user_name(foreign_owner(path))}. For a project that a group shares, its folders "
         "have to be writable for the group (chmod -R g+ws, umask 002); or else set result_dir, log_dir and "
         "task_file_dir to folders of your own."
     )
