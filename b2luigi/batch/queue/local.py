@@ -78,7 +78,7 @@ class _Adopted:
         return last_argument(int(str(self.ticket.job_id))) == self.ticket.spec.token
 
     def signal(self, number: signal.Signals) -> None:
-        """To the job script and all it started, also when that alone was killed; never to a stranger with its number."""
+        """To the job script and all it started, also if only that was killed; never to a stranger with its number."""
         if self.lives or works_on(int(str(self.ticket.job_id)), self.ticket.spec.token):
             signal_group(int(str(self.ticket.job_id)), number)
 
