@@ -53,7 +53,7 @@ def two_pools(folder: Path) -> Iterator[Pair]:
     install = install_htcondor()
     with (
         HTCondorPool(install, folder / "one", slots=8) as one,
-        HTCondorPool(install, folder / "two", slots=8) as two,
+        HTCondorPool(install, folder / "two", slots=2 * MANY + 4) as two,
         htcondor(folder / "first", one) as first,
         htcondor(folder / "second", two) as second,
     ):
