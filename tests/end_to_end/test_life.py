@@ -458,7 +458,7 @@ def test_a_job_script_that_cannot_start_its_task_says_why(system: System, projec
         class NoScript(b2luigi.Task):
             env_script = "nowhere.sh"
             def output(self):
-                yield self.add_to_output("a.txt")
+                yield self.add_to_output(f"{self.get_task_family()}.txt")
             def run(self):
                 pass
 
