@@ -60,8 +60,14 @@ def flatten_to_file_paths(inputs: Mapping[Any, Any]) -> dict[Any, Any]:
     return {key: _to_paths(value) for key, value in inputs.items()}
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+"""Types of most settings: there is nothing to copy. This is called several times for each task."""
+
+
 def copy_containers(value: Any) -> Any:
     """Copies the lists, dicts, sets and tuples in a value, at every level, but not the objects in them."""
+    if type(value) in _PLAIN:
+        return value
     if type(value) is tuple:
         return tuple(map(copy_containers, value))
     twin = copy.copy(value) if isinstance(value, dict | list | set) else value

@@ -10,7 +10,7 @@ import pytest
 
 from tests.clusters.slurm.cluster import SlurmCluster
 from tests.end_to_end.project import Project
-from tests.sites.staging import LoginNode, NotStagedError, staged, wrong_today
+from tests.sites.staging import LoginNode, NotStagedError, staged
 
 pytestmark = pytest.mark.matrix
 
@@ -67,7 +67,6 @@ def run_inside(cluster: SlurmCluster, project: Project, *options: str) -> str:
     return printed.read_text()
 
 
-@wrong_today(13, "variables that describe the outer job reach the inner ones")
 @pytest.mark.parametrize("memory", ["--mem=1000", "--mem-per-cpu=50"])
 def test_what_describes_the_outer_job_does_not_reach_the_inner_ones(
     slurm: LoginNode, slurm_clusters: tuple[SlurmCluster, SlurmCluster], tmp_path: Path, memory: str
@@ -85,7 +84,6 @@ def test_what_describes_the_outer_job_does_not_reach_the_inner_ones(
         assert environment.get("SLURM_CPUS_PER_TASK", "1") == "1"
 
 
-@wrong_today(13, "local jobs use the slots of the whole machine")
 def test_local_jobs_in_an_allocation_use_no_more_than_it_has(
     slurm: LoginNode, slurm_clusters: tuple[SlurmCluster, SlurmCluster], tmp_path: Path
 ) -> None:

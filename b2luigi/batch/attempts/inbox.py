@@ -98,7 +98,7 @@ class Inbox:
 
     @property
     def name(self) -> str:
-        """Tells inboxes apart, whatever way leads to the folder that holds them."""
+        """Identifies the inbox, whatever path leads to the folder that holds it."""
         return self.folder.name
 
     def enter(self, folder: Path, number: int = 0, token: str = "", **facts: Any) -> None:

@@ -301,6 +301,6 @@ def _explained(evidence: Evidence) -> bool:
     marker = evidence.marker
     by_script = marker is not None and not marker.has_outcome and marker.exit_code is not None
     info = evidence.info
-    shot = info is not None and info.exit_code is not None and info.exit_code > SIGNALLED
-    by_system = info is not None and info.status.is_final and (info.cause is not None or shot)
+    killed = info is not None and info.exit_code is not None and info.exit_code > SIGNALLED
+    by_system = info is not None and info.status.is_final and (info.cause is not None or killed)
     return bool(by_script or by_system)

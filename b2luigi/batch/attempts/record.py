@@ -40,7 +40,7 @@ def new_token(kin: str = "") -> str:
 def kin_of(task_id: str, project: str) -> str:
     """How tokens of a task begin: with four digits for its project, and five for the task in it.
 
-    So the job of an attempt whose record is lost tells which task it works on.
+    So the label of a job shows which task it works on even if its record is lost.
     """
     return _digest(project)[:4] + _digest(f"{project} {task_id}")[:5]
 
@@ -211,7 +211,7 @@ class Record:
             if path != self.path and not (facts.get("void") and now - float(facts["ended"]) < REMEMBERED):
                 path.unlink(missing_ok=True)
         if any("ended" not in facts and facts.get("format") != FORMAT for facts in found.values()):
-            return  # torn: what lies beside it may be all that tells of its job
+            return  # torn: what lies beside it may be the only trace of its job
         for name in _names(folder):
             path, of_token, is_torn = folder / name, _OF_TOKEN.fullmatch(name), _TORN.fullmatch(name)
             if of_token is not None and of_token[1] not in in_use:

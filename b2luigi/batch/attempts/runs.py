@@ -1,4 +1,4 @@
-"""The runs that keep their jobs in one place: this one, earlier ones that were shot, others that are under way."""
+"""The runs that keep their jobs in one place: this one, earlier ones that were killed, others that are under way."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class Runs:
         return None
 
     def restored(self, folder: Path, lost: tuple[Inbox, Claim]) -> Record:
-        """The record of an attempt as far as a claim tells of it; it is not on disk."""
+        """The record of an attempt as far as its claim has it; it is not on disk."""
         inbox, claim = lost
         facts = {**claim.facts, "inbox": str(inbox.folder)}
         return Record.of(folder, claim.number, claim.token, facts)
 
     def claim_of_torn(self, attempt: Record) -> tuple[Inbox, Claim] | None:
-        """What a claim tells of an attempt whose record is torn."""
+        """What the claim of an attempt contains whose record is torn."""
         for inbox in (*self.others.values(), self.own):
             claim = inbox.claim_of(attempt.path.parent)
             if claim is not None and claim.number == attempt.number:
@@ -108,7 +108,7 @@ class Runs:
         return inbox if inbox is self.own else self._watched.setdefault(inbox.name, inbox)
 
     def inbox_at(self, path: str | Path) -> Inbox:
-        """The inbox of a name, below the task file folder of today; or else where it is said to be."""
+        """The inbox with this name, below the current task file folder, or else at the recorded path."""
         folder = Path(path)
         if folder.name == self.own.name:
             return self.own

@@ -37,9 +37,9 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 PAUSE = 5.0
 """Seconds until that is tried again which a full disk, or another run, prevents for now."""
 CLAIMED_FACTS = ("batch_system", "submit_host", "server", "mark")
-"""What a claim tells of a job: enough to find it."""
+"""What a claim contains about a job: enough to find it."""
 RESTORED = ("batch_system", "submit_host", "server", "inbox", "mark", "job_id", "given_up", "by")
-"""What tells, beside the token, how to find the job of a record that was cut short."""
+"""What is needed, beside the token, to find the job of a record that was cut short."""
 CAN_SUBMIT = "Jobs can be submitted"
 """What tasks wait for while the disk is full."""
 
@@ -138,7 +138,7 @@ def _refuse_if_alive(inbox: Inbox, run: Run) -> None:
 
 
 def _legible(queue: Queue, run: Run, torn: Record) -> Record:
-    """A torn record as far as anything tells of it: its own lines, the claims of its run, files of its job."""
+    """A torn record as far as it can be restored: its own lines, the claims of its run, files of its job."""
     inbox, claim = run.runs.claim_of_torn(torn) or (None, None)
     legible, beside = torn.legible(), torn.tokens_beside()
     found = [legible.get("token"), claim.token if claim is not None else None, *(beside if len(beside) == 1 else ())]

@@ -37,8 +37,8 @@ class JobQueue:
 
     `start` runs commands, `clock` gives seconds, `sleep` waits for some: tests replace them.
     `poll_interval`: seconds, the longest wait between two queries. `first_answer`: what the system answered before.
-    `sync`: brings to disk, for good, what tells of the jobs that are about to be submitted. `known`: the labels of jobs
-    of other runs; without it, nobody looks for jobs that no record tells of.
+    `sync`: brings to disk, for good, the records of jobs that are about to be submitted. `known`: the labels of jobs of
+    other runs; without it, nobody looks for jobs without a record.
     """
 
     def __init__(

@@ -78,7 +78,7 @@ class _Adopted:
         return last_argument(int(str(self.ticket.job_id))) == self.ticket.spec.token
 
     def signal(self, number: signal.Signals) -> None:
-        """To the job script and all it started, also when that alone was shot; never to a stranger with its number."""
+        """To the job script and all it started, also if only that was killed; never to a stranger with its number."""
         if self.lives or works_on(int(str(self.ticket.job_id)), self.ticket.spec.token):
             signal_group(int(str(self.ticket.job_id)), number)
 
@@ -87,7 +87,7 @@ class LocalQueue:
     """At most `slots` job scripts at once; the rest waits here. Job ids are process ids.
 
     `folder`: where the job scripts are started. `known`: the tokens of jobs of other runs; without it, nobody looks for
-    jobs that no record tells of.
+    jobs without a record.
     """
 
     name: ClassVar[str] = "local"
@@ -156,7 +156,7 @@ class LocalQueue:
         elif re.fullmatch(r"[1-9][0-9]{0,9}", noted):  # it becomes the aim of signals
             ticket.job_id = noted
         elif task is not None and not _ended_by_itself(spec):
-            ticket.job_id = str(task)  # the script was shot, and its task works on
+            ticket.job_id = str(task)  # the script was killed, and its task works on
         else:
             ticket.move(TicketState.not_found, "no process of this machine has its token")
         if ticket.job_id is not None:
@@ -202,7 +202,7 @@ class LocalQueue:
                 yield ticket
 
     def _look_for_strays(self) -> None:
-        """Once before the first job is started, and while one that no record tells of keeps others waiting."""
+        """Once before the first job is started, and while one without a record keeps others waiting."""
         if self._known is None or not self._waiting or not self._looks.is_due:
             return
         self._looks.put_off()
@@ -330,7 +330,7 @@ class LocalQueue:
 
 
 def _ended_by_itself(spec: JobSpec) -> bool:
-    """Its job script has told an exit code that is no signal: what it started and left was left on purpose."""
+    """Its job script reported an exit code that is no signal: what it started and left was left on purpose."""
     with contextlib.suppress(OSError):
         code = Marker.from_text(read_text(spec.inbox / spec.token, 100, errors="replace")).exit_code
         return code is not None and code <= SIGNALLED

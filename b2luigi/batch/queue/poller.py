@@ -87,6 +87,7 @@ class Poller:
         if not self.live:
             self._polls.due_within(EARLY)
         self.live[ticket.spec.token] = ticket
+        self._presence.expect(ticket)
 
     def hurry(self) -> None:
         """A job looks as if it had ended: the next query comes soon, unless the last one failed."""

@@ -34,8 +34,14 @@ class Presence:
         self._unread = Outage(f"All of what {title} answers can be read", clock)
         self._hidden = Outage(f"{title} lists the jobs that its history calls alive", clock)
         self._elsewhere = Outage(f"{title} lists the jobs of earlier runs", clock)
+        self._submitted: dict[str, float] = {}
+        """By id: when the jobs were submitted, also those that were judged, since they may be listed still."""
         self.missed: list[Ticket] = []
         """Jobs that an answer lacked for the first time: the history may know how they ended."""
+
+    def expect(self, ticket: Ticket) -> None:
+        """A job is in the batch system."""
+        self._submitted[str(ticket.job_id)] = ticket.submitted_at
 
     def listed(self, tickets: list[Ticket], known: Known) -> tuple[list[Ticket], bool]:
         """Learns from a listing; returns the jobs with news, and whether it is worth a second look soon."""
@@ -43,7 +49,7 @@ class Presence:
         live = [ticket for ticket in tickets if not _is_unread(ticket, known)]
         doubtful = self._disappearance.is_doubtful(live, any(info_of(ticket, known) for ticket in live))
         counts = [ticket for ticket in live if not doubtful or ticket.end_reported or not ticket.absent]
-        newest = max((ticket.submitted_at for ticket in live if info_of(ticket, known)), default=float("-inf"))
+        newest = max((self._submitted[job_id] for job_id in known if job_id in self._submitted), default=float("-inf"))
         news = [ticket for ticket in counts if self._update(ticket, known, newest)]
         suspicious = not doubtful and any(map(_is_suspicious, tickets))
         if not any(ticket.missed for ticket in live):
@@ -53,8 +59,7 @@ class Presence:
     def _update(self, ticket: Ticket, known: Known, newest: float) -> bool:
         info = info_of(ticket, known)
         if info is None:
-            # An answer that has our number, as that of another job, is younger than our job.
-            return self._missed(ticket, float("inf") if str(ticket.job_id) in known else newest)
+            return self._missed(ticket, newest)
         changed = info != ticket.info
         ticket.info, ticket.absent, ticket.answers, ticket.missed = info, 0, ticket.answers + 1, False
         if info.is_called(ticket.label):

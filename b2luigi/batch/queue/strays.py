@@ -1,4 +1,4 @@
-"""Jobs of this project that no record tells of, because records were removed: they are found by their names."""
+"""Jobs of this project whose records were removed: they are found by their names."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _concerning(ticket: Ticket, by_kin: Mapping[str, str]) -> str:
 class Census:
     """Lists the jobs of the user once before the first submission, and again while strays keep tasks waiting.
 
-    `known` gives the labels of jobs that records, or other runs, tell of.
+    `known` gives the labels of jobs that have records, or belong to other runs.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ class Ticket:
     tied_at: float = float("-inf")
     """When an answer last listed its number with its label."""
     info: JobInfo | None = None
-    """The last that the batch system said of it."""
+    """The last that the batch system reported about it."""
     tries: int = 0
     """Submissions that the batch system put off."""
     searches: int = 0
@@ -177,7 +177,7 @@ def never() -> bool:
 
 
 def counted(jobs: int) -> str:
-    """A number of jobs, as it is told."""
+    """A number of jobs, for messages."""
     return "1 job" if jobs == 1 else f"{jobs:,} jobs"
 
 

@@ -134,11 +134,11 @@ class HTCondor(BatchSystem):
 
     def parse_server(self, answers: Sequence[Answer]) -> str:
         """Name, pool, and the moment at which the queue was made: personal pools of one machine share the others."""
-        said = re.search(r"-- Schedd: (\S+) :", answers[2].stdout) if len(answers) > 2 else None
-        wanted = self._name or (said[1] if said else answers[0].stdout.strip()).lower()
+        answering = re.search(r"-- Schedd: (\S+) :", answers[2].stdout) if len(answers) > 2 else None
+        wanted = self._name or (answering[1] if answering else answers[0].stdout.strip()).lower()
         schedds = _ads_of_schedds(answers[0 if self._name else 1])
         named = [ad for ad in schedds if str(ad.get("Name")).lower() == wanted.lower()]
-        beside = [ad for ad in schedds if not (self._name or said) and str(ad.get("Machine")).lower() == wanted]
+        beside = [ad for ad in schedds if not (self._name or answering) and str(ad.get("Machine")).lower() == wanted]
         found = named or beside
         if len(found) != 1 or not wanted:
             return ""

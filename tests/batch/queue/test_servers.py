@@ -439,6 +439,17 @@ def test_an_element_that_is_missing_beside_its_like_has_left() -> None:
     assert last.is_gone
 
 
+def test_a_judged_job_that_is_listed_shows_how_old_the_answer_is() -> None:
+    """The others of its array are done already, and still listed."""
+    site = Site(now=1000.0)
+    queue = a_queue(site, Fake(past=False))
+    first, last = submitted(queue, "a", "b")
+    queue.release(first)
+    site.jobs.pop("#b")
+    run(queue, site, 60)
+    assert last.is_gone
+
+
 def test_a_job_that_is_never_listed_is_gone_after_minutes() -> None:
     """No cache is that old."""
     site = Site(now=1000.0)
