@@ -45,6 +45,7 @@ PARTS = """
 """
 LOCAL_SLOTS = 3
 ATTACHED = "of an earlier run."
+ANOTHER = "Another run is at work"
 
 
 def parts(number: int, work: str = "wait_for('go')", before: str = "pass") -> str:
@@ -158,7 +159,7 @@ def test_two_runs_of_one_graph_share_their_jobs(system: System, project: Project
     project.write(parts(3))
     first = project.start()
     until(lambda: len(ran(project)) == 3, "jobs run")
-    second = resumed(project)
+    second = let_go(project, project.start(), ANOTHER)
     assert "* 4 ran successfully:" in second.text, second.text
     assert "progress looks :)" in end_of(first).text
     assert ran(project) == ["0", "1", "2"]
@@ -171,7 +172,7 @@ def test_a_second_run_that_is_stopped_leaves_the_jobs_of_the_first(system: Syste
     first = project.start()
     until(lambda: len(ran(project)) == 3, "jobs run")
     second = project.start()
-    second.until_printed(ATTACHED)
+    second.until_printed(ANOTHER)
     second.send_signal(signal.SIGINT)
     assert end_of(second).rc == 130
     project.touch("go")

@@ -52,6 +52,7 @@ def test_a_batch_system_that_does_not_answer_loses_no_job(cluster: System, clust
     cluster.shims.fail(cluster.program("query"), "the daemon is having its lunch")
     cluster_project.write(slow(3))
     process = cluster_project.start()
+    process.until_printed("Submitted 3 jobs")
     until(lambda: len(cluster.calls("query")) >= 2, "it was asked twice in vain")
     cluster_project.touch("go")
     ended = end_of(process)

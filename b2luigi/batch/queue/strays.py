@@ -128,5 +128,7 @@ class Census:
         self._failures += 1
         self._running = None
         if self._failures >= TRIES and self._jobs is None:
-            logger.warning("%s does not list its jobs; submitting without. Output: %s", self._system.name, words)
+            text = "%s does not list its jobs; submitting without a look for jobs that no record tells of."
+            logger.warning(text, self._system.name)
+            logger.debug("%s", words)
             self._jobs = {}
