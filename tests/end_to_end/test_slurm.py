@@ -213,7 +213,8 @@ def test_jobs_that_slurm_forgot_are_judged_all_the_same(tmp_path: Path) -> None:
         slurm(tmp_path, cluster) as system,
     ):
         project = Project(tmp_path / "project", system.env)
-        shot = "self.n == 1 and (os.kill(os.getppid(), 9) or os._exit(1)); time.sleep(8)"
+        # Not before the first query, which would see how the job ends.
+        shot = "time.sleep(8); self.n == 1 and (os.kill(os.getppid(), 9) or os._exit(1))"
         project.write(
             work(jobs=3, work=shot).replace(
                 "b2luigi.process",
