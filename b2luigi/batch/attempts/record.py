@@ -167,14 +167,27 @@ class Record:
         return self.path.parent / f"{self.token}.void"
 
     def reload(self) -> None:
-        """Reads what another run has noted meanwhile; if it has made another attempt since, how that one ended."""
-        facts = _facts(self.path)
-        if not facts and not self.path.exists():
+        """Reads what another run has noted meanwhile; if it has made another attempt since, how that one ended.
+
+        A folder that cannot be read for now, or is away, has nothing new.
+        """
+        try:
+            self.facts.update(_read(self.path))
+        except FileNotFoundError:
+            self.facts.update(self._of_successor())
+        except OSError:
+            return
+
+    def _of_successor(self) -> dict[str, Any]:
+        """How the attempt ended whose record was removed: as the one after it, or given up for it."""
+        try:
+            os.listdir(self.path.parent)  # a folder that is away for a moment says nothing
             _, latest = max(records(self.path.parent), default=(0, None))
             later = _facts(latest) if latest is not None else {}
-            ended = {name: later.get(name) for name in ("ended", "end", "outcome")}
-            facts = ended if later.get("ended") else {"ended": time.time(), "end": "given up", "outcome": None}
-        self.facts.update(facts)
+        except OSError:
+            return {}
+        ended = {name: later.get(name) for name in ("ended", "end", "outcome")}
+        return ended if later.get("ended") else {"ended": time.time(), "end": "given up", "outcome": None}
 
     def legible(self) -> dict[str, str]:
         """What can still be read of a record that was cut short: it has one fact in each line. Raises OSError."""

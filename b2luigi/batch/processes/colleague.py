@@ -10,6 +10,7 @@ import luigi
 
 from b2luigi.batch.attempts.artifacts import set_outputs_aside
 from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.judge import wants_reason
 from b2luigi.batch.attempts.outcome import DONE, Outcome
 from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.users import foreign_owner, moment, user_name
@@ -61,7 +62,8 @@ def explained(error: PermissionError) -> str:
 
 def _is_over(found: Record, inbox: Inbox) -> bool:
     outcome = found.path.with_name(f"{found.token}.outcome")
-    if inbox.has(found.token) or outcome.exists():
+    # After a signal the batch system may run the job again: held, evicted or requeued.
+    if outcome.exists() or (inbox.has(found.token) and not wants_reason(inbox.read(found.token))):
         return True
     is_here = found.facts.get("batch_system") == "local" and found.facts.get("submit_host") == platform.node()
     return is_here and found.token not in leaders_by_last_argument()

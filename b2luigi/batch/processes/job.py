@@ -16,7 +16,7 @@ from luigi.task import flatten
 from b2luigi.batch.attempts.artifacts import set_outputs_aside
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.judge import NO_JOB, Anew, Deliver, Evidence, Questions, Verdict, Wait, judge, wants_reason
-from b2luigi.batch.attempts.outcome import INTERRUPTED, Marker, Outcome
+from b2luigi.batch.attempts.outcome import DONE, INTERRUPTED, Marker, Outcome
 from b2luigi.batch.attempts.record import Record, look_again, look_at_folders_of, read_outcome
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.cleanup import NotYetError
@@ -120,7 +120,7 @@ class JobInFlight:
         if self.watched:
             return self._verdict_of_other_run()
         if self.earlier and self.run.fresh:
-            return self._verdict_of_fresh_run()
+            return self._finished_before() or self._verdict_of_fresh_run()
         if self.ticket.state is TicketState.not_found and marker is None:
             if not self._can_read_inbox():
                 return Wait()
@@ -187,6 +187,7 @@ class JobInFlight:
         elif alive and not self.ticket.absent:
             self.inbox.remove(self.token)  # its next start will leave another marker
             self._ended_at = self._marker = None
+            self.queue.calm(self.ticket)
 
     def _report_state(self) -> None:
         """Logs what a person should know: that the job waits for somebody, and why, or was requeued; each once."""
@@ -238,7 +239,9 @@ class JobInFlight:
     @property
     def _was_moved(self) -> bool:
         """The project has another path since its job was submitted, which cannot report to where that was."""
-        return self.earlier and self.inbox.folder.is_dir() and not os.path.isdir(str(self.record.facts.get("inbox")))
+        return (
+            self.earlier and os.path.isdir(self.inbox.folder) and not os.path.isdir(str(self.record.facts.get("inbox")))
+        )
 
     # -- other runs
 
@@ -269,6 +272,16 @@ class JobInFlight:
         if not self.watched:
             self.run.attached.append(self.task.task_id)
         return Wait()
+
+    def _finished_before(self) -> Verdict | None:
+        """Work that the job had finished before anybody came counts, also with --fresh."""
+        outcome = read_outcome(self.ticket.spec.outcome)
+        if outcome is None or outcome.status != DONE or outcome.task_id not in ("", self.task.task_id):
+            return None
+        try:
+            return None if self._questions().missing() else Deliver(outcome)
+        except NotYetError:
+            return Wait()
 
     def _verdict_of_fresh_run(self) -> Verdict:
         """--fresh: what an earlier run has left is cancelled, as soon as it is known what that is, and where."""
@@ -330,7 +343,13 @@ class JobInFlight:
         self.close(end, replaced=True)
 
     def stop(self) -> None:
-        """Takes the job out of its batch system, with the next command that does so."""
+        """Takes the job out of its batch system, with the next command that does so.
+
+        One that may be in another batch server stays as it is, and so does its record.
+        """
+        if self.ticket.may_be_elsewhere or self.ticket.state is TicketState.out_of_reach:
+            self.leave()
+            return
         if not self.watched:
             self.queue.cancel([self.ticket])
             cleanup.set_aside_unless_done(self.task, self.record, self.ticket.spec)

@@ -36,8 +36,8 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 PAUSE = 5.0
 """Seconds until that is tried again which a full disk, or another run, prevents for now."""
-CLAIMED_FACTS = ("batch_system", "submit_host", "server", "mark")
-"""What a claim contains about a job: enough to find it."""
+CLAIMED_FACTS = ("batch_system", "submit_host", "server", "mark", "outputs_there")
+"""What a claim contains about a job: enough to find it, and to know which of its outputs it has made."""
 RESTORED = ("batch_system", "submit_host", "server", "inbox", "mark", "job_id", "given_up", "by")
 """What is needed, beside the token, to find the job of a record that was cut short."""
 CAN_SUBMIT = "Jobs can be submitted"

@@ -132,17 +132,19 @@ class Canceller:
 
     def _answered(self, one: _Cancellation, words: str) -> None:
         one.running, one.failures = None, one.failures + bool(words)
-        if words and one.failures < TRIES:
+        if words and one.failures == TRIES:
+            name, left = self._title, " ".join(ids(one.tickets))
+            logger.error("%s did not cancel these jobs; please cancel them yourself: %s. Output: %s", name, left, words)
+        # As long as another attempt of a task waits for the end of a job, nobody gives its cancellation up.
+        awaited = any(ticket.when_over is not None for ticket in one.tickets)
+        if words and (one.failures < TRIES or awaited):
             one.tries.put_off()
             return
         self._sent.remove(one)
         if words:
-            name, left = self._title, " ".join(ids(one.tickets))
-            logger.error("%s did not cancel these jobs; please cancel them yourself: %s. Output: %s", name, left, words)
             self.given_up += one.tickets
-        else:
-            for ticket in one.tickets:
-                ticket.move(TicketState.ended)
+        for ticket in one.tickets if not words else ():
+            ticket.move(TicketState.ended)
 
 
 def _labels(tickets: Iterable[Ticket]) -> dict[str, str]:

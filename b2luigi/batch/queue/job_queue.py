@@ -117,7 +117,8 @@ class JobQueue:
             leaving = [*unplaced, *(ticket for server in self._servers for ticket in server.leaving)]
             blocked = {ticket.spec.script for ticket in leaving}
             if self._census is not None:
-                blocked |= self._census.blocked(self._submitter.waiting, self._labels)
+                ours = self._labels | {ticket.label for ticket in self._submitter.under_way}
+                blocked |= self._census.blocked(self._submitter.waiting, ours)
             news += [self._refused(ticket, text) for ticket, text in self._submitter.send(blocked)]
         for server in self._servers:
             server.poller.ask()
@@ -128,6 +129,10 @@ class JobQueue:
         """Queries this job soon: it looks as if it had ended."""
         ticket.end_reported = True
         self._holder(ticket).poller.hurry()
+
+    def calm(self, ticket: Ticket) -> None:
+        """The job lives on, although it looked as if it had ended."""
+        ticket.end_reported = False
 
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
         """Removes jobs from the batch system; those not sent yet are just dropped.

@@ -221,6 +221,9 @@ class LocalQueue:
     def hurry(self, ticket: Ticket) -> None:
         """Nothing to ask: the end of a child is seen at once."""
 
+    def calm(self, ticket: Ticket) -> None:
+        """Nothing to forget."""
+
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
         """Asks jobs to stop; those that do not are killed a few seconds later."""
         for ticket in tickets:

@@ -33,6 +33,7 @@ class Strays:
 
     name: str
     _reported: set[str] = field(default_factory=set)
+    _kin: dict[Ticket, tuple[str, ...]] = field(default_factory=dict)
 
     def blocked(self, jobs: Mapping[str, str], tickets: Iterable[Ticket]) -> set[Path]:
         """The job scripts that must wait for a stray job: that of their own task, or one that makes their input.
@@ -43,10 +44,16 @@ class Strays:
         by_kin: dict[str, str] = {}
         for label in jobs:
             by_kin.setdefault(label[:TASK] if len(label) == 16 else label[:PROJECT], label)
-        found = {ticket: label for ticket in tickets if (label := _concerning(ticket, by_kin))} if by_kin else {}
+        found = {ticket: label for ticket in tickets if (label := self._concerning(ticket, by_kin))} if by_kin else {}
         for ticket, label in found.items():
             self._report(jobs[label], ticket)
         return {ticket.spec.script for ticket in found}
+
+    def _concerning(self, ticket: Ticket, by_kin: Mapping[str, str]) -> str:
+        if ticket not in self._kin:
+            token = ticket.spec.token
+            self._kin[ticket] = (token[:PROJECT], token[:TASK], *_kin_of_inputs(ticket))
+        return next((by_kin[one] for one in self._kin[ticket] if one in by_kin), "")
 
     def _report(self, job_id: str, ticket: Ticket) -> None:
         if job_id not in self._reported:
@@ -59,10 +66,11 @@ class Strays:
             )
 
 
-def _concerning(ticket: Ticket, by_kin: Mapping[str, str]) -> str:
-    token = ticket.spec.token
-    kin = (token[:PROJECT], token[:TASK], *ticket.spec.kin_of_inputs())
-    return next((by_kin[one] for one in kin if one in by_kin), "")
+def _kin_of_inputs(ticket: Ticket) -> Iterable[str]:
+    try:
+        return tuple(ticket.spec.kin_of_inputs())
+    except Exception:  # the user's own requires(), which is reported where it is needed
+        return ()
 
 
 class Census:

@@ -52,6 +52,8 @@ class _Suspects:
 
     tickets: list[Ticket]
     words: str
+    was_heard: bool = False
+    """One of its jobs was submitted alone, after others of its kind were refused."""
 
 
 @dataclass
@@ -157,8 +159,12 @@ class Submitter:
 
     def _send_suspects(self, known: _Kind, suspects: _Suspects) -> list[tuple[Ticket, str]]:
         tickets = [ticket for ticket in suspects.tickets if not ticket.cancelled]
-        if known.refused >= ENOUGH:
+        if known.refused >= ENOUGH and suspects.was_heard:
             return [(ticket, suspects.words) for ticket in tickets]
+        if known.refused >= ENOUGH and len(tickets) > 1:
+            # Those that were refused may be neighbours: one from elsewhere speaks for this group.
+            known.suspects.appendleft(_Suspects(tickets[:-1], suspects.words, was_heard=True))
+            tickets = tickets[-1:]
         known.on_trial = bool(tickets)
         failed = self._send(tickets)
         known.on_trial = known.on_trial and not failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 
@@ -25,7 +26,10 @@ class Synced:
         self._running: Running | None = None
         self._problem: OSError | None = None
         self._thread = threading.Thread(target=self._work, name="b2luigi-sync", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # no room for a thread for now
+            self._problem = OSError(errno.EAGAIN, str(error))
 
     def poll(self) -> Answer | None:
         """The answer once there is one, None before. Never blocks."""

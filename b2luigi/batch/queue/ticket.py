@@ -149,6 +149,9 @@ class Queue(Protocol):
     def hurry(self, ticket: Ticket) -> None:
         """Asks for this job soon: it looks as if it had ended."""
 
+    def calm(self, ticket: Ticket) -> None:
+        """The job lives on, although it looked as if it had ended."""
+
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
         """Removes jobs from the batch system: at the next `step`, or within seconds, together with others."""
 

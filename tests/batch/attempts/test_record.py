@@ -283,3 +283,15 @@ def test_an_inbox_is_removed_when_it_is_empty(tmp_path: Path) -> None:
     inbox.remove(TOKENS[0])
     inbox.close()
     assert not inbox.folder.exists()
+
+
+def test_a_folder_that_is_away_is_no_news(tmp_path: Path) -> None:
+    """An automount, an expired token: the record says what it said before, and nobody has given the job up."""
+    folder = tmp_path / "task"
+    record = Record.claim(folder, {"job_id": "7"}, after=0)
+    before = dict(record.facts)
+    folder.rename(tmp_path / "away")
+    record.reload()
+    folder.write_text("not a folder for now")
+    record.reload()
+    assert record.facts == before

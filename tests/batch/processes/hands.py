@@ -105,6 +105,9 @@ class HandQueue:
         news, self.news = self.news, []
         return news
 
+    def calm(self, ticket: Ticket) -> None:
+        pass
+
     def hurry(self, ticket: Ticket) -> None:
         self.hurried += 1
 

@@ -374,6 +374,18 @@ def test_a_fresh_run_looks_for_a_job_before_it_takes_its_place(job: Job, found: 
     assert (len(begun(job)), len(job.queue.cancelled)) == (1, int(found))
 
 
+def test_work_that_was_finished_overnight_counts_with_fresh_too(job: Job) -> None:
+    """Its outputs are whole: --fresh computes nothing again that is complete."""
+    former = a_former(job, job_id="17")
+    job.output.parent.mkdir(parents=True)
+    job.output.write_text("whole")
+    former.path.with_name(f"{former.token}.outcome").write_text(Outcome("DONE").to_json())
+    job.process.connect(job.queue, replace(job.shared, fresh=True))
+    job.process.run()
+    job.process.look(Marker(0, True))
+    assert (job.status, begun(job), job.output.read_text()) == ("DONE", [], "whole")
+
+
 def test_a_job_that_is_void_is_not_resumed(job: Job, tmp_path: Path) -> None:
     """The run was killed right after it had written that; when the job starts it will do nothing."""
     former = a_former(job, job_id="17")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from b2luigi.batch.queue.canceller import TRIES
@@ -11,6 +13,7 @@ from b2luigi.batch.queue.ticket import TicketState
 from b2luigi.batch.systems.model import Answer, Command
 from tests.batch.fakes import Fake, Site
 from tests.batch.queue.helpers import a_queue, run, submit, submitted, unsure, warnings
+from tests.batch.systems.recorded import a_job
 
 
 def test_one_command_for_many(queue: JobQueue, site: Site) -> None:
@@ -187,3 +190,16 @@ def test_more_jobs_than_one_command_can_name_are_cancelled_in_portions(site: Sit
     assert all(ticket.state is TicketState.ended for ticket in tickets)
     assert all(fits(Command(("cancel", *words))) for words in site.commands("cancel"))
     assert sorted(word for words in site.commands("cancel") for word in words) == [f"#{token}" for token in tokens]
+
+
+def test_a_new_attempt_waits_however_often_a_cancellation_fails(queue: JobQueue, site: Site) -> None:
+    """Two jobs of one task must not run at once: the cancellation is reported, and tried until it works."""
+    (old,) = submitted(queue, "a")
+    site.replies["cancel"] = [Answer(1, "", "the daemon restarts")] * 6
+    queue.cancel_then(old, lambda: None)
+    queue.release(old)
+    (new,) = [queue.submit(replace(a_job("b"), script=old.spec.script))]
+    run(queue, site, 60)
+    assert (old.is_over, new.job_id) == (False, None)
+    run(queue, site, 400)
+    assert (old.is_over, new.job_id) == (True, "#b")

@@ -308,16 +308,27 @@ def test_jobs_that_are_all_refused_cost_few_commands(site: Site) -> None:
     tickets = submit(queue, *(f"j{n}" for n in range(1000)))
     run(queue, site, 10)
     assert {(ticket.state, ticket.reason) for ticket in tickets} == {(TicketState.refused, "no such queue")}
-    assert len(site.commands("submit")) < 25
+    assert len(site.commands("submit")) < 40
+
+
+def test_neighbours_that_are_refused_do_not_speak_for_all(site: Site) -> None:
+    """Three bad jobs side by side, of a thousand: the others are accepted."""
+    bad = {"j0", "j1", "j2"}
+    site.submissions = lambda tokens: [("refused", "bad path")] * len(tokens) if bad & set(tokens) else None
+    queue = a_queue(site, Fake(bulk=1000))
+    tickets = submit(queue, *(f"j{n}" for n in range(1000)))
+    run(queue, site, 30)
+    assert {ticket.spec.token for ticket in tickets if ticket.state is TicketState.refused} == bad
+    assert sum(ticket.job_id is not None for ticket in tickets) == 997
 
 
 def test_three_refused_one_by_one_speak_for_the_others(site: Site) -> None:
-    """A group is halved until three jobs were refused alone; nobody submits the rest to hear the same."""
+    """A group is halved until three jobs were refused alone; of each other part, one more job is tried."""
     site.submissions = lambda tokens: [("refused", "no such queue")] * len(tokens)
     queue = a_queue(site, Fake(bulk=8))
     tickets = submit(queue, *"abcdefgh")
     run(queue, site, 5)
-    assert [len(words) for words in site.commands("submit")] == [8, 4, 2, 1, 1, 2, 1]
+    assert [len(words) for words in site.commands("submit")] == [8, 4, 2, 1, 1, 2, 1, 1, 1]
     assert {ticket.state for ticket in tickets} == {TicketState.refused}
 
 
