@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -23,6 +25,20 @@ class Terminated(SystemExit):
         return self.code == SIGNALLED + signal.SIGHUP
 
 
+class Interrupted(KeyboardInterrupt, SystemExit):
+    """Ctrl-C in a process of `multiprocessing`, which would print a traceback of any other exception."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.code = SIGNALLED + signal.SIGINT
+
+
+def interruption(pid: int) -> KeyboardInterrupt:
+    """What Ctrl-C raises in this process; `pid`: the process that has installed the handler."""
+    is_child = os.getpid() != pid or multiprocessing.parent_process() is not None
+    return Interrupted() if is_child else KeyboardInterrupt()
+
+
 class Interrupts:
     """While entered, signals end the run: SIGINT as KeyboardInterrupt, SIGTERM and SIGHUP as SystemExit(143, 129).
 
@@ -32,6 +48,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._former: dict[signal.Signals, Any] = {}
+        self._pid = os.getpid()
         self._depth = 0
         self._received: int | None = None
         self._cleaning_up = False
@@ -91,10 +108,10 @@ class Interrupts:
         # signal is stored and raised again at the end of the next `deferred`.
         self._received = number
         self.interrupted_again = self.interrupted_again or self._cleaning_up
-        if not self._depth:
+        if not self._depth or os.getpid() != self._pid:  # what is deferred here goes on in the parent process
             self._raise(number)
 
     def _raise(self, number: int) -> None:
         if number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise interruption(self._pid)
         raise Terminated(SIGNALLED + number)

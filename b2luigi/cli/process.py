@@ -9,19 +9,18 @@ import os
 import sys
 import types
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import luigi
 
 from b2luigi.cli.arguments import parse_arguments
+from b2luigi.cli.exit_on_interrupt import STOPPED, ExitOnInterrupt
 from b2luigi.core.checks import GraphError, tasks_of
 from b2luigi.core.job_script import SCRIPT_VARIABLE
 from b2luigi.core.process_call import ProcessCall, running
 
 WORKERS = 1000
 """Maximum number of jobs in flight, with batch, unless the user passes `workers`."""
-INTERRUPTED = 130
-"""Exit code of a script that was stopped by Ctrl-C, as in a shell."""
 _call_numbers = itertools.count(1)
 """Numbers the calls of `process` in this script: a node must run the task in the same call."""
 
@@ -50,44 +49,58 @@ def process(
     "INFO", which with batch logs a line on the progress now and then), `scheduler_host`, `detailed_summary`, ...
 
     Returns the result of `luigi.build`, or exits if the section [retcode] of luigi's configuration sets a code for
-    this result. Ctrl-C cancels all jobs and exits with 130, SIGTERM with 143. Listing tasks to run and removing
-    outputs also exit. When a job script on a node calls it, it runs one task and exits; if the script calls it several
-    times, the calls before the one with the task do nothing there and return success.
+    this result. Ctrl-C cancels all jobs, prints one sentence and exits with 130; with batch, SIGTERM exits with 143.
+    Listing tasks to run and removing outputs also exit. When a job script on a node calls it, it runs one task and
+    exits; if the script calls it several times, the calls before the one with the task do nothing there and return
+    success.
     Tasks that cannot work (a circular requirement, two tasks that write the same file, a class in place of a task, ...)
     end the script with 1 and the reason, before the first of them is started.
     Raises AttributeError or ValueError for invalid arguments or flags.
     """
-    number = next(_call_numbers)
-    with _refusal_in_words():
-        tasks = tasks_of(task_like_elements)
-    flags = parse_arguments(
-        ignore_others=ignore_additional_command_line_args, implied=["--remove"] if remove or remove_only else []
-    )
-    kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
-    if flags.batch_runner:
-        return _run_one(tasks, flags.task_id, number, kwargs)
-    _refuse_lost_arguments()
-    call = ProcessCall(number, in_process=test or flags.test)
-    with running(call):
-        if show_output or flags.show_output:
-            from b2luigi.cli.modes import show_outputs
+    with ExitOnInterrupt() as interrupt:
+        number = next(_call_numbers)
+        with _refusal_in_words():
+            tasks = tasks_of(task_like_elements)
+        flags = parse_arguments(
+            ignore_others=ignore_additional_command_line_args, implied=["--remove"] if remove or remove_only else []
+        )
+        kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
+        if flags.batch_runner:
+            interrupt.sentence = ""
+            return _run_one(tasks, flags.task_id, number, kwargs)
+        _refuse_lost_arguments()
+        call = ProcessCall(number, in_process=test or flags.test)
+        with running(call):
+            if show_output or flags.show_output:
+                return _show_outputs(tasks, interrupt)
+            if dry_run or flags.dry_run:
+                _dry_run(tasks, interrupt)
+            if call.in_process:
+                return _build(tasks, {**kwargs, "log_level": "DEBUG", "workers": 1}, interrupt)
+            if flags.remove or remove or flags.remove_only or remove_only:
+                _remove(
+                    *(tasks, flags.remove or remove, flags.remove_only or remove_only, flags.keep or keep_tasks),
+                    confirmed=flags.yes or auto_confirm,
+                    interrupt=interrupt,
+                )
+            if batch or flags.batch:
+                return _run_batch(tasks, kwargs, flags.fresh, interrupt)
+            return _build(tasks, kwargs, interrupt)
 
-            return show_outputs(tasks)
-        if dry_run or flags.dry_run:
-            from b2luigi.cli.modes import dry_run as list_tasks_to_run
 
-            list_tasks_to_run(tasks)
-            sys.exit(0)
-        if call.in_process:
-            return _build(tasks, {**kwargs, "log_level": "DEBUG", "workers": 1})
-        if flags.remove or remove or flags.remove_only or remove_only:
-            _remove(
-                *(tasks, flags.remove or remove, flags.remove_only or remove_only, flags.keep or keep_tasks),
-                confirmed=flags.yes or auto_confirm,
-            )
-        if batch or flags.batch:
-            return _run_batch(tasks, kwargs, flags.fresh)
-        return _build(tasks, kwargs)
+def _show_outputs(tasks: list[luigi.Task], interrupt: ExitOnInterrupt) -> None:
+    interrupt.sentence = STOPPED
+    with interrupt.deferred():
+        from b2luigi.cli.modes import show_outputs
+    show_outputs(tasks)
+
+
+def _dry_run(tasks: list[luigi.Task], interrupt: ExitOnInterrupt) -> NoReturn:
+    interrupt.sentence = STOPPED
+    with interrupt.deferred():
+        from b2luigi.cli.modes import dry_run
+    dry_run(tasks)
+    sys.exit(0)
 
 
 def _refuse_lost_arguments() -> None:
@@ -115,17 +128,20 @@ def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: 
     sys.exit(code)
 
 
-def _remove(tasks: list[luigi.Task], names: Any, only: Any, keep: Any, confirmed: bool) -> None:
-    from b2luigi.cli.removal import Choice, class_names, remove_outputs
-
+def _remove(
+    tasks: list[luigi.Task], names: Any, only: Any, keep: Any, confirmed: bool, interrupt: ExitOnInterrupt
+) -> NoReturn:
+    interrupt.sentence = STOPPED
+    with interrupt.deferred():
+        from b2luigi.cli.removal import Choice, class_names, remove_outputs
     alone = not names
     choice = Choice(class_names(only if alone else names), class_names(keep), not alone, confirmed)
     sys.exit(remove_outputs(tasks, choice))
 
 
-def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> Any:
-    from b2luigi.batch.workers import SendJobWorkerSchedulerFactory, check_batch_system
-
+def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool, interrupt: ExitOnInterrupt) -> Any:
+    with interrupt.deferred():
+        from b2luigi.batch.workers import SendJobWorkerSchedulerFactory, check_batch_system
     factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory()
     if not isinstance(factory, SendJobWorkerSchedulerFactory):
         raise ValueError(
@@ -135,33 +151,31 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool) -> 
     factory.fresh, factory.roots = factory.fresh or fresh, tasks
     for task in tasks:
         check_batch_system(task)
-    try:
-        return _build_and_summarize(tasks, {"workers": WORKERS, **kwargs, "worker_scheduler_factory": factory})
-    except KeyboardInterrupt:
-        print("Interrupted. Run the script again to resume; complete tasks are not repeated.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    arguments = {"workers": WORKERS, **kwargs, "worker_scheduler_factory": factory}
+    return _build_and_summarize(tasks, arguments, interrupt)
 
 
-def _build_and_summarize(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
-    from b2luigi.batch.messages.failure import summary
-
+def _build_and_summarize(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInterrupt) -> Any:
+    with interrupt.deferred():
+        from b2luigi.batch.messages.failure import summary
     factory = kwargs["worker_scheduler_factory"]
     try:
-        return _build(tasks, kwargs)
+        return _build(tasks, kwargs, interrupt)
     finally:
         text = summary(factory.worker.failures) if factory.worker is not None else ""
         if text:
             print(text, file=sys.stderr)
 
 
-def _build(tasks: list[luigi.Task], kwargs: dict[str, Any]) -> Any:
+def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInterrupt) -> Any:
     """`luigi.build`; exits with a code if luigi's configuration sets one for the result."""
-    from b2luigi.cli.summary import exit_code, without_recursion
-    from b2luigi.core.checking_worker import CheckingFactory
-
+    with interrupt.deferred():
+        from b2luigi.cli.interruptible_worker import DeferringFactory, InterruptibleFactory
+        from b2luigi.cli.summary import exit_code, without_recursion
     central = any(kwargs.get(name) for name in ("scheduler_host", "scheduler_url", "scheduler_port"))
-    defaults = {"log_level": "INFO", "local_scheduler": not central, "worker_scheduler_factory": CheckingFactory()}
-    arguments = {**defaults, **kwargs}
+    factory = kwargs.get("worker_scheduler_factory") or InterruptibleFactory(interrupt)
+    defaults = {"log_level": "INFO", "local_scheduler": not central}
+    arguments = {**defaults, **kwargs, "worker_scheduler_factory": DeferringFactory(factory, interrupt)}
     with without_recursion(), _refusal_in_words():
         result = luigi.build(tasks, **{**arguments, "detailed_summary": True})
         code = exit_code(result.worker)

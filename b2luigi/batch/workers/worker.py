@@ -25,7 +25,6 @@ from b2luigi.batch.scheduling.indexed import IndexedScheduler
 from b2luigi.batch.scheduling.remote_scheduler import PatientScheduler, worker_id
 from b2luigi.batch.workers.assignment import (
     AssigningWorker,
-    is_beside,
     runs_nothing,
     task_file_folder,
 )
@@ -134,9 +133,7 @@ class SendJobWorker(AssigningWorker):
         return response
 
     def _run_task(self, task_id: str) -> None:
-        # But for tasks in a child process, which would inherit the deafness.
-        forks = is_beside(self._scheduled_tasks[task_id])
-        with contextlib.nullcontext() if forks else self.interrupts.deferred():
+        with self.interrupts.deferred():
             super()._run_task(task_id)
             process = self._running_tasks.get(task_id)
             if isinstance(process, ClusterProcess):
