@@ -30,7 +30,7 @@ def test_a_measurement_replaces_its_own_rows(tmp_path: Path) -> None:
 def test_a_quick_row() -> None:
     """A small measurement that needs no peer yields its rows, none of them failed."""
     rows = measured("queue", full=False)
-    assert [row.group for row in rows] == ["queue", "queue"]
+    assert [row.group for row in rows] == ["queue", "queue"], rows
     assert all(row.ours is not None and row.ours > 0 for row in rows), rows
 
 

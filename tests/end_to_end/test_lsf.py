@@ -132,6 +132,7 @@ def test_an_id_that_was_given_to_another_job_is_not_taken_for_ours(project: Proj
     """Ids wrap: a stranger's DONE under the id of our job says nothing about it."""
     process = begin(project, work=AGAIN)
     (job_id,) = ids(project)
+    until(lambda: any(call["rc"] is not None for call in lsf.calls("bjobs")), "the job was listed")
     project.touch("again")
     lsf.fault("kill_job", ids=job_id)
     until(lambda: not lsf.live_jobs(), "our job is dead")
