@@ -40,14 +40,18 @@ n=0/part.txt
 n=1/part.txt
 task_files/n=0/Part/attempt-1.json
 task_files/n=0/Part/executable_wrapper.sh
-task_files/n=1/Part/<token>.void
+task_files/n=1/Part/attempt-1.json
 task_files/n=1/Part/attempt-2.json
 task_files/n=1/Part/executable_wrapper.sh
 task_files/n=2/Part/attempt-1.json
 task_files/n=2/Part/batch.log
 task_files/n=2/Part/executable_wrapper.sh
 """
-"""Part 0 is done at once, the first job of part 1 is killed, part 2 fails."""
+"""Part 0 is done at once, the first job of part 1 is killed, part 2 fails.
+
+The record of the killed job stays for a while: if the batch system starts that job again, its script reads there that
+the attempt is over.
+"""
 
 
 def test_no_more_files_are_kept_for_a_task_than_these(system: System, project: Project) -> None:
