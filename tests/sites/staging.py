@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from tests.end_to_end.project import Ended, Project, Started
 from tests.end_to_end.shims import Shims
 from tests.waiting import until
@@ -83,11 +81,6 @@ class LoginNode:
 
 def _number(job_id: str) -> int:
     return int(re.split(r"[^0-9]", job_id)[0])
-
-
-def wrong_today(row: int, what: str) -> pytest.MarkDecorator:
-    """Marks a test of something that goes wrong; `row`: of the list of what real sites need."""
-    return pytest.mark.xfail(reason=f"real sites, row {row}: {what}", raises=AssertionError, strict=True)
 
 
 def write(project: Project, jobs: int = 2, settings: str = "pass", work: str = 'wait_for("finish")') -> None:

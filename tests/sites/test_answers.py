@@ -13,7 +13,7 @@ from tests.clusters.htcondor.cluster import HTCondorPool, install_htcondor
 from tests.clusters.slurm.cluster import SlurmCluster, install_slurm
 from tests.end_to_end.project import end_of
 from tests.sites.conftest import condor_node, slurm_node
-from tests.sites.staging import LoginNode, end_soon, job_ids, ran, staged, watched, write, wrong_today
+from tests.sites.staging import LoginNode, end_soon, job_ids, ran, staged, watched, write
 from tests.waiting import until
 
 pytestmark = pytest.mark.matrix
@@ -111,16 +111,7 @@ def test_an_answer_is_found_among_notices(node: LoginNode, tmp_path: Path) -> No
     assert ran(project) == ["0", "1"]
 
 
-@pytest.mark.parametrize(
-    "node",
-    [
-        "lsf",
-        # With nothing to show condor_q prints nothing at all.
-        pytest.param("htcondor", marks=wrong_today(5, "a notice alone is no answer, and the run waits for ever")),
-        "slurm",
-    ],
-    indirect=True,
-)
+@pytest.mark.parametrize("node", ["lsf", "htcondor", "slurm"], indirect=True)
 def test_an_empty_queue_is_believed_behind_a_notice(node: LoginNode, tmp_path: Path) -> None:
     """The user removes the only job by hand: its task fails, though all that an answer holds may be the notice."""
     project = node.project(tmp_path / "project", **put_notices_around(node, tmp_path / "wrapped"))

@@ -17,7 +17,7 @@ from b2luigi.batch.systems import htcondor_description as describe
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.environment import HTCONDOR
 from b2luigi.batch.systems.htcondor_description import TOKEN
-from b2luigi.batch.systems.listings import Listing, json_values, refuse_failure
+from b2luigi.batch.systems.listings import Listing, begins_json, is_empty_list, json_values, refuse_failure
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -281,7 +281,9 @@ def _ads(answer: Answer) -> tuple[list[dict[str, Any]], list[str]]:
         elif any("ClusterId" in ad for ad in _dictionaries(value)):  # cut, or not as it should be
             ads += filter(_whole, _dictionaries(value))
             unread.append(answer.stdout[start:end])
-    if not ads and ("{" in answer.stdout or unread):
+    if not ads and not unread and is_empty_list(answer.stdout):
+        return [], []
+    if not ads and (unread or begins_json(answer.stdout) or answer.stdout[-1:] not in ("", "\n")):
         raise AnswerError(answer.words)
     if not ads:  # with nothing to show condor_q prints nothing at all, and ends with 0
         refuse_failure(answer.stdout, answer.words)

@@ -10,6 +10,7 @@ from typing import Any
 from b2luigi.batch.systems.model import AnswerError, JobInfo
 
 _BEGINNING = re.compile(r"^[ \t]*(?=[\[{])", re.MULTILINE)
+_JSON_LINE = re.compile(r'^\s*(\[\s*(\{|$)|\{\s*("|\}|$))', re.MULTILINE)
 _FAILURE = re.compile(
     r"\b(error|fatal|fail(ed|ure)?|unable|cannot|can't|denied|refused|timed? ?out|unavailable|not responding|is down)\b"
     r"|please wait|usage:",
@@ -45,6 +46,17 @@ def json_values(text: str) -> Iterator[tuple[Any, int, int]]:
             except (ValueError, RecursionError):
                 continue
             yield value, found.end(), end
+
+
+def is_empty_list(text: str) -> bool:
+    """All JSON in a text is empty arrays, of which there is one at least."""
+    values = [value for value, _, _ in json_values(text)]
+    return bool(values) and all(value == [] for value in values)
+
+
+def begins_json(text: str) -> bool:
+    """There is a line with which a JSON array or object would begin, as in an answer that was cut."""
+    return _JSON_LINE.search(text) is not None
 
 
 def refuse_failure(text: str, words: str) -> None:

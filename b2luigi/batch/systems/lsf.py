@@ -15,7 +15,7 @@ import parse
 from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.environment import LSF as LSF_VARIABLES
-from b2luigi.batch.systems.listings import Listing, json_values, refuse_failure
+from b2luigi.batch.systems.listings import Listing, begins_json, json_values, refuse_failure
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
@@ -303,7 +303,7 @@ def _knows_none(answer: Answer) -> bool:
     """bjobs states that it knows none of the jobs; printing nothing, or notices only, is no answer."""
     others = [line for line in _lines(answer) if not re.fullmatch(UNKNOWN, line)]
     refuse_failure("\n".join(others), answer.words)
-    return len(others) < len(_lines(answer)) and "{" not in answer.stdout
+    return len(others) < len(_lines(answer)) and not begins_json(answer.stdout)
 
 
 def _job_id(record: Mapping[str, str]) -> str:

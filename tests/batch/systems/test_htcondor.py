@@ -648,7 +648,8 @@ def test_notices_beside_an_answer_do_not_hide_it(stdout: str) -> None:
 
 def test_a_notice_alone_is_an_empty_queue() -> None:
     """condor_q prints nothing if there is nothing to show; a failure is still none."""
-    assert HTCondor().parse_query(Answer(0, NOTICE, "")) == {}
+    for notice in (NOTICE, "*** see {ticket 7} ***\n", "[site] maintenance on Monday\n"):
+        assert HTCondor().parse_query(Answer(0, notice, "")) == {}
     with pytest.raises(AnswerError):
         HTCondor().parse_query(Answer(0, "Error: the collector cannot be reached\n", ""))
 
