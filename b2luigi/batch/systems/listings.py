@@ -12,8 +12,8 @@ from b2luigi.batch.systems.model import AnswerError, JobInfo
 _BEGINNING = re.compile(r"^[ \t]*(?=[\[{])", re.MULTILINE)
 _JSON_LINE = re.compile(r'^\s*(\[\s*(\{|$)|\{\s*("|\}|$))', re.MULTILINE)
 _FAILURE = re.compile(
-    r"\b(error|fatal|fail|failed|failure|unable|cannot|can't|denied|refused|timed? ?out|unavailable|not responding|is down)\b"
-    r"|please wait|usage:",
+    r"\b(error|fatal|fail|failed|failure|unable|cannot|can't|denied|refused|timed? ?out)\b"
+    r"|\b(unavailable|not responding|is down|please wait)\b|usage:",
     re.IGNORECASE,
 )
 """Words that no mere notice has."""
