@@ -240,7 +240,9 @@ class Record:
         return 0o640 if is_shared else 0o600
 
     def _text(self) -> str:
-        return json.dumps(self.facts, indent=1) + "\n"
+        # One fact in each line, as the shell of a job script reads it; json's own `indent` is ten times as slow.
+        lines = (f" {json.dumps(name)}: {json.dumps(value)}" for name, value in self.facts.items())
+        return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def records(folder: Path) -> Iterator[tuple[int, Path]]:

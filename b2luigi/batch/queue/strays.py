@@ -116,7 +116,10 @@ class Census:
             if answer is not None:
                 self._running = None
                 self._jobs = self._strays_in(answer, specs[0].token[:PROJECT], ours)
-        except Exception as error:  # no answer, or a language of somebody else's
+        except AnswerError as error:
+            self._failed(str(error))
+        except Exception as error:  # a language of somebody else's: waiting will not help
+            self._failures = TRIES
             self._failed(f"{type(error).__name__}: {error}")
 
     def _strays_in(self, answer: Answer, project: str, ours: Collection[str]) -> dict[str, str]:
@@ -136,7 +139,7 @@ class Census:
         self._failures += 1
         self._running = None
         if self._failures >= TRIES and self._jobs is None:
-            text = "%s does not list its jobs; submitting without a look for jobs that no record tells of."
+            text = "%s does not list its jobs; submitting without a search for jobs whose records are gone."
             logger.warning(text, self._system.name)
             logger.debug("%s", words)
             self._jobs = {}
