@@ -91,7 +91,7 @@ def test_a_language_of_ones_own(toy: Example, named: bool) -> None:
     assert {record["batch_system"] for record in toy.records()} == {"toy"}
 
 
-def test_a_language_of_ones_own_tells_what_went_wrong(toy: Example) -> None:
+def test_a_language_of_ones_own_reports_what_went_wrong(toy: Example) -> None:
     """A failed task is reported with its job id; the others are done."""
     script = toy.folder / "example.py"
     script.write_text(script.read_text().replace("self.n**2", "1 / (self.n - 2)"))

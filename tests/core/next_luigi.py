@@ -33,7 +33,7 @@ class OptionalDateParameter(OptionalParameterMixin, luigi.DateParameter):  # typ
 
 
 class ScaleParameter(luigi.Parameter[Any]):
-    """Can not be made without an argument of its own."""
+    """Cannot be made without an argument of its own."""
 
     __module__ = "luigi.parameter"
 

@@ -109,7 +109,7 @@ def test_a_missing_file_to_transfer(script_folder: Path) -> None:
 
 
 def test_settings_that_depend_on_the_task() -> None:
-    """Each task is looked at where its class cannot tell; each text is reported once."""
+    """Each task is looked at where its class does not decide; each text is reported once."""
 
     class ByParameter(Plain):
         @property

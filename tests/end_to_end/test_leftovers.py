@@ -48,8 +48,8 @@ def test_tasks_that_were_never_submitted_are_one_line(system: System, project: P
         system.shims.heal()
     ended = project.run()
     assert "* 31 ran successfully:" in ended.text, ended.text
-    told = [line for line in ended.text.splitlines() if "interrupted" in line]
-    assert len(told) <= 3, told
+    lines = [line for line in ended.text.splitlines() if "interrupted" in line]
+    assert len(lines) <= 3, lines
     assert "An earlier run was interrupted before it had submitted" in ended.text
     assert ended.text.count("submitted anew") == 0
 

@@ -42,7 +42,7 @@ def remove_task_folders(folder: Path) -> None:
 def test_jobs_are_resumed_whatever_is_left_of_their_records(
     system: System, project: Project, damage: Callable[[Path], None]
 ) -> None:
-    """The claims of the run tell what its records do not, and the other way round; nothing is done twice."""
+    """The claims of the run have what its records lack, and the other way round; nothing is done twice."""
     project.write(parts(3))
     kill_when(project, 3)
     damage(project.folder / "task_files")

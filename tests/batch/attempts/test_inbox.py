@@ -274,7 +274,7 @@ def test_an_inbox_goes_when_its_run_ends(tmp_path: Path) -> None:
 
 
 def test_outputs_of_an_attempt_that_nobody_judged_do_not_count(tmp_path: Path) -> None:
-    """The record beside the task decides: also where no inbox tells of its run."""
+    """The record beside the task decides: also where no inbox knows its run."""
     folder, runs = tmp_path / "task", Runs(tmp_path)
     assert runs.unfinished(folder) is None
     attempt = Record.claim(folder, {}, after=0)

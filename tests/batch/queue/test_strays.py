@@ -1,4 +1,4 @@
-"""Jobs of this project that no record tells of: found in one listing, and waited for."""
+"""Jobs of this project that no record mentions: found in one listing, and waited for."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_a_task_waits_for_a_job_without_a_record(site: Site, label: str, caplog:
     with caplog.at_level(logging.WARNING):
         run(queue, site, 100)
     assert site.commands("submit") == []
-    (told,) = warnings(caplog)
-    assert told.startswith("fake job 7 belongs to this project, and its record is gone")
+    (line,) = warnings(caplog)
+    assert line.startswith("fake job 7 belongs to this project, and its record is gone")
     site.jobs = {"7": ("successful", label)}
     run(queue, site, 100)
     assert site.commands("submit") == [(MINE,)]

@@ -315,7 +315,7 @@ def test_what_condor_submit_says_without_ids(stderr: str, rc: int, kind: type) -
     assert [type(found) for found in result(stderr, rc, jobs=2)] == [kind, kind]
 
 
-def test_a_refusal_is_told_in_its_words() -> None:
+def test_a_refusal_keeps_the_words_of_the_system() -> None:
     """The result contains the complete text of HTCondor."""
     answer = recorded("htcondor", "submit-bad-requirements")
     (refused,) = HTCondor().parse_submit(answer, [job()])

@@ -375,7 +375,7 @@ def test_other_jobs_of_the_user_do_not_get_in_the_way() -> None:
 
 
 def test_an_array_that_waits_as_a_whole_is_no_job_of_ours() -> None:
-    """sacct tells it in one row; of its elements nothing is known then."""
+    """sacct shows it in one row; of its elements nothing is known then."""
     assert Slurm().parse_history(Answer(0, "7_[0-9]|PENDING|0:0|None assigned|job-abc\n", "")) == {}
 
 
