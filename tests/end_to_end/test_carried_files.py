@@ -114,11 +114,11 @@ def test_failures_are_printed_as_with_a_shared_folder(project: Project) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("b2luigi.set_setting('working_dir', '/tmp')", "working_dir must be '.'"),
+        ("b2luigi.set_setting('working_dir', '{here}')", "working_dir must be '.'"),
         ("b2luigi.set_setting('result_dir', 'results')", "result_dir must be an absolute path"),
         ("b2luigi.set_setting('transfer_files', ['helper'])", "transfer_files contains relative paths"),
         ("b2luigi.set_setting('transfer_files', '/a/b')", "transfer_files must be a list"),
-        ("b2luigi.set_setting('transfer_files', ['/a/x', '/b/x'])", "two files with the same name"),
+        ("b2luigi.set_setting('transfer_files', ['{here}/a/x', '{here}/b/x'])", "two files with the same name"),
         ("b2luigi.set_setting('env_script', 'no.sh')", "no.sh"),
     ],
 )
@@ -127,6 +127,10 @@ def test_invalid_transfers_are_rejected_before_submission(
 ) -> None:
     """The error names the setting, and nothing is submitted (a value of the wrong type ends the script)."""
     main = 'if __name__ == "__main__":'
+    for folder in ("a", "b"):
+        (project.folder / folder).mkdir()
+        (project.folder / folder / "x").touch()
+    line = line.format(here=project.folder)
     project.write(CARRIED.format(parts=1).replace(main, f"{main}\n        {line}"))
     ended = project.run()
     errors = [*ended.stories.values()] or [ended.text]
