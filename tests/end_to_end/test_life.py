@@ -60,7 +60,8 @@ ENDS = """
                 os.kill(os.getpid(), 9)
             if self.how == "script shot":
                 os.kill(os.getppid(), 9)
-                time.sleep(1000)
+                time.sleep(20)  # a batch system that follows no children leaves this process running
+                os.kill(os.getpid(), 9)
             if self.how == "exit":
                 sys.exit(3)
             if self.how == "nothing":
