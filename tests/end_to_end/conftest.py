@@ -144,6 +144,9 @@ SYSTEMS = [
     pytest.param("slurm", marks=pytest.mark.cluster),
 ]
 
+ONE_CLUSTER = [*SYSTEMS[:2], pytest.param("htcondor", marks=pytest.mark.matrix), SYSTEMS[3]]
+"""For what is the same code on each system: `-m cluster` tests it on one cluster, `-m matrix` on the other."""
+
 
 @pytest.fixture(params=SYSTEMS)
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System]:

@@ -105,7 +105,17 @@ PAIRS: Mapping[str, Callable[[Path], contextlib.AbstractContextManager[Pair]]] =
 }
 
 
-@pytest.fixture(params=["lsf", *(pytest.param(name, marks=pytest.mark.cluster) for name in list(PAIRS)[1:])])
+ONE_OF_EACH = ("htcondor-schedds", "slurm")
+"""With `-m cluster` one set-up of each system is brought up; `-m matrix` brings up the others."""
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    if name == "lsf":
+        return []
+    return [pytest.mark.cluster if name in ONE_OF_EACH else pytest.mark.matrix]
+
+
+@pytest.fixture(params=[pytest.param(name, marks=_marks(name)) for name in PAIRS])
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     """Two clusters, two pools, with and without the means to ask the one from the other."""
     with PAIRS[request.param](tmp_path) as found:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import time
 
-from tests.end_to_end.conftest import System
+import pytest
+
+from tests.end_to_end.conftest import ONE_CLUSTER, System
 from tests.end_to_end.project import Project, end_of
 from tests.end_to_end.test_restart import is_whole, parts, ran
 from tests.waiting import until
+
+pytestmark = pytest.mark.parametrize("system", ONE_CLUSTER, indirect=True)
 
 
 def leftovers(project: Project) -> list[str]:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import System
+from tests.end_to_end.conftest import ONE_CLUSTER, System
 from tests.end_to_end.project import Project
 from tests.end_to_end.test_restart import ATTACHED, is_whole, kill_when, let_go, parts, ran
+
+pytestmark = pytest.mark.parametrize("system", ONE_CLUSTER, indirect=True)
 
 
 def remove_inboxes(folder: Path) -> None:

@@ -6,10 +6,12 @@ import shutil
 
 import pytest
 
-from tests.end_to_end.conftest import System
+from tests.end_to_end.conftest import ONE_CLUSTER, System
 from tests.end_to_end.project import Project, end_of
 from tests.end_to_end.test_restart import ATTACHED, is_whole, kill_when, let_go, parts, ran
 from tests.waiting import until
+
+pytestmark = pytest.mark.parametrize("system", ONE_CLUSTER, indirect=True)
 
 
 @pytest.fixture

@@ -6,10 +6,14 @@ import re
 import signal
 from collections import Counter
 
-from tests.end_to_end.conftest import System
+import pytest
+
+from tests.end_to_end.conftest import ONE_CLUSTER, System
 from tests.end_to_end.project import Project, end_of
 from tests.end_to_end.test_restart import ATTACHED, let_go, parts, ran
 from tests.waiting import until
+
+pytestmark = pytest.mark.parametrize("system", ONE_CLUSTER, indirect=True)
 
 PAIRS = """
     class First(b2luigi.Task):
