@@ -17,6 +17,7 @@ import b2luigi
 
 KIND, N = os.environ["KIND"], int(os.environ["N"])
 SECONDS = float(os.environ.get("SECONDS", "0"))  # maximum duration of a job
+batch_writes = os.environ.get("SYSTEM") != "instant"
 
 
 class Base(b2luigi.Task):
@@ -29,17 +30,16 @@ class Base(b2luigi.Task):
         if batch_writes:
             yield self.add_to_output(f"{type(self).__name__}.txt")
 
-    def complete(self):
-        return batch_writes and super().complete()
+    if not batch_writes:
+
+        def complete(self):  # only here: what a user's own `complete` would look at is not known in advance
+            return False
 
     def run(self):
         time.sleep(getattr(self, "wait", 0))
         for name in [f"{type(self).__name__}.txt"] if batch_writes else []:
             with open(self.get_output_file_name(name), "w") as file:
                 file.write(f"{os.environ.get('LSB_JOBID')} {os.environ.get('LSB_JOBINDEX', 0)}")
-
-
-batch_writes = os.environ.get("SYSTEM") != "instant"
 
 
 class Leaf(Base):
