@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import b2luigi
 from tests.end_to_end.project import Project, end_of
 from tests.machine import PATH
+from tests.standins.apptainer import put_apptainer, put_image
 from tests.waiting import until
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -45,7 +47,8 @@ def toy(tmp_path: Path) -> Example:
         (programs / name).write_text(PROGRAM.format(python=sys.executable, function=function))
         (programs / name).chmod(0o755)
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-    env = {"PYTHONPATH": str(site), "PATH": path, "TOYBATCH": str(tmp_path / "jobs")}
+    python_path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
+    env = {"PYTHONPATH": python_path, "PATH": path, "TOYBATCH": str(tmp_path / "jobs")}
     return Example("own_batch_system", tmp_path / "project", env)
 
 
@@ -89,6 +92,22 @@ def test_a_language_of_ones_own(toy: Example, named: bool) -> None:
     assert "* 6 ran successfully:" in ended.text, ended.text
     assert toy.read("results/sum.txt") == "30"
     assert {record["batch_system"] for record in toy.records()} == {"toy"}
+
+
+def test_containers_in_a_language_of_ones_own(toy: Example, tmp_path: Path) -> None:
+    """The job script enters the container, so that a language need not know of it."""
+    settings = {
+        "apptainer_image": str(put_image(tmp_path / "image.sif")),
+        "apptainer_cmd": str(put_apptainer(tmp_path / "programs", "bare")),
+        "env": {"PYTHONPATH": str(Path(b2luigi.__file__).parents[1])},
+    }
+    (toy.folder / "settings.json").write_text(json.dumps(settings))
+    script = toy.folder / "example.py"
+    is_outside = "('TOYBATCH' in __import__('os').environ)"  # the container clears the environment
+    script.write_text(script.read_text().replace("self.n**2", f"self.n**2 + 1000 * {is_outside}"))
+    ended = toy.run(name="example.py")
+    assert "* 6 ran successfully:" in ended.text, ended.text
+    assert toy.read("results/sum.txt") == "30"
 
 
 def test_a_language_of_ones_own_reports_what_went_wrong(toy: Example) -> None:

@@ -218,6 +218,8 @@ KEPT: dict[str, dict[str, Any]] = {
     "b2luigi.core.utils.create_output_dirs": {"task": REQUIRED},
     "b2luigi.core.utils.get_filled_params": {"task": REQUIRED},
     "b2luigi.core.utils.is_subdir": {"path": REQUIRED, "parent_dir": REQUIRED},
+    "b2luigi.core.utils.get_apptainer_or_singularity": {"task": None},
+    "b2luigi.core.utils.create_apptainer_command": {"command": REQUIRED, "task": None},
     "b2luigi.core.utils.get_luigi_logger": {},
 }
 """Names that are where they were: the arguments scripts give, with their defaults. More may be there."""

@@ -68,13 +68,23 @@ class DispatchableTask(Task):
 def run_task_remote(task: luigi.Task) -> None:
     """Runs a task through its job script, in a process of its own, and waits for its end.
 
-    Ctrl-C and SIGTERM also stop that process and its children. Raises RuntimeError if it fails.
+    Ctrl-C and SIGTERM also stop that process and its children. Raises RuntimeError if it fails, ValueError for a
+    setting that cannot work.
     """
+    _refuse_container(task)
     logs = Path(get_log_file_dir(task))
     logs.mkdir(parents=True, exist_ok=True)
     code = _run(create_executable_wrapper(task), logs)
     if code != 0:
         raise RuntimeError(_failure(task, code, logs))
+
+
+def _refuse_container(task: luigi.Task) -> None:
+    """Raises ValueError, naming the setting, if this machine lacks something that the task's container needs."""
+    if get_setting("apptainer_image", task=task):
+        from b2luigi.core.container_settings import refuse_if_missing_here  # few tasks need it
+
+        refuse_if_missing_here(task)
 
 
 def _runs_in_process(task: luigi.Task) -> bool:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 _REMOTE = "remote targets are not supported; set default_task_target_class to a target class of your own"
-_CONTAINER = 'put the container into the setting executable_prefix, as in ["apptainer", "exec", "image.sif"]'
+_CONTAINER = "set apptainer_image: the jobs of every batch system run in that container"
 _GRID = "the Belle II grid is not supported"
 
 DROPPED_NAMES: Mapping[str, str] = MappingProxyType(
@@ -19,8 +19,6 @@ DROPPED_NAMES: Mapping[str, str] = MappingProxyType(
         "b2luigi.XRootDTarget": _REMOTE,
         "b2luigi.WebDAVSystem": _REMOTE,
         "b2luigi.WebDAVTarget": _REMOTE,
-        "b2luigi.core.utils.get_apptainer_or_singularity": _CONTAINER,
-        "b2luigi.core.utils.create_apptainer_command": _CONTAINER,
         "b2luigi.cli.runner": "call b2luigi.process with batch, test, dry_run or show_output, or luigi.build with "
         "b2luigi.batch.workers.SendJobWorkerSchedulerFactory",
         "b2luigi.batch.cache": "no cache is needed: one query returns the states of all jobs. For a batch system of "

@@ -16,7 +16,6 @@ from b2luigi.core.description import describe
 from b2luigi.core.files import write_atomically
 from b2luigi.core.flags import script_arguments
 from b2luigi.core.job_script import JobScript, render
-from b2luigi.core.known_settings import DROPPED_SETTINGS
 from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
 from b2luigi.core.process_call import running_call
 from b2luigi.core.settings import get_setting, settings_files
@@ -80,19 +79,12 @@ def create_cmd_from_task(task: luigi.Task) -> list[str]:
     ]
 
 
-def _refuse_container(task: luigi.Task) -> None:
-    """A task meant to run in a container must not run without one."""
-    if get_setting("apptainer_image", default="", task=task):
-        raise ValueError(f"apptainer_image is not supported: {DROPPED_SETTINGS['apptainer_image']}.")
-
-
 def _collect(
     task: luigi.Task, inbox: str | os.PathLike[str] | None, carried: bool, description: Mapping[str, Any]
 ) -> JobScript:
-    _refuse_container(task)
     working_dir = _text("working_dir", task)
     env_script = _text("env_script", task)
-    return JobScript(
+    script = JobScript(
         task_id=task.task_id,
         command=create_cmd_from_task(task),
         description=description,
@@ -106,22 +98,42 @@ def _collect(
         own_env=_own_env(),
         umask=_umask(),
     )
+    return _in_container(script, task, carried) if get_setting("apptainer_image", task=task) else script
+
+
+def _in_container(script: JobScript, task: luigi.Task, carried: bool) -> JobScript:
+    from b2luigi.core.container_settings import container_of  # few tasks need it
+
+    module = _module(task)
+    package = [_above(module)] if module else []
+    return replace(script, container=container_of(task, script, carried, package))
 
 
 def _script(task: luigi.Task) -> list[str]:
-    folder = get_setting("working_dir", task=task)
+    module = _module(task)
+    if module:
+        return ["-c", _as_module(module)]
+    return [os.path.basename(get_filename()) if get_setting("working_dir", task=task) else get_filename()]
+
+
+def _module(task: luigi.Task) -> str:
+    """The name by which the node starts the script, as in `python -m name`; empty if it starts a file."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     # A script that is transferred to the node comes without its package.
-    if spec is not None and spec.parent and spec.origin == get_filename() and folder != ".":
-        return ["-c", _as_module(spec.name)]
-    return [os.path.basename(get_filename()) if folder else get_filename()]
+    if spec is None or not spec.parent or spec.origin != get_filename():
+        return ""
+    return str(spec.name) if get_setting("working_dir", task=task) != "." else ""
 
 
 def _as_module(name: str) -> str:
     """`python -m name`, from any folder: the folder of the package replaces the current one in `sys.path`."""
-    above = str(Path(get_filename()).parents[name.count(".")])
     run = f"runpy.run_module({name!r}, run_name='__main__', alter_sys=True)"
-    return f"import runpy, sys; sys.path[0] = {above!r}; {run}"
+    return f"import runpy, sys; sys.path[0] = {_above(name)!r}; {run}"
+
+
+def _above(name: str) -> str:
+    """The folder that contains the package of the script."""
+    return str(Path(get_filename()).parents[name.count(".")])
 
 
 def _arguments(ours: list[str]) -> list[str]:

@@ -10,7 +10,10 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from b2luigi.core.container import Container  # nodes read job scripts, and need not import it
 
 SCRIPT_VARIABLE, OUTCOME_VARIABLE = "B2LUIGI_JOB_SCRIPT", "B2LUIGI_OUTCOME"
 """Environment variables that the job script sets: its own path, which contains the description and shows `b2luigi`
@@ -25,6 +28,8 @@ In no list of common exit codes; below 126, which shells need for themselves.
 """
 SIGNALS = ("HUP", "INT", "TERM", "USR1", "USR2", "XCPU")
 """Signals with which batch systems ask a job to end."""
+INSIDE = "--inside"
+"""First argument of a job script that is started again, in its container."""
 DESCRIPTION = "#b2luigi-task "
 """Prefix of the last line of a job script: the description of the task, as one line of JSON."""
 
@@ -52,6 +57,8 @@ class JobScript:
     umask: int = 0o022
     grace: float = 0.0
     """Seconds for which the marker is tried to be written."""
+    container: Container | None = None
+    """Where the environment is set up and the command runs; None: on the node itself."""
 
 
 def read_description(script: Path) -> dict[str, Any]:
@@ -71,9 +78,10 @@ def render(script: JobScript) -> str:
 
 
 def _header(script: JobScript) -> Iterator[str]:
-    path = script.shell if script.shell.startswith("/") else f"/bin/{script.shell}"
-    yield f"#!{path}"
+    yield f"#!{_path_of_shell(script)}"
     yield "# Job script of b2luigi. Without arguments, it runs its task in this shell."
+    if script.container is not None:
+        yield from _inside(script)
     yield "b2luigi_token=${1-}"
     yield 'case "$0" in /*) b2luigi_script=$0 ;; *) b2luigi_script=$PWD/$0 ;; esac'
     yield "set --"
@@ -88,6 +96,50 @@ def _header(script: JobScript) -> Iterator[str]:
     yield "b2luigi_untrapped="
 
 
+def _path_of_shell(script: JobScript) -> str:
+    return script.shell if script.shell.startswith("/") else f"/bin/{script.shell}"
+
+
+def _inside(script: JobScript) -> Iterator[str]:
+    """What the job script does when it is started again, in its container, which may have cleared the environment.
+
+    It gets folders as arguments, but no values: other users of the node see the arguments of its processes.
+    """
+    yield f'if [ "${{1-}}" = {INSIDE} ]; then'
+    yield f"b2luigi_folder=$2 b2luigi_inside=$5 {SCRIPT_VARIABLE}=$0 {OUTCOME_VARIABLE}=$3 {BEGUN_VARIABLE}=$4"
+    yield f"export {SCRIPT_VARIABLE} {OUTCOME_VARIABLE} {BEGUN_VARIABLE}"
+    yield '[ -z "$6" ] || export TMPDIR="$6"'
+    yield "set --"
+    yield f"umask {script.umask:04o}"
+    yield "b2luigi_end() {"
+    yield "    b2luigi_status=$?"
+    yield f"    trap - EXIT; trap '' {' '.join(SIGNALS)}"
+    yield '    [ "$b2luigi_status" -ne 0 ] || b2luigi_status=1'
+    job = f"the job of task {_inside_quotes(script.task_id)}"
+    yield '    b2luigi_where="in the container on node $(uname -n) (exit status $b2luigi_status)"'
+    yield f'    [ "$b2luigi_status" -gt 128 ] || echo "b2luigi: {job} ended while $b2luigi_step, $b2luigi_where" >&2'
+    yield '    exit "$b2luigi_status"'
+    yield "}"
+    yield "trap b2luigi_end EXIT"
+    yield from _traps()
+    yield _step("writing to the folder for task files (settings task_file_dir, apptainer_mounts)")
+    yield '{ true > "$b2luigi_inside"; } 2> /dev/null || [ -w "${b2luigi_inside%/*}" ] || exit 1'
+    yield _step("changing to the folder of the script (settings working_dir, apptainer_mounts)")
+    yield 'cd -- "$b2luigi_folder" || exit 1'
+    yield from _variables(script)
+    yield from _search_for(script.command[0], "executable, executable_prefix, env_script, apptainer_mounts")
+    yield _step("starting the program")
+    yield "exec " + " ".join(_quote(word) for word in script.command)
+    yield "fi"
+
+
+_FOR_INSIDE = (
+    *(INSIDE, '"$b2luigi_folder"', f'"${OUTCOME_VARIABLE}"', '"$b2luigi_begun"'),
+    *('"$b2luigi_inside"', '"$b2luigi_tmp"'),
+)
+"""The arguments of the job script that is started again."""
+
+
 def _traps() -> Iterator[str]:
     """Without them bash reports the status of any earlier line when a signal ends it, and dash reports nothing."""
     for name in SIGNALS:
@@ -100,6 +152,8 @@ def _exit_trap(script: JobScript) -> Iterator[str]:
     yield "b2luigi_end() {"
     yield "    b2luigi_status=$?"
     yield f"    trap - EXIT; trap '' {' '.join(SIGNALS)}"
+    if script.container is not None:
+        yield from script.container.end()
     yield '    [ -z "$b2luigi_untrapped" ] || b2luigi_status=143'
     yield '    if [ -n "$b2luigi_step" ]; then'
     yield '        [ "$b2luigi_status" -ne 0 ] || b2luigi_status=1'
@@ -142,6 +196,11 @@ def _environment(script: JobScript) -> Iterator[str]:
         yield "fi"
     else:
         yield from _log_files(script.logs)
+    if script.container is None:
+        yield from _variables(script)
+
+
+def _variables(script: JobScript) -> Iterator[str]:
     if script.env_script:
         yield from _env_script(script)
     for name, value in {**script.own_env, **script.env}.items():
@@ -206,18 +265,24 @@ def _env_script(script: JobScript) -> Iterator[str]:
 
 
 def _command(script: JobScript) -> Iterator[str]:
-    program = script.command[0]
-    yield _step(f"looking for the program {program} (settings executable, executable_prefix, env_script)")
-    yield f"{_is_executable(program)} || exit 127"
+    if script.container is None:
+        yield from _search_for(script.command[0], "executable, executable_prefix, env_script")
+    else:
+        yield from script.container.preparation()
     yield f'export {SCRIPT_VARIABLE}="$b2luigi_script"'
     yield f'export {OUTCOME_VARIABLE}="${{b2luigi_token:+$b2luigi_home/$b2luigi_token.outcome}}"'
     yield 'b2luigi_begun="$b2luigi_home/${b2luigi_token:-by-hand-$$}.begun"'
     yield f'export {BEGUN_VARIABLE}="$b2luigi_begun"'
-    yield _step("running the task")
+    yield _step("running the task" if script.container is None else script.container.step)
     yield "b2luigi_untrapped=1"
     yield f"trap - {' '.join(SIGNALS)}"  # with a trap the shell would wait for the end of the program
-    yield " ".join(_quote(word) for word in script.command)
-    yield "b2luigi_status=$?"
+    if script.container is None:
+        yield " ".join(_quote(word) for word in script.command)
+        yield "b2luigi_status=$?"
+    else:
+        yield script.container.entry(_quote(_path_of_shell(script)), '"$b2luigi_script"', *_FOR_INSIDE)
+        yield "b2luigi_status=$?"
+        yield from script.container.exit_unless_entered()
     yield "b2luigi_step= b2luigi_untrapped="
     yield from _traps()
     yield from _cut_short()
@@ -234,6 +299,11 @@ def _cut_short() -> Iterator[str]:
     yield "    fi"
     yield '    rm -f -- "$b2luigi_begun"'
     yield "fi"
+
+
+def _search_for(program: str, settings: str) -> Iterator[str]:
+    yield _step(f"looking for the program {program} (settings {settings})")
+    yield f"{_is_executable(program)} || exit 127"
 
 
 def _is_executable(program: str) -> str:

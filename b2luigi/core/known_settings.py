@@ -36,6 +36,7 @@ MAYBE_COUNT = Kind("an integer, or null (None in Python)", (int, NoneType))
 SECONDS = Kind("a number of seconds", (int, float))
 WORDS = Kind('a list of strings, such as ["python3"]', (list, tuple, NoneType))
 PATHS = Kind("a list of paths", (list, tuple, NoneType))
+OPTIONS = Kind("a string, or a list of strings", (str, list, tuple, NoneType))
 ENTRIES = Kind("a dictionary", (Mapping, NoneType))
 QUEUE = Kind("the name of a queue, or null (None in Python)", (str, int, bool, NoneType))
 SLOTS = Kind("a number of slots, or null (None in Python)", (int, str, NoneType))
@@ -133,6 +134,37 @@ _ROWS = (
         "add_filename_to_cmd", SWITCH, True, "Whether the script's path follows the executable in the job's command."
     ),
     Setting("task_cmd_additional_args", WORDS, [], "Further arguments at the end of the job's command."),
+    Setting(
+        "apptainer_image",
+        MAYBE_PATH,
+        "",
+        "Container in which the job runs, of Apptainer or Singularity: a file, a folder, or an address such as "
+        "docker://python:3; empty for none.",
+    ),
+    Setting(
+        "apptainer_cmd",
+        MAYBE_PATH,
+        "",
+        "Program that runs the container; empty for apptainer, or else singularity, whichever the node has.",
+    ),
+    Setting(
+        "apptainer_mounts",
+        PATHS,
+        [],
+        "Absolute paths that the container shows, or `source:destination[:options]` as for the option --bind.",
+    ),
+    Setting(
+        "apptainer_mount_defaults",
+        SWITCH,
+        True,
+        "Whether the container also shows the folders that every job needs, such as those of script, results and logs.",
+    ),
+    Setting(
+        "apptainer_additional_params",
+        OPTIONS,
+        "",
+        "Further options of `apptainer exec`, such as --nv.",
+    ),
     Setting("shell", TEXT, "bash", "Shell that runs the job script."),
     Setting("job_name", NAME, "", "Name of the jobs in the batch system; empty for a name derived from the task."),
     Setting("queue", QUEUE, "s", "LSF queue; null for the default queue of the cluster."),
@@ -215,12 +247,6 @@ KNOWN: Mapping[str, Setting] = MappingProxyType({row.name: row for row in _ROWS}
 
 DROPPED_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
-        "apptainer_image": "put the container into executable_prefix, as in "
-        '["apptainer", "exec", "image.sif"], and its Python into executable',
-        "apptainer_cmd": "put the command into executable_prefix",
-        "apptainer_mounts": 'put them into executable_prefix, as in ["apptainer", "exec", "--bind", "/data", ...]',
-        "apptainer_mount_defaults": "put all mounts into executable_prefix",
-        "apptainer_additional_params": "put them into executable_prefix",
         "batch_status_cache_ttl": "set poll_interval to choose how often the batch system is queried",
     }
 )

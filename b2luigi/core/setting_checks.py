@@ -17,6 +17,7 @@ SETTINGS = frozenset(
     (
         *("batch_system", "env_script", "executable", "executable_prefix", "working_dir"),
         *("transfer_files", "htcondor_settings", "slurm_settings", "env"),
+        *("apptainer_image", "apptainer_cmd", "apptainer_mounts"),
     )
 )
 """What the checks depend on. Where a class gives all of these as plain values, one of its tasks is enough."""
@@ -34,12 +35,18 @@ Report = Callable[[str], object]
 class SettingChecks:
     """Looks at the settings of the first task of each class, and of each task where they may differ.
 
-    `is_carried`: whether a task's batch system transfers files to the node. `error` and `warn` take a sentence; each
-    is passed on only once.
+    `is_carrier`: whether a task's batch system transfers files to the node. `is_here`: whether its jobs run on this
+    machine. `error` and `warn` take a sentence; each is passed on only once.
     """
 
-    def __init__(self, is_carrier: Callable[[luigi.Task], bool], error: Report, warn: Report) -> None:
-        self._is_carrier, self._error, self._warn = is_carrier, error, warn
+    def __init__(
+        self,
+        is_carrier: Callable[[luigi.Task], bool],
+        is_here: Callable[[luigi.Task], bool],
+        error: Report,
+        warn: Report,
+    ) -> None:
+        self._is_carrier, self._is_here, self._error, self._warn = is_carrier, is_here, error, warn
         self._is_settled: dict[type, bool] = {}
         self._reported: set[str] = set()
 
@@ -61,18 +68,31 @@ class SettingChecks:
         for path in files if carried else ():
             if not os.path.exists(path):
                 self._report(self._error, "transfer_files", task, f"{path} does not exist, and cannot be transferred")
-        env_script = _path_on_submit_host(task, "env_script")
-        if env_script and not os.path.exists(env_script):
-            what = f"{env_script} does not exist"
-            if carried:
-                self._report(self._error, "env_script", task, f"{what}, and cannot be transferred")
-            else:
-                self._report(self._warn, "env_script", task, f"{what} on this machine")
-        for key, program in _missing_programs(task, has_own_path=bool(env_script)):
+        self._look_at_env_script(task, carried)
+        if get_setting("apptainer_image", task=task):
+            self._look_at_container(task)
+            return  # its program is in the container
+        for key, program in _missing_programs(task):
             self._report(self._warn, key, task, f"there is no program {program} on this machine")
         for key, image in _images(task):
             if not os.path.exists(image):
                 self._report(self._warn, key, task, f"there is no container image {image} on this machine")
+
+    def _look_at_container(self, task: luigi.Task) -> None:
+        from b2luigi.core.container_settings import missing_here  # few tasks need it
+
+        for key, what in missing_here(task):
+            self._report(self._error if self._is_here(task) else self._warn, key, task, what)
+
+    def _look_at_env_script(self, task: luigi.Task, carried: bool) -> None:
+        env_script = _path_on_submit_host(task, "env_script")
+        if not env_script or os.path.exists(env_script):
+            return
+        what = f"{env_script} does not exist"
+        if carried:
+            self._report(self._error, "env_script", task, f"{what}, and cannot be transferred")
+        elif not (get_setting("apptainer_image", task=task) and os.path.isabs(get_setting("env_script", task=task))):
+            self._report(self._warn, "env_script", task, f"{what} on this machine")
 
     def _report(self, to: Report, key: str, task: luigi.Task, what: str) -> None:
         ending = "." if to == self._error else "; jobs fail on each node where it is missing."
@@ -96,7 +116,7 @@ def _path_on_submit_host(task: luigi.Task, key: str) -> str:
     return os.path.join(script_folder, "" if folder == "." else folder, value) if value else ""
 
 
-def _missing_programs(task: luigi.Task, has_own_path: bool) -> Iterator[tuple[str, str]]:
+def _missing_programs(task: luigi.Task) -> Iterator[tuple[str, str]]:
     """The first word of the command of a job, if this machine has no such program.
 
     What follows a prefix may be in a container, and a name without a folder may be found only after the env_script.
@@ -104,7 +124,7 @@ def _missing_programs(task: luigi.Task, has_own_path: bool) -> Iterator[tuple[st
     key = next((key for key in ("executable_prefix", "executable") if get_setting(key, task=task)), "")
     words: Sequence[Any] = get_setting(key, task=task) if key else ()
     program = str(words[0]) if words else ""
-    has_own_path = has_own_path or "PATH" in (get_setting("env", task=task) or {})
+    has_own_path = bool(get_setting("env_script", task=task)) or "PATH" in (get_setting("env", task=task) or {})
     if not program or (has_own_path and "/" not in program):
         return
     if "/" in program and not os.path.isabs(program):

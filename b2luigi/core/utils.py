@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from b2luigi.core.dropped import dropped
+from typing import TYPE_CHECKING, Any
+
 from b2luigi.core.executable import create_cmd_from_task
 from b2luigi.core.failure_text import add_on_failure_function, get_luigi_logger, on_failure
 from b2luigi.core.graph import get_all_output_files_in_tree, task_iterator
@@ -26,8 +27,12 @@ from b2luigi.core.structures import (
     product_dict,
 )
 
+if TYPE_CHECKING:
+    from b2luigi.core.container_settings import create_apptainer_command, get_apptainer_or_singularity
+
 __all__ = [
     "add_on_failure_function",
+    "create_apptainer_command",
     "create_cmd_from_task",
     "create_output_dirs",
     "create_output_file_name",
@@ -37,6 +42,7 @@ __all__ = [
     "flatten_to_file_paths",
     "flatten_to_list_of_dicts",
     "get_all_output_files_in_tree",
+    "get_apptainer_or_singularity",
     "get_filename",
     "get_filled_params",
     "get_log_file_dir",
@@ -50,4 +56,10 @@ __all__ = [
     "task_iterator",
 ]
 
-__getattr__ = dropped(__name__)
+
+def __getattr__(name: str) -> Any:
+    if name in ("create_apptainer_command", "get_apptainer_or_singularity"):
+        from b2luigi.core import container_settings  # few scripts need it
+
+        return getattr(container_settings, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

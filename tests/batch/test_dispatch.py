@@ -14,6 +14,7 @@ import pytest
 import b2luigi
 from b2luigi.batch import dispatch
 from b2luigi.batch.dispatch import run_task_remote
+from tests.standins.apptainer import put_apptainer, put_image
 from tests.waiting import PATIENCE, until
 
 
@@ -59,6 +60,22 @@ def test_it_runs_through_the_job_script(script_folder: Path) -> None:
     assert log("stdout") == f"--task-id {task.task_id}\n{script_folder}\n"
     assert log("stderr") == "oh\n"
     assert not Path("in_place").exists()
+
+
+def test_it_runs_in_the_container_of_the_task(script_folder: Path) -> None:
+    """The job script enters it; what this machine lacks is an error before anything is started."""
+    for name, value in (("apptainer_image", "image.sif"), ("apptainer_cmd", "bin/apptainer"), ("env", {"A": "b"})):
+        b2luigi.set_setting(name, value)
+    task = Shell(program="echo $A $HOSTNAME_OF_TEST; pwd")
+    with pytest.raises(ValueError, match=rf"^apptainer_image: there is no container image {script_folder}/image.sif"):
+        task.run()
+    assert not Path("logs").exists()
+    put_image(script_folder / "image.sif")
+    put_apptainer(script_folder / "bin", "bare")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOSTNAME_OF_TEST", "1")
+        task.run()
+    assert log("stdout") == f"b\n{script_folder}\n"
 
 
 def test_name_and_docstring_are_kept() -> None:

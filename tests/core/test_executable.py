@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import luigi
 import pytest
 
 import b2luigi
@@ -633,17 +632,6 @@ def test_words_must_be_a_list(name: str, value: Any) -> None:
     """A string instead of a list is an error that names the setting, and is not split into letters."""
     with pytest.raises(ValueError, match=rf'^{name} must be a list of strings, such as \["python3"\], not '):
         create_executable_wrapper(setting(name, value))
-
-
-def test_a_container_is_rejected() -> None:
-    """A task with an apptainer image must not run without it; an empty string means no image."""
-
-    class InImage(luigi.Task):
-        apptainer_image = luigi.Parameter()
-
-    assert create_executable_wrapper(InImage(apptainer_image=""))
-    with pytest.raises(ValueError, match=r"apptainer_image is not supported: put the container into executable_prefix"):
-        create_executable_wrapper(InImage(apptainer_image="image.sif"))
 
 
 @pytest.mark.parametrize(

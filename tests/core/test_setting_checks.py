@@ -15,18 +15,18 @@ from b2luigi.core.setting_checks import SettingChecks
 class Reports:
     """What the checks report."""
 
-    def __init__(self, carrier: bool = False) -> None:
+    def __init__(self, carrier: bool = False, here: bool = False) -> None:
         self.errors: list[str] = []
         self.warnings: list[str] = []
-        self.checks = SettingChecks(lambda task: carrier, self.errors.append, self.warnings.append)
+        self.checks = SettingChecks(lambda task: carrier, lambda task: here, self.errors.append, self.warnings.append)
 
 
 class Plain(b2luigi.Task):
     n = b2luigi.IntParameter(default=1)
 
 
-def looked_at(*tasks: Any, carrier: bool = False) -> Reports:
-    reports = Reports(carrier)
+def looked_at(*tasks: Any, carrier: bool = False, here: bool = False) -> Reports:
+    reports = Reports(carrier, here)
     for task in tasks:
         reports.checks.look(task)
     return reports
@@ -88,6 +88,20 @@ def test_a_missing_container_image(key: str, value: Any) -> None:
     (text,) = looked_at(Plain()).warnings
     assert key in text
     assert "/no/" in text
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_container_that_this_machine_lacks(script_folder: Path, here: bool) -> None:
+    """Where jobs run on this machine it is an error; other nodes may have it. What is in the image is no matter."""
+    b2luigi.set_setting("apptainer_image", "no.sif")
+    b2luigi.set_setting("apptainer_mounts", ["/no/data"])
+    b2luigi.set_setting("executable", ["/in/the/image/python"])
+    b2luigi.set_setting("env_script", "/in/the/image/setup.sh")
+    found = looked_at(Plain(n=1), Plain(n=2), here=here)
+    texts, none = (found.errors, found.warnings) if here else (found.warnings, found.errors)
+    assert none == []
+    assert [text.split(" ")[0] for text in texts] == ["apptainer_image", "apptainer_cmd", "apptainer_mounts"]
+    assert f"(passed to set_setting): there is no container image {script_folder}/no.sif on this machine" in texts[0]
 
 
 def test_images_that_are_no_files() -> None:

@@ -23,7 +23,7 @@ LARGEST_OUTCOME = 64 * 1024 * 1024
 """Bytes of an outcome file that are read at most."""
 _RECORD = re.compile(r"attempt-(\d{1,9})\.json")
 _TOKEN = re.compile(r"[0-9a-f]{16}")
-_OF_TOKEN = re.compile(r"([0-9a-f]{16})\.(outcome|begun|progress|marker|stdout|stderr|void)")
+_OF_TOKEN = re.compile(r"([0-9a-f]{16})\.(outcome|begun|inside|progress|marker|stdout|stderr|void)")
 _TORN = re.compile(r"\.(attempt-\d{1,9}\.json|executable_wrapper\.sh|[0-9a-f]{16}\.\w+)\.[0-9a-f]{8}")
 TORN_AFTER = 2.0
 """Seconds after which a temporary file, which takes a moment to write, is one whose writer was killed."""

@@ -71,7 +71,9 @@ class AssigningWorker(CheckingWorker):
         self._jobs = Jobs()
         self.fresh = False
         self._credentials = Credentials(kinds())
-        self._setting_checks = SettingChecks(self._transfers_files, self._refuse_setting, logger.warning)
+        self._setting_checks = SettingChecks(
+            self._transfers_files, self._runs_here, self._refuse_setting, logger.warning
+        )
 
     def detect_batch_system(self, task: luigi.Task) -> str:
         """Name of the batch system of a task: its setting, and for "auto" the one this machine submits to."""
@@ -93,6 +95,9 @@ class AssigningWorker(CheckingWorker):
     def _transfers_files(self, task: luigi.Task) -> bool:
         name = self.detect_batch_system(task)
         return name not in ("local", "custom") and systems.load(name).carries_files
+
+    def _runs_here(self, task: luigi.Task) -> bool:
+        return self.detect_batch_system(task) == "local"
 
     def _create_task_process(self, task: luigi.Task) -> Any:
         try:

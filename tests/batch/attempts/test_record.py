@@ -128,7 +128,7 @@ def test_files_of_ended_attempts_go(tmp_path: Path) -> None:
     over, living, mine = (Record.claim(tmp_path, {}, after=number) for number in range(3))
     for attempt in (over, living, mine):
         attempt.void()
-        for suffix in ("outcome", "progress"):
+        for suffix in ("outcome", "progress", "inside"):
             attempt.path.with_name(f"{attempt.token}.{suffix}").touch()
     for name in (".attempt-1.json.0123abcd", ".executable_wrapper.sh.0123abcd", f".{over.token}.outcome.0123abcd"):
         (tmp_path / name).touch()
@@ -140,7 +140,7 @@ def test_files_of_ended_attempts_go(tmp_path: Path) -> None:
     mine.sweep()
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
         *(attempt.path.name for attempt in (over, living, mine)),
-        *(f"{living.token}.{suffix}" for suffix in ("void", "outcome", "progress")),
+        *(f"{living.token}.{suffix}" for suffix in ("void", "outcome", "progress", "inside")),
         fresh.name,
     }
 
