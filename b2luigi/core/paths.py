@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -135,14 +134,10 @@ def _is_shown(parameter: Any, need_hidden: bool) -> bool:
 
 
 def _serialize(parameter: Any, value: Any) -> str:
-    if not getattr(parameter, "hashed", False):
-        return str(parameter.serialize(value))
-    function: Callable[[Any], Any] = parameter.hash_function or _md5
-    return f"hashed_{function(value)}"
-
-
-def _md5(value: Any) -> str:
-    return hashlib.md5(str(value).encode(), usedforsecurity=False).hexdigest()
+    text = getattr(parameter, "serialize_hashed", parameter.serialize)(value)
+    if text is None:
+        raise ValueError(f"The hash_function of a parameter returned None for {value!r}: is a `return` missing?")
+    return str(text)
 
 
 def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
@@ -172,10 +167,11 @@ def _check_length(task: luigi.Task, path: str, need_hidden: bool, setting: str =
 
 
 def _refuse(task: luigi.Task, name: str, problem: str) -> NoReturn:
-    raise ValueError(
-        f"{task.get_task_family()}: the parameter {name!r} {problem}. "
-        f"Define it with hashed=True to use a hash of the value in the path."
-    )
+    if hasattr(dict(task.get_params())[name], "serialize_hashed"):
+        remedy = "Its hash_function (or serialize_hashed) has to return another text."
+    else:
+        remedy = "Define it with hashed=True to use a hash of the value in the path."
+    raise ValueError(f"{task.get_task_family()}: the parameter {name!r} {problem}. {remedy}")
 
 
 def _is_longer(text: str, limit: int) -> bool:
