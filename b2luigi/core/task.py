@@ -11,6 +11,7 @@ import luigi
 from luigi.task import flatten
 
 from b2luigi.core.ahead import each
+from b2luigi.core.completeness import exists
 from b2luigi.core.known_settings import UnknownSettingWarning, name_problem
 from b2luigi.core.paths import create_folders_of, create_output_file_name
 from b2luigi.core.patience import patiently
@@ -227,7 +228,7 @@ class Task(luigi.Task):
         return self._redirection.input_paths(targets) if self._redirection is not None else _final_paths(targets)
 
     def _remove_target(self, target: Any) -> None:
-        if not target.exists():
+        if not exists(target):
             return
         if not hasattr(target, "remove"):
             raise TypeError(

@@ -16,6 +16,7 @@ import luigi
 from luigi.target import FileAlreadyExists, FileSystemException
 from luigi.task import flatten
 
+from b2luigi.core.completeness import has_own_complete
 from b2luigi.core.settings import get_setting
 from b2luigi.core.target import (
     check_absent,
@@ -89,7 +90,7 @@ class _TemporaryFiles:
         self._copies: dict[str, str] = {}
         self._scratch = ""
         # A task with its own complete() has its own reason to run again.
-        if self._leftover and len(self._leftover) == len(self._outputs) and type(task).complete is luigi.Task.complete:
+        if self._leftover and len(self._leftover) == len(self._outputs) and not has_own_complete(task):
             raise FileAlreadyExists(_all_exist(task, self._leftover))
 
     def output_paths(self, targets: Sequence[Any]) -> list[str]:
