@@ -139,7 +139,15 @@ KEPT: dict[str, dict[str, Any]] = {
     "b2luigi.ExternalTask": {},
     "b2luigi.WrapperTask": {},
     "b2luigi.LocalTarget": {"path": None},
-    "b2luigi.Parameter": {"hashed": False, "hash_function": None, "hidden": None, "grouping": False},
+    "b2luigi.Parameter": {
+        "hashed": False,
+        "hash_function": None,
+        "hidden": None,
+        "grouping": False,
+        "grouping_function": None,
+    },
+    "b2luigi.BatchIntParameter": {},
+    "b2luigi.BatchIntParameter.next_in_enumeration": {"value": REQUIRED},
     # tasks
     "b2luigi.Task.add_to_output": {"name": REQUIRED, "target_class": None, "result_dir": None},
     "b2luigi.Task.get_output_file_name": {"key": REQUIRED},

@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -140,11 +140,16 @@ def _serialize(parameter: Any, value: Any) -> str:
     return str(text)
 
 
-def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
+def folder_names(task: luigi.Task, values: Mapping[str, str]) -> list[str]:
+    """The names of the folders of a task whose parameters are serialized to these values."""
     separator = get_setting("parameter_separator", task=task)
     with_name = get_setting("use_parameter_name_in_output", task=task)
-    for name, value in get_serialized_parameters(task, need_hidden).items():
-        folder = f"{name}{separator}{value}" if with_name else value
+    return [f"{name}{separator}{value}" if with_name else value for name, value in values.items()]
+
+
+def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
+    values = get_serialized_parameters(task, need_hidden)
+    for folder, (name, value) in zip(folder_names(task, values), values.items(), strict=True):
         if "/" in value or value in (".", "..") or "\0" in value:
             _refuse(task, name, f"has the value {value!r}, which is not a valid folder name")
         if _is_longer(folder, LONGEST_NAME):
