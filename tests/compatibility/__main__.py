@@ -16,10 +16,12 @@ from tests.compatibility.compare import PUBLISHED, SCRIPTS, differences, holds_f
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.compatibility", description=__doc__)
-    parser.add_argument("scripts", nargs="*", metavar="SCRIPT", help=f"one of {', '.join(SCRIPTS)}; all by default")
+    known = ", ".join(SCRIPTS)
+    parser.add_argument("scripts", nargs="*", metavar="SCRIPT", help=f"one of {known} (all by default), or a path")
     parser.add_argument("--release", default=PUBLISHED, help="release of the published package")
     parser.add_argument("--record", action="store_true", help="update recorded.json instead")
     given = parser.parse_args()
+    SCRIPTS.update({name: Path(name).resolve() for name in given.scripts if name not in SCRIPTS})
     with tempfile.TemporaryDirectory(prefix="b2luigi-compatibility-") as folder:
         if given.record:
             record(Path(folder))
@@ -31,7 +33,7 @@ def compare(scripts: Sequence[str], release: str, folder: Path) -> int:
     chosen = [script for script in scripts if holds_for(script, release)]
     count = 0
     for script in chosen:
-        found = list(differences(script, release, folder / script))
+        found = list(differences(script, release, folder / Path(script).stem))
         print(f"{script}: {len(found)} differ", *found, sep="\n    ", flush=True)
         count += len(found)
     print(f"{len(chosen)} scripts compared with b2luigi {release}: {count} differences.")

@@ -108,7 +108,7 @@ def number(release: str) -> tuple[int, ...]:
 
 def tasks(side: Side, scripts: Iterable[str], folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """By script and task id: the paths of the outputs, of the logs and of the job script. Raises RuntimeError."""
-    copies = {script: _copied(script, folder / script, {"batch_system": "local"}) for script in scripts}
+    copies = {script: _copied(script, folder / Path(script).stem, {"batch_system": "local"}) for script in scripts}
     ended = _python(side, [str(HERE / "tasks_of_script.py"), *map(str, copies.values())], folder, {})
     if ended.returncode:
         raise RuntimeError(f"{side.name}: {ended.stderr[-1000:]}")
