@@ -48,9 +48,9 @@ class GraphChecks:
             self._external.update((name_of(target), (task, target)) for target in targets)
             if has_own_complete(task):
                 self._external[task.task_id] = (task, None)
-        former = self.former.of_results(task, targets)
-        if former is not None:
-            self.note(("former", type(task)), _of_former_result(task, *former))
+        former = self.former.problem_of_results(task, targets)
+        if former:
+            self.note(("former", type(task)), former)
         if not targets:
             self._look_at_nothing(task)
         elif runs_itself(task):
@@ -253,14 +253,6 @@ def _of_same_output(one: luigi.Task, other: luigi.Task, path: str) -> str:
     return (
         f"{one} and {other} would both run and write the same file {path}: give one of them another file name, "
         "result_dir or parameter, or, if this is meant, set allow_shared_outputs = True in one of the classes."
-    )
-
-
-def _of_former_result(task: luigi.Task, former: str, path: str) -> str:
-    return (
-        f"A result of {task} is in a folder that a development version of b2luigi named: {former} is now expected as "
-        f"{path}. Rename the folder to find its results, or remove it to compute them anew; 'Moving from b2luigi 1.x' "
-        "in the documentation has a command that renames all of them."
     )
 
 

@@ -27,6 +27,11 @@ class FormerFolders:
         paths = [path for target in targets if isinstance(path := getattr(target, "path", None), str)]
         return next((pair for pair in _pairs(task, paths, need_hidden=False) if self._is_there(pair[0])), None)
 
+    def problem_of_results(self, task: luigi.Task, targets: Iterable[Any]) -> str:
+        """What the user should know of such an output; empty if there is none."""
+        found = self.of_results(task, targets)
+        return "" if found is None else _problem(task, *found)
+
     def of_job(self, task: luigi.Task) -> str:
         """The folder in which a job of a former version would have its files; empty if that is where it is now."""
         if not _may_differ(task):
@@ -50,6 +55,14 @@ class FormerFolders:
             return self._list(folder)
         except OSError:
             return ()
+
+
+def _problem(task: luigi.Task, former: str, path: str) -> str:
+    return (
+        f"A result of {task} is in a folder that a development version of b2luigi named: {former} is now expected as "
+        f"{path}. Rename the folder to find its results, or remove it to compute them anew; 'Moving from b2luigi 1.x' "
+        "in the documentation has a command that renames all of them."
+    )
 
 
 def _may_differ(task: luigi.Task) -> bool:
