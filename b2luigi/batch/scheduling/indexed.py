@@ -39,6 +39,10 @@ class IndexedState(scheduler.SimpleTaskState):
         self._due: list[tuple[float, int, Any]] = []
         self._count = 0
 
+    def get_worker(self, worker_id: str) -> Any:
+        """luigi's, which makes a worker each time in case there is none."""
+        return self._active_workers.get(worker_id) or super().get_worker(worker_id)
+
     def set_status(self, task: Any, new_status: str, config: Any = None) -> None:
         """luigi's; keeps the index."""
         before = task.status
@@ -200,7 +204,7 @@ class IndexedScheduler(scheduler.Scheduler):
         if self._config.prune_on_get_work:
             self.prune()
         asking = self._update_worker(worker, worker_reference={"host": host}, get_work=True)
-        best = self._orphan(current_tasks) or self._best(asking)
+        best = self._next(asking, current_tasks)
         reply = self._counts(asking, alone=best is None and not current_tasks)
         return {**reply, **(self._hand_out(best, asking.id, host) if best is not None else {"task_id": None})}
 
@@ -217,13 +221,20 @@ class IndexedScheduler(scheduler.Scheduler):
         module = getattr(task, "module", None)
         return {"task_id": task.id, "task_family": task.family, "task_module": module, "task_params": task.params}
 
+    def _next(self, worker: Any, current_tasks: Collection[str] | None) -> Any:
+        """First of all a task that was lost. Looking for one takes as long as there are tasks running."""
+        is_one_lost = current_tasks is not None and len(self._state._status_tasks[RUNNING]) > len(current_tasks)
+        lost = self._orphan(current_tasks) if is_one_lost else None
+        best = lost or self._best(worker)
+        return best or self._orphan(current_tasks)  # nothing else to do: sure is sure
+
     def _orphan(self, current_tasks: Collection[str] | None) -> Any:
         """A task that counts as running, but that the worker no longer runs: it is handed out again."""
         running = self._state._status_tasks[RUNNING]
-        if current_tasks is None or running.keys() <= set(current_tasks):
+        if current_tasks is None:
             return None
         known = set(current_tasks)
-        return max((task for task in running.values() if task.id not in known), key=self._rank)
+        return max((task for task in running.values() if task.id not in known), key=self._rank, default=None)
 
     def _best(self, worker: Any) -> Any:
         """The task that ranks first among those for which there are resources."""
