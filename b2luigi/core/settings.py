@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -56,12 +56,12 @@ def get_setting(
     Raises ValueError if the setting is not found or its value has the wrong type, or if a settings.json is invalid,
     and any error that a property of the task raises.
     """
-    names = _names_of(key, tuple(deprecated_keys)) if deprecated_keys else _names_of(key)
-    name, value = _first(names, task)
-    if value is _MISSING:
+    names = _names_of(key, tuple(deprecated_keys or ()))
+    found = _first(names, task)
+    if found is None:
         return copy_containers(_default_of(names[0], default))
-    if name != names[0] or key != name:
-        _warn_about_old_name(name if name != names[0] else key, names[0])
+    name, value = found
+    _warn_about_old_name(name if name != names[0] else key, names[0])
     return copy_containers(value)
 
 
@@ -140,20 +140,11 @@ def _names_of(key: str, deprecated_keys: tuple[str, ...] = ()) -> tuple[str, ...
     return tuple(dict.fromkeys((*names, *deprecated_keys)))
 
 
-def _places(task: Any) -> Iterator[Callable[[str, Any], Any]]:
-    """Lookup functions for the places of a value, in order of precedence; reads files only if needed.
+def _first(names: tuple[str, ...], task: Any) -> tuple[str, Any] | None:
+    """The name and value in the first of the `_places` that has one; None if no place has.
 
-    Each takes a name and the value to return if it does not have it.
+    Written out, since it is called some twenty times for each task.
     """
-    if task is not None:
-        yield partial(_task_attribute, task)
-    yield _set_values.get
-    for content in settings_file.contents():
-        yield content.get
-
-
-def _first(names: Sequence[str], task: Any) -> tuple[str, Any]:
-    """The first of the names that has a value, and that, as `_places` would find it; called some 20 times per task."""
     if task is not None:
         for name in names:
             value = _task_attribute(task, name, _MISSING)
@@ -166,7 +157,19 @@ def _first(names: Sequence[str], task: Any) -> tuple[str, Any]:
         for name in names:
             if name in content:
                 return name, content[name]
-    return names[0], _MISSING
+    return None
+
+
+def _places(task: Any) -> Iterator[Callable[[str, Any], Any]]:
+    """Lookup functions for the places of a value, in order of precedence; reads files only if needed.
+
+    Each takes a name and the value to return if it does not have it.
+    """
+    if task is not None:
+        yield partial(_task_attribute, task)
+    yield _set_values.get
+    for content in settings_file.contents():
+        yield content.get
 
 
 def _task_attribute(task: Any, name: str, missing: Any) -> Any:
