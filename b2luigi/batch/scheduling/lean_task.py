@@ -9,7 +9,7 @@ tuple. What a later luigi adds finds its place in the dictionary of the object.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSet
+from collections.abc import Callable, Iterable, Iterator, MutableSet
 from functools import lru_cache
 from typing import Any
 
@@ -116,12 +116,13 @@ class WorkerIds(MutableSet[str]):
 class LeanTask(scheduler.Task):
     """luigi's, with the attributes that the index needs as well."""
 
-    __slots__ = tuple(
-        "id status time updated retry remove worker_running time_running expl priority family module params "
-        "param_visibilities accepts_messages retry_policy first_failure_time tracking_url status_message "
-        "progress_percentage scheduler_disable_time runnable batchable batch_id "
-        "_deps _failures _resources _resources_running _scheduler_message_responses _workers _stakeholders "
-        "needs undone entry signature".split()
+    __slots__ = (
+        *("id", "status", "family", "module", "params", "param_visibilities", "priority", "retry_policy"),
+        *("time", "updated", "time_running", "worker_running", "retry", "remove", "first_failure_time"),
+        *("scheduler_disable_time", "expl", "tracking_url", "status_message", "progress_percentage"),
+        *("accepts_messages", "runnable", "batchable", "batch_id"),
+        *("_deps", "_failures", "_resources", "_resources_running", "_scheduler_message_responses"),
+        *("_workers", "_stakeholders", "needs", "undone", "entry", "signature"),
     )
     needs: tuple[str, ...] | None
     """The requirements that were counted; None before that."""
@@ -130,6 +131,8 @@ class LeanTask(scheduler.Task):
     entry: Entry | None
     """Its entry among the tasks that can run now."""
     signature: Signature
+    _deps: set[str] | None
+    _resources: dict[str, Any] | None
 
     deps = _Container(set)
     failures = _Container(deque)
@@ -138,14 +141,14 @@ class LeanTask(scheduler.Task):
     scheduler_message_responses = _Container(dict)
     public_params = _Visible(ParameterVisibility.PUBLIC)
     hidden_params = _Visible(ParameterVisibility.HIDDEN)
-    workers = _Ids()
-    stakeholders = _Ids()
+    workers: Any = _Ids()
+    stakeholders: Any = _Ids()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         self.needs, self.undone, self.entry = None, 0, None
 
-    def set_params(self, params: Mapping[str, Any] | None) -> None:
+    def set_params(self, params: dict[str, Any] | None) -> None:
         """luigi's."""
         self.params = {} if params is None else params
 
