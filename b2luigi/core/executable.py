@@ -12,10 +12,12 @@ from typing import Any
 
 import luigi
 
+from b2luigi.core.command_words import words_of
 from b2luigi.core.description import describe
 from b2luigi.core.files import write_atomically
 from b2luigi.core.flags import script_arguments
 from b2luigi.core.job_script import JobScript, render
+from b2luigi.core.moved import moved
 from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
 from b2luigi.core.process_call import running_call
 from b2luigi.core.settings import get_setting, settings_files
@@ -70,12 +72,13 @@ def create_cmd_from_task(task: luigi.Task) -> list[str]:
 
     The script's own arguments come before ours, so that it finds them where it expects them. A script started as a
     module of a package, `python -m package.script`, is started in the same way on the node.
+    Raises ValueError, with the list to write, if an entry of a setting is several words.
     """
     return [
-        *_words("executable_prefix", task),
-        *(_words("executable", task) or [sys.executable]),
+        *words_of("executable_prefix", task),
+        *(words_of("executable", task) or [sys.executable]),
         *(_script(task) if get_setting("add_filename_to_cmd", task=task) else []),
-        *_arguments(["--batch-runner", "--task-id", task.task_id, *_words("task_cmd_additional_args", task)]),
+        *_arguments(["--batch-runner", "--task-id", task.task_id, *words_of("task_cmd_additional_args", task)]),
     ]
 
 
@@ -153,10 +156,6 @@ def _on_node(path: str, task: luigi.Task, setting: str, of_run: bool = False) ->
     return path.removeprefix(below) if moved else path
 
 
-def _words(key: str, task: luigi.Task) -> list[str]:
-    return [str(word) for word in get_setting(key, task=task) or []]
-
-
 def _text(key: str, task: luigi.Task) -> str:
     return str(os.fspath(get_setting(key, task=task) or ""))
 
@@ -192,3 +191,6 @@ def _umask() -> int:
     umask = os.umask(0o077)
     os.umask(umask)
     return umask
+
+
+__getattr__ = moved(__name__)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 import luigi
 
+from b2luigi.core.command_words import check_words, words_of
 from b2luigi.core.paths import get_filename
 from b2luigi.core.settings import get_merged_setting, get_setting, source_of
 
@@ -18,6 +18,7 @@ SETTINGS = frozenset(
         *("batch_system", "env_script", "executable", "executable_prefix", "working_dir"),
         *("transfer_files", "htcondor_settings", "slurm_settings", "env"),
         *("apptainer_image", "apptainer_cmd", "apptainer_mounts"),
+        *("task_cmd_additional_args", "cmd_prefix"),
     )
 )
 """What the checks depend on. Where a class gives all of these as plain values, one of its tasks is enough."""
@@ -63,6 +64,11 @@ class SettingChecks:
             return
 
     def _look(self, task: luigi.Task) -> None:
+        problems = list(check_words(task))
+        for text in problems:
+            self._once(self._error, text)
+        if problems:
+            return
         files = get_setting("transfer_files", task=task) or []
         carried = bool(files) and self._is_carrier(task)
         for path in files if carried else ():
@@ -96,7 +102,9 @@ class SettingChecks:
 
     def _report(self, to: Report, key: str, task: luigi.Task, what: str) -> None:
         ending = "." if to == self._error else "; jobs fail on each node where it is missing."
-        text = f"{key} ({source_of(key, task)}): {what}{ending}"
+        self._once(to, f"{key} ({source_of(key, task)}): {what}{ending}")
+
+    def _once(self, to: Report, text: str) -> None:
         if text not in self._reported:
             self._reported.add(text)
             to(text)
@@ -122,8 +130,7 @@ def _missing_programs(task: luigi.Task) -> Iterator[tuple[str, str]]:
     What follows a prefix may be in a container, and a name without a folder may be found only after the env_script.
     """
     key = next((key for key in ("executable_prefix", "executable") if get_setting(key, task=task)), "")
-    words: Sequence[Any] = get_setting(key, task=task) if key else ()
-    program = str(words[0]) if words else ""
+    program = words_of(key, task)[0] if key else ""
     has_own_path = bool(get_setting("env_script", task=task)) or "PATH" in (get_setting("env", task=task) or {})
     if not program or (has_own_path and "/" not in program):
         return
@@ -136,7 +143,7 @@ def _missing_programs(task: luigi.Task) -> Iterator[tuple[str, str]]:
 
 def _images(task: luigi.Task) -> Iterator[tuple[str, str]]:
     for key in ("executable_prefix", "executable"):
-        words = [str(word) for word in get_setting(key, task=task) or []]
+        words = words_of(key, task)
         for number, word in enumerate(words):
             is_last = key == "executable_prefix" and 0 < number == len(words) - 1
             if word.startswith("/") and (word.endswith(IMAGES) or is_last):

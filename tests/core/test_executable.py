@@ -586,7 +586,7 @@ def test_the_command(script: Path) -> None:
         ("executable", ["python3", "-u"], ["python3", "-u", "SCRIPT", "RUNNER"]),
         ("executable", [], ["PYTHON", "SCRIPT", "RUNNER"]),
         ("executable_prefix", ("nice", "-n", 5), ["nice", "-n", "5", "PYTHON", "SCRIPT", "RUNNER"]),
-        ("task_cmd_additional_args", ["--mine", "a b"], ["PYTHON", "SCRIPT", "RUNNER", "--mine", "a b"]),
+        ("task_cmd_additional_args", ["--mine", "'a b'"], ["PYTHON", "SCRIPT", "RUNNER", "--mine", "a b"]),
         ("add_filename_to_cmd", False, ["PYTHON", "RUNNER"]),
         ("working_dir", "/elsewhere", ["PYTHON", "script.py", "RUNNER"]),
         ("working_dir", ".", ["PYTHON", "script.py", "RUNNER"]),
