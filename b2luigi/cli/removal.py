@@ -15,9 +15,11 @@ import luigi
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.core.graph import all_tasks, with_dependents
 from b2luigi.core.paths import get_task_file_dir, map_folder
+from b2luigi.core.removal import keeping
 from b2luigi.core.settings import get_setting
+from b2luigi.core.task import Task
 
-EXAMPLE = "    def remove_output(self):\n        self._remove_output()"
+EXAMPLE = "    def remove_output(self):\n        ..."
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def remove_outputs(tasks: Sequence[luigi.Task], choice: Choice, ask: Callable[[s
     chosen = [task for task in _chosen(graph, choice) if not _is_named(task, choice.keep)]
     removable = [task for task in chosen if _is_removable(task)]
     _report_kept([task for task in chosen if not _is_removable(task)])
+    kept = [task for task in graph if _is_external(task) or _is_named(task, choice.keep)]
     if not removable:
         print("No outputs to remove.")
         return 0
@@ -58,15 +61,14 @@ def remove_outputs(tasks: Sequence[luigi.Task], choice: Choice, ask: Callable[[s
     if busy:
         print(_refusal(busy), file=sys.stderr)
         return 1
-    if choice.confirmed:
-        return _remove(removable)
     try:
-        is_confirmed = _is_confirmed(removable, ask)
+        is_confirmed = choice.confirmed or _is_confirmed(removable, ask)
     except EOFError:
         print("\nNothing was removed: cannot ask for confirmation; pass -y to remove without it.", file=sys.stderr)
         return 1
     if is_confirmed:
-        return _remove(removable)
+        with keeping(kept):
+            return _remove(removable)
     print("Nothing was removed.")
     return 0
 
@@ -83,7 +85,13 @@ def _is_named(task: luigi.Task, names: Iterable[str]) -> bool:
 
 
 def _is_removable(task: luigi.Task) -> bool:
-    return callable(getattr(task, "remove_output", None))
+    return callable(getattr(task, "remove_output", None)) and not _is_external(task)
+
+
+def _is_external(task: luigi.Task) -> bool:
+    """Whether nothing here can create the outputs of a task again, unless it says itself how to remove them."""
+    own = getattr(type(task), "remove_output", Task.remove_output)
+    return task.run in (None, NotImplemented) and own is Task.remove_output
 
 
 def _refuse_unknown(names: Iterable[str], graph: Iterable[luigi.Task]) -> None:
@@ -112,7 +120,10 @@ def _refusal(tasks: Sequence[luigi.Task]) -> str:
 
 
 def _report_kept(tasks: Sequence[luigi.Task]) -> None:
-    families = sorted({task.get_task_family() for task in tasks})
+    external = sorted({task.get_task_family() for task in tasks if _is_external(task)})
+    if external:
+        print(f"No task creates the outputs of these, so they are kept: {', '.join(external)}.")
+    families = sorted({task.get_task_family() for task in tasks if not _is_external(task)})
     if families:
         print(f"These have no method remove_output, so their outputs are kept: {', '.join(families)}.")
         print(f"To remove them, define\n{EXAMPLE}")

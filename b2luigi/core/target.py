@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import luigi
 import luigi.target
@@ -49,12 +49,12 @@ class FileSystemTarget(luigi.target.FileSystemTarget):
         return temporary_name(self.path, new_number())
 
     @contextlib.contextmanager
-    def temporary_path(self, task: luigi.Task | None = None) -> Iterator[str]:
+    def temporary_path(self, task: luigi.Task | None = None, **_: Any) -> Iterator[str]:
         """A temporary path in the target's folder to write to: `with target.temporary_path() as path: ...`
 
         At the end, the file or folder is renamed to the target; after an exception it is removed.
         Raises luigi's FileAlreadyExists if the target exists by then, FileNotFoundError if nothing was written.
-        `task`: for targets whose temporary path depends on settings; local targets ignore it.
+        `task`, and the options of a scratch folder that b2luigi 1.3.0 accepts, have no effect for local targets.
         """
         path = temporary_path_of(self, new_number())
         make_folder_of(self)
@@ -67,13 +67,13 @@ class FileSystemTarget(luigi.target.FileSystemTarget):
             remove_if_exists(self, path)
 
     @contextlib.contextmanager
-    def get_temporary_input(self, task: luigi.Task | None = None) -> Iterator[str]:
+    def get_temporary_input(self, task: luigi.Task | None = None, **options: Any) -> Iterator[str]:
         """A copy of the target to read from, below the setting `scratch_dir`; removed at the end.
 
-        `task`: the task whose `scratch_dir` is used. Raises PermissionError, naming the setting, if that folder is not
-        writable.
+        `task`: the task whose `scratch_dir` is used. `options`: `prefix` and `suffix` of the name of its folder there.
+        Raises PermissionError, naming the setting, if `scratch_dir` is not writable.
         """
-        folder = make_scratch_folder(task)
+        folder = make_scratch_folder(task, **options)
         try:
             yield copy_into(folder, self.path)
         finally:
@@ -92,6 +92,12 @@ class _PatientFile(atomic_file):
 
 class LocalTarget(FileSystemTarget, luigi.LocalTarget):
     """A file or folder in a mounted file system; its attribute `path` is the path."""
+
+    if TYPE_CHECKING:  # luigi leaves it without types
+
+        def __init__(
+            self, path: str | os.PathLike[str] | None = None, format: Any = None, is_tmp: bool = False
+        ) -> None: ...
 
     def exists(self) -> bool:
         """Whether the file or folder exists."""
@@ -152,12 +158,22 @@ def new_number() -> int:
 
 
 def temporary_name(path: str, number: int) -> str:
-    """`<stem>-luigi-tmp-<10 digits><ext>`; the stem is truncated if the name would be too long for the file system."""
-    stem, extension = os.path.splitext(os.path.basename(path.rstrip("/")))
-    suffix = f"-luigi-tmp-{number:010}{extension}"
-    room = max(0, LONGEST_NAME - len(os.fsencode(suffix)))
+    """`<stem>-luigi-tmp-<10 digits><ext>`, where ext is all from the first dot on, as in `.nii.gz`.
+
+    If the name would be too long for the file system, the stem is truncated, and the extension to its end.
+    """
+    stem, extension = _at_first_dot(os.path.basename(path.rstrip("/")))
+    mark = f"-luigi-tmp-{number:010}"
+    ending = os.fsencode(extension)[-(LONGEST_NAME - len(mark)) :].decode(errors="ignore")
+    room = LONGEST_NAME - len(mark) - len(os.fsencode(ending))
     fits = len(os.fsencode(stem)) <= room
-    return (stem if fits else os.fsencode(stem)[:room].decode(errors="ignore")) + suffix
+    return (stem if fits else os.fsencode(stem)[:room].decode(errors="ignore")) + mark + ending
+
+
+def _at_first_dot(name: str) -> tuple[str, str]:
+    """The name before and from its first dot; a dot at its start only hides the file."""
+    dot = name.find(".", len(name) - len(name.lstrip(".")))
+    return (name, "") if dot < 0 else (name[:dot], name[dot:])
 
 
 def temporary_path_of(target: Any, number: int) -> str:
@@ -199,7 +215,7 @@ def remove_if_exists(target: Any, path: str) -> None:
         target.fs.remove(path)
 
 
-def make_scratch_folder(task: luigi.Task | None = None) -> str:
+def make_scratch_folder(task: luigi.Task | None = None, prefix: str = "b2luigi-", suffix: str = "") -> str:
     """A new folder below the setting `scratch_dir`.
 
     Raises OSError, naming the setting, if it cannot be created: PermissionError if `scratch_dir` is not writable.
@@ -207,7 +223,7 @@ def make_scratch_folder(task: luigi.Task | None = None) -> str:
     base = os.fspath(get_setting("scratch_dir", default=None, task=task) or tempfile.gettempdir())
     try:
         os.makedirs(base, exist_ok=True)
-        return tempfile.mkdtemp(prefix="b2luigi-", dir=base)
+        return tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=base)
     except OSError as error:
         # OSError(...) picks the subclass that matches the number.
         number = errno.EACCES if error.errno == errno.EROFS else error.errno

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast, overload
 
 import luigi
 from luigi.task import flatten
 
 from b2luigi.core.ahead import each
-from b2luigi.core.completeness import exists
 from b2luigi.core.known_settings import UnknownSettingWarning, name_problem
 from b2luigi.core.paths import create_folders_of, create_output_file_name
 from b2luigi.core.patience import patiently
+from b2luigi.core.removal import remove_directory, remove_log_files, remove_target, remove_task_files
 from b2luigi.core.settings import get_seconds, get_setting
 from b2luigi.core.target import LocalTarget, file_targets_by_name
+from b2luigi.core.typed import TypedTask
 
 _SIZES = {"max_grouping_size", "max_batch_size"}
 
@@ -44,7 +44,7 @@ def _may_be_setting(value: Any) -> bool:
     return not callable(value) and not isinstance(value, luigi.Parameter)
 
 
-class Task(luigi.Task):
+class Task(TypedTask):
     """A luigi task whose outputs are in folders named after its parameters.
 
     Define `output` with `yield self.add_to_output("name.ext")`, and get the paths in `run` with
@@ -52,8 +52,7 @@ class Task(luigi.Task):
     Everything else is as in luigi, and plain luigi tasks can be part of the same graph.
     """
 
-    # No annotations here: for type checkers, each annotated attribute of a luigi task is an argument of its class, and
-    # one such argument is enough to reject all parameters that are written without annotation.
+    # No annotations here: for type checkers, each annotated attribute of a luigi task is an argument of its class.
     job_attempt = 1
     """Number of the job in this run, starting at 1; settings can depend on it, to request more memory in a retry."""
 
@@ -92,17 +91,10 @@ class Task(luigi.Task):
         if "max_batch_size" not in sizes:
             cls.max_batch_size = cls.max_grouping_size
 
-    if TYPE_CHECKING:  # luigi leaves these without types
+    if TYPE_CHECKING:  # with `inherits`
 
-        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-        def output(self) -> Any: ...
-        def requires(self) -> Any: ...
-        def input(self) -> Any: ...
-        def complete(self) -> bool: ...
-        @classmethod
-        def get_task_family(cls) -> str: ...
-        @classmethod
-        def event_handler(cls, event: str) -> Callable[[Callable[..., None]], Callable[..., None]]: ...
+        def clone_parent(self, **values: Any) -> Task: ...
+        def clone_parents(self, **values: Any) -> list[Task]: ...
 
     def add_to_output(
         self, name: str, target_class: Any = None, result_dir: str | None = None, **kwargs: Any
@@ -131,6 +123,10 @@ class Task(luigi.Task):
         """The paths of the outputs of all required tasks."""
         return iter(self._input_paths(_with_path(self.input())))
 
+    @overload
+    def get_input_file_names(self, key: None = None) -> dict[str, list[str]]: ...
+    @overload
+    def get_input_file_names(self, key: str) -> list[str]: ...
     def get_input_file_names(self, key: str | None = None) -> Any:
         """The paths of the outputs of all required tasks: a dict from name to list, or the list for `key`.
 
@@ -138,6 +134,10 @@ class Task(luigi.Task):
         """
         return self._transform_io(self.input(), key)
 
+    @overload
+    def get_input_file_names_from_dict(self, requirement_key: str, key: None = None) -> dict[str, list[str]]: ...
+    @overload
+    def get_input_file_names_from_dict(self, requirement_key: str, key: str) -> list[str]: ...
     def get_input_file_names_from_dict(self, requirement_key: str, key: str | None = None) -> Any:
         """Like `get_input_file_names`, for the tasks that `requires` returns under `requirement_key`.
 
@@ -191,17 +191,34 @@ class Task(luigi.Task):
         target_class = target_class or get_setting("default_task_target_class", task=self) or LocalTarget
         return target_class(file_name, **{**get_setting("target_class_kwargs", task=self), **kwargs})
 
-    def _remove_output(self) -> None:
-        """Removes all outputs that exist; to be called by your own `remove_output`, for `--remove`.
+    def remove_output(self) -> None:
+        """Removes all outputs that exist; `--remove` calls it. Override it to do more, and call `super()`.
 
         Raises TypeError if a target has no `remove`, OSError if one cannot be removed.
         """
+        self._remove_output()
+
+    def remove_log_files(self) -> None:
+        """Removes the log folder of this task; of a folder that `get_log_file_dir` returns, only the files of b2luigi.
+
+        Raises RuntimeError if a job of this task may still be running, OSError if something cannot be removed.
+        """
+        remove_log_files(self)
+
+    def remove_task_files(self) -> None:
+        """Removes the job script and the records of this task, as `remove_log_files` does with its logs."""
+        remove_task_files(self)
+
+    def _remove_output(self) -> None:
+        """Removes all outputs that exist, as `remove_output` does."""
         for target in flatten(self.output()):
-            self._remove_target(target)
+            remove_target(self, target)
 
     def _remove_output_file_target(self, key: str) -> None:
-        """Removes the output named `key`, if it exists. Raises like `get_output_file_name` and `_remove_output`."""
-        self._remove_target(self._get_output_target(key))
+        """Removes the output named `key`, if it exists. Raises like `get_output_file_name` and `remove_output`."""
+        remove_target(self, self._get_output_target(key))
+
+    _remove_directory = staticmethod(remove_directory)
 
     def _transform_io(self, structure: Any, key: str | None = None) -> Any:
         """The paths of targets, however nested: a dict from name to list, or the list for `key`."""
@@ -230,17 +247,6 @@ class Task(luigi.Task):
 
     def _input_paths(self, targets: Sequence[Any]) -> list[str]:
         return self._redirection.input_paths(targets) if self._redirection is not None else _final_paths(targets)
-
-    def _remove_target(self, target: Any) -> None:
-        if not exists(target):
-            return
-        if not hasattr(target, "remove"):
-            raise TypeError(
-                f"{self.get_task_family()}: cannot remove the output {target}: {type(target).__name__} has no method "
-                "remove. Define one, or a method remove_output of the task that removes it in another way."
-            )
-        with contextlib.suppress(FileNotFoundError):
-            target.remove()
 
     def _targets_named(self, key: str, structure: Any, kind: str) -> list[Any]:
         named = file_targets_by_name(structure)
@@ -305,10 +311,10 @@ def _fail_instead_of_running(task: Task, error: OSError) -> None:
     what = f"The folder of an output cannot be created, so run() was not started: {error.strerror}"
 
     def run() -> NoReturn:
-        del vars(task)["run"]
+        del task.__dict__["run"]
         raise OSError(error.errno, what, error.filename) from error
 
-    vars(task)["run"] = run
+    task.__dict__["run"] = run
 
 
 Task.event_handler(luigi.Event.START)(_prepare_outputs)

@@ -10,7 +10,8 @@ import random
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
 
 import luigi
 from luigi.target import FileAlreadyExists, FileSystemException
@@ -30,13 +31,22 @@ from b2luigi.core.target import (
 )
 from b2luigi.core.task import Task
 
+Run = TypeVar("Run", bound=Callable[[Any], Any])
 
-def on_temporary_files(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+
+@overload
+def on_temporary_files(run: Run, *, inputs: bool = True, outputs: bool = True) -> Run: ...
+@overload
+def on_temporary_files(run: None = None, *, inputs: bool = True, outputs: bool = True) -> Callable[[Run], Run]: ...
+def on_temporary_files(run: Any = None, *, inputs: bool = True, outputs: bool = True) -> Any:
     """Decorator of a task's `run`: while it runs, the task's methods return paths of temporary files.
 
     `get_output_file_name` returns a path in the folder of the output. When `run` succeeds, the temporary files are
     renamed to the outputs; after an exception they are removed, and no output changes. The methods for input files
     return paths of copies below the setting `scratch_dir`, made on demand, at most `n_download_threads` at a time.
+
+    `@on_temporary_files(inputs=False)`: inputs are read where they are, without a copy. `outputs=False`: outputs are
+    written where they belong.
 
     An output left over from an incomplete run is replaced. Raises luigi's FileAlreadyExists if all outputs already
     exist, or somebody else creates one in the meantime; FileNotFoundError if an output whose path was requested was
@@ -45,41 +55,100 @@ def on_temporary_files(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
     A `run` that yields requirements works, too: luigi restarts it from the beginning each time, so what it wrote
     before is removed.
     """
+    if run is None:
+        return functools.partial(on_temporary_files, inputs=inputs, outputs=outputs)
     if inspect.isgeneratorfunction(inspect.unwrap(run)):
 
         @functools.wraps(run)
         def on_files(self: Task) -> Generator[Any, Any, Any]:
-            with _temporary_files(self):
+            with temporary_files(self, inputs, outputs):
                 return (yield from run(self))
 
     else:
 
         @functools.wraps(run)
         def on_files(self: Task) -> Any:
-            with _temporary_files(self):
+            with temporary_files(self, inputs, outputs):
                 return _refuse_generator(self, run(self))
 
     return on_files
 
 
 @contextlib.contextmanager
-def _temporary_files(task: Task) -> Iterator[None]:
+def temporary_files(task: Task, inputs: bool = True, outputs: bool = True) -> Iterator[None]:
+    """While entered, the methods of a task return paths of temporary files, see `on_temporary_files`."""
     if not isinstance(task, Task):
         raise TypeError(f"on_temporary_files needs a b2luigi.Task, which {type(task).__name__} is not.")
     if task._redirection is not None:  # run() of a base class: the outer run() moves all files at its end
         yield
         return
-    files = task._redirection = _TemporaryFiles(task)
+    files = task._redirection = _TemporaryFiles(
+        _TemporaryOutputs(task) if outputs else _FinalFiles(), _CopiedInputs(task) if inputs else _FinalFiles()
+    )
     try:
         yield
-        files.put_in_place()
+        files.outputs.finish()
     finally:
         task._redirection = None
-        files.clear()
+        files.outputs.clear()
+        files.inputs.clear()
 
 
+class _FinalFiles:
+    """Files that are written, or read, where they are."""
+
+    def paths(self, targets: Sequence[Any]) -> list[str]:
+        """The paths of the targets themselves."""
+        return [str(target.path) for target in targets]
+
+    def finish(self) -> None:
+        """The files are in place."""
+
+    def clear(self) -> None:
+        """There is nothing to remove."""
+
+
+@dataclass(frozen=True)
 class _TemporaryFiles:
-    """The temporary files of one run. Picklable, for tasks that start processes of their own."""
+    """The files of one run. Picklable, for tasks that start processes of their own."""
+
+    outputs: _FinalFiles
+    inputs: _FinalFiles
+
+    def output_paths(self, targets: Sequence[Any]) -> list[str]:
+        """The paths to write these targets to."""
+        return self.outputs.paths(targets)
+
+    def input_paths(self, targets: Sequence[Any]) -> list[str]:
+        """The paths to read these targets from."""
+        return self.inputs.paths(targets)
+
+
+class _CopiedInputs(_FinalFiles):
+    """Copies of the inputs, made when their paths are requested."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._copies: dict[str, str] = {}
+        self._scratch = ""
+
+    def paths(self, targets: Sequence[Any]) -> list[str]:
+        """Paths of copies of these targets; a target that does not exist keeps its own path."""
+        paths = super().paths(targets)
+        new = [path for path in dict.fromkeys(paths) if path not in self._copies and os.path.exists(path)]
+        if new:
+            self._scratch = self._scratch or make_scratch_folder(self._task)
+            self._copies.update(zip(new, _copy_all(new, self._scratch, self._task), strict=True))
+        return [self._copies.get(path, path) for path in paths]
+
+    def clear(self) -> None:
+        """Removes all copies. Ignores errors, since they must not hide why the run failed."""
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+class _TemporaryOutputs(_FinalFiles):
+    """Temporary files beside the outputs, renamed to them at the end."""
 
     def __init__(self, task: Task) -> None:
         self._task, self._number = task, new_number()
@@ -87,26 +156,15 @@ class _TemporaryFiles:
         self._leftover = {path for path, target in self._outputs.items() if target.exists()}
         """Outputs of an earlier run, to be replaced."""
         self._requested: set[str] = set()
-        self._copies: dict[str, str] = {}
-        self._scratch = ""
         # A task with its own complete() has its own reason to run again.
         if self._leftover and len(self._leftover) == len(self._outputs) and not has_own_complete(task):
             raise FileAlreadyExists(_all_exist(task, self._leftover))
 
-    def output_paths(self, targets: Sequence[Any]) -> list[str]:
+    def paths(self, targets: Sequence[Any]) -> list[str]:
         """The temporary paths of these targets."""
         return [self._begin(target) if _is_movable(target) else str(target.path) for target in targets]
 
-    def input_paths(self, targets: Sequence[Any]) -> list[str]:
-        """Paths of copies of these targets; a target that does not exist keeps its own path."""
-        paths = [str(target.path) for target in targets]
-        new = [path for path in dict.fromkeys(paths) if path not in self._copies and os.path.exists(path)]
-        if new:
-            self._scratch = self._scratch or make_scratch_folder(self._task)
-            self._copies.update(zip(new, _copy_all(new, self._scratch, self._task), strict=True))
-        return [self._copies.get(path, path) for path in paths]
-
-    def put_in_place(self) -> None:
+    def finish(self) -> None:
         """All or nothing, as far as possible: checks all files before it renames the first."""
         written = [target for target in self._outputs.values() if target.fs.exists(self._temporary_path(target))]
         self._check_missing({target.path for target in written})
@@ -121,8 +179,6 @@ class _TemporaryFiles:
         for target in self._outputs.values():
             with contextlib.suppress(OSError, FileSystemException):
                 remove_if_exists(target, self._temporary_path(target))
-        if self._scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _begin(self, target: Any) -> str:
         self._outputs.setdefault(target.path, target)

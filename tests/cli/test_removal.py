@@ -19,9 +19,6 @@ class Removable(b2luigi.Task):
     def output(self) -> Iterator[Any]:
         yield self.add_to_output(f"{type(self).__name__}.txt")
 
-    def remove_output(self) -> None:
-        self._remove_output()
-
 
 class Bottom(Removable):
     pass
@@ -42,14 +39,37 @@ class Top(Removable):
         return [Left(), Right()]
 
 
-class Stays(b2luigi.Task):
+class Stays(luigi.Task):
     """Has no method remove_output."""
 
     def requires(self) -> Any:
         return Top()
 
+    def output(self) -> Any:
+        return luigi.LocalTarget("Stays.txt")
+
+
+class Given(b2luigi.ExternalTask):
+    """Nothing here can create it again."""
+
+    def output(self) -> Any:
+        return b2luigi.LocalTarget("Given.txt")
+
+
+class GivenRemovable(Given):
+    def remove_output(self) -> None:
+        super().remove_output()
+
+
+class Passes(b2luigi.Task):
+    """Its outputs are those of others, and one of its own."""
+
+    def requires(self) -> Any:
+        return [Given(), Bottom()]
+
     def output(self) -> Iterator[Any]:
-        yield self.add_to_output("Stays.txt")
+        yield self.input()
+        yield self.add_to_output("Passes.txt")
 
 
 class Spaced(Removable):
@@ -142,6 +162,23 @@ def test_tasks_without_the_method(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "their outputs are kept: Stays." in printed
     assert "def remove_output(self):" in printed
+
+
+def test_what_no_task_creates_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    """Data from outside stay, unless their class says how to remove them; so do those that others pass on."""
+    there = made(Given(), "Given", "Passes", "Bottom")
+    assert remove_outputs([Passes()], Choice(["Given"], confirmed=True), never_ask) == 0
+    assert there() == {"Given"}
+    assert "No task creates the outputs of these, so they are kept: Given." in capsys.readouterr().out
+    assert remove_outputs([GivenRemovable()], Choice(["GivenRemovable"], confirmed=True), never_ask) == 0
+    assert there() == set()
+
+
+def test_outputs_to_keep_are_kept_where_others_pass_them_on() -> None:
+    """`--keep` holds, whichever task names the file as its output, too."""
+    there = made(Passes(), "Given", "Passes", "Bottom")
+    assert remove_outputs([Passes()], Choice(["Bottom"], keep=["Bottom"], confirmed=True), never_ask) == 0
+    assert there() == {"Given", "Bottom"}
 
 
 def test_nothing_to_remove(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,7 @@ class Both(b2luigi.Task):
 @b2luigi.inherits(Number, Plain, without=["number"])
 class Heir(b2luigi.Task):
     def requires(self) -> Any:
-        return self.clone_parents(number=7)  # type: ignore[attr-defined]
+        return self.clone_parents(number=7)
 
 
 @b2luigi.requires(Plain)
@@ -169,7 +169,7 @@ def test_inherited_parameters_and_clones() -> None:
     assert Heir.get_param_names() == ["scale", "day", "resources"]
     heir = Heir(scale=2.0, day=day())
     assert heir.requires() == [Number(number=7, scale=2.0), Plain(day=day(), number=7)]
-    assert heir.clone_parent(number=1, scale=0.0) == Number(number=1, scale=0.0)  # type: ignore[attr-defined]
+    assert heir.clone_parent(number=1, scale=0.0) == Number(number=1, scale=0.0)
 
 
 @pytest.mark.parametrize("without", [None, "scale", ("scale",), {"scale", "number"}])
@@ -206,7 +206,7 @@ def test_unknown_parameter_names_are_errors() -> None:
     with pytest.raises(AssertionError, match=r"without names 'amount': .*Number has number, scale; Plain has day"):
         b2luigi.inherits(Number, Plain, without="amount")
     with pytest.raises(TypeError, match=r"Heir: cannot set 'day': .*Number has number, scale"):
-        Heir(day=day()).clone_parent(number=1, day=day())  # type: ignore[attr-defined]
+        Heir(day=day()).clone_parent(number=1, day=day())
 
 
 def test_the_class_is_not_wrapped() -> None:

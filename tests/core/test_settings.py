@@ -41,7 +41,7 @@ class WithProperty(b2luigi.Task):
 class WithBrokenProperty(b2luigi.Task):
     @property
     def queue(self) -> str:
-        return self.misspelled  # type: ignore[attr-defined,no-any-return]
+        return self.misspelled  # type: ignore[no-any-return]
 
 
 class WithOldName(b2luigi.Task):

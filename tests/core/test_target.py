@@ -72,7 +72,9 @@ def test_targets_by_name() -> None:
     ("path", "expected"),
     [
         ("/x/a.root", r"a-luigi-tmp-\d{10}\.root"),
-        ("a.tar.gz", r"a\.tar-luigi-tmp-\d{10}\.gz"),
+        ("img.nii.gz", r"img-luigi-tmp-\d{10}\.nii\.gz"),
+        ("run.10.root", r"run-luigi-tmp-\d{10}\.10\.root"),
+        ("/x/.hidden.gz", r"\.hidden-luigi-tmp-\d{10}\.gz"),
         ("/x/.hidden", r"\.hidden-luigi-tmp-\d{10}"),
         ("/x/folder/", r"folder-luigi-tmp-\d{10}"),
     ],
@@ -94,6 +96,13 @@ def test_a_temporary_name_is_never_too_long(stem: str, tmp_path: Path) -> None:
     name.encode()
 
 
+def test_an_extension_that_is_too_long_is_cut_at_its_beginning(tmp_path: Path) -> None:
+    """What programs look at is the end of a name."""
+    name = temporary_name(f"energy=0.{'5' * 240}.nii.gz", 3)
+    assert name.endswith("5.nii.gz")
+    (tmp_path / name).write_text("")
+
+
 def test_a_temporary_path_becomes_the_target(tmp_path: Path) -> None:
     """It lies in the target's folder, which is created, and is renamed to the target at the end."""
     target = b2luigi.LocalTarget(tmp_path / "new" / "f.txt")
@@ -102,6 +111,15 @@ def test_a_temporary_path_becomes_the_target(tmp_path: Path) -> None:
         Path(path).write_text("text")
         assert not target.exists()
     assert [(found.name, found.read_text()) for found in (tmp_path / "new").iterdir()] == [("f.txt", "text")]
+
+
+def test_the_folder_of_a_temporary_input_has_the_name_that_is_asked_for(tmp_path: Path) -> None:
+    """`prefix` and `suffix` are those of `tempfile`."""
+    b2luigi.set_setting("scratch_dir", str(tmp_path / "scratch"))
+    (tmp_path / "f").write_text("text")
+    with b2luigi.LocalTarget(tmp_path / "f").get_temporary_input(prefix="big-", suffix="-in") as path:
+        folder = Path(path).relative_to(tmp_path / "scratch").parts[0]
+    assert re.fullmatch("big-.*-in", folder)
 
 
 def test_a_temporary_path_accepts_a_task(tmp_path: Path) -> None:
@@ -161,7 +179,7 @@ def test_temporary_inputs(tmp_path: Path, is_folder: bool) -> None:
     file.parent.mkdir(exist_ok=True)
     file.write_text("text")
     task = b2luigi.Task()
-    task.scratch_dir = tmp_path / "scratch"  # type: ignore[attr-defined]
+    task.scratch_dir = tmp_path / "scratch"
     with b2luigi.LocalTarget(tmp_path / "in").get_temporary_input(task) as path:
         assert path.startswith(f"{tmp_path}/scratch/")
         assert os.path.basename(path) == "in"

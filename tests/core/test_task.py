@@ -8,6 +8,7 @@ import luigi
 import pytest
 
 import b2luigi
+from b2luigi.core import utils
 from b2luigi.core.paths import create_output_dirs
 from b2luigi.core.settings import UnknownSettingWarning
 from b2luigi.core.task import NotCompletedTask
@@ -226,9 +227,62 @@ def test_an_output_that_cannot_be_removed_is_an_error() -> None:
         Fills()._remove_output()
 
 
-def test_removal_is_opt_in() -> None:
-    """`--remove` affects only tasks that define their own `remove_output`."""
-    assert not hasattr(b2luigi.Task, "remove_output")
+def test_a_task_may_remove_more_than_its_outputs(script_folder: Path) -> None:
+    """`remove_output` can be overridden; `super()` removes the outputs."""
+
+    class Tidy(Number):
+        def remove_output(self) -> None:
+            super().remove_output()
+            (script_folder / "cache").unlink()
+
+    (script_folder / "cache").touch()
+    make_outputs(Tidy(number=3))
+    Tidy(number=3).remove_output()
+    assert list((script_folder / "number=3").iterdir()) == []
+    assert not (script_folder / "cache").exists()
+
+
+FILES = {"get_log_file_dir": "remove_log_files", "get_task_file_dir": "remove_task_files"}
+
+
+def filled(folder: str) -> Path:
+    """A folder as a job leaves it, with a file of the user's own."""
+    path = Path(folder)
+    path.mkdir(parents=True)
+    names = ("stdout", "stderr.2", "job.log", "executable_wrapper.sh", "0123456789abcdef.outcome", "mine.txt")
+    for name in names:
+        (path / name).touch()
+    (path / "attempt-1.json").write_text('{\n "token": "0123456789abcdef",\n "ended": 1.0\n}')
+    return path
+
+
+@pytest.mark.parametrize("where", FILES)
+def test_log_files_and_task_files_can_be_removed(where: str) -> None:
+    """The folder of this task is removed, and not that of another one; a second time there is nothing to do."""
+    mine, other = (filled(getattr(utils, where)(Number(number=number))) for number in (3, 4))
+    for _ in range(2):
+        getattr(Number(number=3), FILES[where])()
+    assert not mine.exists()
+    assert (other / "mine.txt").exists()
+
+
+@pytest.mark.parametrize("where", FILES)
+def test_in_a_folder_of_the_user_only_our_files_are_removed(where: str, script_folder: Path) -> None:
+    """A method that chooses the folder may choose the home directory."""
+    mine = type("Mine", (Number,), {where: lambda self: str(script_folder / "home")})
+    folder = filled(str(script_folder / "home"))
+    getattr(mine(number=3), FILES[where])()
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("method", FILES.values())
+def test_files_of_a_job_that_may_run_are_kept(method: str) -> None:
+    """Without its record, the job would be submitted a second time."""
+    folder = filled(utils.get_task_file_dir(Number(number=3)))
+    (folder / "attempt-2.json").write_text('{\n "token": "fedcba9876543210"\n}')
+    with pytest.raises(RuntimeError, match=r"its job may still be running \(record .*attempt-2\.json\)"):
+        getattr(Number(number=3), method)()
+    assert (folder / "attempt-1.json").exists()
 
 
 class Grouped(b2luigi.Task):

@@ -15,6 +15,7 @@ from luigi.target import FileAlreadyExists
 
 import b2luigi
 from b2luigi.core.task import NotCompletedTask
+from b2luigi.core.temporary_wrapper import EnsuredTemporaryScratchDirectory, TemporaryFileContextManager
 
 TEMPORARY = re.compile(r"(.*)-luigi-tmp-\d{10}(\.\w+)?")
 
@@ -542,3 +543,72 @@ def test_a_task_may_use_processes_of_its_own(script_folder: Path) -> None:
     """Files written by a pickled copy of the task are put in place, too."""
     Parallel().run()
     assert files(script_folder) == {"a": "a", "b": "b"}
+
+
+# -- only inputs, or only outputs
+
+
+class Copier(b2luigi.Task):
+    """Notes where it reads and writes."""
+
+    paths: ClassVar[tuple[str, str]]
+
+    def requires(self) -> Any:
+        return Written()
+
+    def output(self) -> Iterator[Any]:
+        yield self.add_to_output("out.txt")
+
+    def copy(self) -> None:
+        """Copies its input."""
+        Copier.paths = self.get_input_file_name(), self.get_output_file_name("out.txt")
+        Path(Copier.paths[1]).write_text(Path(Copier.paths[0]).read_text())
+
+
+@pytest.mark.parametrize("inputs", [True, False, None])
+@pytest.mark.parametrize("outputs", [True, False, None])
+def test_inputs_and_outputs_can_be_left_where_they_are(
+    script_folder: Path, scratch: Path, inputs: bool | None, outputs: bool | None
+) -> None:
+    """Each is temporary unless it is switched off, also with empty parentheses; the output is there in any case."""
+    Written().run()
+    given: dict[str, Any] = {"inputs": inputs, "outputs": outputs}
+    given = {name: value for name, value in given.items() if value is not None}
+    task = type("Given", (Copier,), {"run": b2luigi.on_temporary_files(**given)(Copier.copy)})()
+    task.run()
+    read, written = Copier.paths
+    assert (read == f"{script_folder}/number=0/in.txt") is (inputs is False)
+    assert (written == f"{script_folder}/out.txt") is (outputs is False)
+    assert (script_folder / "out.txt").read_text() == "input 0"
+    assert [path for path in scratch.rglob("*")] == []
+
+
+def test_outputs_in_place_may_exist(script_folder: Path) -> None:
+    """With outputs=False, nothing is moved, so nothing is in the way."""
+    Written().run()
+    (script_folder / "out.txt").write_text("old")
+    type("InPlace", (Copier,), {"run": b2luigi.on_temporary_files(outputs=False)(Copier.copy)})().run()
+    assert (script_folder / "out.txt").read_text() == "input 0"
+
+
+def test_temporary_files_as_a_context(script_folder: Path, scratch: Path) -> None:
+    """The context manager of b2luigi 1.x does for a part of `run` what the decorator does for all of it."""
+    Written().run()
+    with TemporaryFileContextManager(Copier(), inputs=False) as files:
+        files.callback((script_folder / "called").touch)
+        Copier().copy()
+        assert not (script_folder / "out.txt").exists()
+    assert Copier.paths[0] == f"{script_folder}/number=0/in.txt"
+    assert files_of(script_folder) == {"out.txt", "called"}
+
+
+def files_of(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_scratch_folder_is_created_with_its_parents(tmp_path: Path) -> None:
+    """As `tempfile.TemporaryDirectory`, below a folder that need not exist."""
+    with EnsuredTemporaryScratchDirectory(tmp_path / "a" / "b", prefix="mine-") as folder:
+        assert Path(folder).parent == tmp_path / "a" / "b"
+        assert Path(folder).name.startswith("mine-")
+    assert not Path(folder).exists()
