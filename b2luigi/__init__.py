@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         TimeDeltaParameter,
         TupleParameter,
         YearParameter,
+        wrap_parameter,
     )
     from b2luigi.core.requires import (
         inherits,
@@ -171,6 +172,7 @@ __all__ = [
     "set_setting",
     "target",
     "task",
+    "wrap_parameter",
 ]
 _KNOWN = tuple(__all__)
 if not TYPE_CHECKING:
@@ -182,7 +184,7 @@ _NOT_FROM_LUIGI = ("range",)
 _NAMES_OF_MODULE = {
     "b2luigi.batch.dispatch": ["DispatchableTask", "dispatch"],
     "b2luigi.cli.process": ["process"],
-    "b2luigi.core.parameter": [name for name in _KNOWN if name.endswith("Parameter")],
+    "b2luigi.core.parameter": [*(name for name in _KNOWN if name.endswith("Parameter")), "wrap_parameter"],
     "b2luigi.core.requires": ["inherits", "requires"],
     "b2luigi.core.settings": ["DeprecatedSettingsWarning", "clear_setting", "get_setting", "set_setting"],
     "b2luigi.core.target": ["FileSystemTarget", "LocalTarget"],

@@ -134,6 +134,8 @@ KEPT: dict[str, dict[str, Any]] = {
         "dry_run": False,
         "test": False,
         "batch": False,
+        "batch_runner": False,
+        "progress_tui": False,
         "remove": (),
         "remove_only": (),
         "auto_confirm": False,
@@ -146,7 +148,8 @@ KEPT: dict[str, dict[str, Any]] = {
     "b2luigi.requires": {},
     "b2luigi.inherits": {"without": None},
     "b2luigi.dispatch": {"run": REQUIRED},
-    "b2luigi.on_temporary_files": {"run": REQUIRED},
+    "b2luigi.on_temporary_files": {"run": None, "inputs": True, "outputs": True},
+    "b2luigi.wrap_parameter": {},
     "b2luigi.copies": {},
     "b2luigi.DispatchableTask.process": {},
     "b2luigi.ExternalTask": {},
@@ -173,6 +176,10 @@ KEPT: dict[str, dict[str, Any]] = {
     "b2luigi.Task._get_output_target": {"key": REQUIRED},
     "b2luigi.Task._get_output_file_target": {"base_filename": REQUIRED},
     "b2luigi.Task._resolve_output_file_target": {},
+    "b2luigi.Task.remove_output": {},
+    "b2luigi.Task.remove_log_files": {},
+    "b2luigi.Task.remove_task_files": {},
+    "b2luigi.Task._remove_directory": {"directory": REQUIRED},
     "b2luigi.Task._remove_output": {},
     "b2luigi.Task._remove_output_file_target": {"key": REQUIRED},
     "b2luigi.Task._transform_io": {},
@@ -205,11 +212,39 @@ KEPT: dict[str, dict[str, Any]] = {
     "b2luigi.batch.processes.lsf.LSFProcess": {"task": REQUIRED},
     "b2luigi.batch.processes.htcondor.HTCondorProcess": {"task": REQUIRED},
     "b2luigi.batch.processes.slurm.SlurmProcess": {"task": REQUIRED},
+    "b2luigi.batch.processes.apptainer.ApptainerProcess": {"task": REQUIRED},
+    "b2luigi.batch.processes.test.TestProcess": {"task": REQUIRED},
     "b2luigi.batch.workers.BatchSystems.lsf": {},
+    "b2luigi.batch.workers.BatchSystems.test": {},
+    "b2luigi.batch.workers.BatchSystems.lsf.load_process_class": {},
     "b2luigi.batch.workers.SendJobWorker.detect_batch_system": {"task": REQUIRED},
     "b2luigi.batch.workers.SendJobWorker._create_task_process": {"task": REQUIRED},
     "b2luigi.batch.workers.SendJobWorkerSchedulerFactory": {},
     "b2luigi.core.executable.create_executable_wrapper": {"task": REQUIRED},
+    "b2luigi.core.executable.run_task_remote": {"task": REQUIRED},
+    "b2luigi.core.dispatchable_task.dispatch": {"run": REQUIRED},
+    "b2luigi.core.dispatchable_task.DispatchableTask.process": {},
+    "b2luigi.core.temporary_wrapper.on_temporary_files": {"run": None, "inputs": True, "outputs": True},
+    "b2luigi.core.temporary_wrapper.TemporaryFileContextManager": {"task": REQUIRED, "inputs": True, "outputs": True},
+    "b2luigi.core.temporary_wrapper.EnsuredTemporaryScratchDirectory": {"dir": None},
+    # the command line
+    "b2luigi.cli.process.process": {"task_like_elements": REQUIRED},
+    "b2luigi.cli.arguments.get_cli_arguments": {"ignore_additional_command_line_args": False},
+    "b2luigi.cli.runner.run_as_batch_worker": {"task_list": REQUIRED, "cli_args": REQUIRED},
+    "b2luigi.cli.runner.run_batch_worker": {"task": REQUIRED},
+    "b2luigi.cli.runner.run_batched": {"task_list": REQUIRED},
+    "b2luigi.cli.runner.run_local": {"task_list": REQUIRED},
+    "b2luigi.cli.runner.run_luigi": {"task_list": REQUIRED, "worker_scheduler_factory": None},
+    "b2luigi.cli.runner.run_test_mode": {"task_list": REQUIRED},
+    "b2luigi.cli.runner.show_all_outputs": {"task_list": REQUIRED},
+    "b2luigi.cli.runner.dry_run": {"task_list": REQUIRED},
+    "b2luigi.cli.runner.remove_outputs": {
+        "task_list": REQUIRED,
+        "target_tasks": REQUIRED,
+        "only": False,
+        "auto_confirm": False,
+        "keep_tasks": None,
+    },
     # targets
     "b2luigi.core.target.FileSystemTarget.tmp_name": {},
     "b2luigi.core.target.FileSystemTarget.temporary_path": {"task": None},
@@ -293,15 +328,17 @@ def test_names_that_have_another_one(former: str) -> None:
 def test_names_that_were_dropped(address: str) -> None:
     """An import says what to use instead, whether of the name itself or of something in a module that is gone."""
     module, _, name = address.rpartition(".")
+    imports = [f"from {module} import {name}"]
     if importlib.util.find_spec(module).submodule_search_locations and importlib.util.find_spec(address):  # type: ignore[union-attr]
-        module, name = address, "anything"
-    with pytest.raises(ImportError) as error:
-        exec(f"from {module} import {name}")
-    assert str(error.value) == f"{module}.{name} of b2luigi 1.x is not here: {DROPPED_NAMES[address]}."
+        imports = [f"import {address}", f"from {address} import anything", f"import {address}.more.of_it"]
+    for line in imports:
+        with pytest.raises(ImportError) as error:
+            exec(line)
+        assert str(error.value) == f"{address} of b2luigi 1.x is not here: {DROPPED_NAMES[address]}."
     assert not hasattr(importlib.import_module(module), "_private")
 
 
-@pytest.mark.parametrize(("name", "words"), [("test", '"local"'), ("gbasf2", "Belle II grid"), ("pbs", "none of")])
+@pytest.mark.parametrize(("name", "words"), [("gbasf2", "Belle II grid"), ("pbs", "none of")])
 def test_batch_systems_that_were_dropped(name: str, words: str) -> None:
     """The error lists those there are, and says what became of one that b2luigi 1.x had."""
     with pytest.raises(ValueError, match=rf"batch_system is '{name}', which is none of: auto, lsf.*") as error:
@@ -311,10 +348,30 @@ def test_batch_systems_that_were_dropped(name: str, words: str) -> None:
 
 def test_batch_systems_as_an_enumeration() -> None:
     """Its members are names that the setting takes, and it has all of ours."""
-    assert set(BatchSystems) == {"auto", "local", "custom", *systems.OURS}
+    assert set(BatchSystems) == {"auto", "local", "test", "custom", *systems.OURS}
     with with_new_settings():
         b2luigi.set_setting("batch_system", BatchSystems.slurm)
         assert str(b2luigi.get_setting("batch_system")) == "slurm"
+
+
+@pytest.mark.parametrize("name", BatchSystems)
+def test_the_process_class_of_a_batch_system(name: BatchSystems) -> None:
+    """A class for subclasses of the user's own, which is bound to this batch system; some names have none."""
+    found = name.load_process_class()
+    if name in ("auto", "local", "custom"):
+        assert found is None
+    else:
+        assert found.batch_system == {"test": "local"}.get(name, name)
+        assert found.__name__.lower() == f"{name}process"
+
+
+def test_members_that_there_are_not() -> None:
+    """What became of the grid is said; any other name is an error as usual."""
+    with pytest.raises(AttributeError, match=r"'gbasf2'\. The Belle II grid is not supported\.$"):
+        BatchSystems.gbasf2  # noqa: B018
+    with pytest.raises(AttributeError, match=r"BatchSystems has no member 'slrum'\.$"):
+        BatchSystems.slrum  # noqa: B018
+    assert not hasattr(BatchSystems, "_private")
 
 
 def test_the_page_for_those_who_move_is_complete() -> None:

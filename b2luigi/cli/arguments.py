@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import importlib
+import inspect
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
 
+from b2luigi.core.checks import GraphError
 from b2luigi.core.flags import FLAGS, Flag
+
+LISTS = ("remove", "remove_only", "keep")
+"""Flags whose values are names of task classes, separated by commas."""
 
 
 def parse_arguments(
@@ -32,6 +40,38 @@ def parse_arguments(
     for flag in _meaningless({*_given(found), *implied}):
         parser.error(f"{' or '.join(flag.names)} has no meaning without {' or '.join(flag.only_with)}")
     return found
+
+
+def get_cli_arguments(ignore_additional_command_line_args: bool = False) -> argparse.Namespace:
+    """The flags of the running script, with the values that b2luigi 1.3.0 gave them.
+
+    `remove`, `remove_only` and `keep` are lists of names, `task_id` and `scheduler_host` are empty and
+    `scheduler_port` is 0 where they are not given.
+    """
+    found = parse_arguments(ignore_others=ignore_additional_command_line_args)
+    lists = {name: [one.strip() for one in (vars(found)[name] or "").split(",") if one.strip()] for name in LISTS}
+    texts = {name: vars(found)[name] or "" for name in ("scheduler_host", "task_id")}
+    return argparse.Namespace(**{**vars(found), **lists, **texts, "scheduler_port": int(found.scheduler_port or 0)})
+
+
+def refuse_unknown(arguments: Iterable[str], function: Callable[..., Any]) -> None:
+    """Raises GraphError for an argument that neither `process` nor `luigi.build` has; it names the nearest one."""
+    arguments = list(arguments)
+    if not arguments:
+        return
+    interface = importlib.import_module("luigi.interface")
+    known = [*_names(function), *_names(interface.build), *interface.core.get_param_names()]
+    for name in arguments:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else f". It has {', '.join(sorted(known))}."
+            raise GraphError(f"process() has no argument {name}{hint}")
+
+
+def _names(function: Callable[..., Any]) -> Iterator[str]:
+    for name, found in inspect.signature(function).parameters.items():
+        if found.kind is not inspect.Parameter.VAR_KEYWORD and name not in ("task_like_elements", "tasks"):
+            yield name
 
 
 def _given(found: argparse.Namespace) -> Iterator[str]:

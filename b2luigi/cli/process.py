@@ -9,15 +9,18 @@ import os
 import sys
 import types
 from collections.abc import Iterable, Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 import luigi
 
-from b2luigi.cli.arguments import parse_arguments
+from b2luigi.cli.arguments import parse_arguments, refuse_unknown
 from b2luigi.cli.exit_on_interrupt import STOPPED, ExitOnInterrupt
 from b2luigi.core.checks import GraphError, tasks_of
 from b2luigi.core.job_script import SCRIPT_VARIABLE
 from b2luigi.core.process_call import ProcessCall, running
+
+if TYPE_CHECKING:
+    from luigi.execution_summary import LuigiRunResult
 
 WORKERS = 1000
 """Maximum number of jobs in flight, with batch, unless the user passes `workers`."""
@@ -25,12 +28,34 @@ _call_numbers = itertools.count(1)
 """Numbers the calls of `process` in this script: a node must run the task in the same call."""
 
 
+@overload
+def process(
+    task_like_elements: luigi.Task | Iterable[luigi.Task], *, detailed_summary: Literal[True], **kwargs: Any
+) -> LuigiRunResult: ...
+@overload
 def process(
     task_like_elements: luigi.Task | Iterable[luigi.Task],
     show_output: bool = False,
     dry_run: bool = False,
     test: bool = False,
     batch: bool = False,
+    batch_runner: bool = False,
+    progress_tui: bool = False,
+    remove: Iterable[str] = (),
+    remove_only: Iterable[str] = (),
+    auto_confirm: bool = False,
+    keep_tasks: Iterable[str] | None = None,
+    ignore_additional_command_line_args: bool = False,
+    **kwargs: Any,
+) -> bool: ...
+def process(
+    task_like_elements: luigi.Task | Iterable[luigi.Task],
+    show_output: bool = False,
+    dry_run: bool = False,
+    test: bool = False,
+    batch: bool = False,
+    batch_runner: bool = False,
+    progress_tui: bool = False,
     remove: Iterable[str] = (),
     remove_only: Iterable[str] = (),
     auto_confirm: bool = False,
@@ -44,30 +69,36 @@ def process(
     system in its setting `batch_system`; on a machine without one, as a job on this machine.
     `show_output`, `dry_run`, `test`, `remove`, `remove_only`: like the flags of these names; `auto_confirm` is `--yes`
     and `keep_tasks` is `--keep`. Task classes are given by their names.
+    `batch_runner`: run one task in this process, the one of `--task-id` or else the first, and none that it requires.
+    `progress_tui` (`--tui`) is accepted as in b2luigi 1.3.0; the progress is logged, with and without it.
     `ignore_additional_command_line_args`: ignore flags that are not b2luigi's, for scripts with their own parser.
     `kwargs` are passed to `luigi.build`: `workers` (with batch: jobs in flight, default 1000), `log_level` (default
     "INFO", which with batch logs a line on the progress now and then), `scheduler_host`, `detailed_summary`, ...
 
-    Returns the result of `luigi.build`, or exits if the section [retcode] of luigi's configuration sets a code for
-    this result. Ctrl-C cancels all jobs, prints one sentence and exits with 130; with batch, SIGTERM exits with 143.
-    Listing tasks to run and removing outputs also exit. When a job script on a node calls it, it runs one task and
-    exits; if the script calls it several times, the calls before the one with the task do nothing there and return
-    success.
+    Returns the result of `luigi.build`: whether all went well, or its summary with `detailed_summary=True`. Exits if
+    the section [retcode] of luigi's configuration sets a code for this result. Ctrl-C cancels all jobs, prints one
+    sentence and exits with 130; with batch, SIGTERM exits with 143. Listing tasks to run and removing outputs also
+    exit. When a job script on a node calls it, it runs one task and exits; if the script calls it several times, the
+    calls before the one with the task do nothing there and return success.
     Tasks that cannot work (a circular requirement, two tasks that write the same file, a class in place of a task, ...)
-    end the script with 1 and the reason, before the first of them is started.
-    Raises AttributeError or ValueError for invalid arguments or flags.
+    end the script with 1 and the reason, before the first of them is started; so does an unknown argument.
+    Raises AttributeError or ValueError for invalid values of arguments or flags.
     """
     with ExitOnInterrupt() as interrupt:
         number = next(_call_numbers)
         with _refusal_in_words():
             tasks = tasks_of(task_like_elements)
+            refuse_unknown(kwargs, process)
+        implied = {"--remove": remove or remove_only, "--batch-runner": batch_runner}
         flags = parse_arguments(
-            ignore_others=ignore_additional_command_line_args, implied=["--remove"] if remove or remove_only else []
+            ignore_others=ignore_additional_command_line_args, implied=[name for name in implied if implied[name]]
         )
         kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
         if flags.batch_runner:
             interrupt.sentence = ""
             return _run_one(tasks, flags.task_id, number, kwargs)
+        if batch_runner:
+            return _run_here(tasks, flags.task_id, interrupt)
         _refuse_lost_arguments()
         call = ProcessCall(number, in_process=test or flags.test)
         with running(call):
@@ -88,11 +119,12 @@ def process(
             return _build(tasks, kwargs, interrupt)
 
 
-def _show_outputs(tasks: list[luigi.Task], interrupt: ExitOnInterrupt) -> None:
+def _show_outputs(tasks: list[luigi.Task], interrupt: ExitOnInterrupt) -> bool:
     interrupt.sentence = STOPPED
     with interrupt.deferred():
         from b2luigi.cli.modes import show_outputs
     show_outputs(tasks)
+    return True
 
 
 def _dry_run(tasks: list[luigi.Task], interrupt: ExitOnInterrupt) -> NoReturn:
@@ -126,6 +158,17 @@ def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: 
         done = types.SimpleNamespace(status=status, worker=None, scheduling_succeeded=True, summary_text="")
         return done if kwargs.get("detailed_summary") else True
     sys.exit(code)
+
+
+def _run_here(tasks: list[luigi.Task], task_id: str | None, interrupt: ExitOnInterrupt) -> bool:
+    """Runs one task. If it succeeds, the script continues, as with b2luigi 1.3.0."""
+    interrupt.sentence = ""
+    with interrupt.deferred():
+        from b2luigi.batch.node.runner import run_one
+    code = run_one(tasks, task_id or tasks[0].task_id) if tasks else 0
+    if code:
+        sys.exit(code)
+    return True
 
 
 def _remove(

@@ -28,6 +28,7 @@ class Flag:
 REMOVING = ("--remove", "--remove-only")
 FLAGS = (
     Flag("--batch", "run each task as a job of the batch system (on this machine, if there is none)"),
+    Flag("--tui", "accepted as by b2luigi 1.3.0; the progress is logged, with and without it"),
     Flag("--fresh", "cancel the jobs of an earlier run instead of resuming them"),
     Flag("--show-output", "list the outputs of all tasks and whether they exist, then exit"),
     Flag("--dry-run", "list the tasks that would run, call their dry_run method if they have one, then exit"),

@@ -86,8 +86,8 @@ _ROWS = (
         "batch_system",
         TEXT,
         "auto",
-        'Batch system that runs the jobs: "lsf", "htcondor", "slurm", "local", "custom" (see '
-        'process_class), or "auto" for the first one that answers on this machine.',
+        'Batch system that runs the jobs: "lsf", "htcondor", "slurm", "local" (or "test"), "custom" '
+        '(see process_class), or "auto" for the first one that answers on this machine.',
     ),
     Setting(
         "use_parameter_name_in_output",
@@ -164,6 +164,20 @@ _ROWS = (
         OPTIONS,
         "",
         "Further options of `apptainer exec`, such as --nv.",
+    ),
+    Setting(
+        "executable_is_entrypoint",
+        SWITCH,
+        False,
+        "Accepted, without effect on jobs of a script: in b2luigi 1.3.0, it says that the executable of "
+        "`b2luigi run` is the program b2luigi itself.",
+    ),
+    Setting(
+        "batch_runner_cli",
+        TEXT,
+        "b2luigi",
+        "Accepted, without effect on jobs of a script: in b2luigi 1.3.0, the command with which jobs of `b2luigi run` "
+        "start the program b2luigi.",
     ),
     Setting("shell", TEXT, "bash", "Shell that runs the job script."),
     Setting("job_name", NAME, "", "Name of the jobs in the batch system; empty for a name derived from the task."),

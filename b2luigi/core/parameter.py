@@ -256,6 +256,10 @@ class OptionalTupleParameter(TupleParameter, luigi.OptionalTupleParameter):  # t
     """A parameter that is a tuple, or None."""
 
 
+def wrap_parameter() -> None:
+    """Does nothing. In b2luigi 1.x, it gave luigi's parameters the arguments of b2luigi's."""
+
+
 # -- those that luigi has and this module does not
 
 

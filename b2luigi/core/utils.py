@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from b2luigi.core.executable import create_cmd_from_task
 from b2luigi.core.failure_text import add_on_failure_function, get_luigi_logger, on_failure
 from b2luigi.core.graph import get_all_output_files_in_tree, task_iterator
+from b2luigi.core.moved import moved
 from b2luigi.core.paths import (
     create_output_dirs,
     create_output_file_name,
@@ -56,10 +57,4 @@ __all__ = [
     "task_iterator",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("create_apptainer_command", "get_apptainer_or_singularity"):
-        from b2luigi.core import container_settings  # few scripts need it
-
-        return getattr(container_settings, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = moved(__name__)

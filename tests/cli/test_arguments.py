@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
-from b2luigi.cli.arguments import parse_arguments
+import b2luigi
+from b2luigi.cli.arguments import get_cli_arguments, parse_arguments, refuse_unknown
+from b2luigi.core.checks import GraphError
 from b2luigi.core.flags import FLAGS
 
 SWITCHES = [flag.name for flag in FLAGS if not flag.metavar]
@@ -101,3 +103,31 @@ def test_help_lists_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     printed = " ".join(capsys.readouterr().out.split())
     assert caught.value.code == 0
     assert all(flag.name in printed and " ".join(flag.help.split()) in printed for flag in FLAGS)
+
+
+def test_the_flags_as_b2luigi_1_3_had_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of classes are lists; a text that is not given is empty, and the port is a number."""
+    monkeypatch.setattr(sys, "argv", ["script.py", "--remove", "A,B", "--mine", "--scheduler-port=80"])
+    found = get_cli_arguments(ignore_additional_command_line_args=True)
+    assert (found.remove, found.remove_only, found.keep) == (["A", "B"], [], [])
+    assert (found.task_id, found.scheduler_host, found.scheduler_port) == ("", "", 80)
+    assert (found.batch, found.tui, found.yes) == (False, False, False)
+    with pytest.raises(SystemExit):
+        get_cli_arguments()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("workrs", "process() has no argument workrs; did you mean workers?"),
+        ("dryrun", "process() has no argument dryrun; did you mean dry_run?"),
+        ("detailed_sumary", "process() has no argument detailed_sumary; did you mean detailed_summary?"),
+        ("xyz", "process() has no argument xyz. It has assistant, auto_confirm, batch,"),
+    ],
+)
+def test_an_unknown_argument_of_process(name: str, words: str) -> None:
+    """It is named with its nearest one, of ours or of luigi's, or else with all there are."""
+    refuse_unknown(["workers", "scheduler_url", "detailed_summary", "worker_scheduler_factory"], b2luigi.process)
+    with pytest.raises(GraphError) as caught:
+        refuse_unknown(["workers", name], b2luigi.process)
+    assert words in str(caught.value)

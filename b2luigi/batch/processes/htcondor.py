@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.core.dropped import dropped
 
 
 class HTCondorProcess(ClusterProcess):
@@ -14,3 +15,6 @@ class HTCondorProcess(ClusterProcess):
     """
 
     batch_system: ClassVar[str | None] = "htcondor"
+
+
+__getattr__ = dropped(__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.core.dropped import dropped
 
 
 class LSFProcess(ClusterProcess):
@@ -15,3 +16,6 @@ class LSFProcess(ClusterProcess):
     """
 
     batch_system: ClassVar[str | None] = "lsf"
+
+
+__getattr__ = dropped(__name__)

@@ -1,5 +1,13 @@
-"""An address of b2luigi 1.x: `b2luigi.core.dropped` names what replaces it."""
+"""The public address of jobs on this machine."""
 
-from b2luigi.core.dropped import dropped
+from __future__ import annotations
 
-__getattr__ = dropped(__name__)
+from typing import ClassVar
+
+from b2luigi.batch.processes.cluster import ClusterProcess
+
+
+class TestProcess(ClusterProcess):
+    """A task as a job of this machine, as with `batch_system = "local"`, which b2luigi 1.x also called "test"."""
+
+    batch_system: ClassVar[str | None] = "local"

@@ -20,7 +20,6 @@ OURS = {
 
 
 FORMER = {
-    "test": ' "test" of b2luigi 1.x is now called "local".',
     "gbasf2": " The Belle II grid is not supported.",
 }
 """Hints for names of b2luigi 1.x."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import functools
 import logging
 import os
@@ -30,6 +29,7 @@ from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.local import LocalQueue
 from b2luigi.batch.queue.ticket import Queue
 from b2luigi.batch.workers.jobs import Jobs
+from b2luigi.batch.workers.names import batch_system_of
 from b2luigi.batch.workers.results import Results
 from b2luigi.core.checking_worker import CheckingWorker
 from b2luigi.core.checks import runs_itself
@@ -42,20 +42,6 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 TOLD_TO_NODE = ("check_unfulfilled_deps", "check_complete_on_run", "task_process_context")
 """Values of luigi's section [worker] that the process of a task looks at: on the node, that is."""
-
-
-class BatchSystems(str, enum.Enum):
-    """The names that the setting `batch_system` can have here, for scripts that like them as an enumeration."""
-
-    auto = "auto"
-    lsf = "lsf"
-    htcondor = "htcondor"
-    slurm = "slurm"
-    local = "local"
-    custom = "custom"
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 class AssigningWorker(CheckingWorker):
@@ -77,7 +63,7 @@ class AssigningWorker(CheckingWorker):
 
     def detect_batch_system(self, task: luigi.Task) -> str:
         """Name of the batch system of a task: its setting, and for "auto" the one this machine submits to."""
-        name = str(get_setting("batch_system", task=task))
+        name = batch_system_of(task)
         return self._detected.name if name == "auto" else name
 
     @functools.cached_property
@@ -188,7 +174,7 @@ class AssigningWorker(CheckingWorker):
 
 def check_batch_system(task: luigi.Task) -> None:
     """Raises ValueError, listing the names there are, if the setting `batch_system` of a task is none of them."""
-    name = str(get_setting("batch_system", task=task))
+    name = batch_system_of(task)
     if name not in ("auto", "local", "custom"):
         systems.load(name)
 
