@@ -29,7 +29,7 @@ _IN_PROCESS_FLAGS = ("--batch-runner", "--test")
 """Flags with which tasks run in the current process: on a node, and in a test."""
 
 
-def dispatch(run: Callable[[Any], Any]) -> Callable[[Any], None]:
+def dispatch(run_function: Callable[[Any], Any]) -> Callable[[Any], None]:
     """Decorator of a task's `run`: runs it through the task's job script, in a process of its own.
 
     That gives it the environment set by `env_script`, `env`, `executable` and related settings, and writes its output
@@ -39,14 +39,14 @@ def dispatch(run: Callable[[Any], Any]) -> Callable[[Any], None]:
     Raises RuntimeError, with the last lines of stderr, if the process fails. Raises TypeError for a `run` that yields
     requirements, since these cannot be passed on from the other process.
     """
-    if inspect.isgeneratorfunction(inspect.unwrap(run)):
-        raise TypeError(_yields_message(run.__qualname__))
+    if inspect.isgeneratorfunction(inspect.unwrap(run_function)):
+        raise TypeError(_yields_message(run_function.__qualname__))
 
-    @functools.wraps(run)
+    @functools.wraps(run_function)
     def dispatched(self: luigi.Task) -> None:
         if not _runs_in_process(self):
             run_task_remote(self)
-        elif isinstance(run(self), Generator):
+        elif isinstance(run_function(self), Generator):
             raise TypeError(_yields_message(f"{self.get_task_family()}.run"))
 
     return dispatched

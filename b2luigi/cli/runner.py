@@ -18,28 +18,30 @@ from b2luigi.cli.process import process
 from b2luigi.core.graph import find_task
 
 
-def run_luigi(task_list: Sequence[luigi.Task], *arguments: Any, worker_scheduler_factory: Any = None) -> bool:
+def run_luigi(
+    task_list: Sequence[luigi.Task], *arguments: Any, worker_scheduler_factory: Any = None, **named: Any
+) -> bool:
     """Runs tasks in processes of this script."""
     factory = {} if worker_scheduler_factory is None else {"worker_scheduler_factory": worker_scheduler_factory}
-    return _process(task_list, *arguments, **factory)
+    return _process(task_list, [*arguments, *named.values()], **factory)
 
 
-def run_local(task_list: Sequence[luigi.Task], *arguments: Any) -> bool:
+def run_local(task_list: Sequence[luigi.Task], *arguments: Any, **named: Any) -> bool:
     """Runs tasks in processes of this script."""
-    return _process(task_list, *arguments)
+    return _process(task_list, [*arguments, *named.values()])
 
 
-def run_batched(task_list: Sequence[luigi.Task], *arguments: Any) -> bool:
+def run_batched(task_list: Sequence[luigi.Task], *arguments: Any, **named: Any) -> bool:
     """Runs tasks as jobs."""
-    return _process(task_list, *arguments, batch=True)
+    return _process(task_list, [*arguments, *named.values()], batch=True)
 
 
-def run_test_mode(task_list: Sequence[luigi.Task], *arguments: Any) -> bool:
+def run_test_mode(task_list: Sequence[luigi.Task], *arguments: Any, **named: Any) -> bool:
     """Runs tasks in this process."""
-    return _process(task_list, *arguments, test=True)
+    return _process(task_list, [*arguments, *named.values()], test=True)
 
 
-def run_as_batch_worker(task_list: Sequence[luigi.Task], cli_args: argparse.Namespace, *_: Any) -> bool:
+def run_as_batch_worker(task_list: Sequence[luigi.Task], cli_args: argparse.Namespace, kwargs: Any = None) -> bool:
     """Runs the task with the id `cli_args.task_id` in this process. Raises ValueError if there is none."""
     task = find_task(task_list, cli_args.task_id)
     if task is None:
@@ -49,10 +51,10 @@ def run_as_batch_worker(task_list: Sequence[luigi.Task], cli_args: argparse.Name
 
 def run_batch_worker(task: luigi.Task) -> bool:
     """Runs one task in this process."""
-    return _process([task], batch_runner=True)
+    return _process([task], [], batch_runner=True)
 
 
-def show_all_outputs(task_list: Sequence[luigi.Task], *_: Any) -> None:
+def show_all_outputs(task_list: Sequence[luigi.Task], *_: Any, **__: Any) -> None:
     """Lists all outputs."""
     modes.show_outputs(task_list)
 
@@ -75,6 +77,22 @@ def remove_outputs(
     sys.exit(removal.remove_outputs(task_list, removal.Choice(names, kept, not only, auto_confirm)))
 
 
-def _process(tasks: Sequence[luigi.Task], *arguments: Any, **more: Any) -> bool:
+def legacy_remove_outputs(*arguments: Any, **named: Any) -> NoReturn:
+    """The name that `remove_outputs` has in b2luigi 1.3.0."""
+    remove_outputs(*arguments, **named)
+
+
+def collect_all_dependents(task: Any, child_to_parents: Mapping[Any, Iterable[Any]]) -> set[Any]:
+    """All tasks that depend on a task. `child_to_parents`: for each task, those that require it."""
+    found: set[Any] = set()
+    waiting = [task]
+    while waiting:
+        new = set(child_to_parents.get(waiting.pop(), ())) - found
+        found |= new
+        waiting.extend(new)
+    return found
+
+
+def _process(tasks: Sequence[luigi.Task], arguments: Sequence[Any], **more: Any) -> bool:
     kwargs = next((one for one in reversed(arguments) if isinstance(one, Mapping)), {})
     return bool(process(tasks, ignore_additional_command_line_args=True, **{**kwargs, **more}))

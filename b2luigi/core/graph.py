@@ -65,13 +65,13 @@ def missing_requirements(
         return [required for required in _each(task.deps()) if not is_complete(required)]
 
 
-def get_all_output_files_in_tree(root: luigi.Task, key: str | None = None) -> Any:
-    """The output files of the task and of everything it requires, by name, or only those named `key`.
+def get_all_output_files_in_tree(root_module: luigi.Task, key: str | None = None) -> Any:
+    """The output files of a task and of everything it requires, by name, or only those named `key`.
 
     Each is a dict: `exists`, `parameters` (of its task, name to string) and `file_name` (its path).
     Raises KeyError if there is no output named `key`.
     """
-    files = get_output_files([root])
+    files = get_output_files([root_module])
     if key is None:
         return files
     if key not in files:

@@ -37,14 +37,14 @@ def get_filename() -> str:
     return os.path.abspath(script)
 
 
-def map_folder(folder: str | os.PathLike[str]) -> str:
+def map_folder(input_folder: str | os.PathLike[str]) -> str:
     """The folder as an absolute path; a relative one is relative to the folder of the script.
 
     Raises AttributeError for a relative folder in an interactive session, ValueError for anything but a path.
     """
-    if not isinstance(folder, (str, os.PathLike)):
-        raise ValueError(f"{folder!r} is not a folder: result_dir, log_dir and task_file_dir must be paths.")
-    folder = os.fspath(folder)
+    if not isinstance(input_folder, (str, os.PathLike)):
+        raise ValueError(f"{input_folder!r} is not a folder: result_dir, log_dir and task_file_dir must be paths.")
+    folder = os.fspath(input_folder)
     return folder if os.path.isabs(folder) else str(Path(get_filename()).parent / folder)
 
 

@@ -97,16 +97,16 @@ class Task(TypedTask):
         def clone_parents(self, **values: Any) -> list[Task]: ...
 
     def add_to_output(
-        self, name: str, target_class: Any = None, result_dir: str | None = None, **kwargs: Any
+        self, output_file_name: str, target_class: Any = None, result_dir: str | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """A dict with one target under the given name, for `output` to yield.
+        """A dict with one target under the given name, the last part of its path, for `output` to yield.
 
         The file is below `result_dir` (default: the setting) in folders named after the parameters.
         The target is a `target_class` (default: the setting default_task_target_class, else LocalTarget),
         created with the path, the setting target_class_kwargs and `kwargs`.
         Raises ValueError if the path is invalid.
         """
-        return {name: self._get_output_file_target(name, target_class, result_dir, **kwargs)}
+        return {output_file_name: self._get_output_file_target(output_file_name, target_class, result_dir, **kwargs)}
 
     def get_output_file_name(self, key: str) -> str:
         """The path of the output named `key`.
@@ -214,9 +214,17 @@ class Task(TypedTask):
         for target in flatten(self.output()):
             remove_target(self, target)
 
-    def _remove_output_file_target(self, key: str) -> None:
-        """Removes the output named `key`, if it exists. Raises like `get_output_file_name` and `remove_output`."""
-        remove_target(self, self._get_output_target(key))
+    def _remove_output_file_target(
+        self, base_filename: str, target_class: Any = None, result_dir: str | None = None, **kwargs: Any
+    ) -> None:
+        """Removes the output of this name, or the one that `add_to_output` makes of all arguments, if it exists.
+
+        Raises like `get_output_file_name` and `remove_output`.
+        """
+        if target_class is None and result_dir is None and not kwargs:
+            remove_target(self, self._get_output_target(base_filename))
+        else:
+            remove_target(self, self._get_output_file_target(base_filename, target_class, result_dir, **kwargs))
 
     _remove_directory = staticmethod(remove_directory)
 

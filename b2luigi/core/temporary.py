@@ -35,10 +35,12 @@ Run = TypeVar("Run", bound=Callable[[Any], Any])
 
 
 @overload
-def on_temporary_files(run: Run, *, inputs: bool = True, outputs: bool = True) -> Run: ...
+def on_temporary_files(run_function: Run, *, inputs: bool = True, outputs: bool = True) -> Run: ...
 @overload
-def on_temporary_files(run: None = None, *, inputs: bool = True, outputs: bool = True) -> Callable[[Run], Run]: ...
-def on_temporary_files(run: Any = None, *, inputs: bool = True, outputs: bool = True) -> Any:
+def on_temporary_files(
+    run_function: None = None, *, inputs: bool = True, outputs: bool = True
+) -> Callable[[Run], Run]: ...
+def on_temporary_files(run_function: Any = None, *, inputs: bool = True, outputs: bool = True) -> Any:
     """Decorator of a task's `run`: while it runs, the task's methods return paths of temporary files.
 
     `get_output_file_name` returns a path in the folder of the output. When `run` succeeds, the temporary files are
@@ -55,21 +57,21 @@ def on_temporary_files(run: Any = None, *, inputs: bool = True, outputs: bool = 
     A `run` that yields requirements works, too: luigi restarts it from the beginning each time, so what it wrote
     before is removed.
     """
-    if run is None:
+    if run_function is None:
         return functools.partial(on_temporary_files, inputs=inputs, outputs=outputs)
-    if inspect.isgeneratorfunction(inspect.unwrap(run)):
+    if inspect.isgeneratorfunction(inspect.unwrap(run_function)):
 
-        @functools.wraps(run)
+        @functools.wraps(run_function)
         def on_files(self: Task) -> Generator[Any, Any, Any]:
             with temporary_files(self, inputs, outputs):
-                return (yield from run(self))
+                return (yield from run_function(self))
 
     else:
 
-        @functools.wraps(run)
+        @functools.wraps(run_function)
         def on_files(self: Task) -> Any:
             with temporary_files(self, inputs, outputs):
-                return _refuse_generator(self, run(self))
+                return _refuse_generator(self, run_function(self))
 
     return on_files
 

@@ -1,0 +1,62 @@
+"""Prints the public names of the b2luigi that is installed, with the names of their arguments, as JSON.
+
+To be run in an environment of its own with a published release: `published.json` was made from its output.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import inspect
+import json
+import pkgutil
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+WITHOUT = ("basf2", "contrib", ".apps", ".tui", ".utils", ".errors", ".options", ".templates", "__main__")
+"""Modules of the grid, and those behind the command `b2luigi` of 1.3.0."""
+
+
+def names() -> dict[str, list[str] | None]:
+    """Address to the names of its arguments; None for what cannot be called."""
+    import b2luigi
+
+    found: dict[str, list[str] | None] = {}
+    for module in _modules(b2luigi):
+        for name, value in vars(module).items():
+            if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__:
+                found[f"{module.__name__}.{name}"] = _arguments(value)
+                found.update(_members(f"{module.__name__}.{name}", value))
+    top = (name for name in dir(b2luigi) if not name.startswith("_"))
+    values = ((name, getattr(b2luigi, name)) for name in top)
+    found.update((f"b2luigi.{name}", _arguments(value)) for name, value in values if not inspect.ismodule(value))
+    return found
+
+
+def _modules(package: Any) -> Iterator[Any]:
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.", onerror=lambda name: None):
+        if found.name == "b2luigi.core.utils" or not any(part in found.name for part in WITHOUT):
+            yield importlib.import_module(found.name)
+
+
+def _members(address: str, cls: Any) -> Iterator[tuple[str, list[str] | None]]:
+    for name, value in vars(cls).items() if inspect.isclass(cls) else ():
+        if not name.startswith("_") and name != "max_batch_size":
+            yield f"{address}.{name}", _arguments(getattr(value, "__func__", value))
+
+
+def _arguments(value: Any) -> list[str] | None:
+    if isinstance(value, enum.EnumMeta):  # those of Python
+        return None
+    try:
+        parameters = inspect.signature(value).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [one.name for one in parameters if one.name not in ("self", "cls", "_") and one.kind not in variadic]
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    print(json.dumps(names()))
