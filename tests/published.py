@@ -1,6 +1,7 @@
 """Prints the public names of the b2luigi that is installed, with the names of their arguments, as JSON.
 
-To be run in an environment of its own with a published release: `published.json` was made from its output.
+To be run in an environment of its own with a published release. With `RELEASE=FILE ...`, it merges what it printed
+for several of them to the rows of `published.json`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import importlib
 import inspect
 import json
 import pkgutil
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 WITHOUT = ("basf2", "contrib", ".apps", ".tui", ".utils", ".errors", ".options", ".templates", "__main__")
@@ -28,9 +31,11 @@ def names() -> dict[str, list[str] | None]:
             if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__:
                 found[f"{module.__name__}.{name}"] = _arguments(value)
                 found.update(_members(f"{module.__name__}.{name}", value))
-    top = (name for name in dir(b2luigi) if not name.startswith("_"))
-    values = ((name, getattr(b2luigi, name)) for name in top)
-    found.update((f"b2luigi.{name}", _arguments(value)) for name, value in values if not inspect.ismodule(value))
+    for name in filter(lambda name: not name.startswith("_"), dir(b2luigi)):
+        value = getattr(b2luigi, name)
+        home = str(getattr(value, "__module__", "")).partition(".")[0]
+        if home in ("b2luigi", "luigi"):
+            found[f"b2luigi.{name}"] = _arguments(value) if home == "b2luigi" else None  # luigi answers for its own
     return found
 
 
@@ -57,6 +62,24 @@ def _arguments(value: Any) -> list[str] | None:
     return [one.name for one in parameters if one.name not in ("self", "cls", "_") and one.kind not in variadic]
 
 
-if __name__ == "__main__":
+def merged(answers: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of `published.json`. `answers`: what this file printed, by release."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for release, found in answers.items():
+        for address, arguments in found.items():
+            rows.setdefault((address, json.dumps(arguments)), []).append(release)
+    return [
+        {"address": address, "releases": releases, "arguments": json.loads(arguments)}
+        for (address, arguments), releases in sorted(rows.items())
+    ]
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return "[\n" + ",\n".join(f"  {json.dumps(row)}" for row in rows) + "\n]"
+
+
+if __name__ == "__main__":  # python published.py [RELEASE=FILE ...]
     warnings.simplefilter("ignore")
-    print(json.dumps(names()))
+    given = dict(word.split("=") for word in sys.argv[1:])
+    answers = {release: json.loads(Path(file).read_text()) for release, file in given.items()}
+    print(_lines(merged(answers)) if given else json.dumps(names()))

@@ -33,8 +33,6 @@ INSIDES = {
     "b2luigi.batch.workers.BatchSystems.gbasf2",  # says that the grid is not supported
     "b2luigi.core.parameter.BatchIntParameter",
     "b2luigi.core.parameter.BatchIntParameter.next_in_enumeration",
-    "b2luigi.max_python_version",
-    "b2luigi.min_python_version",
 }
 """Names that no script has a use for, or that an error explains."""
 ARGUMENTS_OF_THE_COMMAND = {"methods", "noun"}

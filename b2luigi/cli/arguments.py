@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import importlib
-import inspect
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
-from b2luigi.core.checks import GraphError
 from b2luigi.core.flags import FLAGS, Flag
 
 LISTS = ("remove", "remove_only", "keep")
@@ -52,26 +47,6 @@ def get_cli_arguments(ignore_additional_command_line_args: bool = False) -> argp
     lists = {name: [one.strip() for one in (vars(found)[name] or "").split(",") if one.strip()] for name in LISTS}
     texts = {name: vars(found)[name] or "" for name in ("scheduler_host", "task_id")}
     return argparse.Namespace(**{**vars(found), **lists, **texts, "scheduler_port": int(found.scheduler_port or 0)})
-
-
-def refuse_unknown(arguments: Iterable[str], function: Callable[..., Any]) -> None:
-    """Raises GraphError for an argument that neither `process` nor `luigi.build` has; it names the nearest one."""
-    arguments = list(arguments)
-    if not arguments:
-        return
-    interface = importlib.import_module("luigi.interface")
-    known = [*_names(function), *_names(interface.build), *interface.core.get_param_names()]
-    for name in arguments:
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else f". It has {', '.join(sorted(known))}."
-            raise GraphError(f"process() has no argument {name}{hint}")
-
-
-def _names(function: Callable[..., Any]) -> Iterator[str]:
-    for name, found in inspect.signature(function).parameters.items():
-        if found.kind is not inspect.Parameter.VAR_KEYWORD and name not in ("task_like_elements", "tasks"):
-            yield name
 
 
 def _given(found: argparse.Namespace) -> Iterator[str]:

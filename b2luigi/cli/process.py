@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 import luigi
 
-from b2luigi.cli.arguments import parse_arguments, refuse_unknown
+from b2luigi.cli.arguments import parse_arguments
 from b2luigi.cli.exit_on_interrupt import STOPPED, ExitOnInterrupt
 from b2luigi.core.checks import GraphError, tasks_of
 from b2luigi.core.job_script import SCRIPT_VARIABLE
@@ -88,7 +88,6 @@ def process(
         number = next(_call_numbers)
         with _refusal_in_words():
             tasks = tasks_of(task_like_elements)
-            refuse_unknown(kwargs, process)
         implied = {"--remove": remove or remove_only, "--batch-runner": batch_runner}
         flags = parse_arguments(
             ignore_others=ignore_additional_command_line_args, implied=[name for name in implied if implied[name]]
@@ -100,6 +99,8 @@ def process(
         if batch_runner:
             return _run_here(tasks, flags.task_id, interrupt)
         _refuse_lost_arguments()
+        if kwargs:
+            _refuse_unknown(kwargs, interrupt)
         call = ProcessCall(number, in_process=test or flags.test)
         with running(call):
             if show_output or flags.show_output:
@@ -145,6 +146,13 @@ def _refuse_lost_arguments() -> None:
             "Leave them in sys.argv; with ignore_additional_command_line_args=True, the script may have arguments of "
             f"its own.\nJob script: {script}"
         )
+
+
+def _refuse_unknown(kwargs: Iterable[str], interrupt: ExitOnInterrupt) -> None:
+    with interrupt.deferred():
+        from b2luigi.cli.unknown import refuse_unknown
+    with _refusal_in_words():
+        refuse_unknown(kwargs, process)
 
 
 def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: dict[str, Any]) -> Any:

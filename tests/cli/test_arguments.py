@@ -5,7 +5,8 @@ import sys
 import pytest
 
 import b2luigi
-from b2luigi.cli.arguments import get_cli_arguments, parse_arguments, refuse_unknown
+from b2luigi.cli.arguments import get_cli_arguments, parse_arguments
+from b2luigi.cli.unknown import refuse_unknown
 from b2luigi.core.checks import GraphError
 from b2luigi.core.flags import FLAGS
 
