@@ -18,6 +18,7 @@ from b2luigi.cli.exit_on_interrupt import STOPPED, ExitOnInterrupt
 from b2luigi.core.checks import GraphError, tasks_of
 from b2luigi.core.job_script import SCRIPT_VARIABLE
 from b2luigi.core.process_call import ProcessCall, running
+from b2luigi.core.settings import get_setting
 
 if TYPE_CHECKING:
     from luigi.execution_summary import LuigiRunResult
@@ -72,8 +73,9 @@ def process(
     `batch_runner`: run one task in this process, the one of `--task-id` or else the first, and none that it requires.
     `progress_tui` (`--tui`) is accepted as in b2luigi 1.3.0; the progress is logged, with and without it.
     `ignore_additional_command_line_args`: ignore flags that are not b2luigi's, for scripts with their own parser.
-    `kwargs` are passed to `luigi.build`: `workers` (with batch: jobs in flight, default 1000), `log_level` (default
-    "INFO", which with batch logs a line on the progress now and then), `scheduler_host`, `detailed_summary`, ...
+    `kwargs` are passed to `luigi.build`: `workers` (with batch: jobs in flight; default: the setting), `log_level`
+    (default "INFO", which with batch logs a line on the progress now and then), `scheduler_host`, `detailed_summary`,
+    ...
 
     Returns the result of `luigi.build`: whether all went well, or its summary with `detailed_summary=True`. Exits if
     the section [retcode] of luigi's configuration sets a code for this result. Ctrl-C cancels all jobs, prints one
@@ -202,7 +204,7 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool, int
     factory.fresh, factory.roots = factory.fresh or fresh, tasks
     for task in tasks:
         check_batch_system(task)
-    arguments = {"workers": WORKERS, **kwargs, "worker_scheduler_factory": factory}
+    arguments = {"workers": WORKERS, **_workers(), **kwargs, "worker_scheduler_factory": factory}
     return _build_and_summarize(tasks, arguments, interrupt)
 
 
@@ -225,7 +227,7 @@ def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInt
         from b2luigi.cli.summary import exit_code, without_recursion
     central = any(kwargs.get(name) for name in ("scheduler_host", "scheduler_url", "scheduler_port"))
     factory = kwargs.get("worker_scheduler_factory") or InterruptibleFactory(interrupt)
-    defaults = {"log_level": "INFO", "local_scheduler": not central}
+    defaults = {"log_level": "INFO", "local_scheduler": not central, **_workers()}
     arguments = {**defaults, **kwargs, "worker_scheduler_factory": DeferringFactory(factory, interrupt)}
     with without_recursion(), _refusal_in_words():
         result = luigi.build(tasks, **{**arguments, "detailed_summary": True})
@@ -233,6 +235,12 @@ def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInt
     if code:
         sys.exit(code)
     return result if kwargs.get("detailed_summary") else result.scheduling_succeeded
+
+
+def _workers() -> dict[str, int]:
+    """The setting, if it is set; luigi has one of its own, in its section [core]."""
+    workers = get_setting("workers")
+    return {} if workers is None else {"workers": workers}
 
 
 @contextlib.contextmanager

@@ -208,6 +208,13 @@ _ROWS = (
         'Subclass of BatchProcess that runs tasks whose batch_system is "custom".',
     ),
     Setting(
+        "workers",
+        MAYBE_COUNT,
+        None,
+        "Maximum number of tasks that run at once, with batch of jobs in flight, unless `process` is called with "
+        "workers; None means 1, or what luigi's section [core] says, and with batch 1000.",
+    ),
+    Setting(
         "local_slots",
         MAYBE_COUNT,
         None,

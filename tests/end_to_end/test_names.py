@@ -78,6 +78,22 @@ def test_a_misspelt_argument_of_process(project: Project, argument: str, words: 
     assert list(project.folder.glob("n=*")) == []
 
 
+@pytest.mark.parametrize(
+    ("argument", "count"), [("", 3), ("workers=2", 2), ("batch=True", 3), ("batch=True, workers=2", 2)]
+)
+def test_the_setting_workers(project: Project, argument: str, count: int) -> None:
+    """It is the default of the argument, with and without batch."""
+    write(project, f"b2luigi.set_setting('workers', 3)\nb2luigi.process(Part(), {argument})")
+    assert f"Running Worker with {count} processes" in project.run().text
+
+
+def test_workers_of_luigi(project: Project) -> None:
+    """Without the setting, and without batch, luigi's own configuration counts."""
+    write(project, "b2luigi.process(Part())")
+    (project.folder / "luigi.cfg").write_text("[core]\nworkers = 5\n")
+    assert "Running Worker with 5 processes" in project.run().text
+
+
 def test_one_task_by_an_argument(project: Project) -> None:
     """batch_runner=True runs the first task here, and the script continues; if it fails, it ends with its code."""
     write(
