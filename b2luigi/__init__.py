@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "2.0.0.dev0"
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from luigi import (
         Config,
         DynamicRequirements,
@@ -17,20 +19,22 @@ if TYPE_CHECKING:
         RemoteScheduler,
         RPCError,
         Target,
-        auto_namespace,
-        build,
         configuration,
         event,
         interface,
         local_target,
-        namespace,
         parameter,
         rpc,
-        run,
         target,
         task,
     )
-    from luigi.util import copies
+
+    # luigi leaves these without types.
+    auto_namespace: Callable[..., None]
+    build: Callable[..., Any]
+    copies: Callable[..., Callable[[Any], Any]]
+    namespace: Callable[..., None]
+    run: Callable[..., Any]
 
     from b2luigi.batch.dispatch import (
         DispatchableTask,

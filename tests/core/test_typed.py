@@ -80,6 +80,24 @@ def main() -> bool:
     return b2luigi.process(reco, workers=1)
 
 
+@b2luigi.copies(Simulate)
+class Copy(b2luigi.Task):
+    htcondor_settings: dict[str, Any] = {}
+
+    @b2luigi.dispatch
+    def run(self) -> None:
+        """Uses what luigi leaves without types."""
+        self.set_status_message("at work")
+        self.set_progress_percentage(50)
+        print(self.clone(Simulate).seed, self.deps(), self.to_str_params(), self.input())
+
+
+@Copy.event_handler(b2luigi.Event.BROKEN_TASK)
+def report(task: b2luigi.Task, error: Exception) -> None:
+    """Called by luigi."""
+    print(task.task_id, b2luigi.build([Copy(seed=3, htcondor_settings={"a": 1})]), error)
+
+
 def refused() -> None:
     """What checkers object to; never called."""
     b2luigi.process("Reco")  # type: ignore[arg-type]
