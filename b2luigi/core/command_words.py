@@ -19,22 +19,27 @@ _PROGRAM_FOLLOWS = re.compile(r"-[A-Za-z]*[ceE]|--command|--eval")
 _SHELL_CODE = re.compile(r"[;&|<>`]|\$\(")
 
 
+class SeveralWordsError(ValueError):
+    """An entry is several words; the text has the list to write."""
+
+
 def words_of(key: str, task: luigi.Task) -> list[str]:
-    """The words of a setting. Raises ValueError, with the list to write, for an entry that is several words."""
+    """The words of a setting. Raises SeveralWordsError for an entry that is several words."""
     entries = [str(entry) for entry in get_setting(key, task=task) or []]
     split = list(_split(entries, task))
     if all(len(words) == 1 for words in split):
         return [words[0] for words in split]
     wrong = next(entry for entry, words in zip(entries, split, strict=True) if len(words) > 1)
-    raise ValueError(_refusal(f"{key} ({source_of(key, task)})", wrong, [word for words in split for word in words]))
+    right = [word for words in split for word in words]
+    raise SeveralWordsError(_refusal(f"{key} ({source_of(key, task)})", wrong, right))
 
 
 def check_words(task: luigi.Task) -> Iterator[str]:
-    """What is wrong with these settings of a task, in sentences."""
+    """Which of these settings of a task have several words in one entry, in sentences."""
     for key in KEYS:
         try:
             words_of(key, task)
-        except ValueError as error:
+        except SeveralWordsError as error:
             yield str(error)
 
 
