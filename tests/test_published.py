@@ -31,8 +31,6 @@ INSIDES = {
     "b2luigi.batch.processes.htcondor.HTCondorProcess.get_job_status_for_id",  # looks into the cache
     "b2luigi.batch.processes.test.TestProcess.get_job_output",  # empty since 0.7
     "b2luigi.batch.workers.BatchSystems.gbasf2",  # says that the grid is not supported
-    "b2luigi.core.parameter.BatchIntParameter",
-    "b2luigi.core.parameter.BatchIntParameter.next_in_enumeration",
 }
 """Names that no script has a use for, or that an error explains."""
 ARGUMENTS_OF_THE_COMMAND = {"methods", "noun"}
