@@ -232,4 +232,4 @@ def _destination(bind: Bind) -> PurePath:
 def _on_submit_host(path: str, task: luigi.Task) -> str:
     """Where a path of the node is on this machine, if the node sees the folders of this machine."""
     folder = os.fspath(get_setting("working_dir", task=task) or "")
-    return os.path.join(os.path.dirname(get_filename()), "" if folder == "." else folder, path)
+    return os.path.join(base_folder(), "" if folder == "." else folder, path)

@@ -16,8 +16,9 @@ from b2luigi.core.description import describe
 from b2luigi.core.files import write_atomically
 from b2luigi.core.flags import script_arguments
 from b2luigi.core.job_script import JobScript, render
-from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
+from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
 from b2luigi.core.process_call import running_call
+from b2luigi.core.script import base_folder, get_filename
 from b2luigi.core.settings import get_setting, settings_files
 
 SCRIPT_NAME = "executable_wrapper.sh"
@@ -89,7 +90,7 @@ def _collect(
         command=create_cmd_from_task(task),
         description=description,
         shell=_shell(task),
-        folder=None if working_dir == "." else working_dir or os.path.dirname(get_filename()),
+        folder=None if working_dir == "." else working_dir or base_folder(),
         home="." if carried else _on_node(get_task_file_dir(task), task, "task_file_dir"),
         inbox=None if carried or inbox is None else _on_node(os.fspath(inbox), task, "task_file_dir", of_run=True),
         logs=None if carried else _on_node(get_log_file_dir(task), task, "log_dir"),
@@ -142,12 +143,12 @@ def _arguments(ours: list[str]) -> list[str]:
 
 
 def _on_submit_host(path: str) -> Path:
-    return Path(os.path.join(os.path.dirname(get_filename()), path))
+    return Path(os.path.join(base_folder(), path))
 
 
 def _on_node(path: str, task: luigi.Task, setting: str, of_run: bool = False) -> str:
     """With `working_dir`, a folder that was set relative to the script is relative to `working_dir`."""
-    below = os.path.dirname(get_filename()) + os.sep
+    below = base_folder() + os.sep
     given = get_setting(setting, task=None if of_run else task)
     moved = get_setting("working_dir", task=task) and not os.path.isabs(given)
     return path.removeprefix(below) if moved else path

@@ -10,7 +10,7 @@ from typing import Any
 
 import luigi
 
-from b2luigi.core.paths import get_filename
+from b2luigi.core.script import base_folder
 from b2luigi.core.settings import get_merged_setting, get_setting, source_of
 
 SETTINGS = frozenset(
@@ -112,8 +112,7 @@ def _path_on_submit_host(task: luigi.Task, key: str) -> str:
     """The path that a setting means on the node, if the node sees the folders of this machine; empty if not set."""
     value = os.fspath(get_setting(key, task=task) or "")
     folder = os.fspath(get_setting("working_dir", task=task) or "")
-    script_folder = os.path.dirname(get_filename())
-    return os.path.join(script_folder, "" if folder == "." else folder, value) if value else ""
+    return os.path.join(base_folder(), "" if folder == "." else folder, value) if value else ""
 
 
 def _missing_programs(task: luigi.Task) -> Iterator[tuple[str, str]]:
@@ -128,8 +127,7 @@ def _missing_programs(task: luigi.Task) -> Iterator[tuple[str, str]]:
     if not program or (has_own_path and "/" not in program):
         return
     if "/" in program and not os.path.isabs(program):
-        folder = os.path.dirname(get_filename())
-        program = os.path.join(folder, os.fspath(get_setting("working_dir", task=task) or ""), program)
+        program = os.path.join(base_folder(), os.fspath(get_setting("working_dir", task=task) or ""), program)
     if shutil.which(program) is None:
         yield key, program
 

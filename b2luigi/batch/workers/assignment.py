@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import functools
 import logging
-import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +33,8 @@ from b2luigi.batch.workers.results import Results
 from b2luigi.core.checking_worker import CheckingWorker
 from b2luigi.core.checks import runs_itself
 from b2luigi.core.graph import missing_requirements
-from b2luigi.core.paths import get_filename, map_folder
+from b2luigi.core.paths import map_folder
+from b2luigi.core.script import base_folder
 from b2luigi.core.setting_checks import SettingChecks
 from b2luigi.core.settings import get_seconds, get_setting
 
@@ -162,7 +162,7 @@ class AssigningWorker(CheckingWorker):
         return queues[name]
 
     def _local_queue(self) -> Queue:
-        folder, known = os.path.dirname(get_filename()), self._shared.runs.labels
+        folder, known = base_folder(), self._shared.runs.labels
         return LocalQueue(folder=folder, slots=get_setting("local_slots"), known=known)
 
     def _job_queue(self, name: str) -> Queue:
