@@ -15,9 +15,11 @@ import luigi
 
 from b2luigi.cli.arguments import parse_arguments
 from b2luigi.cli.exit_on_interrupt import STOPPED, ExitOnInterrupt
+from b2luigi.core.bad_input import BadCallError, BadInputError
 from b2luigi.core.checks import GraphError, tasks_of
 from b2luigi.core.job_script import SCRIPT_VARIABLE
 from b2luigi.core.process_call import ProcessCall, running
+from b2luigi.core.script import get_filename
 
 WORKERS = 1000
 """Maximum number of jobs in flight, with batch, unless the user passes `workers`."""
@@ -53,14 +55,12 @@ def process(
     Listing tasks to run and removing outputs also exit. When a job script on a node calls it, it runs one task and
     exits; if the script calls it several times, the calls before the one with the task do nothing there and return
     success.
-    Tasks that cannot work (a circular requirement, two tasks that write the same file, a class in place of a task, ...)
-    end the script with 1 and the reason, before the first of them is started.
-    Raises AttributeError or ValueError for invalid arguments or flags.
+    What cannot work (a circular requirement, two tasks that write the same file, a setting of the wrong type, arguments
+    that do not fit together, ...) ends the script with 1 and the reason, before the first task is started.
     """
-    with ExitOnInterrupt() as interrupt:
+    with _refusal_in_words(), ExitOnInterrupt() as interrupt:
         number = next(_call_numbers)
-        with _refusal_in_words():
-            tasks = tasks_of(task_like_elements)
+        tasks = tasks_of(task_like_elements)
         flags = parse_arguments(
             ignore_others=ignore_additional_command_line_args, implied=["--remove"] if remove or remove_only else []
         )
@@ -117,7 +117,7 @@ def _refuse_lost_arguments() -> None:
 
 def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: dict[str, Any]) -> Any:
     if not task_id:
-        raise AttributeError("--batch-runner needs --task-id, the id of the task to run.")
+        raise BadCallError("--batch-runner needs --task-id, the id of the task to run.")
     from b2luigi.batch.node.runner import end_in_time, run_one
 
     code = run_one(tasks, task_id, number, end_in_time)
@@ -144,11 +144,12 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool, int
         from b2luigi.batch.workers import SendJobWorkerSchedulerFactory, check_batch_system
     factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory()
     if not isinstance(factory, SendJobWorkerSchedulerFactory):
-        raise ValueError(
+        raise BadInputError(
             "With batch, worker_scheduler_factory must be a b2luigi.batch.workers.SendJobWorkerSchedulerFactory or "
             f"omitted, but it is {factory!r}."
         )
     factory.fresh, factory.roots = factory.fresh or fresh, tasks
+    get_filename()  # without a script, no node could run a task
     for task in tasks:
         check_batch_system(task)
     arguments = {"workers": WORKERS, **kwargs, "worker_scheduler_factory": factory}
@@ -176,7 +177,7 @@ def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInt
     factory = kwargs.get("worker_scheduler_factory") or InterruptibleFactory(interrupt)
     defaults = {"log_level": "INFO", "local_scheduler": not central}
     arguments = {**defaults, **kwargs, "worker_scheduler_factory": DeferringFactory(factory, interrupt)}
-    with without_recursion(), _refusal_in_words():
+    with without_recursion():
         result = luigi.build(tasks, **{**arguments, "detailed_summary": True})
         code = exit_code(result.worker)
     if code:
@@ -186,19 +187,21 @@ def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInt
 
 @contextlib.contextmanager
 def _refusal_in_words() -> Iterator[None]:
-    """Ends the script with 1 and the reason, without a traceback, if the tasks cannot work."""
+    """Ends the script with 1 and the reason, without a traceback, if something the user gave cannot work."""
     try:
         yield
     except GraphError as error:
-        sys.exit(f"Nothing was started. {error}")
+        sys.exit(str(error) if error.is_late else f"Nothing was started. {error}")
+    except BadInputError as error:
+        sys.exit(str(error))
 
 
 def _central_scheduler(flags: argparse.Namespace, is_refused: bool) -> dict[str, Any]:
     given = {"scheduler_host": flags.scheduler_host, "scheduler_port": flags.scheduler_port}
     if any(given.values()) and is_refused:
-        raise AttributeError(
+        raise BadCallError(
             "Dry runs and tests do not use a central scheduler: remove --scheduler-host and --scheduler-port."
         )
     if not (flags.scheduler_port or "0").isdecimal():
-        raise ValueError(f"--scheduler-port must be a number, not {flags.scheduler_port!r}.")
+        raise BadInputError(f"--scheduler-port must be a number, not {flags.scheduler_port!r}.")
     return {name: int(value) if name == "scheduler_port" else value for name, value in given.items() if value}

@@ -15,6 +15,7 @@ import luigi
 from b2luigi.core.container import Bind, Container, is_address
 from b2luigi.core.job_script import JobScript
 from b2luigi.core.paths import get_filename, get_log_file_dir, is_subdir, map_folder
+from b2luigi.core.script import base_folder
 from b2luigi.core.settings import get_setting
 
 PROGRAMS = ("apptainer", "singularity")

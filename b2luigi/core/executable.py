@@ -12,6 +12,7 @@ from typing import Any
 
 import luigi
 
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.description import describe
 from b2luigi.core.files import write_atomically
 from b2luigi.core.flags import script_arguments
@@ -78,6 +79,13 @@ def create_cmd_from_task(task: luigi.Task) -> list[str]:
         *(_script(task) if get_setting("add_filename_to_cmd", task=task) else []),
         *_arguments(["--batch-runner", "--task-id", task.task_id, *_words("task_cmd_additional_args", task)]),
     ]
+
+
+def check_job_script(task: luigi.Task) -> None:
+    """Raises BadInputError, naming the setting, if no job script can be written for a task."""
+    _shell(task)
+    _env(task)
+    create_cmd_from_task(task)
 
 
 def _collect(
@@ -165,7 +173,7 @@ def _text(key: str, task: luigi.Task) -> str:
 def _shell(task: luigi.Task) -> str:
     shell = str(get_setting("shell", task=task))
     if not re.fullmatch(r"[A-Za-z0-9_./-]+", shell):
-        raise ValueError(f"shell must be the name of a shell in /bin or a path, not {shell!r}.")
+        raise BadInputError(f"shell must be the name of a shell in /bin or a path, not {shell!r}.")
     return shell
 
 
@@ -173,11 +181,11 @@ def _env(task: luigi.Task) -> dict[str, str]:
     env = get_setting("env", task=task) or {}
     for name, value in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
-            raise ValueError(f"env: {name!r} is not a valid name of an environment variable.")
+            raise BadInputError(f"env: {name!r} is not a valid name of an environment variable.")
         if value is None:
-            raise ValueError(f"env[{name!r}] is None; set it to a string, or remove it.")
+            raise BadInputError(f"env[{name!r}] is None; set it to a string, or remove it.")
         if "\0" in str(value):
-            raise ValueError(f"env[{name!r}] contains a null byte, which an environment variable cannot contain.")
+            raise BadInputError(f"env[{name!r}] contains a null byte, which an environment variable cannot contain.")
     return {str(name): str(value) for name, value in env.items()}
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import luigi
 
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.script import base_folder
 from b2luigi.core.settings import get_merged_setting, get_setting, source_of
 
 SETTINGS = frozenset(
     (
         *("batch_system", "env_script", "executable", "executable_prefix", "working_dir"),
-        *("transfer_files", "htcondor_settings", "slurm_settings", "env"),
+        *("transfer_files", "htcondor_settings", "slurm_settings", "lsf_settings", "env", "shell"),
+        *("task_cmd_additional_args", "job_name", "queue", "job_slots", "process_class"),
         *("apptainer_image", "apptainer_cmd", "apptainer_mounts"),
     )
 )
@@ -36,7 +38,8 @@ class SettingChecks:
     """Looks at the settings of the first task of each class, and of each task where they may differ.
 
     `is_carrier`: whether a task's batch system transfers files to the node. `is_here`: whether its jobs run on this
-    machine. `error` and `warn` take a sentence; each is passed on only once.
+    machine. `error` and `warn` take a sentence; each is passed on only once. `check` raises BadInputError for settings
+    of a task with which it can have no job.
     """
 
     def __init__(
@@ -45,13 +48,18 @@ class SettingChecks:
         is_here: Callable[[luigi.Task], bool],
         error: Report,
         warn: Report,
+        check: Callable[[luigi.Task], object] = str,
     ) -> None:
-        self._is_carrier, self._is_here, self._error, self._warn = is_carrier, is_here, error, warn
+        self._is_carrier, self._is_here = is_carrier, is_here
+        self._error, self._warn, self._check = error, warn, check
         self._is_settled: dict[type, bool] = {}
-        self._reported: set[str] = set()
+        self._reported: set[Hashable] = set()
 
     def look(self, task: luigi.Task) -> None:
-        """Looks at one task that will run as a job. A setting that is invalid is reported when its job is submitted."""
+        """Looks at one task that will run as a job.
+
+        What its own code raises says nothing yet: a property may depend on files that are still to be made.
+        """
         settled = self._is_settled.get(type(task))
         if settled and SETTINGS.isdisjoint(vars(task)):
             return
@@ -59,6 +67,9 @@ class SettingChecks:
             self._is_settled[type(task)] = not any(_varies(type(task), name) for name in SETTINGS)
         try:
             self._look(task)
+            self._check(task)
+        except BadInputError as error:
+            self._once(self._error, str(error), error.kind)
         except Exception:
             return
 
@@ -97,8 +108,11 @@ class SettingChecks:
     def _report(self, to: Report, key: str, task: luigi.Task, what: str) -> None:
         ending = "." if to == self._error else "; jobs fail on each node where it is missing."
         text = f"{key} ({source_of(key, task)}): {what}{ending}"
-        if text not in self._reported:
-            self._reported.add(text)
+        self._once(to, text, text)
+
+    def _once(self, to: Report, text: str, kind: Hashable) -> None:
+        if kind not in self._reported:
+            self._reported.add(kind)
             to(text)
 
 

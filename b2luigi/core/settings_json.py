@@ -89,7 +89,7 @@ def _in_words(path: str, problems: Sequence[_Problem], lines: Mapping[str, int])
 
 
 def _place(lines: Sequence[int]) -> str:
-    if len(lines) > 1:
+    if len(set(lines)) > 1:
         return f"lines {min(lines)} to {max(lines)}"
     return f"line {lines[0]}" if lines else ""
 
