@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -456,3 +457,50 @@ def test_a_flag_nobody_knows_is_refused(project: Project) -> None:
 def _by_hand(project: Project, folder: str) -> subprocess.CompletedProcess[str]:
     script = project.folder / folder / "executable_wrapper.sh"
     return subprocess.run([script], cwd="/", env=project.env, capture_output=True, text=True, timeout=PATIENCE)
+
+
+PLUGIN = """
+import os
+from b2luigi.batch.processes import BatchProcess, JobStatus
+
+class Theirs(BatchProcess):
+    def start_job(self):
+        self.code = os.waitstatus_to_exitcode(os.system(f"{' '.join(self.task_cmd)} > theirs.log 2>&1"))
+    def get_job_status(self):
+        return JobStatus.aborted if self.code else JobStatus.successful
+    def terminate_job(self): ...
+"""
+
+
+def test_hooks_of_another_package(project: Project) -> None:
+    """A subclass of BatchProcess behind an entry point runs the tasks that name it; a broken one is one warning."""
+    for name, code in {"theirs": PLUGIN, "broken": "import no_such_module"}.items():
+        info = project.folder / "packages" / f"{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info.parent / f"{name}_plugin.py").write_text(code)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[b2luigi.batch_systems]\n{name} = {name}_plugin:Theirs\n")
+    project.env["PYTHONPATH"] = os.pathsep.join(
+        [str(project.folder / "packages"), *filter(None, [project.env.get("PYTHONPATH")])]
+    )
+    project.write(
+        """
+        class Mine(b2luigi.Task):
+            batch_system = "theirs"
+            def output(self):
+                yield self.add_to_output(f"{type(self).__name__}.txt")
+            def run(self):
+                open(next(self.get_all_output_file_names()), "w").close()
+        class Detected(Mine):
+            batch_system = "auto"
+
+        if __name__ == "__main__":
+            b2luigi.process([Mine(), Detected()], batch=True)
+        """
+    )
+    ended = project.run()
+    assert "* 2 ran successfully:" in ended.text, ended.text
+    assert (project.folder / "theirs.log").exists()
+    assert len(project.records()) == 1  # of the other one
+    assert ended.text.count("'broken'") == 1
+    assert "No module named 'no_such_module'. It is disabled." in ended.text
