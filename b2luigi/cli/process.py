@@ -23,6 +23,7 @@ from b2luigi.core.script import get_filename
 
 WORKERS = 1000
 """Maximum number of jobs in flight, with batch, unless the user passes `workers`."""
+LOG_LEVELS = ("NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _call_numbers = itertools.count(1)
 """Numbers the calls of `process` in this script: a node must run the task in the same call."""
 
@@ -173,6 +174,7 @@ def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInt
     with interrupt.deferred():
         from b2luigi.cli.interruptible_worker import DeferringFactory, InterruptibleFactory
         from b2luigi.cli.summary import exit_code, without_recursion
+    _check_build_arguments(kwargs)
     central = any(kwargs.get(name) for name in ("scheduler_host", "scheduler_url", "scheduler_port"))
     factory = kwargs.get("worker_scheduler_factory") or InterruptibleFactory(interrupt)
     defaults = {"log_level": "INFO", "local_scheduler": not central}
@@ -183,6 +185,15 @@ def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInt
     if code:
         sys.exit(code)
     return result if kwargs.get("detailed_summary") else result.scheduling_succeeded
+
+
+def _check_build_arguments(kwargs: dict[str, Any]) -> None:
+    """luigi would wait for nothing with 0 workers, and print a traceback for an unknown level."""
+    workers, level = kwargs.get("workers", 1), kwargs.get("log_level", "INFO")
+    if not str(workers).isdecimal() or int(workers) < 1:
+        raise BadInputError(f"workers must be a positive integer, not {workers!r}.")
+    if level not in LOG_LEVELS:
+        raise BadInputError(f"log_level must be one of {', '.join(LOG_LEVELS)}, not {level!r}.")
 
 
 @contextlib.contextmanager

@@ -79,6 +79,8 @@ class GraphChecks:
                 return True
             except Exception:
                 return False
+        if self._note_no_targets(task):
+            return True
         circle = find_circle([task], _requirements) if "RecursionError" in words else []
         if circle:
             self._note_circle(circle)
@@ -147,6 +149,17 @@ class GraphChecks:
         texts = self._problems.setdefault(kind, [])
         if texts[-1:] != [text]:
             texts.append(text)
+
+    def _note_no_targets(self, task: luigi.Task) -> bool:
+        """Whether `output()` returns something else than targets."""
+        try:
+            found = [one for one in flatten(task.output()) if not hasattr(one, "exists")]
+        except Exception:
+            return False
+        if found:
+            advice = "use add_to_output, or a target such as luigi.LocalTarget"
+            self.note(("target", type(task)), f"output() of {task} needs targets, not {found[0]!r}: {advice}.")
+        return bool(found)
 
     def _note_circle(self, circle: list[luigi.Task]) -> None:
         self.note(("circle", frozenset(map(type, circle))), _of_circle(circle))

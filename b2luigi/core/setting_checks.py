@@ -6,11 +6,13 @@ import inspect
 import os
 import shutil
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import luigi
 
 from b2luigi.core.bad_input import BadInputError
+from b2luigi.core.paths import get_log_file_dir, get_task_file_dir, map_folder
 from b2luigi.core.script import base_folder
 from b2luigi.core.settings import get_merged_setting, get_setting, source_of
 
@@ -23,6 +25,7 @@ SETTINGS = frozenset(
     )
 )
 """What the checks depend on. Where a class gives all of these as plain values, one of its tasks is enough."""
+FOLDERS = ("result_dir", "log_dir", "task_file_dir")
 IMAGES = (".sif", ".simg", ".sqsh", ".sqfs")
 """How files with the image of a container end."""
 IMAGE_OPTIONS = {
@@ -54,6 +57,7 @@ class SettingChecks:
         self._error, self._warn, self._check = error, warn, check
         self._is_settled: dict[type, bool] = {}
         self._reported: set[Hashable] = set()
+        self._folders: set[str] = set()
 
     def look(self, task: luigi.Task) -> None:
         """Looks at one task that will run as a job.
@@ -61,19 +65,26 @@ class SettingChecks:
         What its own code raises says nothing yet: a property may depend on files that are still to be made.
         """
         settled = self._is_settled.get(type(task))
-        if settled and SETTINGS.isdisjoint(vars(task)):
-            return
+        varies = not settled or not SETTINGS.isdisjoint(vars(task))
+        fits = settled is not None and not _may_not_fit_into_path(task)
         if settled is None:
             self._is_settled[type(task)] = not any(_varies(type(task), name) for name in SETTINGS)
         try:
-            self._look(task)
-            self._check(task)
+            if not fits:
+                get_log_file_dir(task), get_task_file_dir(task)
+            if varies:
+                self._look(task)
+                self._check(task)
         except BadInputError as error:
             self._once(self._error, str(error), error.kind)
         except Exception:
             return
 
     def _look(self, task: luigi.Task) -> None:
+        for key in FOLDERS:
+            file = self._file_in_place_of(map_folder(get_setting(key, task=task)))
+            if file:
+                self._report(self._error, key, task, f"{file} is a file, and not a folder")
         files = get_setting("transfer_files", task=task) or []
         carried = bool(files) and self._is_carrier(task)
         for path in files if carried else ():
@@ -105,6 +116,14 @@ class SettingChecks:
         elif not (get_setting("apptainer_image", task=task) and os.path.isabs(get_setting("env_script", task=task))):
             self._report(self._warn, "env_script", task, f"{what} on this machine")
 
+    def _file_in_place_of(self, folder: str) -> str:
+        """What is where a folder, or one above it, should be; empty if nothing is in the way. Each is asked once."""
+        if folder in self._folders:
+            return ""
+        self._folders.add(folder)
+        there = next((path for path in (folder, *map(str, Path(folder).parents)) if os.path.exists(path)), folder)
+        return there if os.path.isfile(there) else ""
+
     def _report(self, to: Report, key: str, task: luigi.Task, what: str) -> None:
         ending = "." if to == self._error else "; jobs fail on each node where it is missing."
         text = f"{key} ({source_of(key, task)}): {what}{ending}"
@@ -114,6 +133,12 @@ class SettingChecks:
         if kind not in self._reported:
             self._reported.add(kind)
             to(text)
+
+
+def _may_not_fit_into_path(task: luigi.Task) -> bool:
+    """Whether a value of a parameter is worth a closer look; for most tasks, this is decided in a microsecond."""
+    values = task.param_kwargs.values()
+    return any(type(value) is str and ("/" in value or value[:1] == "." or len(value) > 50) for value in values)
 
 
 def _varies(cls: type, name: str) -> bool:
