@@ -81,11 +81,16 @@ def create_cmd_from_task(task: luigi.Task) -> list[str]:
     ]
 
 
-def check_job_script(task: luigi.Task) -> None:
-    """Raises BadInputError, naming the setting, if no job script can be written for a task."""
+def check_job_script(task: luigi.Task, carried: bool = False) -> None:
+    """Raises BadInputError, naming the setting, if no job script can be written for a task.
+
+    `carried`: see `create_executable_wrapper`.
+    """
     _shell(task)
     _env(task)
     create_cmd_from_task(task)
+    if get_setting("apptainer_image", task=task):
+        _collect(task, None, carried, {})
 
 
 def _collect(

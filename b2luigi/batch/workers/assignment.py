@@ -117,8 +117,9 @@ class AssigningWorker(CheckingWorker):
         if name == "custom":
             _process_class(task, name)
         _check_numbers(task)
-        check_job_script(task)
         language = self._language(task)
+        carries = language is not None and language.carries_files
+        check_job_script(task, carried=carries and bool(get_setting("transfer_files", task=task)))
         if language is not None:
             check_options(task, language)
 
