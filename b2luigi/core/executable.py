@@ -119,8 +119,10 @@ def _in_container(script: JobScript, task: luigi.Task, carried: bool) -> JobScri
     from b2luigi.core.container_settings import container_of  # few tasks need it
 
     module = _module(task)
-    package = [_above(module)] if module else []
-    return replace(script, container=container_of(task, script, carried, package))
+    code = _above(module) if module else os.path.dirname(get_filename())
+    # Not in the folder of the job, for example, if the script is an installed program.
+    is_elsewhere = module or (code != base_folder() and not get_setting("working_dir", task=task))
+    return replace(script, container=container_of(task, script, carried, [code] if is_elsewhere else []))
 
 
 def _script(task: luigi.Task) -> list[str]:
