@@ -19,7 +19,7 @@ from b2luigi.core.bad_input import BadCallError, BadInputError
 from b2luigi.core.checks import GraphError, tasks_of
 from b2luigi.core.job_script import SCRIPT_VARIABLE
 from b2luigi.core.process_call import ProcessCall, running
-from b2luigi.core.script import get_filename
+from b2luigi.core.script import refuse_foreign_program
 
 WORKERS = 1000
 """Maximum number of jobs in flight, with batch, unless the user passes `workers`."""
@@ -150,7 +150,7 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool, int
             f"omitted, but it is {factory!r}."
         )
     factory.fresh, factory.roots = factory.fresh or fresh, tasks
-    get_filename()  # without a script, no node could run a task
+    refuse_foreign_program()
     for task in tasks:
         check_batch_system(task)
     arguments = {"workers": WORKERS, **kwargs, "worker_scheduler_factory": factory}

@@ -136,7 +136,9 @@ def _module(task: luigi.Task) -> str:
     """The name by which the node starts the script, as in `python -m name`; empty if it starts a file."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     # A script that is transferred to the node comes without its package.
-    if spec is None or not spec.parent or spec.origin != get_filename():
+    if spec is None or spec.origin != get_filename():
+        return ""
+    if not spec.parent and os.path.dirname(get_filename()) == base_folder():  # started as a file, it is the same
         return ""
     return str(spec.name) if get_setting("working_dir", task=task) != "." else ""
 

@@ -10,9 +10,12 @@ from pathlib import Path
 
 from b2luigi.core.bad_input import BadCallError, BadFileError
 
+RUNNERS = ("pytest", "py.test")
+"""Programs that run the code of users, besides those of Python itself (`python -m cProfile`, `python -m unittest`)."""
+
 
 def get_filename() -> str:
-    """The absolute path of the running script; of a zipapp, the path of the archive.
+    """The absolute path of the running script; of a zipapp, or a folder with a `__main__.py`, the path of that.
 
     Raises AttributeError in an interactive session or a notebook, where there is no script.
     """
@@ -22,8 +25,21 @@ def get_filename() -> str:
             "There is no script: batch jobs need the path of the running script, and an interactive session or a "
             "notebook has none. Put the code into a file and run that, or run without batch."
         )
-    above = os.path.dirname(script)
-    return os.path.abspath(above if os.path.isfile(above) else script)
+    return os.path.abspath(os.path.dirname(script) if _spec_name() == "__main__" else script)
+
+
+def refuse_foreign_program() -> None:
+    """Raises BadCallError if a node could not run a task with the running program, which is not the user's.
+
+    Programs that users have installed run tasks on nodes like any script.
+    """
+    name = os.path.basename(get_filename())
+    module = _spec_name().partition(".")[0]
+    if name in RUNNERS or module in {*RUNNERS, *sys.stdlib_module_names} - {"__main__"}:
+        raise BadCallError(
+            f"The running program is {module or name}, with which no node can run a task: put the code into a script "
+            "and run that, or run without batch."
+        )
 
 
 def base_folder() -> str:
@@ -49,6 +65,12 @@ def script_folder() -> str:
     script = _main_file()
     folder = os.path.dirname(os.path.abspath(script)) if script else ""
     return "" if not folder or _is_installed(folder) else folder
+
+
+def _spec_name() -> str:
+    """The module that was started by `python -m`; `__main__` for a folder or a zipapp, empty for a script."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return str(spec.name) if spec is not None else ""
 
 
 def _main_file() -> str:

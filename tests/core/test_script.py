@@ -7,13 +7,15 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 
 import b2luigi
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.paths import map_folder
-from b2luigi.core.script import base_folder, get_filename, script_folder
+from b2luigi.core.script import base_folder, get_filename, refuse_foreign_program, script_folder
 
 WHERE = "import b2luigi.core.utils as utils\nprint('RESULTS<' + utils.map_folder('results') + '>')\n"
 PROGRAM = "#!{python}\nimport sys\nfrom where import main\nsys.exit(main())\n"
@@ -127,7 +129,36 @@ def test_a_current_folder_that_was_removed(tmp_path: Path, monkeypatch: pytest.M
     assert map_folder("/results") == "/results"
 
 
-def test_the_archive_of_a_zipapp_is_its_script(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node starts the archive, since Python cannot start a file inside it."""
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(project / "app.pyz" / "__main__.py"))
+def test_the_script_of_a_zipapp_or_a_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node starts it as the user did: Python cannot start a file inside an archive."""
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__file__", str(project / "app.pyz" / "__main__.py"))
+    monkeypatch.setattr(main, "__spec__", ModuleSpec("__main__", None))
     assert get_filename() == str(project / "app.pyz")
+    monkeypatch.setattr(main, "__file__", str(project / "package" / "__main__.py"))
+    assert get_filename() == str(project / "package")
+
+
+@pytest.mark.parametrize(
+    ("file", "spec", "program"),
+    [
+        ("/venv/bin/pytest", None, "pytest"),
+        ("/packages/pytest/__main__.py", "pytest.__main__", "pytest"),
+        ("/lib/cProfile.py", "cProfile", "cProfile"),
+        ("/venv/bin/my-analysis", None, ""),
+        ("/packages/mine/__main__.py", "mine.__main__", ""),
+        ("/mine.pyz/__main__.py", "__main__", ""),
+        ("/mine/script.py", None, ""),
+    ],
+)
+def test_programs_that_run_the_code_of_others(
+    file: str, spec: str | None, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No node can run a task with pytest or a profiler; with a program that the user has installed, it can."""
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", file)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec(spec, None) if spec else None)
+    if not program:
+        refuse_foreign_program()
+        return
+    with pytest.raises(BadInputError, match=f"The running program is {program}, with which no node can run a task"):
+        refuse_foreign_program()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import textwrap
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +123,23 @@ def test_a_module_of_a_package(project: Project, module: str) -> None:
     assert ended.rc == 0, ended.text
     (made,) = project.folder.rglob("part.txt")
     assert "--batch-runner" in made.read_text()
+
+
+@pytest.mark.parametrize("words", [["../app"], ["../app.pyz"], ["../app/program"], ["-m", "analysis"]], ids=" ".join)
+def test_ways_to_start_that_follow_the_current_folder(project: Project, words: list[str]) -> None:
+    """A folder, a zipapp, a script without suffix, a module found elsewhere: jobs write where the submit host looks."""
+    app, current = project.folder / "app", project.folder / "current"
+    app.mkdir()
+    current.mkdir()
+    write(project, "b2luigi.process(Part(), batch=True)", "app/analysis.py")
+    for name in ("__main__.py", "program"):
+        shutil.copy(app / "analysis.py", app / name)
+    with zipfile.ZipFile(project.folder / "app.pyz", "w") as archive:
+        archive.write(app / "__main__.py", "__main__.py")
+    project.env["PYTHONPATH"] = os.pathsep.join([str(app), *filter(None, [project.env.get("PYTHONPATH")])])
+    ended = end_of(project.start_python(*words, cwd=current))
+    assert "* 1 ran successfully:" in ended.text, ended.text
+    assert [path.parent.parent for path in project.folder.rglob("part.txt")] == [current]
 
 
 def test_a_script_with_its_own_parser(project: Project) -> None:
