@@ -155,3 +155,20 @@ def test_settings_that_cannot_work(mistake: str, flag: str, tmp_path: Path) -> N
     assert words in ended.text.splitlines()[-1]
     assert ended.text.count("settings.json") == 1
     assert "Traceback" not in ended.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("workers=0", "workers must be a positive integer, not 0."),
+        ("workers='many'", "workers must be a positive integer, not 'many'."),
+        ("log_level='loud'", "log_level must be one of NOTSET, DEBUG, INFO, WARNING, ERROR, CRITICAL, not 'loud'."),
+    ],
+)
+def test_arguments_of_luigi_that_cannot_work(arguments: str, words: str, tmp_path: Path) -> None:
+    """luigi would start nothing, and say nothing of it, or print a traceback."""
+    with local(tmp_path) as system:
+        project = Project(tmp_path / "project", system.env)
+        project.write(FIVE.replace("range(5)]", f"range(5)], {arguments}"))
+        ended = project.run()
+    assert (ended.rc, ended.text) == (1, f"{words}\n")
