@@ -178,7 +178,7 @@ def _refuse(task: luigi.Task, name: str, problem: str) -> NoReturn:
         remedy = "Define it with hashed=True to use a hash of the value in the path."
     raise BadInputError(
         f"{task.get_task_family()}: the parameter {name!r} {problem}. {remedy}",
-        kind=("value", type(task), name),
+        kind=(type(task), name, problem.partition(" ")[0]),  # a value that cannot be a name, or one that is too long
     )
 
 
