@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import logging
+import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
