@@ -14,6 +14,11 @@ from b2luigi.batch.systems.model import Cause, JobSpec
 
 CORRECT_IT = "Correct what the message names, and run the script again."
 FINISHED = "Tasks that are complete are not repeated."
+OLD_RUNNER = "/b2luigi/cli/runner.py"
+"""Runs tasks on nodes in b2luigi 1.x, and is part of its tracebacks."""
+ADVICE_OLD_RUNNER = (
+    "Correct the error, and install this version of b2luigi where jobs find it (settings executable, env_script, env)."
+)
 OWN_WORDS = "b2luigi: "
 """Starts what the job script and the node say of themselves, in the log of the job."""
 
@@ -53,6 +58,9 @@ def of_death(task: luigi.Task, system: str, ticket: Ticket, verdict: Fail) -> st
     words = _log_tail(ticket.spec)
     ours = [line.partition(OWN_WORDS)[2] for line in words.splitlines() if OWN_WORDS in line]
     what = ours[-1] if ours and verdict.cause is Cause.ended else verdict.what
+    if OLD_RUNNER in words:
+        what = f"{what}: it ran with b2luigi 1.x"
+        return _story(task, system, ticket, what=what, advice=f"{ADVICE_OLD_RUNNER} {FINISHED}", words=words)
     return _story(task, system, ticket, what=what, advice=f"{verdict.advice} {FINISHED}", words=words)
 
 

@@ -41,6 +41,7 @@ from b2luigi.core.job_script import (
     read_description,
 )
 from b2luigi.core.patience import patiently
+from b2luigi.core.version import VERSION, on_this_node
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -154,6 +155,8 @@ def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, reporter: NodeR
         logger.error("%s", error, exc_info=type(error) is not LookupError)  # a KeyError comes from the user's code
         return _failed(f"{traceback.format_exc()}")
     worker = description.get("worker", {})
+    if other := on_this_node(worker.get("b2luigi", VERSION)):
+        logger.warning("b2luigi: %s.", other)
     vars(task)["job_attempt"] = worker.get("job_attempt", 1)
     if is_job and worker.get("check_unfulfilled_deps", True):
         is_met = _wait_for_inputs(task, float(worker.get("result_grace", 0.0)))

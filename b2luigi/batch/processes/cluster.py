@@ -207,6 +207,8 @@ class ClusterProcess(BatchProcess):
 
     def _deliver(self, job: JobInFlight, outcome: Outcome) -> None:
         self._last_report = outcome.reports
+        if not job.earlier:  # the environment of an earlier run has nothing to do with that of this one
+            self.shared.mention_version(outcome, f"{job.queue.name} job {job.ticket.job_id}")
         problem = self._problem_of_requirements(outcome) if outcome.status == PENDING else ""
         if outcome.status == FAILED:
             self._failed(job, outcome)

@@ -31,6 +31,7 @@ from b2luigi.batch.systems.model import JobSpec
 from b2luigi.core.executable import SCRIPT_NAME, create_executable_wrapper, inputs_of
 from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
 from b2luigi.core.settings import get_merged_setting, get_seconds, get_setting
+from b2luigi.core.version import VERSION
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -276,7 +277,7 @@ def _prepared(
     record = Record.claim(folder, facts, after, token)
     try:
         # `grace`: the node waits that long for inputs which its file system still hides.
-        worker = {**run.worker, "result_grace": grace, "job_attempt": number}
+        worker = {**run.worker, "result_grace": grace, "job_attempt": number, "b2luigi": VERSION}
         script = Path(create_executable_wrapper(task, inbox=inbox, carried=carried, worker=worker))
         spec = JobSpec(
             token=token,
