@@ -36,14 +36,14 @@ _LONGEST_OWN_NAME = 64
 """Room for the names of logs, records and outcomes in their folders, including prefixes and suffixes."""
 
 
-def map_folder(folder: str | os.PathLike[str]) -> str:
+def map_folder(input_folder: str | os.PathLike[str]) -> str:
     """The folder as an absolute path; a relative one is relative to the `base_folder`.
 
     Raises ValueError for anything but a path.
     """
-    if not isinstance(folder, (str, os.PathLike)):
-        raise BadInputError(f"{folder!r} is not a folder: result_dir, log_dir and task_file_dir must be paths.")
-    folder = os.fspath(folder)
+    if not isinstance(input_folder, (str, os.PathLike)):
+        raise BadInputError(f"{input_folder!r} is not a folder: result_dir, log_dir and task_file_dir must be paths.")
+    folder = os.fspath(input_folder)
     return folder if os.path.isabs(folder) else str(Path(base_folder()) / folder)
 
 
