@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -40,15 +41,33 @@ def create_executable_wrapper(
     `worker`: values of luigi's section [worker] for the node.
     Raises ValueError, naming the setting, for an invalid value; OSError if the file cannot be written.
     """
+    script = job_script_of(task, inbox=inbox, carried=carried, worker=worker)
+    return str(write_job_script(Path(get_task_file_dir(task)), script))
+
+
+def job_script_of(
+    task: luigi.Task,
+    *,
+    inbox: str | os.PathLike[str] | None = None,
+    carried: bool = False,
+    worker: Mapping[str, Any] | None = None,
+) -> JobScript:
+    """The content of the job script of a task; see `create_executable_wrapper`. Writes nothing.
+
+    Raises ValueError, naming the setting, for an invalid value.
+    """
     for_node = {"call": running_call().number, **(worker or {})}
     grace = float(for_node.get("result_grace", 0.0))
-    script = replace(_collect(task, inbox, carried, {**describe(task), "worker": for_node}), grace=grace)
-    folder = Path(get_task_file_dir(task))
+    return replace(_collect(task, inbox, carried, {**describe(task), "worker": for_node}), grace=grace)
+
+
+def write_job_script(folder: Path, script: JobScript) -> Path:
+    """Writes a job script into the folder of its task, and returns its path. Reads no setting; raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SCRIPT_NAME
     # Readable only by its owner: it contains values of settings and parameters.
     write_atomically(path, render(script), 0o700)
-    return str(path)
+    return path
 
 
 def inputs_of(task: luigi.Task) -> tuple[Path, ...]:
@@ -188,7 +207,9 @@ def _own_env() -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
+@functools.cache
 def _umask() -> int:
+    """That of the script. Asked once: for a moment it changes for all threads, and some of them may make files."""
     umask = os.umask(0o077)
     os.umask(umask)
     return umask

@@ -41,15 +41,20 @@ def collect_logs(spec: JobSpec) -> None:
             os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
 
 
-def outputs_there(task: luigi.Task) -> list[int] | None:
-    """Which outputs of a task exist already, by their place among its outputs; None if the task cannot say.
+def files_of(task: luigi.Task) -> tuple[tuple[int, str], ...] | None:
+    """The place and path of each output of a task that is a file of this machine; None if the task cannot say."""
+    try:
+        return tuple(_files(task))
+    except Exception:  # the user's own output()
+        return None
+
+
+def outputs_there(files: tuple[tuple[int, str], ...] | None) -> list[int] | None:
+    """Which of these outputs exist already, by their place among all outputs; None if the task cannot say.
 
     Places and not paths: the project may have another path when they are read.
     """
-    try:
-        return [place for place, path in _files(task) if os.path.lexists(path)]
-    except Exception:  # the user's own output()
-        return None
+    return None if files is None else [place for place, path in files if os.path.lexists(path)]
 
 
 def set_outputs_aside(task: luigi.Task, attempt: Record) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import platform
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,20 +14,21 @@ from typing import Any
 
 import luigi
 
-from b2luigi.batch.attempts.artifacts import outputs_there, put_logs_aside, set_outputs_aside
+from b2luigi.batch.attempts.artifacts import set_outputs_aside
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.outcome import DONE, Outcome
-from b2luigi.batch.attempts.record import ClaimedError, Record, new_token
+from b2luigi.batch.attempts.record import ClaimedError, Record
 from b2luigi.batch.messages import job_failures
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.cleanup import NotYetError
 from b2luigi.batch.processes.colleague import ColleagueError, explained, stand_back
-from b2luigi.batch.processes.job import CLAIMED, GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
+from b2luigi.batch.processes.job import CLAIMED, GIVEN_UP, JobInFlight, Postponed
+from b2luigi.batch.processes.preparation import described, enter, written
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.command import PASSING
 from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState
 from b2luigi.batch.systems.model import JobSpec
-from b2luigi.core.executable import SCRIPT_NAME, create_executable_wrapper, inputs_of
+from b2luigi.core.executable import SCRIPT_NAME
 from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
 from b2luigi.core.settings import get_merged_setting, get_seconds, get_setting
 
@@ -36,8 +36,6 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 PAUSE = 5.0
 """Seconds until that is tried again which a full disk, or another run, prevents for now."""
-CLAIMED_FACTS = ("batch_system", "submit_host", "server", "mark", "outputs_there")
-"""What a claim contains about a job: enough to find it, and to know which of its outputs it has made."""
 RESTORED = ("batch_system", "submit_host", "server", "inbox", "mark", "job_id", "given_up", "by")
 """What is needed, beside the token, to find the job of a record that was cut short."""
 CAN_SUBMIT = "Jobs can be submitted"
@@ -238,9 +236,14 @@ def _submitted(task: luigi.Task, queue: Queue, run: Run, grace: float, after: in
         return Blocked(job_failures.of_open_breaker(task, reason, most))
     number = run.tries[task.task_id] + 1
     with _job_attempt(task, number):
-        record, spec = _prepared(task, queue, run, grace, after, number)
+        new = described(task, queue, run, grace, number)
+    try:
+        record = written(new, after, run.runs.own)
+    except Exception:
+        run.judged.add(new.spec.token)
+        raise
     run.tries[task.task_id] = vars(task)["job_attempt"] = number
-    job = queue.submit(spec, before_sending=lambda ticket: _note_sending(record, ticket, run))
+    job = queue.submit(new.spec, before_sending=lambda ticket: _note_sending(record, ticket, run))
     return JobInFlight(task, run, queue, record, job, run.runs.own, grace=grace)
 
 
@@ -248,70 +251,7 @@ def _note_sending(record: Record, ticket: Ticket, run: Run) -> None:
     """How and where to find a job is on disk before it is submitted: its label, and the batch server it goes to."""
     label = {"mark": ticket.label} if ticket.label != record.token else {}
     record.note(server=ticket.server, **label)
-    _enter(record, run)
-
-
-def _enter(record: Record, run: Run) -> None:
-    """Notes in the claims of this run how to find a job, should its record be lost."""
-    facts = {name: record.facts[name] for name in CLAIMED_FACTS if name in record.facts}
-    run.runs.own.enter(record.path.parent, record.number, record.token, **facts)
-
-
-def _prepared(
-    task: luigi.Task, queue: Queue, run: Run, grace: float, after: int, number: int
-) -> tuple[Record, JobSpec]:
-    """All that comes before a submission. The claim is on disk when this returns.
-
-    Raises ValueError, OSError and ClaimedError: then nothing may be submitted.
-    """
-    options = queue.options(partial(get_merged_setting, task=task))
-    carried = queue.carries_files and bool(options.get("transfer_files"))
-    inputs = inputs_of(task) if carried else ()
-    folder, log_folder = Path(get_task_file_dir(task)), Path(get_log_file_dir(task))
-    log_folder.mkdir(parents=True, exist_ok=True)
-    inbox = run.runs.own.open()
-    token, facts = new_token(run.runs.kin(task.task_id)), _facts(task, queue, run)
-    _enter(Record.of(folder, after + 1, token, facts), run)
-    # First of all, since the job script names our inbox: where another run was faster, its own must stay.
-    record = Record.claim(folder, facts, after, token)
-    try:
-        # `grace`: the node waits that long for inputs which its file system still hides.
-        worker = {**run.worker, "result_grace": grace, "job_attempt": number}
-        script = Path(create_executable_wrapper(task, inbox=inbox, carried=carried, worker=worker))
-        spec = JobSpec(
-            token=token,
-            name=f"{_job_name(task)}-{token}",
-            script=script,
-            folder=folder,
-            log_folder=log_folder,
-            inbox=inbox,
-            options=options,
-            inputs=inputs,
-            kin_of_inputs=lambda: [run.runs.kin(required.task_id) for required in task.deps()],
-        )
-        queue.check(spec)
-        put_logs_aside(record, log_folder)
-        spec.report.unlink(missing_ok=True)  # once it is there again, the job has started
-    except Exception:
-        run.judged.add(token)
-        cleanup.close(record, None, NOT_SUBMITTED)
-        raise
-    return record, spec
-
-
-def _facts(task: luigi.Task, queue: Queue, run: Run) -> dict[str, Any]:
-    return {
-        "task_id": task.task_id,
-        "class": f"{type(task).__module__}.{type(task).__qualname__}",
-        "batch_system": queue.name,
-        "submit_host": platform.node(),
-        "server": None,  # until it is submitted
-        "outputs_there": outputs_there(task),
-        "inbox": str(run.runs.own.folder),
-        "run": run.runs.own.process,
-        "python": platform.python_version(),
-        "luigi": luigi.__version__,
-    }
+    enter(record, run.runs.own)
 
 
 @contextlib.contextmanager
@@ -323,8 +263,3 @@ def _job_attempt(task: luigi.Task, number: int) -> Iterator[None]:
         yield
     finally:
         vars(task)["job_attempt"] = before
-
-
-def _job_name(task: luigi.Task) -> str:
-    name = get_setting("job_name", task=task) or task.get_task_family()
-    return re.sub(r"[^\w.:+@-]", "_", str(name))[:100]

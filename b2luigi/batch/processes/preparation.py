@@ -1,0 +1,120 @@
+"""What comes before a submission, in two halves: settings and code of users make plain values, those become files.
+
+The first half belongs on the main thread. The second touches files only, and may run on any thread.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import luigi
+
+from b2luigi.batch.attempts.artifacts import files_of, outputs_there, put_logs_aside
+from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.record import Record, new_token
+from b2luigi.batch.processes import cleanup
+from b2luigi.batch.processes.job import NOT_SUBMITTED
+from b2luigi.batch.processes.run import Run
+from b2luigi.batch.queue.ticket import Queue
+from b2luigi.batch.systems.model import JobSpec
+from b2luigi.core.executable import SCRIPT_NAME, inputs_of, job_script_of, write_job_script
+from b2luigi.core.job_script import JobScript
+from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
+from b2luigi.core.settings import get_merged_setting, get_setting
+
+CLAIMED_FACTS = ("batch_system", "submit_host", "server", "mark", "outputs_there")
+"""What a claim contains about a job: enough to find it, and to know which of its outputs it has made."""
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job that can be made: plain values, for which no setting and no code of users is needed any more."""
+
+    spec: JobSpec
+    script: JobScript
+    facts: Mapping[str, Any]
+    """What its record says of it from the beginning, but for the outputs that are there already."""
+    outputs: tuple[tuple[int, str], ...] | None
+    """The places and paths of its outputs, as far as they are files; None if the task cannot say."""
+
+
+def described(task: luigi.Task, queue: Queue, run: Run, grace: float, number: int) -> NewJob:
+    """The first half: reads settings and calls code of users; touches no file but settings.json.
+
+    `number`: counts the jobs of the task in this run; it is `task.job_attempt` meanwhile.
+    Raises ValueError, naming the setting, for a value that cannot work, and whatever code of users raises.
+    """
+    options = queue.options(partial(get_merged_setting, task=task))
+    carried = queue.carries_files and bool(options.get("transfer_files"))
+    inputs = inputs_of(task) if carried else ()
+    folder, inbox, token = Path(get_task_file_dir(task)), run.runs.own.folder, new_token(run.runs.kin(task.task_id))
+    # `grace`: the node waits that long for inputs which its file system still hides.
+    worker = {**run.worker, "result_grace": grace, "job_attempt": number}
+    spec = JobSpec(
+        token=token,
+        name=f"{_job_name(task)}-{token}",
+        script=folder / SCRIPT_NAME,
+        folder=folder,
+        log_folder=Path(get_log_file_dir(task)),
+        inbox=inbox,
+        options=options,
+        inputs=inputs,
+        kin_of_inputs=lambda: [run.runs.kin(required.task_id) for required in task.deps()],
+    )
+    queue.check(spec)
+    script = job_script_of(task, inbox=inbox, carried=carried, worker=worker)
+    return NewJob(spec, script, _facts(task, queue, run), files_of(task))
+
+
+def written(job: NewJob, after: int, own: Inbox) -> Record:
+    """The second half: claims the attempt after number `after`, and writes all files of the job; touches no setting.
+
+    `own`: the inbox of this run. The claim is on disk when this returns.
+    Raises OSError, and ClaimedError if another run was faster: then nothing may be submitted.
+    """
+    spec = job.spec
+    spec.log_folder.mkdir(parents=True, exist_ok=True)
+    own.open()
+    facts = {**job.facts, "outputs_there": outputs_there(job.outputs)}
+    enter(Record.of(spec.folder, after + 1, spec.token, facts), own)
+    # First of all, since the job script names our inbox: where another run was faster, its own must stay.
+    record = Record.claim(spec.folder, facts, after, spec.token)
+    try:
+        write_job_script(spec.folder, job.script)
+        put_logs_aside(record, spec.log_folder)
+        spec.report.unlink(missing_ok=True)  # once it is there again, the job has started
+    except Exception:
+        cleanup.close(record, None, NOT_SUBMITTED)
+        raise
+    return record
+
+
+def enter(record: Record, own: Inbox) -> None:
+    """Notes in the claims of this run how to find a job, should its record be lost."""
+    facts = {name: record.facts[name] for name in CLAIMED_FACTS if name in record.facts}
+    own.enter(record.path.parent, record.number, record.token, **facts)
+
+
+def _facts(task: luigi.Task, queue: Queue, run: Run) -> dict[str, Any]:
+    return {
+        "task_id": task.task_id,
+        "class": f"{type(task).__module__}.{type(task).__qualname__}",
+        "batch_system": queue.name,
+        "submit_host": platform.node(),
+        "server": None,  # until it is submitted
+        "inbox": str(run.runs.own.folder),
+        "run": run.runs.own.process,
+        "python": platform.python_version(),
+        "luigi": luigi.__version__,
+    }
+
+
+def _job_name(task: luigi.Task) -> str:
+    name = get_setting("job_name", task=task) or task.get_task_family()
+    return re.sub(r"[^\w.:+@-]", "_", str(name))[:100]
