@@ -14,12 +14,13 @@ from typing import Any
 import luigi
 
 from b2luigi.core.description import describe
-from b2luigi.core.files import write_atomically
+from b2luigi.core.files import in_folder, write_atomically
 from b2luigi.core.flags import script_arguments
 from b2luigi.core.job_script import JobScript, render
 from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
 from b2luigi.core.process_call import running_call
 from b2luigi.core.settings import get_setting, settings_files
+from b2luigi.core.settings_file import current_folder
 
 SCRIPT_NAME = "executable_wrapper.sh"
 
@@ -63,10 +64,9 @@ def job_script_of(
 
 def write_job_script(folder: Path, script: JobScript) -> Path:
     """Writes a job script into the folder of its task, and returns its path. Reads no setting; raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / SCRIPT_NAME
     # Readable only by its owner: it contains values of settings and parameters.
-    write_atomically(path, render(script), 0o700)
+    in_folder(folder, lambda: write_atomically(path, render(script), 0o700))
     return path
 
 
@@ -201,10 +201,17 @@ def _env(task: luigi.Task) -> dict[str, str]:
 
 def _own_env() -> dict[str, str]:
     """Variables with luigi's configuration and the settings files of the submit host, for a job in any folder."""
-    config = os.environ.get("LUIGI_CONFIG_PATH") or ("luigi.cfg" if os.path.exists("luigi.cfg") else "")
+    config = os.environ.get("LUIGI_CONFIG_PATH") or _config_in(current_folder())
     files = os.pathsep.join(map(str, settings_files()))
     found = {"LUIGI_CONFIG_PATH": os.path.abspath(config) if config else "", "B2LUIGI_SETTINGS_FILES": files}
     return {name: value for name, value in found.items() if value}
+
+
+@functools.cache
+def _config_in(folder: str) -> str:
+    """The file that luigi has read in this folder when it was imported."""
+    path = os.path.join(folder, "luigi.cfg")
+    return path if os.path.exists(path) else ""
 
 
 @functools.cache

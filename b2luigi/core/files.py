@@ -58,7 +58,8 @@ def _write(path: Path, text: str, mode: int, put: Callable[[Path, Path], None]) 
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            os.fchmod(file.fileno(), mode)
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) != mode:  # the umask; a slow disk charges for each change
+                os.fchmod(file.fileno(), mode)
             file.write(text.encode(errors="surrogateescape"))
         put(temporary, path)
     except OSError as error:
@@ -69,3 +70,76 @@ def _write(path: Path, text: str, mode: int, put: Callable[[Path, Path], None]) 
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def in_folder(folder: Path, write: Callable[[], None]) -> None:
+    """Writes something into a folder, which is made if it is not there. Raises what `write` raises, and OSError."""
+    try:
+        write()
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        write()
+
+
+class Folders:
+    """Makes folders with few operations, since it remembers some that are there. Any thread may call it."""
+
+    REMEMBERED = 1000
+    """Folders; those of 100,000 tasks would take memory for nothing."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, None] = {}
+        self._was_new = False
+
+    def make(self, folder: Path) -> bool:
+        """Makes a folder with its parents; True if it was not there before. Raises OSError."""
+        # Where tasks are new, most of their folders' parents are new, too; where they are not, nothing is.
+        path = self._missing(folder) if self._was_new else [folder]
+        try:
+            made = [_make(one) for one in path]
+        except FileNotFoundError:
+            self._known.clear()
+            path, made = _make_with_parents(folder)
+        self._was_new = made[-1]
+        self._remember(path[0].parent, *path[:-1])
+        return made[-1]
+
+    def _missing(self, folder: Path) -> list[Path]:
+        """From above: what is not known to be there of a folder and its parents; the folder alone if none is known."""
+        path = [folder]
+        for parent in folder.parents:
+            if parent in self._known:
+                return path[::-1]
+            path.append(parent)
+        return [folder]
+
+    def _remember(self, *folders: Path) -> None:
+        for folder in folders:
+            self._known.pop(folder, None)  # the last that were used stay
+            self._known[folder] = None
+        if len(self._known) > self.REMEMBERED:
+            for folder in list(self._known)[: -self.REMEMBERED]:
+                self._known.pop(folder, None)
+
+
+def _make(folder: Path) -> bool:
+    try:
+        os.mkdir(folder)
+    except FileNotFoundError:
+        raise
+    except FileExistsError:  # a file in its place is reported by whoever looks into the folder
+        return False
+    except OSError:  # where we may not write, some file systems say that first
+        if not folder.is_dir():
+            raise
+        return False
+    return True
+
+
+def _make_with_parents(folder: Path) -> tuple[list[Path], list[bool]]:
+    """What was missing, or at least tried, from above, and whether it is new."""
+    try:
+        return [folder], [_make(folder)]
+    except FileNotFoundError:
+        above, made = _make_with_parents(folder.parent)
+        return [*above, folder], [*made, _make(folder)]

@@ -32,12 +32,14 @@ _read_files: dict[str, tuple[_Signature, dict[str, Any]]] = {}
 class SettingsCache:
     """While entered, the files are checked at most twice a second instead of for each setting that is read.
 
-    A run of ten thousand tasks reads settings a few hundred thousand times. `clock` returns seconds.
+    A run of ten thousand tasks reads settings a few hundred thousand times, and the node of a job on a slow disk some
+    twenty times. `clock` returns seconds, `valid_for` is how many of them the content is trusted.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, valid_for: float = CACHE_SECONDS) -> None:
+        self._clock, self._valid_for = clock, valid_for
         self._valid_until = float("-inf")
+        self._paths: list[Path] = []
         self._contents: list[dict[str, Any]] = []
 
     def __enter__(self) -> SettingsCache:
@@ -49,10 +51,20 @@ class SettingsCache:
 
     def contents(self) -> list[dict[str, Any]]:
         """Like the function of this name, but cached."""
-        if self._clock() >= self._valid_until:
-            self._contents = list(_contents())
-            self._valid_until = self._clock() + CACHE_SECONDS
+        self._look()
         return self._contents
+
+    def paths(self) -> list[Path]:
+        """Like `settings_files`, but cached."""
+        self._look()
+        return list(self._paths)
+
+    def _look(self) -> None:
+        if self._clock() >= self._valid_until:
+            found = list(_existing())
+            self._contents = [_content(path, status) for path, status in found]
+            self._paths = [Path(path) for path, _ in found]
+            self._valid_until = self._clock() + self._valid_for
 
 
 _caches: list[SettingsCache] = []
@@ -65,22 +77,17 @@ def settings_files() -> list[Path]:
     parents. B2LUIGI_SETTINGS_JSON names one file to use instead. In a job, the files of the submit host come first.
     Raises FileNotFoundError if the named file does not exist, PermissionError if a file found cannot be trusted.
     """
-    return [Path(path) for path, _ in _existing()]
+    return _caches[-1].paths() if _caches else [Path(path) for path, _ in _existing()]
 
 
 def contents() -> Iterable[dict[str, Any]]:
     """The content of each of the `settings_files`, in their order; a file is read again only if it changed."""
-    return _caches[-1].contents() if _caches else _contents()
-
-
-def _contents() -> Iterator[dict[str, Any]]:
-    for path, status in _existing():
-        yield _content(path, status)
+    return _caches[-1].contents() if _caches else (_content(path, status) for path, status in _existing())
 
 
 def _existing() -> Iterator[tuple[str, os.stat_result]]:
     named = os.environ.get(ONLY_FILE, "")
-    current = _current_folder()
+    current = current_folder()
     candidates = _candidates(os.environ.get(FIRST_FILES, ""), named, current, _script_folder(current))
     for path, was_named in candidates:
         status = _status(path)
@@ -115,10 +122,11 @@ def _folder_of(script: str, current: str) -> str:
     return os.path.dirname(os.path.normpath(os.path.join(current, script)))
 
 
-def _current_folder() -> str:
+def current_folder() -> str:
+    """The current folder; empty if it was removed."""
     try:
         return os.getcwd()
-    except FileNotFoundError:  # the current folder was removed
+    except FileNotFoundError:
         return ""
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from b2luigi.batch.attempts.outcome import Outcome
 from b2luigi.batch.attempts.users import foreign_owner
-from b2luigi.core.files import create_atomically, read_text, write_atomically
+from b2luigi.core.files import create_atomically, in_folder, read_text, write_atomically
 
 FORMAT = 1
 LARGEST_OUTCOME = 64 * 1024 * 1024
@@ -63,6 +63,7 @@ class Record:
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
         self.path = path
         self.facts = dict(facts)
+        self._known_mode: int | None = None
 
     @property
     def token(self) -> str:
@@ -80,30 +81,35 @@ class Record:
         return os.path.basename(str(self.facts.get("inbox") or ""))
 
     @classmethod
-    def claim(cls, folder: Path, facts: Mapping[str, Any], after: int, token: str = "") -> Record:
+    def claim(
+        cls, folder: Path, facts: Mapping[str, Any], after: int, token: str = "", leftovers: Iterable[str] = ()
+    ) -> Record:
         """A new attempt, the one after number `after`: on disk before anything is submitted. `token`: a new one.
 
+        `leftovers`: names of files of an earlier attempt, which are removed.
         Raises OSError if it cannot be written, and ClaimedError if another run was faster: then nothing may be
         submitted either.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         number = after + 1
         known = {"format": FORMAT, "attempt": number, "token": token or new_token(), "claimed": time.time()}
         attempt = cls(folder / f"attempt-{number}.json", {**known, **facts})
         try:
-            create_atomically(attempt.path, attempt._text(), attempt._mode)
+            in_folder(folder, lambda: create_atomically(attempt.path, attempt._text(), attempt._mode))
         except FileExistsError:
             raise ClaimedError(str(attempt.path)) from None
-        attempt._check_is_last()
+        beside = names_in(folder)
+        attempt._check_is_last(beside)
+        for name in beside.keys() & set(leftovers):
+            (folder / name).unlink(missing_ok=True)
         return attempt
 
-    def _check_is_last(self) -> None:
+    def _check_is_last(self, beside: Mapping[str, bool]) -> None:
         """Another run may have made, and judged, several attempts since we looked: the record of this number is gone
         then, and is no sign of that. Raises ClaimedError."""
-        last, path = max(records(self.path.parent))
+        last = max((int(found[1]) for name in beside if (found := _RECORD.fullmatch(name))), default=0)
         if last > self.number:
             self.path.unlink(missing_ok=True)
-            raise ClaimedError(str(path))
+            raise ClaimedError(str(self.path))
 
     @classmethod
     def of(cls, folder: Path, number: int, token: str, facts: Mapping[str, Any]) -> Record:
@@ -143,13 +149,22 @@ class Record:
         return not self.facts.get("ended")
 
     @classmethod
-    def given_up(cls, folder: Path) -> list[Record]:
-        """The attempts that a run has given up, and whose jobs may be at work all the same. Raises OSError."""
-        found = [cls(path, _readable(path)) for _, path in records(folder)]
-        return [attempt for attempt in found if "ended" not in attempt.facts and attempt._is_given_up]
+    def all_in(cls, folder: Path) -> tuple[int, list[Record]]:
+        """The number of the last attempt in this folder (0: there was none), and all records, in their order.
+
+        One look into the folder, and one into each record. Raises OSError like `last`.
+        """
+        found = sorted(_entries(folder))
+        paths = [(number, path) for number, path, is_file in found if is_file]
+        return max((number for number, _, _ in found), default=0), [
+            cls(path, {**_readable(path), "attempt": number}) for number, path in paths
+        ]
 
     @property
-    def _is_given_up(self) -> bool:
+    def is_given_up(self) -> bool:
+        """A run has given the attempt up, and its job may be at work all the same."""
+        if "ended" in self.facts:
+            return False
         return "given_up" in self.facts or ("job_id" in self.facts and self._void.exists())
 
     @property
@@ -204,19 +219,22 @@ class Record:
         self.facts.update(facts)
         write_atomically(self.path, self._text(), self._mode)
 
-    def close(self, end: str, outcome: Outcome | None) -> None:
-        """Notes how the attempt ended. Raises OSError."""
+    def close(self, end: str, outcome: Outcome | None, beside: Mapping[str, bool] | None = None) -> None:
+        """Notes how the attempt ended. `beside`: what was just seen in the folder. Raises OSError."""
         facts = {"ended": time.time(), "end": end, "outcome": outcome.to_dict() if outcome is not None else None}
-        self.note(**facts, **({"void": True} if self._void.exists() else {}))
+        is_void = self._void.exists() if beside is None else self._void.name in beside
+        self.note(**facts, **({"void": True} if is_void else {}))
 
-    def sweep(self) -> None:
+    def sweep(self, beside: Mapping[str, bool] | None = None) -> None:
         """Removes what nobody needs of attempts that ended, and files that were torn by a kill. Raises OSError.
 
         The record of an attempt that was given up stays for a while: it keeps the job from working, should that start
-        after all.
+        after all. `beside`: what was just seen in the folder.
         """
         folder, now = self.path.parent, time.time()
-        found = {path: _facts(path) for _, path in records(folder)}
+        beside = names_in(folder) if beside is None else beside
+        paths = [folder / name for name, is_record in beside.items() if is_record]
+        found = {path: self.facts if path == self.path else _facts(path) for path in paths}
         ended = {path: facts for path, facts in found.items() if "ended" in facts}
         in_use = {str(facts.get("token")) for path, facts in found.items() if path not in ended}
         over = {str(facts.get("token")) for facts in ended.values()}
@@ -225,7 +243,7 @@ class Record:
                 path.unlink(missing_ok=True)
         if any("ended" not in facts and facts.get("format") != FORMAT for facts in found.values()):
             return  # torn: what lies beside it may be the only trace of its job
-        for name in _names(folder):
+        for name in beside:
             path, of_token, is_torn = folder / name, _OF_TOKEN.fullmatch(name), _TORN.fullmatch(name)
             if of_token is not None and of_token[1] not in in_use:
                 if of_token[2] != "void" or of_token[1] in over or _age(path, now) > REMEMBERED:
@@ -236,8 +254,10 @@ class Record:
     @property
     def _mode(self) -> int:
         """Who may write to the folder can change what the job runs; to let them read keeps nothing from nobody."""
-        is_shared = self.path.parent.stat().st_mode & stat.S_IWGRP
-        return 0o640 if is_shared else 0o600
+        if self._known_mode is None:
+            is_shared = self.path.parent.stat().st_mode & stat.S_IWGRP
+            self._known_mode = 0o640 if is_shared else 0o600
+        return self._known_mode
 
     def _text(self) -> str:
         # One fact in each line, as the shell of a job script reads it; json's own `indent` is ten times as slow.
@@ -252,18 +272,20 @@ def records(folder: Path) -> Iterator[tuple[int, Path]]:
 
 def _entries(folder: Path) -> Iterator[tuple[int, Path, bool]]:
     """What has the name of a record: its number, its path, and whether it is a file (and no FIFO, say)."""
+    for name, is_file in names_in(folder).items():
+        found = _RECORD.fullmatch(name)
+        if found:
+            yield int(found[1]), folder / name, is_file
+
+
+def names_in(folder: Path) -> dict[str, bool]:
+    """What is in a folder, by name, and whether it can be a record (and no FIFO, say); nothing where there is none.
+
+    Raises OSError.
+    """
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            found = _RECORD.fullmatch(entry.name)
-            if found:
-                yield int(found[1]), folder / entry.name, entry.is_file()
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except FileNotFoundError:
-        return []
+        return {entry.name: bool(_RECORD.fullmatch(entry.name)) and entry.is_file() for entry in entries}
+    return {}
 
 
 def _age(path: Path, now: float) -> float:

@@ -292,6 +292,9 @@ class ClusterProcess(BatchProcess):
 
     # -- luigi's poll
 
+    def _make_log_folder(self) -> None:
+        """Made with the other files of a job."""
+
     def _look(self) -> None:
         """News comes by `look`."""
 

@@ -128,7 +128,7 @@ class JobInFlight:
         self.note_job_id()
         ended = self._see(marker)
         # Read after the batch system's last word, which is older than the outcome.
-        outcome = read_outcome(self.ticket.spec.outcome)
+        outcome = read_outcome(self.ticket.spec.outcome) if ended or self._may_have_begun else None
         if outcome is None and ended:
             if not self._can_read_folder():
                 return Wait()
@@ -138,6 +138,11 @@ class JobInFlight:
             self._ask_about()
         self._report_state()
         return self._judged(marker, outcome)
+
+    @property
+    def _may_have_begun(self) -> bool:
+        """False for a job of this run that nobody has seen yet: there is nothing to read on a slow disk."""
+        return self.earlier or self.ticket.info is not None
 
     def _judged(self, marker: Marker | None, outcome: Outcome | None) -> Verdict:
         ticket = self.ticket

@@ -24,6 +24,7 @@ from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.ticket import Queue
 from b2luigi.batch.systems.model import JobSpec
 from b2luigi.core.executable import SCRIPT_NAME, inputs_of, job_script_of, write_job_script
+from b2luigi.core.files import Folders
 from b2luigi.core.job_script import JobScript
 from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
 from b2luigi.core.settings import get_merged_setting, get_setting
@@ -72,23 +73,24 @@ def described(task: luigi.Task, queue: Queue, run: Run, grace: float, number: in
     return NewJob(spec, script, _facts(task, queue, run), files_of(task))
 
 
-def written(job: NewJob, after: int, own: Inbox) -> Record:
+def written(job: NewJob, after: int, own: Inbox, folders: Folders) -> Record:
     """The second half: claims the attempt after number `after`, and writes all files of the job; touches no setting.
 
-    `own`: the inbox of this run. The claim is on disk when this returns.
+    `own`: the inbox of this run; `folders`: makes its folders. The claim is on disk when this returns.
     Raises OSError, and ClaimedError if another run was faster: then nothing may be submitted.
     """
     spec = job.spec
-    spec.log_folder.mkdir(parents=True, exist_ok=True)
-    own.open()
+    has_no_logs = folders.make(spec.log_folder)
+    own.ready()
     facts = {**job.facts, "outputs_there": outputs_there(job.outputs)}
     enter(Record.of(spec.folder, after + 1, spec.token, facts), own)
     # First of all, since the job script names our inbox: where another run was faster, its own must stay.
-    record = Record.claim(spec.folder, facts, after, spec.token)
+    # Once there is a report again, the job has started.
+    record = Record.claim(spec.folder, facts, after, spec.token, leftovers=[spec.report.name])
     try:
         write_job_script(spec.folder, job.script)
-        put_logs_aside(record, spec.log_folder)
-        spec.report.unlink(missing_ok=True)  # once it is there again, the job has started
+        if not has_no_logs:
+            put_logs_aside(record, spec.log_folder)
     except Exception:
         cleanup.close(record, None, NOT_SUBMITTED)
         raise

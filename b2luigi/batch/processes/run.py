@@ -15,6 +15,7 @@ from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.messages.outages import Outages
 from b2luigi.batch.processes.circuit_breaker import CircuitBreaker
 from b2luigi.batch.queue.ticket import Queue
+from b2luigi.core.files import Folders
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -47,6 +48,8 @@ class Run:
     tries: Counter[str] = field(default_factory=Counter)
     """How often this run has submitted a task, by task id."""
 
+    folders: Folders = field(default_factory=Folders)
+    """Makes those of its tasks."""
     _mentioned: set[str] = field(default_factory=set)
 
     def mention(self, other: Inbox) -> None:

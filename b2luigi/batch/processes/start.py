@@ -65,8 +65,7 @@ def begin(task: luigi.Task, queue: Queue, run: Run) -> JobInFlight | Postponed |
     try:
         folder = Path(get_task_file_dir(task))
         grace = get_seconds("result_grace", task=task)
-        _cancel_former(task, run, folder)
-        number, found = _latest(task, queue, run, folder)
+        number, found = _latest(task, queue, run, folder, *_former(task, run, folder))
         if found is not None and found.is_open and found.token not in run.judged:
             job = _resumed(task, run, found, grace)
             if job is not None:
@@ -100,12 +99,28 @@ def options_of(task: luigi.Task, queue: Queue, number: int) -> Mapping[str, Any]
 # -- records that are lost, or cannot be read
 
 
-def _latest(task: luigi.Task, queue: Queue, run: Run, folder: Path) -> tuple[int, Record | None]:
+def _former(task: luigi.Task, run: Run, folder: Path) -> tuple[int, Record | None]:
+    """The number of the last attempt of a task that has a record, 0 if there was none, and that record.
+
+    Jobs of earlier ones that were given up are cancelled.
+    """
+    if run.folders.make(folder):  # it is new, so that there is nothing to look for
+        return 0, None
+    number, records = Record.all_in(folder)
+    given_up = [record for record in records if record.is_given_up]
+    if given_up:
+        _cancel_former(task, run, given_up)
+        number, records = Record.all_in(folder)
+    return number, records[-1] if records else None
+
+
+def _latest(
+    task: luigi.Task, queue: Queue, run: Run, folder: Path, number: int, found: Record | None
+) -> tuple[int, Record | None]:
     """The last attempt of a task. What is lost of its record is restored, since its job may live.
 
     Raises ClaimedError while the run that claimed it may live, and ValueError if nothing can be known of its job.
     """
-    number, found = Record.latest(folder)
     lost = run.runs.lost_claim(folder, found)
     if lost is not None:
         _refuse_if_alive(lost[0], run)
@@ -120,7 +135,6 @@ def _latest(task: luigi.Task, queue: Queue, run: Run, folder: Path) -> tuple[int
         stand_back(task, run, found, inbox)
     elif lost is not None:
         found = run.runs.restored(folder, lost)
-        folder.mkdir(parents=True, exist_ok=True)
         found.note(restored=time.time())
     elif found is not None and found.is_torn and found.is_open:
         found = _legible(queue, run, found)
@@ -158,9 +172,9 @@ def _legible(queue: Queue, run: Run, torn: Record) -> Record:
 # -- jobs of other runs
 
 
-def _cancel_former(task: luigi.Task, run: Run, folder: Path) -> None:
+def _cancel_former(task: luigi.Task, run: Run, given_up: list[Record]) -> None:
     """A run that was killed may have given a job up without cancelling it. Raises ClaimedError if that run may live."""
-    for former in Record.given_up(folder):
+    for former in given_up:
         if former.token in run.judged:
             continue
         if former.foreign is not None:
@@ -238,7 +252,7 @@ def _submitted(task: luigi.Task, queue: Queue, run: Run, grace: float, after: in
     with _job_attempt(task, number):
         new = described(task, queue, run, grace, number)
     try:
-        record = written(new, after, run.runs.own)
+        record = written(new, after, run.runs.own, run.folders)
     except Exception:
         run.judged.add(new.spec.token)
         raise

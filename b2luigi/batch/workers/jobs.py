@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 
@@ -44,6 +45,9 @@ class Jobs:
 
     def look(self) -> bool:
         """Moves all queues a little, and weighs the jobs of which there is news; True if something happened."""
+        if self._run is not None:
+            with contextlib.suppress(OSError):  # written before a job is sent to a batch system, or it is not sent
+                self._run.runs.own.write_claims()
         news = [ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step()]
         if self._run is None:
             return bool(news)

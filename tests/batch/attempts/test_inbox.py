@@ -46,6 +46,7 @@ def inbox(base: Path, owner: dict[str, object] | None, *claims: Path, clock: Clo
     found.open()
     for folder in claims:
         found.enter(folder)
+        found.write_claims()
     if owner is None:
         (found.folder / OWNER).unlink()
     else:
@@ -204,9 +205,11 @@ def test_an_inbox_that_another_run_removed_is_made_again(tmp_path: Path) -> None
     """It took this run for dead, since that was stopped for a while; jobs to come need an inbox all the same."""
     mine = Inbox(tmp_path / "inbox-1")
     mine.enter(tmp_path / "a")
+    mine.write_claims()
     Inbox(mine.folder).discard()
     assert not mine.folder.exists()
     mine.enter(tmp_path / "b")
+    mine.sync()
     assert Inbox(mine.folder).is_abandoned() is False
     assert folders_of(Inbox(mine.folder)) == [tmp_path / "b"]
     mine.close()
