@@ -18,6 +18,7 @@ from b2luigi.cli.exit_on_interrupt import STOPPED, ExitOnInterrupt
 from b2luigi.core.checks import GraphError, tasks_of
 from b2luigi.core.job_script import SCRIPT_VARIABLE
 from b2luigi.core.process_call import ProcessCall, running
+from b2luigi.core.settings_file import SettingsCache
 
 WORKERS = 1000
 """Maximum number of jobs in flight, with batch, unless the user passes `workers`."""
@@ -70,7 +71,7 @@ def process(
             return _run_one(tasks, flags.task_id, number, kwargs)
         _refuse_lost_arguments()
         call = ProcessCall(number, in_process=test or flags.test)
-        with running(call):
+        with running(call), SettingsCache():
             if show_output or flags.show_output:
                 return _show_outputs(tasks, interrupt)
             if dry_run or flags.dry_run:

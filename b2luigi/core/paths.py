@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 import luigi
 from luigi.task import flatten
 
+from b2luigi.core.files import make_folder
 from b2luigi.core.settings import get_setting
-from b2luigi.core.target import LONGEST_NAME
+from b2luigi.core.target import LONGEST_NAME, LocalTarget
 
 # PATH_MAX of Linux is 4096 bytes, including the terminating NUL.
 _LONGEST_PATH = 4095
@@ -116,8 +117,8 @@ def create_folders_of(targets: Iterable[Any]) -> None:
     for target in targets:
         if hasattr(target, "makedirs"):
             target.makedirs()
-        if isinstance(target, luigi.LocalTarget):
-            os.makedirs(os.path.dirname(os.path.normpath(target.path)) or ".", exist_ok=True)
+        if isinstance(target, luigi.LocalTarget) and type(target).makedirs is not LocalTarget.makedirs:
+            make_folder(os.path.dirname(os.path.normpath(target.path)) or ".")
 
 
 def _deprecated_result_path(

@@ -114,10 +114,10 @@ class Inbox:
 
     def enter(self, folder: Path, number: int = 0, token: str = "", **facts: Any) -> None:
         """Notes that this run has an attempt in a task file folder; `write_claims` and `sync` write that down."""
-        claim = [os.path.relpath(folder, self.folder.parent), number, token, facts]
-        lines = f"{json.dumps(str(folder))}\n{json.dumps(claim)}\n"  # the first line is for former versions
+        place = os.path.relpath(folder, self.folder.parent)
+        claim = json.dumps([place, number, token, facts])
         with self._entering:
-            self._entered[claim[0]] = lines
+            self._entered[place] = f"{json.dumps(str(folder))}\n{claim}\n"  # the first line is for former versions
 
     def write_claims(self) -> None:
         """Writes down what was entered since the last time, all at once; does nothing while a thread is at it.

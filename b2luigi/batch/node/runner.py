@@ -40,6 +40,7 @@ from b2luigi.core.job_script import (
     read_description,
 )
 from b2luigi.core.patience import patiently
+from b2luigi.core.settings_file import SettingsCache
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -86,20 +87,52 @@ def run_one(
     calls `ending` with the exit code and the seconds that the process may take to end.
     """
     atexit.unregister(_report_missing_call)
-    expected = _call_of(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
-    if call < expected:
-        atexit.register(_report_missing_call, expected, task_id)
+    job = _Job(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
+    if call < job.call:
+        atexit.register(_report_missing_call, job.call, task_id)
         return None
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     # Removed from the environment: a script that the task itself starts is a separate run.
     names = (SCRIPT_VARIABLE, OUTCOME_VARIABLE, BEGUN_VARIABLE)
-    script, outcome_file, begun = (os.environ.pop(name, "") for name in names)
-    with _noted_beginning(begun):
-        code = _run_and_write(tasks, task_id, script, Path(outcome_file) if outcome_file else None)
+    _, outcome_file, begun = (os.environ.pop(name, "") for name in names)
+    with _noted_beginning(begun), SettingsCache(valid_for=float("inf")):
+        code = _run_and_write(tasks, job, Path(outcome_file) if outcome_file else None)
     if outcome_file:
-        ending(code, _grace(script, task_id))
+        ending(code, job.grace)
     return code
+
+
+class _Job:
+    """What a job script says of the task that this node runs; read once."""
+
+    def __init__(self, script: str, task_id: str) -> None:
+        self._script, self.task_id = script, task_id
+
+    @functools.cached_property
+    def description(self) -> Mapping[str, Any]:
+        """Empty without a job script. Raises OSError and ValueError."""
+        if not self._script:
+            return {}
+        description = read_description(Path(self._script))
+        # Another id may have been requested by hand, for example through `task_cmd_additional_args`.
+        return description if description["task_id"] == self.task_id else {}
+
+    @property
+    def call(self) -> int:
+        """The number of the call of `process` that the task belongs to."""
+        return int(self._for_node("call", 1))
+
+    @property
+    def grace(self) -> float:
+        """Seconds for which the outcome is tried to be written, and that Python may take to end then."""
+        return float(self._for_node("result_grace", 0.0))
+
+    def _for_node(self, name: str, default: Any) -> Any:
+        try:
+            return self.description.get("worker", {}).get(name, default)
+        except (OSError, ValueError):  # reported when the task is rebuilt
+            return default
 
 
 @contextlib.contextmanager
@@ -108,20 +141,20 @@ def _noted_beginning(path: str) -> Iterator[None]:
     begun = Path(path) if path else None
     with contextlib.suppress(OSError):  # a full disk is no reason not to begin
         if begun is not None:
-            begun.touch()
+            os.close(os.open(begun, os.O_WRONLY | os.O_CREAT, 0o666))
     yield
     with contextlib.suppress(OSError):
         if begun is not None:
             begun.unlink(missing_ok=True)
 
 
-def _run_and_write(tasks: Sequence[luigi.Task], task_id: str, script: str, outcome_file: Path | None) -> int:
+def _run_and_write(tasks: Sequence[luigi.Task], job: _Job, outcome_file: Path | None) -> int:
     reporter = NodeReporter(report_path(outcome_file) if outcome_file else None)
-    outcome = _run(tasks, task_id, script, reporter, outcome_file is not None)
+    outcome = _run(tasks, job, reporter, outcome_file is not None)
     reporter.close()
-    outcome = replace(outcome, task_id=task_id, node=platform.node(), reports=reporter.reports)
+    outcome = replace(outcome, task_id=job.task_id, node=platform.node(), reports=reporter.reports)
     code = EXIT_CODES[outcome.status]
-    if outcome_file is not None and not _write(outcome, outcome_file, functools.partial(_grace, script, task_id)):
+    if outcome_file is not None and not _write(outcome, outcome_file, lambda: job.grace):
         code = IF_UNRECORDED.get(outcome.status, code)
         _drop_unwritable_streams()
     return code
@@ -145,10 +178,10 @@ def _drop_unwritable_streams() -> None:
             setattr(sys, name, None)
 
 
-def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, reporter: NodeReporter, is_job: bool) -> Outcome:
+def _run(tasks: Sequence[luigi.Task], job: _Job, reporter: NodeReporter, is_job: bool) -> Outcome:
     try:
-        description = _description(script, task_id)
-        task = _find(tasks, task_id, description)
+        description = job.description
+        task = _find(tasks, job.task_id, description)
     except Exception as error:
         logger.error("%s", error, exc_info=type(error) is not LookupError)  # a KeyError comes from the user's code
         return _failed(f"{traceback.format_exc()}")
@@ -160,36 +193,12 @@ def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, reporter: NodeR
     return _checked(task, _run_task(task, worker, reporter))
 
 
-def _call_of(script: str, task_id: str) -> int:
-    """The number of the call of `process` that the task of a job script belongs to."""
-    try:
-        return int(_description(script, task_id).get("worker", {}).get("call", 1))
-    except (OSError, ValueError):  # reported later, when the task is rebuilt
-        return 1
-
-
-def _grace(script: str, task_id: str) -> float:
-    """Seconds for which the outcome is tried to be written, and that Python may take to end then."""
-    try:
-        return float(_description(script, task_id).get("worker", {}).get("result_grace", 0.0))
-    except (OSError, ValueError):
-        return 0.0
-
-
 def _report_missing_call(call: int, task_id: str) -> None:
     logger.error(
         "b2luigi: the script ended on the node before its call number %d of process(), which runs %s. The script must "
         "make all calls there in the same order; on a node, earlier calls do nothing and return True.",
         *(call, task_id),
     )
-
-
-def _description(script: str, task_id: str) -> Mapping[str, Any]:
-    if not script:
-        return {}
-    description = read_description(Path(script))
-    # Another id may have been requested by hand, for example through `task_cmd_additional_args`.
-    return description if description["task_id"] == task_id else {}
 
 
 def _find(tasks: Sequence[luigi.Task], task_id: str, description: Mapping[str, Any]) -> luigi.Task:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def written(job: NewJob, after: int, own: Inbox, folders: Folders) -> Record:
     # Once there is a report again, the job has started.
     record = Record.claim(spec.folder, facts, after, spec.token, leftovers=[spec.report.name])
     try:
-        write_job_script(spec.folder, job.script)
+        write_job_script(spec.folder, replace(job.script, record=record.path.name))
         if not has_no_logs:
             put_logs_aside(record, spec.log_folder)
     except Exception:
