@@ -60,6 +60,7 @@ class Inbox:
         self._entered: dict[str, str] = {}
         self._entering, self._writing = threading.Lock(), threading.Lock()
         self._unsynced, self._synced_folders = False, False
+        self._opening = threading.Lock()
 
     @classmethod
     def new(cls, base: Path) -> Inbox:
@@ -76,17 +77,22 @@ class Inbox:
     def open(self) -> Path:
         """Makes the folder if it is not there, with its owner file in it from the first moment. Raises OSError."""
         if self._heartbeat is None or not self.folder.is_dir():  # not any more: somebody took this run for dead
-            aside = self.folder.with_name(f".{self.folder.name}")
-            try:
-                self._make(aside)
-                os.rename(aside, self.folder)
-            except OSError:
-                shutil.rmtree(aside, ignore_errors=True)
-                raise
-        if self._heartbeat is None:
-            self._heartbeat = Heartbeat(self.folder / OWNER, self._beat)
-            self._heartbeat.start()
+            with self._opening:  # threads that write the files of jobs come at the same time
+                if self._heartbeat is None or not self.folder.is_dir():
+                    self._make_at_once()
+                if self._heartbeat is None:
+                    self._heartbeat = Heartbeat(self.folder / OWNER, self._beat)
+                    self._heartbeat.start()
         return self.folder
+
+    def _make_at_once(self) -> None:
+        aside = self.folder.with_name(f".{self.folder.name}")
+        try:
+            self._make(aside)
+            os.rename(aside, self.folder)
+        except OSError:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
 
     def _make(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

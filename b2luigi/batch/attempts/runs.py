@@ -63,6 +63,10 @@ class Runs:
                 return inbox, claim
         return None
 
+    def is_claimed(self, folder: Path) -> bool:
+        """Another run has, or had, an attempt in a task file folder."""
+        return any(inbox.claim_of(folder) is not None for inbox in self.others.values())
+
     def restored(self, folder: Path, lost: tuple[Inbox, Claim]) -> Record:
         """The record of an attempt as far as its claim has it; it is not on disk."""
         inbox, claim = lost

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import luigi
 
 from b2luigi.batch.attempts.artifacts import files_of, outputs_there, put_logs_aside
 from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.outcome import DONE
 from b2luigi.batch.attempts.record import Record, new_token
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.job import NOT_SUBMITTED
@@ -43,6 +44,10 @@ class NewJob:
     """What its record says of it from the beginning, but for the outputs that are there already."""
     outputs: tuple[tuple[int, str], ...] | None
     """The places and paths of its outputs, as far as they are files; None if the task cannot say."""
+    number: int
+    """Counts the jobs of the task in this run."""
+    grace: float
+    """Seconds by which its outcome may be late."""
 
 
 def described(task: luigi.Task, queue: Queue, run: Run, grace: float, number: int) -> NewJob:
@@ -70,7 +75,7 @@ def described(task: luigi.Task, queue: Queue, run: Run, grace: float, number: in
     )
     queue.check(spec)
     script = job_script_of(task, inbox=inbox, carried=carried, worker=worker)
-    return NewJob(spec, script, _facts(task, queue, run), files_of(task))
+    return NewJob(spec, script, _facts(task, queue, run), files_of(task), number, grace)
 
 
 def written(job: NewJob, after: int, own: Inbox, folders: Folders) -> Record:
@@ -97,10 +102,30 @@ def written(job: NewJob, after: int, own: Inbox, folders: Folders) -> Record:
     return record
 
 
+def written_if_new(job: NewJob, own: Inbox, folders: Folders, judged: Collection[str]) -> Record | None:
+    """The second half, unless an earlier attempt is to be looked at first, which is for the main thread.
+
+    `judged`: the tokens of attempts that are over.
+    """
+    folder = job.spec.folder
+    if folders.make(folder):
+        return written(job, 0, own, folders)
+    number, records = Record.all_in(folder)
+    former = [record for record in records if record.is_given_up]
+    former += [last for last in records[-1:] if last.is_open or _is_done(last)]
+    if any(attempt.token not in judged for attempt in former):
+        return None
+    return written(job, number, own, folders)
+
+
 def enter(record: Record, own: Inbox) -> None:
     """Notes in the claims of this run how to find a job, should its record be lost."""
     facts = {name: record.facts[name] for name in CLAIMED_FACTS if name in record.facts}
     own.enter(record.path.parent, record.number, record.token, **facts)
+
+
+def _is_done(record: Record) -> bool:
+    return record.facts.get("end") == DONE
 
 
 def _facts(task: luigi.Task, queue: Queue, run: Run) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.messages.outages import Outages
 from b2luigi.batch.processes.circuit_breaker import CircuitBreaker
+from b2luigi.batch.processes.writer import Writer
 from b2luigi.batch.queue.ticket import Queue
 from b2luigi.core.files import Folders
 
@@ -50,6 +51,9 @@ class Run:
 
     folders: Folders = field(default_factory=Folders)
     """Makes those of its tasks."""
+    writer: Writer = field(default_factory=Writer)
+    """Writes the files of jobs."""
+
     _mentioned: set[str] = field(default_factory=set)
 
     def mention(self, other: Inbox) -> None:

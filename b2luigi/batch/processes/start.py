@@ -6,7 +6,7 @@ import contextlib
 import logging
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,9 +22,10 @@ from b2luigi.batch.messages import job_failures
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.cleanup import NotYetError
 from b2luigi.batch.processes.colleague import ColleagueError, explained, stand_back
-from b2luigi.batch.processes.job import CLAIMED, GIVEN_UP, JobInFlight, Postponed
-from b2luigi.batch.processes.preparation import described, enter, written
+from b2luigi.batch.processes.job import CLAIMED, GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
+from b2luigi.batch.processes.preparation import NewJob, described, enter, written, written_if_new
 from b2luigi.batch.processes.run import Run
+from b2luigi.batch.processes.writer import Writing
 from b2luigi.batch.queue.command import PASSING
 from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState
 from b2luigi.batch.systems.model import JobSpec
@@ -56,23 +57,69 @@ class Done:
     outcome: Outcome
 
 
-def begin(task: luigi.Task, queue: Queue, run: Run) -> JobInFlight | Postponed | Blocked | Done:
+@dataclass(frozen=True)
+class Beside:
+    """The files of a new job are written beside the loop; `finish` hands the job in when that is over."""
+
+    job: NewJob
+    writing: Writing[Record | None]
+
+
+Beginning = JobInFlight | Postponed | Blocked | Done | Beside
+
+
+def begin(task: luigi.Task, queue: Queue, run: Run, owner: Any = None) -> Beginning:
     """Resumes the job that an earlier run has made for a task, or claims an attempt and hands a new job in.
 
-    Raises ValueError, naming the setting, for a value that cannot work, and OSError for a file that cannot be
+    Where the disk is slow, files are written beside the loop; `owner` is who `Writer.finished` returns when that is
+    over. Raises ValueError, naming the setting, for a value that cannot work, and OSError for a file that cannot be
     written and will not be: then nothing was submitted.
     """
+    if run.writer.is_slow:
+        beside = _beside(task, queue, run, owner)
+        if beside is not None:
+            return beside
+    return _or_postponed(run, lambda: _begun(task, queue, run))
+
+
+def finish(task: luigi.Task, queue: Queue, run: Run, beside: Beside) -> Beginning:
+    """Hands in the job whose files were written beside the loop; raises like `begin`."""
+
+    def handed_in() -> Beginning:
+        with _over_if_it_fails(beside.job, run):
+            record = beside.writing.result()
+        return _handed_in(task, queue, run, beside.job, record) if record is not None else _begun(task, queue, run)
+
+    return _or_postponed(run, handed_in)
+
+
+def revoke(beside: Beside, run: Run) -> None:
+    """There is to be no such job: closes its record, if there is one."""
+    run.judged.add(beside.job.spec.token)
+    if not beside.writing.revoke():
+        with contextlib.suppress(Exception):  # it was not written, or takes too long: a later run sees to it
+            record = beside.writing.result()
+            if record is not None:
+                cleanup.close(record, None, NOT_SUBMITTED)
+
+
+def _begun(task: luigi.Task, queue: Queue, run: Run) -> Beginning:
+    folder = Path(get_task_file_dir(task))
+    grace = get_seconds("result_grace", task=task)
+    number, found = _latest(task, queue, run, folder, *_former(task, run, folder))
+    if found is not None and found.is_open and found.token not in run.judged:
+        job = _resumed(task, run, found, grace)
+        if job is not None:
+            return job
+    elif found is not None and found.facts.get("end") == DONE and task.complete():
+        return Done(Outcome.from_record(found.facts.get("outcome")) or Outcome(DONE))
+    return _submitted(task, queue, run, grace, number)
+
+
+def _or_postponed(run: Run, action: Callable[[], Beginning]) -> Beginning:
+    """What prevents a job for now is no error."""
     try:
-        folder = Path(get_task_file_dir(task))
-        grace = get_seconds("result_grace", task=task)
-        number, found = _latest(task, queue, run, folder, *_former(task, run, folder))
-        if found is not None and found.is_open and found.token not in run.judged:
-            job = _resumed(task, run, found, grace)
-            if job is not None:
-                return job
-        elif found is not None and found.facts.get("end") == DONE and task.complete():
-            return Done(Outcome.from_record(found.facts.get("outcome")) or Outcome(DONE))
-        return _submitted(task, queue, run, grace, number)
+        return action()
     except ClaimedError:
         return Postponed("", CLAIMED)
     except ColleagueError as error:
@@ -243,22 +290,56 @@ def _spec_of(task: luigi.Task, record: Record, run: Run) -> JobSpec:
 # -- a new job
 
 
-def _submitted(task: luigi.Task, queue: Queue, run: Run, grace: float, after: int) -> JobInFlight | Blocked:
-    most = get_setting("failure_brake", task=task)
-    reason = run.breaker.why_open(task.get_task_family(), most)
-    if reason:
-        return Blocked(job_failures.of_open_breaker(task, reason, most))
+def _submitted(task: luigi.Task, queue: Queue, run: Run, grace: float, after: int) -> Beginning:
+    blocked = _blocked(task, run)
+    if blocked is not None:
+        return blocked
+    new = _described(task, queue, run, grace)
+    with _over_if_it_fails(new, run):
+        record = run.writer.timed(lambda: written(new, after, run.runs.own, run.folders))
+    return _handed_in(task, queue, run, new, record)
+
+
+def _described(task: luigi.Task, queue: Queue, run: Run, grace: float) -> NewJob:
     number = run.tries[task.task_id] + 1
     with _job_attempt(task, number):
-        new = described(task, queue, run, grace, number)
+        return described(task, queue, run, grace, number)
+
+
+def _blocked(task: luigi.Task, run: Run) -> Blocked | None:
+    most = get_setting("failure_brake", task=task)
+    reason = run.breaker.why_open(task.get_task_family(), most)
+    return Blocked(job_failures.of_open_breaker(task, reason, most)) if reason else None
+
+
+def _beside(task: luigi.Task, queue: Queue, run: Run, owner: Any) -> Beside | None:
+    """None if that will not do: errors are reported, and jobs of other runs found, the usual way."""
     try:
-        record = written(new, after, run.runs.own, run.folders)
+        if _blocked(task, run) is not None:
+            return None
+        new = _described(task, queue, run, get_seconds("result_grace", task=task))
+    except Exception:
+        return None
+    if run.runs.is_claimed(new.spec.folder):
+        return None
+    writing = run.writer.beside(owner, lambda: written_if_new(new, run.runs.own, run.folders, run.judged))
+    return Beside(new, writing) if writing is not None else None
+
+
+@contextlib.contextmanager
+def _over_if_it_fails(new: NewJob, run: Run) -> Iterator[None]:
+    """Whatever keeps its files from being written, the attempt is over."""
+    try:
+        yield
     except Exception:
         run.judged.add(new.spec.token)
         raise
-    run.tries[task.task_id] = vars(task)["job_attempt"] = number
-    job = queue.submit(new.spec, before_sending=lambda ticket: _note_sending(record, ticket, run))
-    return JobInFlight(task, run, queue, record, job, run.runs.own, grace=grace)
+
+
+def _handed_in(task: luigi.Task, queue: Queue, run: Run, new: NewJob, record: Record) -> JobInFlight:
+    run.tries[task.task_id] = vars(task)["job_attempt"] = new.number
+    ticket = queue.submit(new.spec, before_sending=lambda ticket: _note_sending(record, ticket, run))
+    return JobInFlight(task, run, queue, record, ticket, run.runs.own, grace=new.grace)
 
 
 def _note_sending(record: Record, ticket: Ticket, run: Run) -> None:

@@ -83,6 +83,8 @@ class JobQueue:
         """Hands a job in; it is sent at the next `step`, together with others of equal options."""
         ticket = Ticket(spec, before_sending=before_sending, is_own=True)
         self._submitter.add(ticket)
+        if self._asked_at is None:  # so that the answer is there when the first jobs are to be sent
+            self._identify()
         return ticket
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
