@@ -3,7 +3,7 @@
 What counts are those that a network file system charges for: calls that name a path (stat, open, mkdir, rename, link,
 unlink, chmod, utime, exec, opendir and their kin), `fsync` and `fchmod`; not `read`, `write`, `close`. And only those
 in the folder of a project, on its parents, or in search of a settings.json: not those of the interpreter's own
-installation, and not the looks of Python's `import` at the folder of the script, which `imports` counts.
+installation. `of_interpreter` tells those that Python's start and luigi's cost, whatever b2luigi does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import re
 import subprocess
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ _PATH = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _DESCRIPTOR = re.compile(r"\d+<([^>]*)>")
 _OF_DESCRIPTORS = ("fsync", "fdatasync", "fchmod")
 TRACED = ("%file", *_OF_DESCRIPTORS, "chdir", "fchdir")
+_STATS = ("stat", "lstat", "newfstatat", "statx")
 _SKIPPED = ("chdir", "fchdir", "getcwd")
 
 
@@ -49,23 +49,12 @@ def traced(words: Sequence[str], folder: Path, env: Mapping[str, str], timeout: 
         return [operation for trace in traces for operation in _operations(trace, folder) if _counts(operation, folder)]
 
 
-def counted(operations: Sequence[Operation]) -> Counter[str]:
-    """How many there are of each kind."""
-    return Counter(operation.call for operation in operations)
-
-
-def imports(operations: Sequence[Operation], folder: Path) -> int:
-    """How many of them are looks of `import` at the folder of the script, one for each module found elsewhere."""
-    return sum(_is_import(operation, folder) for operation in operations)
-
-
-def without_imports(operations: Sequence[Operation], folder: Path) -> list[Operation]:
-    """All but those."""
-    return [operation for operation in operations if not _is_import(operation, folder)]
-
-
-def _is_import(operation: Operation, folder: Path) -> bool:
-    return operation.path == str(folder) and "stat" in operation.call
+def of_interpreter(operation: Operation, folder: Path) -> bool:
+    """Whether it is one of Python's own start, or of luigi's: reading the script, and looking for modules beside it."""
+    is_import = operation.path == str(folder) and operation.call in (*_STATS, "openat")
+    is_script = operation.path.endswith(".py") or "__pycache__" in operation.path
+    is_config = os.path.basename(operation.path) in ("luigi.cfg", "client.cfg", "luigi.toml")
+    return is_import or is_script or is_config or operation.call == "readlink"
 
 
 def _operations(trace: Path, folder: Path) -> Iterator[Operation]:

@@ -15,6 +15,7 @@ import luigi
 from luigi.task import flatten
 
 from b2luigi.core.files import make_folder
+from b2luigi.core.read_once import remembered
 from b2luigi.core.settings import get_setting
 from b2luigi.core.target import LONGEST_NAME, LocalTarget
 
@@ -96,7 +97,11 @@ def get_log_file_dir(task: luigi.Task) -> str:
 
     A method `get_log_file_dir` of the task overrides this; its result is also relative to the script.
     """
-    return _overridden_folder(task, "get_log_file_dir") or _family_folder(task, "log_dir", need_hidden=False)
+
+    def folder() -> str:
+        return _overridden_folder(task, "get_log_file_dir") or _family_folder(task, "log_dir", need_hidden=False)
+
+    return remembered(task, "get_log_file_dir", folder)
 
 
 def get_task_file_dir(task: luigi.Task) -> str:
@@ -104,7 +109,11 @@ def get_task_file_dir(task: luigi.Task) -> str:
 
     A method `get_task_file_dir` of the task overrides this; its result is also relative to the script.
     """
-    return _overridden_folder(task, "get_task_file_dir") or _family_folder(task, "task_file_dir", need_hidden=True)
+
+    def folder() -> str:
+        return _overridden_folder(task, "get_task_file_dir") or _family_folder(task, "task_file_dir", need_hidden=True)
+
+    return remembered(task, "get_task_file_dir", folder)
 
 
 def create_output_dirs(task: luigi.Task) -> None:

@@ -18,6 +18,7 @@ from b2luigi.core.known_settings import (
     name_problem,
     value_problem,
 )
+from b2luigi.core.read_once import remembered
 from b2luigi.core.settings_file import settings_files
 from b2luigi.core.structures import copy_containers
 
@@ -57,13 +58,12 @@ def get_setting(
     and any error that a property of the task raises.
     """
     names = _names_of(key, tuple(deprecated_keys or ()))
-    for lookup in _places(task):
-        for name in names:
-            value = lookup(name, _MISSING)
-            if value is not _MISSING:
-                _warn_about_old_name(name if name != names[0] else key, names[0])
-                return copy_containers(value)
-    return copy_containers(_default_of(names[0], default))
+    found = remembered(task, names, lambda: _first(names, task))
+    if found is None:
+        return copy_containers(_default_of(names[0], default))
+    name, value = found
+    _warn_about_old_name(name if name != names[0] else key, names[0])
+    return copy_containers(value)
 
 
 def get_merged_setting(key: str, task: Any = None) -> Any:
@@ -76,7 +76,7 @@ def get_merged_setting(key: str, task: Any = None) -> Any:
     if row is not None and not row.merged:
         return get_setting(key, task=task)
     names = _names_of(key)
-    found = [value for lookup in _places(task) for name in names if (value := lookup(name, _MISSING)) is not _MISSING]
+    found = remembered(task, ("merged", *names), lambda: _all(names, task))
     if not found or not all(isinstance(value, Mapping) for value in found):
         return get_setting(key, task=task)
     return copy_containers({name: entry for value in reversed(found) for name, entry in value.items()})
@@ -139,6 +139,21 @@ def _names_of(key: str, deprecated_keys: tuple[str, ...] = ()) -> tuple[str, ...
     row = find_setting(key)
     names = (key,) if row is None else (row.name, *row.old_names)
     return tuple(dict.fromkeys((*names, *deprecated_keys)))
+
+
+def _first(names: tuple[str, ...], task: Any) -> tuple[str, Any] | None:
+    """The name and value in the first place that has one; None if no place has."""
+    for lookup in _places(task):
+        for name in names:
+            value = lookup(name, _MISSING)
+            if value is not _MISSING:
+                return name, value
+    return None
+
+
+def _all(names: tuple[str, ...], task: Any) -> list[Any]:
+    """The values in all places."""
+    return [value for lookup in _places(task) for name in names if (value := lookup(name, _MISSING)) is not _MISSING]
 
 
 def _places(task: Any) -> Iterator[Callable[[str, Any], Any]]:

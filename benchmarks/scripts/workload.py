@@ -123,7 +123,7 @@ def rss():
 def report(**more):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     took = {"cpu": time.process_time() - cpu, "wall": time.time() - wall}
-    files = sum(len(names) for _, _, names in os.walk(folder))
+    files = sum(len(names) for _, _, names in os.walk(folder)) if "COUNTED" not in os.environ else None
     print("\n" + json.dumps({**took, "rss": peak, "files": files, **more}), flush=True)
 
 

@@ -31,6 +31,7 @@ from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState
 from b2luigi.batch.systems.model import JobSpec
 from b2luigi.core.executable import SCRIPT_NAME
 from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
+from b2luigi.core.read_once import read_once
 from b2luigi.core.settings import get_merged_setting, get_seconds, get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -75,11 +76,12 @@ def begin(task: luigi.Task, queue: Queue, run: Run, owner: Any = None) -> Beginn
     over. Raises ValueError, naming the setting, for a value that cannot work, and OSError for a file that cannot be
     written and will not be: then nothing was submitted.
     """
-    if run.writer.is_slow:
-        beside = _beside(task, queue, run, owner)
-        if beside is not None:
-            return beside
-    return _or_postponed(run, lambda: _begun(task, queue, run))
+    with read_once(task):
+        if run.writer.is_slow:
+            beside = _beside(task, queue, run, owner)
+            if beside is not None:
+                return beside
+        return _or_postponed(run, lambda: _begun(task, queue, run))
 
 
 def finish(task: luigi.Task, queue: Queue, run: Run, beside: Beside) -> Beginning:
@@ -256,6 +258,8 @@ def _resumed(task: luigi.Task, run: Run, found: Record, grace: float) -> JobInFl
     if not is_abandoned and "job_id" not in found.facts:
         # A search would find nothing now, and prove nothing for later.
         return Postponed("", PAUSE)
+    if found.facts.get("server", "") is None:
+        found.facts.update(run.runs.noted_before_sending(found))
     queue, ticket = _attach(task, run, found)
     if ticket is None:
         _replace_unreachable(task, run, found)
