@@ -116,24 +116,26 @@ class Folders:
     def make(self, folder: Path) -> bool:
         """Makes a folder with its parents; True if it was not there before. Raises OSError."""
         # Where tasks are new, most of their folders' parents are new, too; where they are not, nothing is.
-        path = self._missing(folder) if self._was_new else [folder]
+        path = self._missing(folder) if self._was_new else []
         try:
             made = [_make(one) for one in path]
-        except FileNotFoundError:
+        except FileNotFoundError:  # what was known to be there has gone
             self._known.clear()
+            made = []
+        if not made:
             path, made = _make_with_parents(folder)
         self._was_new = made[-1]
         self._remember(path[0].parent, *path[:-1])
         return made[-1]
 
     def _missing(self, folder: Path) -> list[Path]:
-        """From above: what is not known to be there of a folder and its parents; the folder alone if none is known."""
+        """From above: what is not known to be there of a folder and its parents; empty if none of these is known."""
         path = [folder]
         for parent in folder.parents:
             if parent in self._known:
                 return path[::-1]
             path.append(parent)
-        return [folder]
+        return []
 
     def _remember(self, *folders: Path) -> None:
         for folder in folders:
