@@ -43,6 +43,34 @@ def create_atomically(path: Path, text: str, mode: int) -> None:
     _write(path, text, mode, _link)
 
 
+def replace_end(path: Path, size: int, end: str, text: str) -> bool:
+    """Writes `text` in place of `end`, the last characters of a small file of ASCII with `size` bytes.
+
+    False, and the file is as before, if it is another one by now, or cannot be written. It is not atomic: somebody who
+    reads it at that moment may see it torn, and so may all if the machine breaks down.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    except OSError:
+        return False
+    start = size - len(end)
+    try:
+        status = os.fstat(descriptor)
+        is_known = stat.S_ISREG(status.st_mode) and status.st_size == size
+        if not is_known or os.pread(descriptor, len(end), start) != end.encode():
+            return False
+        try:
+            if os.pwrite(descriptor, text.encode(), start) == len(text):
+                return True
+        except OSError:
+            pass
+        os.pwrite(descriptor, end.encode(), start)  # a full disk
+        os.ftruncate(descriptor, size)
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def _link(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)  # atomic, and fails if the file exists, on network file systems as well

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from b2luigi.core.files import Folders, in_folder, make_folder, write_atomically
+from b2luigi.core.files import Folders, in_folder, make_folder, replace_end, write_atomically
 
 
 @pytest.fixture
@@ -87,3 +88,44 @@ def test_a_file_is_written_into_a_folder_that_is_made_for_it(tmp_path: Path) -> 
     folder = tmp_path / "a" / "b"
     in_folder(folder, lambda: write_atomically(folder / "file", "text", 0o600))
     assert (folder / "file").read_text() == "text"
+
+
+def test_the_end_of_a_file_is_replaced_in_place(tmp_path: Path) -> None:
+    """It stays the same file, whoever has it open."""
+    path = tmp_path / "record"
+    path.write_text("{ 1 }")
+    inode = path.stat().st_ino
+    assert replace_end(path, 5, " }", ", 2 }")
+    assert (path.read_text(), path.stat().st_ino) == ("{ 1, 2 }", inode)
+
+
+def test_the_end_of_another_file_stays(tmp_path: Path) -> None:
+    """It was written by somebody else, removed, or is no file."""
+    path = tmp_path / "record"
+    assert not replace_end(path, 5, " }", ", 2 }")
+    for text in ("{ 1, 3 }", "{ 12}"):
+        path.write_text(text)
+        assert not replace_end(path, 5, " }", ", 2 }")
+        assert path.read_text() == text
+    path.unlink()
+    os.mkfifo(path)
+    assert not replace_end(path, 0, "", "text")
+
+
+@pytest.mark.parametrize("written", [0, 3])
+def test_an_end_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int) -> None:
+    """A full disk, which takes a part of it, or nothing."""
+    path = tmp_path / "record"
+    path.write_text("{ 1 }")
+    pwrite = os.pwrite
+
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        if len(data) <= 2:
+            return pwrite(descriptor, data, offset)
+        if not written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return pwrite(descriptor, data[:written], offset)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    assert not replace_end(path, 5, " }", ", 2 }")
+    assert path.read_text() == "{ 1 }"

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
-import secrets
 import stat
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from b2luigi.batch.attempts.outcome import Outcome
+from b2luigi.batch.attempts.tokens import new_token
 from b2luigi.batch.attempts.users import foreign_owner
-from b2luigi.core.files import create_atomically, in_folder, read_text, write_atomically
+from b2luigi.core.files import create_atomically, in_folder, read_text, replace_end, write_atomically
 
 FORMAT = 1
 LARGEST_OUTCOME = 64 * 1024 * 1024
@@ -29,24 +29,10 @@ TORN_AFTER = 2.0
 """Seconds after which a temporary file, which takes a moment to write, is one whose writer was killed."""
 REMEMBERED = 24 * 3600.0
 """Seconds for which a batch system may still start the job of an attempt that was given up."""
+MOST_ADDED = 1000
+"""Characters that are added to a record in place: so few are written as a whole, or not at all."""
+_END = "\n}\n"
 _LINE = re.compile(r' "(\w+)": "([^"\\]*)",?')
-
-
-def new_token(kin: str = "") -> str:
-    """A name for one attempt. `kin`: how the names of all attempts of the same task begin, see `kin_of`."""
-    return kin + secrets.token_hex(8)[len(kin) :]
-
-
-def kin_of(task_id: str, project: str) -> str:
-    """How tokens of a task begin: with four digits for its project, and five for the task in it.
-
-    So the label of a job shows which task it works on even if its record is lost.
-    """
-    return _digest(project)[:4] + _digest(f"{project} {task_id}")[:5]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 class ClaimedError(Exception):
@@ -63,6 +49,9 @@ class Record:
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
         self.path = path
         self.facts = dict(facts)
+        self._noting = threading.Lock()
+        self._size: int | None = None
+        """Bytes of the record, if this object has written it last."""
         self._known_mode: int | None = None
 
     @property
@@ -93,10 +82,12 @@ class Record:
         number = after + 1
         known = {"format": FORMAT, "attempt": number, "token": token or new_token(), "claimed": time.time()}
         attempt = cls(folder / f"attempt-{number}.json", {**known, **facts})
+        text = attempt._text()
         try:
-            in_folder(folder, lambda: create_atomically(attempt.path, attempt._text(), attempt._mode))
+            in_folder(folder, lambda: create_atomically(attempt.path, text, attempt._mode))
         except FileExistsError:
             raise ClaimedError(str(attempt.path)) from None
+        attempt._size = len(text)
         beside = names_in(folder)
         attempt._check_is_last(beside)
         for name in beside.keys() & set(leftovers):
@@ -215,9 +206,26 @@ class Record:
         return {match[1] for match in found if match} - {match[1] for match in found if match and match[2] == "void"}
 
     def note(self, **facts: Any) -> None:
-        """Adds facts to the record. Raises OSError."""
-        self.facts.update(facts)
-        write_atomically(self.path, self._text(), self._mode)
+        """Adds facts to the record, from any thread. Raises OSError."""
+        with self._noting:
+            self.facts.update(facts)
+            if not ({"ended", "given_up"} & facts.keys()) and self._add(facts):
+                return
+            text = self._text()
+            write_atomically(self.path, text, self._mode)
+            self._size = len(text)
+
+    def _add(self, facts: Mapping[str, Any]) -> bool:
+        """Adds a few facts in place; False if that will not do. If they are torn, their job is looked for by its name.
+
+        That is one operation on a slow disk where writing all facts anew is two. Another value of a fact that is there
+        comes behind it, where it counts for whoever reads JSON, or lines.
+        """
+        more = ",\n" + _lines(facts) + _END
+        if self._size is None or len(more) > MOST_ADDED or not replace_end(self.path, self._size, _END, more):
+            return False
+        self._size += len(more) - len(_END)
+        return True
 
     def close(self, end: str, outcome: Outcome | None, beside: Mapping[str, bool] | None = None) -> None:
         """Notes how the attempt ended. `beside`: what was just seen in the folder. Raises OSError."""
@@ -260,9 +268,12 @@ class Record:
         return self._known_mode
 
     def _text(self) -> str:
-        # One fact in each line, as the shell of a job script reads it; json's own `indent` is ten times as slow.
-        lines = (f" {json.dumps(name)}: {json.dumps(value)}" for name, value in self.facts.items())
-        return "{\n" + ",\n".join(lines) + "\n}\n"
+        return "{\n" + _lines(self.facts) + _END
+
+
+def _lines(facts: Mapping[str, Any]) -> str:
+    """One fact in each line, as the shell of a job script reads it; json's own `indent` is ten times as slow."""
+    return ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in facts.items())
 
 
 def records(folder: Path) -> Iterator[tuple[int, Path]]:
@@ -301,29 +312,6 @@ def read_outcome(path: Path) -> Outcome | None:
         return Outcome.from_json(read_text(path, LARGEST_OUTCOME))
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def look_again(folder: Path) -> bool:
-    """Makes a network file system look at the folder itself instead of at what it remembers of it.
-
-    False if it cannot be read for now.
-    """
-    with contextlib.suppress(OSError):
-        os.utime(folder)
-    try:
-        os.listdir(folder)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
-def look_at_folders_of(targets: Iterable[Any]) -> None:
-    """The same for the folders of targets that are files of this machine."""
-    paths = (getattr(target, "path", None) for target in targets)
-    for folder in {os.path.dirname(path) for path in paths if isinstance(path, str) and os.path.isabs(path)}:
-        look_again(Path(folder))
 
 
 def _readable(path: Path) -> dict[str, Any]:

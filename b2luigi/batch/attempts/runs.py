@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from b2luigi.batch.attempts.inbox import PREFIX, Claim, Inbox, inboxes_below
-from b2luigi.batch.attempts.record import Record, kin_of, records
+from b2luigi.batch.attempts.record import Record, records
+from b2luigi.batch.attempts.tokens import kin_of
 
 MAKING = 10.0
 """Seconds after which an inbox that is being made will not be finished any more."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import logging
 import os
 import platform
@@ -24,9 +23,10 @@ import luigi.worker
 from luigi.task import flatten
 from luigi.worker import ContextManagedTaskProcess
 
+from b2luigi.batch.attempts.fresh_look import look_at_folders_of
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome, plain
-from b2luigi.batch.attempts.record import look_at_folders_of
 from b2luigi.batch.messages.failure import headline
+from b2luigi.batch.node.given_job import GivenJob
 from b2luigi.batch.node.reports import NodeReporter, report_path
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_atomically
@@ -37,7 +37,6 @@ from b2luigi.core.job_script import (
     OUTCOME_VARIABLE,
     SCRIPT_VARIABLE,
     UNRECORDED,
-    read_description,
 )
 from b2luigi.core.patience import patiently
 from b2luigi.core.settings_file import SettingsCache
@@ -87,7 +86,7 @@ def run_one(
     calls `ending` with the exit code and the seconds that the process may take to end.
     """
     atexit.unregister(_report_missing_call)
-    job = _Job(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
+    job = GivenJob(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
     if call < job.call:
         atexit.register(_report_missing_call, job.call, task_id)
         return None
@@ -103,38 +102,6 @@ def run_one(
     return code
 
 
-class _Job:
-    """What a job script says of the task that this node runs; read once."""
-
-    def __init__(self, script: str, task_id: str) -> None:
-        self._script, self.task_id = script, task_id
-
-    @functools.cached_property
-    def description(self) -> Mapping[str, Any]:
-        """Empty without a job script. Raises OSError and ValueError."""
-        if not self._script:
-            return {}
-        description = read_description(Path(self._script))
-        # Another id may have been requested by hand, for example through `task_cmd_additional_args`.
-        return description if description["task_id"] == self.task_id else {}
-
-    @property
-    def call(self) -> int:
-        """The number of the call of `process` that the task belongs to."""
-        return int(self._for_node("call", 1))
-
-    @property
-    def grace(self) -> float:
-        """Seconds for which the outcome is tried to be written, and that Python may take to end then."""
-        return float(self._for_node("result_grace", 0.0))
-
-    def _for_node(self, name: str, default: Any) -> Any:
-        try:
-            return self.description.get("worker", {}).get(name, default)
-        except (OSError, ValueError):  # reported when the task is rebuilt
-            return default
-
-
 @contextlib.contextmanager
 def _noted_beginning(path: str) -> Iterator[None]:
     """While it is entered there is a file. Whoever ends the process with `exit(0)` meanwhile leaves the file behind."""
@@ -148,7 +115,7 @@ def _noted_beginning(path: str) -> Iterator[None]:
             begun.unlink(missing_ok=True)
 
 
-def _run_and_write(tasks: Sequence[luigi.Task], job: _Job, outcome_file: Path | None) -> int:
+def _run_and_write(tasks: Sequence[luigi.Task], job: GivenJob, outcome_file: Path | None) -> int:
     reporter = NodeReporter(report_path(outcome_file) if outcome_file else None)
     outcome = _run(tasks, job, reporter, outcome_file is not None)
     reporter.close()
@@ -178,7 +145,7 @@ def _drop_unwritable_streams() -> None:
             setattr(sys, name, None)
 
 
-def _run(tasks: Sequence[luigi.Task], job: _Job, reporter: NodeReporter, is_job: bool) -> Outcome:
+def _run(tasks: Sequence[luigi.Task], job: GivenJob, reporter: NodeReporter, is_job: bool) -> Outcome:
     try:
         description = job.description
         task = _find(tasks, job.task_id, description)

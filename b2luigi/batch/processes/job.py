@@ -14,10 +14,11 @@ import luigi
 from luigi.task import flatten
 
 from b2luigi.batch.attempts.artifacts import set_outputs_aside
+from b2luigi.batch.attempts.fresh_look import look_again, look_at_folders_of
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.judge import NO_JOB, Anew, Deliver, Evidence, Questions, Verdict, Wait, judge, wants_reason
 from b2luigi.batch.attempts.outcome import DONE, INTERRUPTED, Marker, Outcome
-from b2luigi.batch.attempts.record import Record, look_again, look_at_folders_of, read_outcome
+from b2luigi.batch.attempts.record import Record, read_outcome
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.cleanup import NotYetError
 from b2luigi.batch.processes.run import Run

@@ -18,7 +18,8 @@ import luigi
 from b2luigi.batch.attempts.artifacts import files_of, outputs_there, put_logs_aside
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.outcome import DONE
-from b2luigi.batch.attempts.record import Record, new_token
+from b2luigi.batch.attempts.record import Record
+from b2luigi.batch.attempts.tokens import new_token
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.job import NOT_SUBMITTED
 from b2luigi.batch.processes.run import Run

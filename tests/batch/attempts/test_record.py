@@ -3,15 +3,17 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from b2luigi.batch.attempts.fresh_look import look_again
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.outcome import DONE, Marker, Outcome
-from b2luigi.batch.attempts.record import LARGEST_OUTCOME, ClaimedError, Record, look_again, read_outcome
+from b2luigi.batch.attempts.record import LARGEST_OUTCOME, ClaimedError, Record, read_outcome
 
 TOKENS = "0123456789abcdef", "fedcba9876543210"
 
@@ -109,6 +111,40 @@ def test_what_becomes_known_is_added(tmp_path: Path) -> None:
     assert found["token"] == attempt.token
     assert stat.S_IMODE(attempt.path.stat().st_mode) == 0o600
     assert os.listdir(tmp_path / "task") == ["attempt-1.json"]
+
+
+def test_a_few_facts_are_added_in_place(tmp_path: Path) -> None:
+    """Many, or an end, make a new file; whatever others have written meanwhile is not torn."""
+    attempt = Record.claim(tmp_path, {"server": None}, after=0)
+    inodes = [attempt.path.stat().st_ino]
+    for known in ({"server": "a"}, {"job_id": "7"}, {"text": "x" * 2000}, {"job_id": "8"}, {"ended": 1.0}):
+        attempt.note(**known)
+        assert facts(attempt.path) == attempt.facts
+        inodes.append(attempt.path.stat().st_ino)
+    assert inodes[0] == inodes[1] == inodes[2] != inodes[3]
+    assert inodes[3] == inodes[4] != inodes[5]
+    _, other = Record.latest(tmp_path)
+    assert other is not None
+    other.note(by="another")
+    attempt.note(job_id="9")
+    assert facts(attempt.path)["job_id"] == "9"
+
+
+def test_threads_note_facts_at_the_same_time(tmp_path: Path) -> None:
+    """The one that submits, and the loop; nothing is lost."""
+    attempt = Record.claim(tmp_path, {}, after=0)
+
+    def work(thread: int) -> None:
+        for number in range(30):
+            attempt.note(**{f"{thread}-{number}": "x" * (number % 3) * 500})
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert facts(attempt.path) == attempt.facts
+    assert len(attempt.facts) == 4 + 90
 
 
 def test_records_of_ended_attempts_go(tmp_path: Path) -> None:
