@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         process,
     )
     from b2luigi.core.parameter import (
+        BatchIntParameter,
         BoolParameter,
         ChoiceListParameter,
         ChoiceParameter,
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "BatchIntParameter",
     "BoolParameter",
     "ChoiceListParameter",
     "ChoiceParameter",

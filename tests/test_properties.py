@@ -116,7 +116,7 @@ def test_no_path_is_code_for_the_shell_of_a_batch_system(name: str, folders: lis
 @given(evidence=EVIDENCE, complete=st.booleans(), missing=st.lists(TEXT, max_size=2))
 def test_every_verdict_rests_on_evidence(evidence: Evidence, complete: bool, missing: list[str]) -> None:
     """Nothing is called dead that may live, nothing done that is not, whatever comes together."""
-    verdict = judge(evidence, Questions(lambda: complete, lambda: missing))
+    verdict = judge(evidence, Questions(lambda: complete, lambda outcome: missing))
     info, outcome, marker = evidence.info, evidence.outcome, evidence.marker
     has_result = outcome is not None and outcome.status != INTERRUPTED
     over = evidence.gone or marker is not None or (info is not None and info.status.is_final)
@@ -138,7 +138,7 @@ def test_in_the_end_there_is_a_verdict(evidence: Evidence) -> None:
     late = Evidence(
         evidence.outcome, evidence.marker, evidence.info, True, evidence.started, ended_for=1e9, outcome_for=1e9
     )
-    assert judge(late, Questions(lambda: False, list)) != Wait()
+    assert judge(late, Questions(lambda: False)) != Wait()
 
 
 # -- files

@@ -81,6 +81,19 @@ def test_rooms_are_there_without_importing_them() -> None:
     assert python("import b2luigi; print(b2luigi.core.__name__)") == "b2luigi.core"
 
 
+@pytest.mark.parametrize("module", ["core.utils", "core.settings", "batch.processes", "batch.workers", "cli.process"])
+def test_modules_are_there_after_import(module: str) -> None:
+    """`import b2luigi` is enough to write `b2luigi.core.utils.product_dict`, as in b2luigi 1.x."""
+    assert python(f"import b2luigi; print(b2luigi.{module}.__name__)") == f"b2luigi.{module}"
+
+
+def test_packages_have_no_other_attributes() -> None:
+    """A misspelt module is an AttributeError, and one that is private is not looked for."""
+    for name in ("utlis", "_utils"):
+        with pytest.raises(AttributeError, match=f"'b2luigi.core' has no attribute '{name}'"):
+            getattr(b2luigi.core, name)
+
+
 def test_dispatch_loads_its_room_when_it_is_used() -> None:
     """Only who dispatches pays for it, and not for the machinery of batch systems."""
     code = (
@@ -139,7 +152,15 @@ KEPT: dict[str, dict[str, Any]] = {
     "b2luigi.ExternalTask": {},
     "b2luigi.WrapperTask": {},
     "b2luigi.LocalTarget": {"path": None},
-    "b2luigi.Parameter": {"hashed": False, "hash_function": None, "hidden": None, "grouping": False},
+    "b2luigi.Parameter": {
+        "hashed": False,
+        "hash_function": None,
+        "hidden": None,
+        "grouping": False,
+        "grouping_function": None,
+    },
+    "b2luigi.BatchIntParameter": {},
+    "b2luigi.BatchIntParameter.next_in_enumeration": {"value": REQUIRED},
     # tasks
     "b2luigi.Task.add_to_output": {"name": REQUIRED, "target_class": None, "result_dir": None},
     "b2luigi.Task.get_output_file_name": {"key": REQUIRED},

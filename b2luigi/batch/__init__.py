@@ -16,3 +16,9 @@
    `attempts/judge.py` weighs the *evidence*, and the *verdict* goes to luigi's result queue.
    `messages/`: what the user reads about failures and outages.
 """
+
+from __future__ import annotations
+
+from b2luigi.core.submodules import importing
+
+__getattr__ = importing(__name__)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
 
 import luigi
 from colorama import Fore, Style
+from luigi.task import flatten
 
 from b2luigi.core.ahead import LookAhead
+from b2luigi.core.former_folders import FormerFolders
 from b2luigi.core.graph import all_tasks, get_output_files
 
 
@@ -33,8 +37,21 @@ def dry_run(tasks: Sequence[luigi.Task]) -> None:
         hook = getattr(task, "dry_run", None)
         if callable(hook):
             hook()
+    print("".join(f"{problem}\n" for problem in islice(_former_results(incomplete), 1)), end="")
     count = "1 task" if len(to_run) == 1 else f"{len(to_run)} tasks"
     print(f"{count} to run." if incomplete else "All tasks are complete.")
+
+
+def _former_results(tasks: Iterable[luigi.Task]) -> Iterator[str]:
+    former = FormerFolders()
+    return filter(None, (former.problem_of_results(task, _outputs(task)) for task in tasks))
+
+
+def _outputs(task: luigi.Task) -> list[Any]:
+    try:
+        return list(flatten(task.output()))
+    except Exception:  # reported when the task is to run
+        return []
 
 
 def _is_external(task: luigi.Task) -> bool:

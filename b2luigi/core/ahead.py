@@ -19,6 +19,7 @@ import luigi
 from luigi.task import flatten
 
 from b2luigi.core.answers import THREADS, Answers
+from b2luigi.core.completeness import has_own_complete
 from b2luigi.core.target import PATH_LOOKUP, PathLookup, is_plain
 
 SLOW = 0.002
@@ -217,6 +218,5 @@ def _paths(item: Any) -> list[str]:
     """The paths that luigi checks for a task or target, in this order, up to the first missing one."""
     targets = [item]
     if isinstance(item, luigi.Task):
-        is_luigis = getattr(item.complete, "__func__", None) is luigi.Task.complete
-        targets = flatten(item.output()) if is_luigis else []
+        targets = [] if has_own_complete(item) else flatten(item.output())
     return [target.path for target in targets] if all(map(is_plain, targets)) else []

@@ -10,6 +10,8 @@ import luigi
 import luigi.worker
 from luigi.task import flatten
 
+from b2luigi.core.completeness import exists, has_own_complete, name_of
+from b2luigi.core.former_folders import FormerFolders
 from b2luigi.core.settings import get_setting
 
 SHOWN = 5
@@ -31,7 +33,8 @@ class GraphChecks:
         self._undeclared: dict[str, luigi.Task] = {}
         """Tasks without a method `output`, by task id: luigi runs them, but they are never complete."""
         self._external: dict[str, tuple[luigi.Task, Any]] = {}
-        """Outputs of incomplete tasks that nothing runs, by path."""
+        """Outputs of incomplete tasks that nothing runs, by path; None for a task with a `complete()` of its own."""
+        self.former = FormerFolders()
         self._problems: dict[object, list[str]] = {}
         """By kind and classes: one example says enough."""
 
@@ -42,8 +45,12 @@ class GraphChecks:
         except Exception:
             return
         if task.run in (None, NotImplemented):
-            for target in targets:
-                self._external[str(getattr(target, "path", target))] = (task, target)
+            self._external.update((name_of(target), (task, target)) for target in targets)
+            if has_own_complete(task):
+                self._external[task.task_id] = (task, None)
+        former = self.former.problem_of_results(task, targets)
+        if former:
+            self.note(("former", type(task)), former)
         if not targets:
             self._look_at_nothing(task)
         elif runs_itself(task):
@@ -107,7 +114,9 @@ class GraphChecks:
         rows: list[str] = []
         entries = iter(self._external.items())
         for path, (task, target) in entries:
-            if not target.exists():
+            if target is None:
+                rows.append(f"{task}: its complete() returns False")
+            elif not exists(target):
                 rows.append(f"{path} ({task})")
             if len(rows) == SHOWN:  # looking for all of them may take minutes
                 break
@@ -122,7 +131,7 @@ class GraphChecks:
         self.note(("circle", frozenset(map(type, circle))), _of_circle(circle))
 
     def _look_at_nothing(self, task: luigi.Task) -> None:
-        if getattr(task.complete, "__func__", None) is not luigi.Task.complete:
+        if has_own_complete(task):
             return
         if type(task).output is luigi.Task.output:
             self._undeclared[task.task_id] = task

@@ -12,7 +12,6 @@ _GRID = "the Belle II grid is not supported"
 
 DROPPED_NAMES: Mapping[str, str] = MappingProxyType(
     {
-        "b2luigi.BatchIntParameter": "use IntParameter; each task is a job of its own",
         "b2luigi.wrap_parameter": "no call is needed; use the parameter classes of b2luigi instead of luigi's",
         "b2luigi.RemoteTarget": _REMOTE,
         "b2luigi.XRootDSystem": _REMOTE,

@@ -9,6 +9,7 @@ from typing import Any
 import luigi
 
 from b2luigi.core.ahead import LookAhead, each
+from b2luigi.core.completeness import exists
 from b2luigi.core.paths import get_serialized_parameters
 from b2luigi.core.target import file_targets_by_name
 
@@ -112,7 +113,7 @@ def _each(tasks: Sequence[luigi.Task]) -> Iterator[luigi.Task]:
 
 def _description(task: luigi.Task, target: Any) -> dict[str, Any]:
     return {
-        "exists": target.exists(),
+        "exists": exists(target),
         "parameters": get_serialized_parameters(task),
         "file_name": str(target.path),
     }

@@ -1,9 +1,10 @@
-"""luigi's parameters with three more arguments: `hashed`, `hash_function` and `hidden`."""
+"""luigi's parameters with more arguments: `hashed`, `hash_function`, `hidden`, `grouping` and `grouping_function`."""
 
 from __future__ import annotations
 
 import datetime
 import functools
+import hashlib
 import inspect
 import sys
 import types
@@ -16,15 +17,22 @@ from luigi.date_interval import DateInterval
 from luigi.parameter import T
 
 HashFunction = Callable[[Any], Any]
+LONGEST_GROUP = 25
+"""Characters of several values up to which folder names contain them, and not their hash. (As in b2luigi 1.3.0.)"""
 
 
 class Parameter(luigi.Parameter[T]):
     """luigi's parameter, and the base of all parameters here. Takes all arguments of luigi's parameter and
 
     - `hashed`: folder names contain `hashed_<md5 of the value>`, for values that are long or contain a "/",
-    - `hash_function`: takes the value and returns the string to use with `hashed` instead of the md5 sum,
+    - `hash_function`: with `hashed`, takes the value and returns the very text that stands for it in folder names,
     - `hidden`: the folders of outputs and logs are not named after this parameter; by default, insignificant
-      parameters are hidden.
+      parameters are hidden,
+    - `grouping`: tasks that differ in this parameter may share a job; for now, each has a job of its own. Folder names
+      contain a list or a text as `grouped_<elements>`, as in b2luigi 1.3.0,
+    - `grouping_function`: accepted with `grouping`, but not needed.
+
+    A subclass may have a method `serialize_hashed`, which takes the value and returns the text for folder names.
 
     Raises AssertionError if the hash function does not take exactly one argument, ValueError if an insignificant
     parameter has hidden=False.
@@ -33,6 +41,9 @@ class Parameter(luigi.Parameter[T]):
     hashed: bool = False
     hash_function: HashFunction | None = None
     hidden: bool = False
+    grouping: bool = False
+    serialize_hashed: Callable[[Any], Any]
+    """What stands for a value in folder names; missing if that is the serialised value."""
 
     def __init__(
         self,
@@ -44,16 +55,42 @@ class Parameter(luigi.Parameter[T]):
         grouping_function: Callable[..., Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if grouping or grouping_function is not None:
-            raise ValueError(
-                "grouping is not supported: each task is a job of its own, and similar jobs are submitted with one "
-                "command. Remove grouping and grouping_function."
-            )
+        if grouping:
+            kwargs["batch_method"] = None  # luigi would run one task in place of several
         super().__init__(*args, **kwargs)
         _check_hash_function(hash_function)
         self.hashed = hashed
         self.hash_function = hash_function
         self.hidden = _hidden(hidden, self.significant)
+        self.grouping = grouping
+        serializer = _serializer(hashed, hash_function, grouping)
+        if serializer is not None:
+            self.serialize_hashed = serializer
+
+
+def _serializer(hashed: bool, hash_function: HashFunction | None, grouping: bool) -> HashFunction | None:
+    """What names the folder of a value; None for the value itself. (Observed on b2luigi 1.3.0.)"""
+    if hashed and hash_function is not None:
+        return hash_function
+    if grouping:
+        return _grouped
+    return _md5 if hashed else None
+
+
+def _md5(value: Any) -> str:
+    return f"hashed_{_digest(value)}"
+
+
+def _grouped(value: Any) -> str:
+    try:
+        text = "_".join(map(str, sorted(value)))
+    except TypeError:  # a single value, or several that have no order
+        return str(value)
+    return f"grouped_{text if len(text) <= LONGEST_GROUP else _digest(value)}"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.md5(str(value).encode(), usedforsecurity=False).hexdigest()
 
 
 def _check_hash_function(function: HashFunction | None) -> None:
@@ -84,6 +121,13 @@ class StrParameter(Parameter[str], luigi.StrParameter):
 
 class IntParameter(Parameter[int], luigi.IntParameter):
     """A parameter that is an integer."""
+
+
+class BatchIntParameter(IntParameter):
+    """An integer whose values do not follow one another: luigi's ranges cannot enumerate them."""
+
+    def next_in_enumeration(self, value: int) -> None:
+        """None: no value follows this one."""
 
 
 class FloatParameter(Parameter[float], luigi.FloatParameter):

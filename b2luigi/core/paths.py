@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -145,21 +144,22 @@ def _is_shown(parameter: Any, need_hidden: bool) -> bool:
 
 
 def _serialize(parameter: Any, value: Any) -> str:
-    if not getattr(parameter, "hashed", False):
-        return str(parameter.serialize(value))
-    function: Callable[[Any], Any] = parameter.hash_function or _md5
-    return f"hashed_{function(value)}"
+    text = getattr(parameter, "serialize_hashed", parameter.serialize)(value)
+    if text is None:
+        raise ValueError(f"The hash_function of a parameter returned None for {value!r}: is a `return` missing?")
+    return str(text)
 
 
-def _md5(value: Any) -> str:
-    return hashlib.md5(str(value).encode(), usedforsecurity=False).hexdigest()
+def folder_names(task: luigi.Task, values: Mapping[str, str]) -> list[str]:
+    """The names of the folders of a task whose parameters are serialized to these values."""
+    separator = get_setting("parameter_separator", task=task)
+    with_name = get_setting("use_parameter_name_in_output", task=task)
+    return [f"{name}{separator}{value}" if with_name else value for name, value in values.items()]
 
 
 def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
-    separator = get_setting("parameter_separator", task=task)
-    with_name = get_setting("use_parameter_name_in_output", task=task)
-    for name, value in get_serialized_parameters(task, need_hidden).items():
-        folder = f"{name}{separator}{value}" if with_name else value
+    values = get_serialized_parameters(task, need_hidden)
+    for folder, (name, value) in zip(folder_names(task, values), values.items(), strict=True):
         if "/" in value or value in (".", "..") or "\0" in value:
             _refuse(task, name, f"has the value {value!r}, which is not a valid folder name")
         if _is_longer(folder, LONGEST_NAME):
@@ -182,10 +182,11 @@ def _check_length(task: luigi.Task, path: str, need_hidden: bool, setting: str =
 
 
 def _refuse(task: luigi.Task, name: str, problem: str) -> NoReturn:
-    raise ValueError(
-        f"{task.get_task_family()}: the parameter {name!r} {problem}. "
-        f"Define it with hashed=True to use a hash of the value in the path."
-    )
+    if hasattr(dict(task.get_params())[name], "serialize_hashed"):
+        remedy = "Its hash_function (or serialize_hashed) has to return another text."
+    else:
+        remedy = "Define it with hashed=True to use a hash of the value in the path."
+    raise ValueError(f"{task.get_task_family()}: the parameter {name!r} {problem}. {remedy}")
 
 
 def _is_longer(text: str, limit: int) -> bool:

@@ -11,11 +11,14 @@ import luigi
 from luigi.task import flatten
 
 from b2luigi.core.ahead import each
+from b2luigi.core.completeness import exists
 from b2luigi.core.known_settings import UnknownSettingWarning, name_problem
 from b2luigi.core.paths import create_folders_of, create_output_file_name
 from b2luigi.core.patience import patiently
 from b2luigi.core.settings import get_seconds, get_setting
 from b2luigi.core.target import LocalTarget, file_targets_by_name
+
+_SIZES = {"max_grouping_size", "max_batch_size"}
 
 
 class PathRedirection(Protocol):
@@ -55,7 +58,9 @@ class Task(luigi.Task):
     """Number of the job in this run, starting at 1; settings can depend on it, to request more memory in a retry."""
 
     max_grouping_size = 1
-    """How many tasks a job may run; grouping is not supported, so each task is a job."""
+    """How many tasks a job may run at most. For now each task is a job, also with parameters that have `grouping`."""
+    max_batch_size = cast("float", 1)
+    """luigi's limit for parameters with `batch_method`; `max_grouping_size`, if only that is set, as in b2luigi 1.x."""
     _redirection = cast("PathRedirection | None", None)
     _cached_params: ClassVar[tuple[list[int], list[tuple[str, luigi.Parameter]]] | None] = None
 
@@ -79,6 +84,9 @@ class Task(luigi.Task):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _warn_about_attributes(cls)
+        sizes = next(found for ancestor in cls.__mro__ if (found := _SIZES & vars(ancestor).keys()))
+        if "max_batch_size" not in sizes:
+            cls.max_batch_size = cls.max_grouping_size
 
     if TYPE_CHECKING:  # luigi leaves these without types
 
@@ -200,13 +208,18 @@ class Task(luigi.Task):
 
     @classmethod
     def grouped_param_names(cls) -> list[str]:
-        """Names of the parameters by which tasks are grouped: none, grouping is not supported."""
-        return []
+        """Names of the parameters with `grouping`."""
+        return [name for name, parameter in cls.get_params() if getattr(parameter, "grouping", False)]
 
     @classmethod
     def has_grouped_params(cls) -> bool:
         """Whether there are such parameters."""
         return bool(cls.grouped_param_names())
+
+    @property
+    def batchable(self) -> bool:
+        """Whether luigi may run one task in place of several, for parameters with `batch_method`."""
+        return bool(super().batchable) and not self.has_grouped_params()
 
     def _output_paths(self, targets: Sequence[Any]) -> list[str]:
         return self._redirection.output_paths(targets) if self._redirection is not None else _final_paths(targets)
@@ -215,7 +228,7 @@ class Task(luigi.Task):
         return self._redirection.input_paths(targets) if self._redirection is not None else _final_paths(targets)
 
     def _remove_target(self, target: Any) -> None:
-        if not target.exists():
+        if not exists(target):
             return
         if not hasattr(target, "remove"):
             raise TypeError(

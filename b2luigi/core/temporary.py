@@ -16,6 +16,7 @@ import luigi
 from luigi.target import FileAlreadyExists, FileSystemException
 from luigi.task import flatten
 
+from b2luigi.core.completeness import has_own_complete
 from b2luigi.core.settings import get_setting
 from b2luigi.core.target import (
     check_absent,
@@ -89,7 +90,7 @@ class _TemporaryFiles:
         self._copies: dict[str, str] = {}
         self._scratch = ""
         # A task with its own complete() has its own reason to run again.
-        if self._leftover and len(self._leftover) == len(self._outputs) and type(task).complete is luigi.Task.complete:
+        if self._leftover and len(self._leftover) == len(self._outputs) and not has_own_complete(task):
             raise FileAlreadyExists(_all_exist(task, self._leftover))
 
     def output_paths(self, targets: Sequence[Any]) -> list[str]:
@@ -135,7 +136,7 @@ class _TemporaryFiles:
 
     def _check_missing(self, written: Set[str]) -> None:
         missing = sorted(path for path in self._requested - written if not self._outputs[path].exists())
-        if missing:
+        if missing and not has_own_complete(self._task):  # one that says itself which outputs it needs
             raise FileNotFoundError(
                 f"{self._task.get_task_family()}: run() requested the paths of these outputs, but did not write them: "
                 f"{', '.join(missing)}. No output was put in place."

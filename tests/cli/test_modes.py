@@ -160,3 +160,34 @@ def test_a_deep_graph(capsys: pytest.CaptureFixture[str]) -> None:
     """A chain longer than Python's recursion limit works."""
     dry_run([Link(number=3000)])
     assert capsys.readouterr().out.endswith("3001 tasks to run.\n")
+
+
+class Spans(b2luigi.Task):
+    runs = b2luigi.ListParameter(default=[3, 5], hashed=True, hash_function=lambda runs: "-".join(map(str, runs)))
+
+    def output(self) -> Any:
+        yield self.add_to_output("o.txt")
+
+    def run(self) -> None:
+        """Not to be called."""
+
+
+class Unsure(Spans):
+    def output(self) -> Any:
+        raise ValueError("not known yet")
+
+    def complete(self) -> bool:
+        return False
+
+
+def test_a_dry_run_points_out_a_result_in_a_former_folder(
+    capsys: pytest.CaptureFixture[str], script_folder: Path
+) -> None:
+    """One example says why the tasks would run again."""
+    former = script_folder / "runs=hashed_3-5" / "o.txt"
+    former.parent.mkdir()
+    former.touch()
+    dry_run([Unsure(), Spans()])
+    printed = capsys.readouterr().out
+    assert f"named: {former} is now expected as {script_folder}/runs=3-5/o.txt. Rename" in printed
+    assert printed.endswith("2 tasks to run.\n")

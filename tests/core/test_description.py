@@ -104,6 +104,7 @@ class Everything(b2luigi.Task):
     parameter = b2luigi.Parameter(default="")
     text = b2luigi.StrParameter(default="ü\n'\"\\\0\ud800")
     integer = b2luigi.IntParameter(default=-(10**30))
+    batched = b2luigi.BatchIntParameter(default=3, grouping=True)
     real = b2luigi.FloatParameter(default=0.1)
     infinite = b2luigi.FloatParameter(default=float("-inf"))
     boolean = b2luigi.BoolParameter(default=True)

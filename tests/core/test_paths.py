@@ -138,7 +138,79 @@ def test_hashed_values() -> None:
     """The path contains the md5 sum of str(value) of a hashed parameter."""
     digest = hashlib.md5(b"a/b").hexdigest()
     assert create_output_file_name(Hashed(text="a/b"), "f", "/r") == f"/r/text=hashed_{digest}/f"
-    assert get_serialized_parameters(HashedWithFunction(numbers=[1, 2, 3])) == {"numbers": "hashed_3"}
+    assert b2luigi.Parameter(hashed=True).serialize_hashed("a/b") == f"hashed_{digest}"
+
+
+def test_a_hash_function_names_the_folder() -> None:
+    """The folder is exactly what the function returns; without hashed=True the function has no effect."""
+
+    class Spans(b2luigi.Task):
+        runs = b2luigi.ListParameter(hashed=True, hash_function=lambda runs: "_".join(map(str, runs)))
+        plain = b2luigi.ListParameter(default=[1], hash_function=len)
+
+    assert folder_of(Spans(runs=[0, 1, 2]), -3) == "runs=0_1_2"
+    assert folder_of(Spans(runs=[0, 1, 2]), -2) == "plain=[1]"
+    assert get_serialized_parameters(HashedWithFunction(numbers=[1, 2, 3])) == {"numbers": "3"}
+
+
+class Mirrored(b2luigi.Parameter[str]):
+    def serialize_hashed(self, x: str) -> str:
+        return "own_" + x[::-1].replace("/", "-")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        ({}, "value=own_b-a"),
+        ({"hashed": True}, f"value=hashed_{hashlib.md5(b'a/b').hexdigest()}"),
+        ({"hashed": True, "hash_function": lambda text: "f"}, "value=f"),
+        ({"hash_function": lambda text: "f"}, "value=own_b-a"),
+    ],
+    ids=["alone", "hashed", "hash_function", "hash_function without hashed"],
+)
+def test_a_parameter_class_may_name_the_folders(arguments: dict[str, Any], folder: str) -> None:
+    """A method `serialize_hashed` of its own counts; hashed=True and hash_function are closer to the task."""
+    made: Any = type("One", (b2luigi.Task,), {"value": Mirrored(**arguments), "__module__": __name__})
+    assert folder_of(made(value="a/b")) == folder
+
+
+@pytest.mark.parametrize(("returned", "words"), [("a/b", "hash_function .* another text"), (None, "`return` missing")])
+def test_a_hash_function_that_names_no_folder_is_refused(returned: Any, words: str) -> None:
+    """The error speaks of the function: hashed=True is there already."""
+
+    class Wrong(b2luigi.Task):
+        text = b2luigi.Parameter(hashed=True, hash_function=lambda text: returned)
+
+    with pytest.raises(ValueError, match=words):
+        folder_of(Wrong(text="x"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "folder"),
+    [
+        ("IntParameter", 1, "1"),
+        ("BatchIntParameter", 1, "1"),
+        ("ListParameter", [3, 1], "grouped_1_3"),
+        ("ListParameter", [], "grouped_"),
+        ("ListParameter", [1.5, None], "(1.5, None)"),
+        ("ListParameter", list(range(12)), "grouped_0_1_2_3_4_5_6_7_8_9_10_11"),
+        ("ListParameter", list(range(13)), "grouped_ec2b5ea337c4b8ac364069e6b0c6d0bc"),
+        ("TupleParameter", ((1, 2), (3,)), "grouped_(1, 2)_(3,)"),
+        ("DictParameter", {"b": 1, "a": 2}, "grouped_a_b"),
+        ("Parameter", "ba", "grouped_a_b"),
+        ("DateParameter", datetime.date(2024, 1, 2), "2024-01-02"),
+        ("DateIntervalParameter", Week(2024, 1), "grouped_4eb0fdaa77f1e7111cc540ebb9b05db5"),
+        ("TimeDeltaParameter", datetime.timedelta(days=1), "1 day, 0:00:00"),
+        ("EnumParameter", Colour.red, "Colour.red"),
+    ],
+    ids=str,
+)
+def test_folders_of_grouped_parameters(name: str, value: Any, folder: str) -> None:
+    """They are those of b2luigi 1.3.0, which these were observed on; hashed=True alone changes nothing."""
+    for arguments in ({}, {"hashed": True}):
+        made = getattr(b2luigi, name)(**ARGUMENTS.get(name, {}), grouping=True, **arguments)
+        cls: Any = type("One", (b2luigi.Task,), {"value": made, "__module__": __name__})
+        assert folder_of(cls(value=value)) == f"value={folder}"
 
 
 def test_long_values_are_rejected_before_the_file_system_rejects_them() -> None:
@@ -251,6 +323,7 @@ def test_a_link_that_leads_outside_is_not_inside(script_folder: Path) -> None:
 
 
 VALUES: dict[str, tuple[Any, str]] = {
+    "BatchIntParameter": (7, "7"),
     "BoolParameter": (True, "True"),
     "ChoiceListParameter": (("a",), "a"),
     "ChoiceParameter": ("a", "a"),
@@ -294,8 +367,8 @@ def task_with(name: str, **arguments: Any) -> Any:
     return type("One", (b2luigi.Task,), {"value": made, "__module__": __name__})(value=VALUES[name][0])
 
 
-def folder_of(task: luigi.Task) -> str:
-    return Path(create_output_file_name(task, "f", "/r")).parent.name
+def folder_of(task: luigi.Task, part: int = -2) -> str:
+    return Path(create_output_file_name(task, "f", "/r")).parts[part]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -325,4 +398,4 @@ def test_values_with_a_slash_need_a_hash() -> None:
 
     with pytest.raises(ValueError, match=r"'place' has the value '/a/b', .* hashed=True"):
         folder_of(At(place=Path("/a/b"), short=Path("/c/d")))
-    assert folder_of(At(place=Path("a"), short=Path("/c/d"))) == "short=hashed_d"
+    assert folder_of(At(place=Path("a"), short=Path("/c/d"))) == "short=d"

@@ -231,9 +231,42 @@ def test_removal_is_opt_in() -> None:
     assert not hasattr(b2luigi.Task, "remove_output")
 
 
-def test_grouping_is_off() -> None:
-    """The methods of b2luigi 1.x report no grouped parameters and one task per job."""
+class Grouped(b2luigi.Task):
+    n = b2luigi.IntParameter(grouping=True)
+    best = b2luigi.IntParameter(default=0, batch_method=max)
+    max_grouping_size = 5
+
+
+def test_grouped_parameters_are_named() -> None:
+    """The methods of b2luigi 1.x report the parameters with `grouping`, and one task per job by default."""
     assert (Number.grouped_param_names(), Number.has_grouped_params(), Number.max_grouping_size) == ([], False, 1)
+    assert (Grouped.grouped_param_names(), Grouped.has_grouped_params(), Grouped.max_grouping_size) == (["n"], True, 5)
+
+
+def test_luigi_does_not_replace_grouped_tasks_by_one() -> None:
+    """Each grouped task runs itself, whatever else its parameters allow luigi."""
+    assert not Grouped(n=1).batchable
+    assert (Grouped.max_batch_size, Number.max_batch_size) == (5, 1)
+
+
+def test_luigis_own_limit_of_a_batch_counts() -> None:
+    """max_batch_size is max_grouping_size unless a class sets luigi's name itself."""
+
+    class Seven(b2luigi.Task):
+        n = b2luigi.IntParameter(batch_method=max)
+        max_batch_size = 7
+
+    class Mixed:
+        max_grouping_size = 4
+
+    class Inherits(Seven):
+        pass
+
+    class Four(Mixed, b2luigi.Task):
+        n = b2luigi.IntParameter(batch_method=max)
+
+    assert (Seven.max_batch_size, Inherits.max_batch_size, Four.max_batch_size) == (7, 7, 4)
+    assert Four(n=1).batchable
 
 
 def build(*tasks: luigi.Task) -> bool:

@@ -228,6 +228,28 @@ def test_an_output_whose_path_was_requested_must_be_written(script_folder: Path,
     assert files(script_folder) == {}
 
 
+class Optional(Written):
+    """Its second output is optional, and its complete() says so."""
+
+    def output(self) -> Iterator[Any]:
+        yield self.add_to_output("in.txt")
+        yield self.add_to_output("remarks.txt")
+
+    def complete(self) -> bool:
+        return Path(next(self.get_all_output_file_names())).exists()
+
+    @b2luigi.on_temporary_files
+    def run(self) -> None:
+        path, _ = self.get_all_output_file_names()
+        Path(path).write_text("written")
+
+
+def test_a_task_with_its_own_complete_may_leave_one_out(script_folder: Path) -> None:
+    """What was written is put in place; whether that is enough is for complete() to say."""
+    Optional().run()
+    assert files(script_folder) == {"number=0/in.txt": "written"}
+
+
 def test_outputs_written_in_another_way_are_ignored(script_folder: Path) -> None:
     """An output written with luigi's open, or one that nobody writes, is left alone."""
 

@@ -23,6 +23,7 @@ EVERY = '''
     DAY, NOW = datetime.date(2024, 2, 1), datetime.datetime(2024, 2, 29, 13, 14, 15)
     NUMBER = {"var_type": int, "min_value": 0, "max_value": 9}
     VALUES = {
+        "BatchIntParameter": 7,
         "BoolParameter": True,
         "ChoiceListParameter": (["a", "b"], {"choices": ["a", "b"]}),
         "ChoiceParameter": (2, {"choices": [1, 2], "var_type": int}),
@@ -120,7 +121,7 @@ def test_every_parameter_comes_back_as_it_was(tmp_path: Path) -> None:
         name: values for name, (values, _) in expected.items()
     }
     assert len({one["pid"] for one in found.values()}) == 5
-    assert len(expected["Plain"][0]) == len(expected["Hashed"][0]) == 34
+    assert len(expected["Plain"][0]) == len(expected["Hashed"][0]) == 35
     odd = found["Odd"]["values"]
     assert odd["number"] == found["OddHashed"]["values"]["number"] == "int 3"
     assert (odd["none"], odd["task"], odd["words"]) == ("NoneType None", "Inner Inner(n=1)", "tuple ('a', 1)")

@@ -124,8 +124,8 @@ class Questions:
     """What can be asked of the task itself; each is called only where its answer decides."""
 
     complete: Callable[[], bool]
-    missing: Callable[[], list[str]] = list
-    """The declared outputs that do not exist here."""
+    missing: Callable[[Outcome], list[str]] = lambda outcome: []
+    """The outputs that do not exist here, and should according to the outcome of a node that is done."""
     inputs_complete: Callable[[], bool] = lambda: False
     """Whether all requirements are complete here."""
 
@@ -172,7 +172,7 @@ def _by_outcome(evidence: Evidence, questions: Questions) -> Verdict | None:
     if outcome.status == FAILED and outcome.missing and questions.inputs_complete():
         what = "its node did not see inputs that are complete here: " + ", ".join(outcome.missing)
         return Fail(Cause.infrastructure, what, ADVICE[Cause.infrastructure])
-    missing = questions.missing() if outcome.status == DONE else []
+    missing = questions.missing(outcome) if outcome.status == DONE else []
     if not missing:
         return Deliver(outcome)
     if max(evidence.ended_for, evidence.outcome_for) < evidence.grace:

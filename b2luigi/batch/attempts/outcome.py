@@ -34,6 +34,8 @@ class Outcome:
     """The same in one line."""
     reports: Mapping[str, Any] = field(default_factory=dict)
     """The last reports of the task to luigi's scheduler: status message, progress, tracking URL."""
+    absent: tuple[int, ...] = ()
+    """Places of the outputs that do not exist on the node, if `complete()` of the task itself accepts that."""
 
     def to_dict(self) -> dict[str, Any]:
         """The entries of an outcome file. `reports` is stored as "told", the key that earlier versions read."""
@@ -60,6 +62,7 @@ class Outcome:
                 status=_one_of(STATUSES, found["status"]),
                 explanation=found["explanation"],
                 missing=tuple(str(task_id) for task_id in found["missing"]),
+                absent=tuple(int(place) for place in found.get("absent", ())),
                 new_requirements=tuple(
                     (str(module), str(family), {str(k): v for k, v in params.items()})
                     for module, family, params in found["new_requirements"]

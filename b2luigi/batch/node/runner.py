@@ -27,6 +27,7 @@ from b2luigi.batch.attempts.fresh_look import look_at_folders_of
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome, plain
 from b2luigi.batch.messages.failure import headline
 from b2luigi.batch.node.given_job import GivenJob
+from b2luigi.batch.node.outputs import checked
 from b2luigi.batch.node.reports import NodeReporter, report_path
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_atomically
@@ -157,7 +158,7 @@ def _run(tasks: Sequence[luigi.Task], job: GivenJob, reporter: NodeReporter, is_
     if is_job and worker.get("check_unfulfilled_deps", True):
         is_met = _wait_for_inputs(task, float(worker.get("result_grace", 0.0)))
         worker = {**worker, "check_unfulfilled_deps": not is_met}  # luigi need not check all of them again
-    return _checked(task, _run_task(task, worker, reporter))
+    return checked(task, _run_task(task, worker, reporter))
 
 
 def _report_missing_call(call: int, task_id: str) -> None:
@@ -242,22 +243,6 @@ def _run_task(task: luigi.Task, worker: Mapping[str, Any], reporter: NodeReporte
         traceback=process.traceback,
         headline=process.headline,
     )
-
-
-def _checked(task: luigi.Task, outcome: Outcome) -> Outcome:
-    """A task whose run() succeeded without creating all outputs has failed."""
-    if outcome.status != DONE:
-        return outcome
-    try:
-        missing = [str(getattr(target, "path", target)) for target in flatten(task.output()) if not target.exists()]
-    except Exception:
-        return _failed(f"run() succeeded, but the outputs could not be checked:\n{traceback.format_exc()}")
-    if not missing:
-        return outcome
-    more = f", nor are {len(missing) - 1} other outputs:" if len(missing) > 1 else ""
-    text = "\n".join([f"run() ended without an error, but {missing[0]} is not there{more}", *missing[1:]])
-    logger.error(text)
-    return _failed(text)
 
 
 def _failed(text: str) -> Outcome:

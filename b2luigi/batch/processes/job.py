@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import luigi
-from luigi.task import flatten
 
 from b2luigi.batch.attempts.artifacts import set_outputs_aside
 from b2luigi.batch.attempts.fresh_look import look_again, look_at_folders_of
@@ -24,6 +23,7 @@ from b2luigi.batch.processes.cleanup import NotYetError
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState
 from b2luigi.batch.systems.model import JobStatus
+from b2luigi.core.completeness import has_own_complete, missing_outputs, name_of
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -220,14 +220,17 @@ class JobInFlight:
     def _questions(self) -> Questions:
         return Questions(
             complete=self._asked(lambda: bool(self.task.complete())),
-            missing=self._asked(self._missing_outputs),
+            missing=lambda outcome: self._asked(lambda: self._missing_outputs(outcome))(),
             inputs_complete=lambda: all(required.complete() for required in self.task.deps()),
         )
 
-    def _missing_outputs(self) -> list[str]:
-        missing = [target for target in flatten(self.task.output()) if not target.exists()]
+    def _missing_outputs(self, outcome: Outcome) -> list[str]:
+        """What its node has seen has to arrive here, unless the task's own complete() is content without."""
+        missing = missing_outputs(self.task, ignored=outcome.absent).values()
+        if not missing or (has_own_complete(self.task) and self.task.complete()):
+            return []
         look_at_folders_of(missing)
-        return [str(getattr(target, "path", target)) for target in missing]
+        return [name_of(target) for target in missing]
 
     def _asked(self, question: Callable[[], _T]) -> Callable[[], _T]:
         """A question to the task: a file system that hiccups is asked again, while there is time."""
@@ -285,7 +288,7 @@ class JobInFlight:
         if outcome is None or outcome.status != DONE or outcome.task_id not in ("", self.task.task_id):
             return None
         try:
-            return None if self._questions().missing() else Deliver(outcome)
+            return None if self._questions().missing(outcome) else Deliver(outcome)
         except NotYetError:
             return Wait()
 

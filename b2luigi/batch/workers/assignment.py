@@ -88,6 +88,22 @@ class AssigningWorker(CheckingWorker):
     def _check_settings(self, task: luigi.Task) -> None:
         if runs_itself(task):
             self._setting_checks.look(task)
+            self._look_for_former_job(task)
+
+    def _look_for_former_job(self, task: luigi.Task) -> None:
+        """A second job must not begin beside one that has its files where development versions of 2.0 had them."""
+        try:
+            folder = self._checks.former.of_job(task)
+        except Exception:  # a parameter that cannot be part of a path: reported when the task is to run
+            return
+        if folder and os.path.isdir(folder) and self._may_be_at_work(Path(folder)):
+            self._checks.note(("former job", type(task)), _of_former_job(task, folder))
+
+    def _may_be_at_work(self, folder: Path) -> bool:
+        try:
+            return self._shared.runs.unfinished(folder) is not None
+        except OSError:  # unreadable for now
+            return True
 
     def _refuse_setting(self, text: str) -> None:
         self._checks.note(text, text)
@@ -200,6 +216,13 @@ def _has_all_it_requires(process: luigi.worker.TaskProcess) -> bool:
 def is_beside(task: luigi.Task) -> bool:
     """Wrapper tasks with code of their own: no job, a process of luigi."""
     return isinstance(task, luigi.WrapperTask) and not runs_nothing(task)
+
+
+def _of_former_job(task: luigi.Task, folder: str) -> str:
+    return (
+        f"A job for {task} that a development version of b2luigi submitted may still be at work; its files are in "
+        f"{folder}. Let that version finish it, or cancel it in its batch system and remove the folder."
+    )
 
 
 def _process_class(task: luigi.Task) -> type[BatchProcess]:

@@ -46,7 +46,7 @@ def decide(*, complete: bool | None = None, **evidence: Any) -> Verdict:
 
 def test_a_done_without_its_outputs_is_none() -> None:
     """Outputs may be late on a shared file system; when they do not come, the task has failed, with their names."""
-    done, outputs = Outcome(DONE), Questions(never_asked, lambda: ["/a/b", "/c"])
+    done, outputs = Outcome(DONE), Questions(never_asked, lambda outcome: ["/a/b", "/c"])
     early = Evidence(outcome=done, marker=Marker(0, True), ended_for=59)
     assert judge(early, outputs) == Wait()
     verdict = judge(replace(early, ended_for=60), outputs)

@@ -25,7 +25,7 @@ WHOLE = {
 @pytest.mark.parametrize("status", STATUSES)
 def test_an_outcome_there_and_back(status: str) -> None:
     """What a node writes is what the submit host reads."""
-    outcome = Outcome(status, {"a": ["\ud800\n"]}, ("T_1",), (("m", "F", {"a": "1"}),), "n1")
+    outcome = Outcome(status, {"a": ["\ud800\n"]}, ("T_1",), (("m", "F", {"a": "1"}),), "n1", absent=(0, 2))
     assert Outcome.from_json(outcome.to_json()) == outcome
     with_more = Outcome.from_json(json.dumps({**WHOLE, "status": status, "more": 1}))
     assert with_more is not None
@@ -37,7 +37,7 @@ def test_reports_keep_their_key_on_disk() -> None:
     reports = {"status_message": "half way"}
     outcome = Outcome("DONE", reports=reports)
     assert json.loads(outcome.to_json())["told"] == reports
-    assert set(json.loads(outcome.to_json())) == {*WHOLE, "told"}
+    assert set(json.loads(outcome.to_json())) == {*WHOLE, "told", "absent"}
     read = Outcome.from_json(json.dumps({**WHOLE, "told": reports}))
     assert read is not None
     assert read.reports == reports

@@ -156,6 +156,78 @@ def test_a_missing_output(script_folder: Path) -> None:
     assert outcome.explanation.splitlines() == [words]
 
 
+class Either(b2luigi.Task):
+    """Writes the first outputs of a list; `enough` of them make it complete, and the last is only a name."""
+
+    written = b2luigi.IntParameter()
+    enough = b2luigi.IntParameter(default=1)
+
+    def output(self) -> Any:
+        return [[self.add_to_output(f"{number}.txt") for number in range(3)], "a name"]
+
+    def complete(self) -> bool:
+        return sum(Path(path).exists() for path in self.get_all_output_file_names()) >= self.enough
+
+    def run(self) -> None:
+        for path in list(self.get_all_output_file_names())[: self.written]:
+            Path(path).touch()
+
+
+@pytest.mark.parametrize(("written", "absent"), [(1, (1, 2, 3)), (2, (2, 3)), (3, (3,))])
+def test_complete_of_the_task_itself_counts(written: int, absent: tuple[int, ...]) -> None:
+    """Alternative and optional outputs may be missing; the outcome says which, and that names cannot be checked."""
+    code, outcome = run(Either(written=written))
+    assert (code, outcome.status, outcome.absent) == (0, DONE, absent)
+
+
+def test_complete_of_the_task_itself_may_say_no() -> None:
+    """The headline says so, and names the first missing file."""
+    code, outcome = run(Either(written=1, enough=2))
+    assert (code, outcome.status) == (1, FAILED)
+    headline, *more = outcome.explanation.splitlines()
+    assert headline.startswith("run() ended without an error, but its complete() returns False and /")
+    assert headline.endswith("/1.txt is not there, nor is 1 other output:")
+    assert [Path(path).name for path in more] == ["2.txt"]
+
+
+class OnlyName(b2luigi.Task):
+    """Its output is a row somewhere."""
+
+    def output(self) -> Any:
+        return "table/row"
+
+    def complete(self) -> bool:
+        return Path("row").exists()
+
+    def run(self) -> None:
+        """Forgets to write it."""
+
+
+def test_only_complete_can_judge_a_name() -> None:
+    """If it says no after run(), the task has failed, and the text speaks of no file."""
+    code, outcome = run(OnlyName())
+    assert (code, outcome.status) == (1, FAILED)
+    assert outcome.explanation == "run() ended without an error, but its complete() returns False"
+    Path("row").touch()
+    assert run(OnlyName())[0] == 0
+
+
+class Always(b2luigi.Task):
+    """Runs in every run."""
+
+    def complete(self) -> bool:
+        return False
+
+    def run(self) -> None:
+        Path("ran").touch()
+
+
+def test_a_task_that_always_runs_is_done() -> None:
+    """As in luigi: nothing is missing, so nobody asks its complete() again."""
+    code, outcome = run(Always())
+    assert (code, outcome.status, outcome.absent) == (0, DONE, ())
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [

@@ -12,6 +12,7 @@ import luigi.interface
 import pytest
 
 import b2luigi
+from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.processes import BatchProcess
 from b2luigi.batch.systems.model import JobStatus
 from b2luigi.batch.workers.worker import SendJobWorkerSchedulerFactory
@@ -349,6 +350,56 @@ def test_missing_files_are_listed_with_their_paths(caplog: pytest.LogCaptureFixt
     assert str(script_folder / "n=0/o.dat") in words
     assert len(words.splitlines()) == 7
     assert "up to 95 more" in words
+
+
+class SaysNo(b2luigi.ExternalTask):
+    def output(self) -> Any:
+        yield [self.add_to_output("raw.root"), "a row of a table"]
+
+    def complete(self) -> bool:
+        return False
+
+
+class NeedsAnswer(Base):
+    def requires(self) -> Any:
+        return SaysNo()
+
+
+def test_an_external_task_that_says_no_is_listed(caplog: pytest.LogCaptureFixture, script_folder: Path) -> None:
+    """Its own complete() decides, and an output that is only a name cannot be looked at."""
+    build([NeedsAnswer()], "jobs")
+    assert STARTED == []
+    assert f"{script_folder}/raw.root (SaysNo())" in caplog.text
+    assert "a row of a table (SaysNo())" in caplog.text
+    assert "SaysNo(): its complete() returns False" in caplog.text
+
+
+class Spans(Base):
+    runs = b2luigi.ListParameter(default=[3, 5], hashed=True, hash_function=lambda runs: "-".join(map(str, runs)))
+
+
+@pytest.mark.parametrize("kind", FACTORIES)
+def test_a_result_in_a_former_folder_is_pointed_out(kind: str, script_folder: Path) -> None:
+    """Development versions put `hashed_` before what a hash_function returns; nothing is computed again in silence."""
+    former = script_folder / "n=1" / "runs=hashed_3-5" / "o.dat"
+    former.parent.mkdir(parents=True)
+    former.touch()
+    text = refusal([Spans()], kind)
+    assert str(former) in text
+    assert str(script_folder / "n=1" / "runs=3-5" / "o.dat") in text
+    os.rename(former.parent, former.parent.with_name("runs=3-5"))
+    assert build([Spans()], kind)
+    assert STARTED == []
+
+
+def test_a_job_with_files_in_a_former_folder_is_not_doubled(script_folder: Path) -> None:
+    """It may still be at work. When its record is closed, it is not."""
+    folder = script_folder / "task_files" / "n=1" / "runs=hashed_3-5" / "Spans"
+    record = Record.claim(folder, {"task_id": Spans().task_id, "batch_system": "lsf", "job_id": "7"}, after=0)
+    assert str(folder) in refusal([Spans()], "jobs")
+    record.close("DONE", None)
+    assert build([Spans()], "jobs")
+    assert set(STARTED) == {"Spans(n=1, runs=[3, 5])"}
 
 
 def test_a_chain_of_any_length_has_no_circle() -> None:

@@ -1,0 +1,1 @@
+"""The published b2luigi beside ours: task ids, paths and outputs of scripts as users write them."""
