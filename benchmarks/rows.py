@@ -22,6 +22,8 @@ from tests.standins.lsf import FakeLSF
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance"
 LIMITS = {1000: "ratio 8", 10_000: "ratio 60", 100_000: "0.4 ms per task"}
+MEMORY_LIMITS = {100_000: "400", 1_000_000: "4500"}
+"""MB of the scheduling process."""
 
 
 def cost(full: bool) -> Iterator[Row]:
@@ -38,6 +40,8 @@ def cost(full: bool) -> Iterator[Row]:
                 found[side][n] = statistics.median(one["cpu"] for one in some)
         note = f"{1000 * found['ours'][n] / n:.2f} ms per task, {samples['ours'][0]['rss']:.0f} MB"
         yield Row(f"CPU to schedule {n} tasks", found["ours"][n], found["peer"].get(n), "s", LIMITS.get(n, ""), note)
+        if n in MEMORY_LIMITS:
+            yield Row(f"memory for {n} tasks", samples["ours"][0]["rss"], None, "MB", MEMORY_LIMITS[n])
     words = [ours(), str(SCRIPT.parent / "floor.py"), "10000", MEMORY or ""]
     yield Row(
         "floor of 10000 tasks: creating instances, checking for and writing outputs",
@@ -53,6 +57,15 @@ def cost(full: bool) -> Iterator[Row]:
 def _floor(words: list[str]) -> float:
     printed = (subprocess.run(words, capture_output=True, text=True, check=True).stdout for _ in range(3))
     return statistics.median(float(json.loads(one)["cpu"]) for one in printed)
+
+
+def million(full: bool) -> Iterator[Row]:
+    """A million tasks, with one folder for all logs: a file and a folder for each is what a small machine can hold."""
+    n = 1_000_000
+    result = run(ours(), "fan", n, ONE_LOG="1", timeout=3600)
+    note = f"{result['wall'] / 60:.0f} min, {result['files']} files"
+    yield Row(f"CPU per task, {n} tasks", 1000 * result["cpu"] / n, None, "ms", "0.45", note)
+    yield Row(f"memory for {n} tasks", result["rss"], None, "MB", MEMORY_LIMITS[n])
 
 
 def queue(full: bool) -> Iterator[Row]:
@@ -228,11 +241,15 @@ ROWS: dict[str, Callable[[bool], Iterator[Row]]] = {
 }
 
 
+ON_REQUEST: dict[str, Callable[[bool], Iterator[Row]]] = {"million": million}
+"""Measurements that run with `--only` alone."""
+
+
 def measured(name: str, full: bool) -> list[Row]:
     """The rows of one measurement. A failure becomes a row of its own and does not stop other measurements."""
     rows: list[Row] = []
     try:
-        for row in ROWS[name](full):
+        for row in {**ROWS, **ON_REQUEST}[name](full):
             rows.append(Row(**{**vars(row), "group": name}))
     except (OSError, RuntimeError, ValueError, LookupError, ImportError, subprocess.SubprocessError) as error:
         print(f"{name}: {error}", file=sys.stderr)

@@ -62,7 +62,8 @@ HTCondor or Slurm, jobs run on a real installation, all of it on this machine. S
 
 `python -m benchmarks` repeats all measurements and writes this page. It takes the better part of an hour. As root on
 Debian it installs HTCondor and Slurm; elsewhere it skips them. `python -m benchmarks --quick` takes three minutes and
-writes nothing. [Where the remaining time goes](limits.md) explains the rest.
+writes nothing. `python -m benchmarks --only million` schedules a million tasks. [Where the remaining time
+goes](limits.md) explains the rest.
 
 {markdown(rows)}"""
     pictures = [name for name in ("cost.png", "latency.png") if (folder / name).exists()]

@@ -55,8 +55,15 @@ def get_serialized_parameters(task: luigi.Task, need_hidden: bool = False) -> di
 
     Contains significant parameters only, and hidden ones only with `need_hidden`.
     """
-    shown = (row for row in task.get_params() if _is_shown(row[1], need_hidden))
-    return OrderedDict((name, _serialize(parameter, getattr(task, name))) for name, parameter in shown)
+    return OrderedDict(_serialized(task, need_hidden))
+
+
+def _serialized(task: luigi.Task, need_hidden: bool) -> list[tuple[str, str]]:
+    return [
+        (name, _serialize(parameter, getattr(task, name)))
+        for name, parameter in task.get_params()
+        if _is_shown(parameter, need_hidden)
+    ]
 
 
 def create_output_file_name(
@@ -76,9 +83,14 @@ def create_output_file_name(
     if result_path is not None:
         result_dir = _deprecated_result_path(result_path, result_dir)
     result_dir = get_setting("result_dir", task=task) if result_dir is None else result_dir
-    path = os.path.join(map_folder(result_dir), *_folders(task, need_hidden), base_filename)
+    path = os.path.join(_joined([map_folder(result_dir), *_folders(task, need_hidden)]), base_filename)
     _check_length(task, path, need_hidden)
     return path
+
+
+def _joined(folders: list[str]) -> str:
+    """Like os.path.join, which takes longer to find out what is true of nearly all tasks: each folder has a name."""
+    return "/".join(folders) if all(folders) and folders[0][-1] != "/" else os.path.join(*folders)
 
 
 def is_subdir(path: str | os.PathLike[str], parent_dir: str | os.PathLike[str]) -> bool:
@@ -168,7 +180,7 @@ def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
 
 
 def _check_length(task: luigi.Task, path: str, need_hidden: bool, setting: str = "result_dir") -> None:
-    name = os.path.basename(path)
+    name = path.rpartition("/")[-1]
     if _is_longer(name, LONGEST_NAME):
         raise ValueError(f"{task.get_task_family()}: the file name {name!r} is longer than {LONGEST_NAME} bytes.")
     if _is_longer(path, _LONGEST_PATH):
@@ -206,5 +218,5 @@ def _overridden_folder(task: luigi.Task, method: str) -> str:
 def _family_folder(task: luigi.Task, setting: str, need_hidden: bool) -> str:
     base = get_setting(setting, task=task)
     folder = create_output_file_name(task, task.get_task_family(), base, need_hidden)
-    _check_length(task, os.path.join(folder, "x" * _LONGEST_OWN_NAME), need_hidden, setting)
-    return os.path.join(folder, "")
+    _check_length(task, f"{folder}/{'x' * _LONGEST_OWN_NAME}", need_hidden, setting)
+    return f"{folder}/"

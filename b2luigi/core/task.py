@@ -71,10 +71,14 @@ class Task(luigi.Task):
         luigi searches all attributes of the class, ten times or more per task. The result is cached until a class in
         the MRO gains or loses an attribute, or a parameter is replaced.
         """
-        sizes = [len(ancestor.__dict__) for ancestor in cls.__mro__]
+        sizes = list(map(len, map(vars, cls.__mro__)))
         cached = cls.__dict__.get("_cached_params")
-        if cached is not None and cached[0] == sizes and all(getattr(cls, name) is param for name, param in cached[1]):
-            return list(cached[1])
+        if cached is not None and cached[0] == sizes:
+            for name, param in cached[1]:
+                if getattr(cls, name) is not param:
+                    break
+            else:
+                return list(cached[1])
         params: list[tuple[str, luigi.Parameter]] = super().get_params()  # type: ignore[no-untyped-call]
         if cached is None:
             sizes[0] += 1  # the cache itself is a new attribute

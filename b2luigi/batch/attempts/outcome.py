@@ -79,6 +79,8 @@ class Outcome:
 
 def plain(value: Any) -> Any:
     """What `on_success` or `on_failure` returned, as JSON gives it back, else its repr."""
+    if type(value) is str or value is None:  # nearly always; json gives it back as it is
+        return value
     for made in (lambda: json.loads(json.dumps(value)), lambda: repr(value)):
         try:
             return made()

@@ -8,6 +8,7 @@ of resources. What the index does not cover (several workers, task batching, a p
 
 from __future__ import annotations
 
+import functools
 import heapq
 import time
 from collections import defaultdict
@@ -18,7 +19,9 @@ from luigi import scheduler
 from luigi.scheduler import RetryPolicy
 from luigi.task_status import DISABLED, DONE, FAILED, PENDING, RUNNING
 
-from b2luigi.batch.scheduling.ready_queue import Rank, ReadyQueue, Signature
+from b2luigi.batch.scheduling.dependents import Dependents
+from b2luigi.batch.scheduling.lean_task import LeanTask
+from b2luigi.batch.scheduling.ready_queue import Entry, ReadyQueue, Signature
 
 PRUNE_EVERY, PRUNE_SHARE = 5.0, 20
 """Seconds between two looks at all tasks, at least, and so many times as long as the look itself takes."""
@@ -32,11 +35,13 @@ class IndexedState(scheduler.SimpleTaskState):
     def __init__(self, state_path: str) -> None:
         super().__init__(state_path)
         self.ready = ReadyQueue()
-        self._needed_by: dict[str, set[str]] = defaultdict(set)
-        self._needs: dict[str, frozenset[str]] = {}
-        self._undone: dict[str, int] = {}
+        self._dependents = Dependents()
         self._due: list[tuple[float, int, Any]] = []
         self._count = 0
+
+    def get_worker(self, worker_id: str) -> Any:
+        """luigi's, which makes a worker each time in case there is none."""
+        return self._active_workers.get(worker_id) or super().get_worker(worker_id)
 
     def set_status(self, task: Any, new_status: str, config: Any = None) -> None:
         """luigi's; keeps the index."""
@@ -56,22 +61,23 @@ class IndexedState(scheduler.SimpleTaskState):
         super().inactivate_tasks(delete_tasks)
         for task in gone:
             self.ready.drop(task)
-            for needed in self._needs.pop(task.id, ()):
-                self._needed_by[needed].discard(task.id)
-            self._undone.pop(task.id, None)
+            for needed in task.needs or ():
+                self._dependents.remove(needed, task.id)
+            task.needs = None
             if task.status == DONE:
                 self._tell_dependents(task.id, 1)
 
     def index(self, task: Any) -> None:
         """Takes in what `add_task` has changed: requirements, priority, resources, who may run it."""
-        known = self._needs.get(task.id)
-        if known is None or known != task.deps:
-            self._count_undone(task, known or frozenset())
+        known = task.needs
+        if known is None or len(known) != len(task.deps) or not task.deps.issuperset(known):
+            self._count_undone(task, known or ())
         self.place(task)
+        task.compact()
 
     def place(self, task: Any) -> None:
         """Among the ready ones, or not."""
-        if task.status == PENDING and self._undone.get(task.id) == 0 and task.workers:
+        if task.status == PENDING and task.needs is not None and not task.undone and task.workers:
             self.ready.enter(task)
         else:
             self.ready.drop(task)
@@ -104,21 +110,23 @@ class IndexedState(scheduler.SimpleTaskState):
         self._count += 1
         heapq.heappush(self._due, (due, self._count, task))
 
-    def _count_undone(self, task: Any, known: frozenset[str]) -> None:
-        for task_id in known - task.deps:
-            self._needed_by[task_id].discard(task.id)
+    def _count_undone(self, task: Any, known: Collection[str]) -> None:
+        for task_id in set(known) - task.deps:
+            self._dependents.remove(task_id, task.id)
         undone = 0
         for task_id in task.deps:
-            self._needed_by[task_id].add(task.id)
+            self._dependents.add(task_id, task.id)
             needed = self._tasks.get(task_id)
             undone += needed is None or needed.status != DONE
-        self._needs[task.id], self._undone[task.id] = frozenset(task.deps), undone
+        task.needs, task.undone = tuple(task.deps), undone
 
     def _tell_dependents(self, task_id: str, more: int) -> None:
-        for dependent in self._needed_by.get(task_id, ()):
-            self._undone[dependent] += more
-            if self._undone[dependent] <= 1 and dependent in self._tasks:
-                self.place(self._tasks[dependent])
+        for dependent in self._dependents.of(task_id):
+            task = self._tasks.get(dependent)
+            if task is not None:
+                task.undone += more
+                if task.undone <= 1:
+                    self.place(task)
 
 
 class IndexedScheduler(scheduler.Scheduler):
@@ -131,7 +139,9 @@ class IndexedScheduler(scheduler.Scheduler):
         collector = self._state._metrics_collector
         self._state = IndexedState(self._config.state_path)
         self._state._metrics_collector = collector
+        self._make_task = functools.partial(self._known_or_new, self._make_task.keywords)
         self._policies: dict[tuple[tuple[str, Any], ...], RetryPolicy] = {}
+        self._visibilities: dict[tuple[tuple[str, Any], ...], Mapping[str, Any]] = {}
         self._has_batches = False
         self._prune_at = 0.0
 
@@ -157,10 +167,18 @@ class IndexedScheduler(scheduler.Scheduler):
         if known is not None and kwargs.get("status") in (DONE, FAILED) and not _has_new_requirements(kwargs):
             self._end_task(known, args, kwargs)
             return
+        shown = kwargs.get("param_visibilities")
+        if shown:  # the same for all tasks of a class
+            kwargs["param_visibilities"] = self._visibilities.setdefault(tuple(shown.items()), shown)
         super().add_task(*args, **kwargs)
         task = self._state.get_task(kwargs["task_id"])
         if task is not None:
             self._state.index(task)
+
+    def _known_or_new(self, always: Mapping[str, Any], task_id: str, **kwargs: Any) -> Any:
+        """luigi makes a task for each report, and drops it if there is one of this id."""
+        known = self._state.get_task(task_id)
+        return LeanTask(task_id, **always, **kwargs) if known is None else known
 
     def _end_task(self, task: Any, args: Any, kwargs: Any) -> None:
         """Without the walk over its requirements: what that notes was noted when the task was added."""
@@ -186,7 +204,7 @@ class IndexedScheduler(scheduler.Scheduler):
         if self._config.prune_on_get_work:
             self.prune()
         asking = self._update_worker(worker, worker_reference={"host": host}, get_work=True)
-        best = self._orphan(current_tasks) or self._best(asking)
+        best = self._next(asking, current_tasks)
         reply = self._counts(asking, alone=best is None and not current_tasks)
         return {**reply, **(self._hand_out(best, asking.id, host) if best is not None else {"task_id": None})}
 
@@ -203,13 +221,20 @@ class IndexedScheduler(scheduler.Scheduler):
         module = getattr(task, "module", None)
         return {"task_id": task.id, "task_family": task.family, "task_module": module, "task_params": task.params}
 
+    def _next(self, worker: Any, current_tasks: Collection[str] | None) -> Any:
+        """First of all a task that was lost. Looking for one takes as long as there are tasks running."""
+        is_one_lost = current_tasks is not None and len(self._state._status_tasks[RUNNING]) > len(current_tasks)
+        lost = self._orphan(current_tasks) if is_one_lost else None
+        best = lost or self._best(worker)
+        return best or self._orphan(current_tasks)  # nothing else to do: sure is sure
+
     def _orphan(self, current_tasks: Collection[str] | None) -> Any:
         """A task that counts as running, but that the worker no longer runs: it is handed out again."""
         running = self._state._status_tasks[RUNNING]
-        if current_tasks is None or running.keys() <= set(current_tasks):
+        if current_tasks is None:
             return None
         known = set(current_tasks)
-        return max((task for task in running.values() if task.id not in known), key=self._rank)
+        return max((task for task in running.values() if task.id not in known), key=self._rank, default=None)
 
     def _best(self, worker: Any) -> Any:
         """The task that ranks first among those for which there are resources."""
@@ -221,7 +246,7 @@ class IndexedScheduler(scheduler.Scheduler):
             used = self._used_resources()
             if not self._has_resources(dict(signature), used):
                 return self._best_of_the_rest(heads, used, worker)
-        return heads[signature][1]
+        return heads[signature][-1]
 
     def _best_of_the_rest(self, heads: Mapping[Signature, Any], used: Mapping[str, int], worker: Any) -> Any:
         """The first that fits, when the very first does not.
@@ -230,11 +255,11 @@ class IndexedScheduler(scheduler.Scheduler):
         """
         kept: defaultdict[str, int] = defaultdict(int)
         workers = worker.info.get("workers", 1)
-        sources: list[Iterator[tuple[Rank, Any]]] = [self._running_by_rank(), *map(self._state.ready.ranked, heads)]
-        front = [(*row, index) for index, source in enumerate(sources) if (row := next(source, None)) is not None]
+        sources: list[Iterator[Entry]] = [self._running_by_rank(), *map(self._state.ready.ranked, heads)]
+        front = [(entry, index) for index, source in enumerate(sources) if (entry := next(source, None)) is not None]
         heapq.heapify(front)
         while front:
-            _, task, index = heapq.heappop(front)
+            (*_, task), index = heapq.heappop(front)
             needs = (task.resources_running if index == RUNNING_FIRST else task.resources) or {}
             if index != RUNNING_FIRST:
                 if self._has_resources(needs, used) and self._has_resources(needs, kept):
@@ -244,14 +269,13 @@ class IndexedScheduler(scheduler.Scheduler):
             workers -= 1
             for name, amount in needs.items():
                 kept[name] += amount
-            if (row := next(sources[index], None)) is not None:
-                heapq.heappush(front, (*row, index))
+            if (entry := next(sources[index], None)) is not None:
+                heapq.heappush(front, (entry, index))
         return None
 
-    def _running_by_rank(self) -> Iterator[tuple[Rank, Any]]:
+    def _running_by_rank(self) -> Iterator[Entry]:
         running = self._state._status_tasks[RUNNING].values()
-        rows = [((-task.priority, task.time, -number), task) for number, task in enumerate(running)]
-        return iter(sorted(rows, key=lambda row: row[0]))
+        return iter(sorted((-task.priority, task.time, -number, task) for number, task in enumerate(running)))
 
     def _counts(self, worker: Any, alone: bool) -> dict[str, Any]:
         """What else luigi's answer holds: exact where the worker decides by it whether to continue."""

@@ -29,6 +29,7 @@ from b2luigi.batch.workers.assignment import (
     runs_nothing,
     task_file_folder,
 )
+from b2luigi.batch.workers.collection import graph_set_aside, only_young_garbage
 from b2luigi.batch.workers.progress import Progress, quiet_keepalive
 from b2luigi.batch.workers.results import Results
 from b2luigi.batch.workers.retries import Retries
@@ -75,6 +76,7 @@ class SendJobWorker(AssigningWorker):
         self.interrupts.__enter__()
         self._settings_cache.__enter__()
         super().__enter__()
+        self._opening.enter_context(only_young_garbage())
         self._coming_roots = self._opening.enter_context(self.look_ahead()).each_walk(self.roots)
         return self
 
@@ -96,7 +98,8 @@ class SendJobWorker(AssigningWorker):
         self._opening.close()
         self._in_run = True
         self._glances.put_off()
-        return super().run() and not self._add_failed
+        with graph_set_aside():
+            return super().run() and not self._add_failed
 
     def add(self, task: luigi.Task, *args: Any, **kwargs: Any) -> bool:
         """Schedules a task. Once the loop runs, one that cannot be scheduled (a `yield` of it) ends nothing else."""

@@ -219,3 +219,33 @@ def test_a_clock_that_is_set_ends_no_worker() -> None:
     scheduler.prune()
     assert len(scheduler._state._status_tasks["RUNNING"]) == 1
     assert scheduler.get_work(worker="w")["task_id"] is not None
+
+
+def test_the_running_tasks_are_compared_with_those_of_the_worker_only_if_one_may_be_lost() -> None:
+    """With 10,000 jobs in flight, each comparison would take longer than all else that a task costs."""
+    looks = []
+
+    class Counting(IndexedScheduler):
+        def _orphan(self, current_tasks: Any) -> Any:
+            looks.append(current_tasks)
+            return super()._orphan(current_tasks)
+
+    scheduler = Counting(prune_on_get_work=True, record_task_history=False)
+    for number in range(20):
+        scheduler.add_task(task_id=f"T{number}", worker=WORKER, status="PENDING")
+    running: list[str] = []
+    for _ in range(20):
+        running.append(scheduler.get_work(worker=WORKER, host="here", current_tasks=list(running))["task_id"])
+    assert not looks
+    assert len(set(running)) == 20
+    lost = running.pop(3)
+    assert scheduler.get_work(worker=WORKER, host="here", current_tasks=running)["task_id"] == lost
+    assert len(looks) == 1
+
+
+def test_a_lost_task_is_found_even_if_the_numbers_say_that_there_is_none() -> None:
+    """The worker runs another task, of which the scheduler does not know that it runs: nothing else is to be done."""
+    scheduler = IndexedScheduler(prune_on_get_work=True, record_task_history=False)
+    scheduler.add_task(task_id="T", worker=WORKER, status="PENDING")
+    assert scheduler.get_work(worker=WORKER, host="here", current_tasks=[])["task_id"] == "T"
+    assert scheduler.get_work(worker=WORKER, host="here", current_tasks=["unknown"])["task_id"] == "T"
