@@ -19,11 +19,12 @@ from b2luigi.core.bad_input import BadCallError, BadInputError
 from b2luigi.core.checks import GraphError, tasks_of
 from b2luigi.core.job_script import SCRIPT_VARIABLE
 from b2luigi.core.process_call import ProcessCall, running
+from b2luigi.core.script import refuse_foreign_program
 from b2luigi.core.settings import get_setting
+from b2luigi.core.settings_file import SettingsCache
 
 if TYPE_CHECKING:
     from luigi.execution_summary import LuigiRunResult
-from b2luigi.core.script import refuse_foreign_program
 
 WORKERS = 1000
 """Maximum number of jobs in flight, with batch, unless the user passes `workers`."""
@@ -105,7 +106,7 @@ def process(
         if kwargs:
             _refuse_unknown(kwargs, interrupt)
         call = ProcessCall(number, in_process=test or flags.test)
-        with running(call):
+        with running(call), SettingsCache():
             if show_output or flags.show_output:
                 return _show_outputs(tasks, interrupt)
             if dry_run or flags.dry_run:

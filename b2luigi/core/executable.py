@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -15,7 +16,7 @@ import luigi
 from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.command_words import words_of
 from b2luigi.core.description import describe
-from b2luigi.core.files import write_atomically
+from b2luigi.core.files import in_folder, write_atomically
 from b2luigi.core.flags import script_arguments
 from b2luigi.core.job_script import JobScript, render
 from b2luigi.core.moved import moved
@@ -23,6 +24,7 @@ from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
 from b2luigi.core.process_call import running_call
 from b2luigi.core.script import base_folder, get_filename
 from b2luigi.core.settings import get_setting, settings_files
+from b2luigi.core.settings_file import current_folder
 
 SCRIPT_NAME = "executable_wrapper.sh"
 
@@ -44,15 +46,32 @@ def create_executable_wrapper(
     `worker`: values of luigi's section [worker] for the node.
     Raises ValueError, naming the setting, for an invalid value; OSError if the file cannot be written.
     """
+    script = job_script_of(task, inbox=inbox, carried=carried, worker=worker)
+    return str(write_job_script(Path(get_task_file_dir(task)), script))
+
+
+def job_script_of(
+    task: luigi.Task,
+    *,
+    inbox: str | os.PathLike[str] | None = None,
+    carried: bool = False,
+    worker: Mapping[str, Any] | None = None,
+) -> JobScript:
+    """The content of the job script of a task; see `create_executable_wrapper`. Writes nothing.
+
+    Raises ValueError, naming the setting, for an invalid value.
+    """
     for_node = {"call": running_call().number, **(worker or {})}
     grace = float(for_node.get("result_grace", 0.0))
-    script = replace(_collect(task, inbox, carried, {**describe(task), "worker": for_node}), grace=grace)
-    folder = Path(get_task_file_dir(task))
-    folder.mkdir(parents=True, exist_ok=True)
+    return replace(_collect(task, inbox, carried, {**describe(task), "worker": for_node}), grace=grace)
+
+
+def write_job_script(folder: Path, script: JobScript) -> Path:
+    """Writes a job script into the folder of its task, and returns its path. Reads no setting; raises OSError."""
     path = folder / SCRIPT_NAME
     # Readable only by its owner: it contains values of settings and parameters.
-    write_atomically(path, render(script), 0o700)
-    return str(path)
+    in_folder(folder, lambda: write_atomically(path, render(script), 0o700))
+    return path
 
 
 def inputs_of(task: luigi.Task) -> tuple[Path, ...]:
@@ -199,13 +218,22 @@ def _env(task: luigi.Task) -> dict[str, str]:
 
 def _own_env() -> dict[str, str]:
     """Variables with luigi's configuration and the settings files of the submit host, for a job in any folder."""
-    config = os.environ.get("LUIGI_CONFIG_PATH") or ("luigi.cfg" if os.path.exists("luigi.cfg") else "")
+    config = os.environ.get("LUIGI_CONFIG_PATH") or _config_in(current_folder())
     files = os.pathsep.join(map(str, settings_files()))
     found = {"LUIGI_CONFIG_PATH": os.path.abspath(config) if config else "", "B2LUIGI_SETTINGS_FILES": files}
     return {name: value for name, value in found.items() if value}
 
 
+@functools.cache
+def _config_in(folder: str) -> str:
+    """The file that luigi has read in this folder when it was imported."""
+    path = os.path.join(folder, "luigi.cfg")
+    return path if os.path.exists(path) else ""
+
+
+@functools.cache
 def _umask() -> int:
+    """That of the script. Asked once: for a moment it changes for all threads, and some of them may make files."""
     umask = os.umask(0o077)
     os.umask(umask)
     return umask

@@ -12,9 +12,11 @@ import luigi
 from luigi.task import flatten
 
 from b2luigi.core.bad_input import BadInputError
+from b2luigi.core.files import make_folder
+from b2luigi.core.read_once import remembered
 from b2luigi.core.script import base_folder, get_filename
 from b2luigi.core.settings import get_setting
-from b2luigi.core.target import LONGEST_NAME
+from b2luigi.core.target import LONGEST_NAME, LocalTarget
 from b2luigi.core.warn import warn
 
 __all__ = [
@@ -29,7 +31,6 @@ __all__ = [
     "is_subdir",
     "map_folder",
 ]
-
 # PATH_MAX of Linux is 4096 bytes, including the terminating NUL.
 _LONGEST_PATH = 4095
 _LONGEST_OWN_NAME = 64
@@ -105,7 +106,11 @@ def get_log_file_dir(task: luigi.Task) -> str:
 
     A method `get_log_file_dir` of the task overrides this; its result is also relative to the script.
     """
-    return _overridden_folder(task, "get_log_file_dir") or _family_folder(task, "log_dir", need_hidden=False)
+
+    def folder() -> str:
+        return _overridden_folder(task, "get_log_file_dir") or _family_folder(task, "log_dir", need_hidden=False)
+
+    return remembered(task, "get_log_file_dir", folder)
 
 
 def get_task_file_dir(task: luigi.Task) -> str:
@@ -113,7 +118,11 @@ def get_task_file_dir(task: luigi.Task) -> str:
 
     A method `get_task_file_dir` of the task overrides this; its result is also relative to the script.
     """
-    return _overridden_folder(task, "get_task_file_dir") or _family_folder(task, "task_file_dir", need_hidden=True)
+
+    def folder() -> str:
+        return _overridden_folder(task, "get_task_file_dir") or _family_folder(task, "task_file_dir", need_hidden=True)
+
+    return remembered(task, "get_task_file_dir", folder)
 
 
 def create_output_dirs(task: luigi.Task) -> None:
@@ -126,8 +135,8 @@ def create_folders_of(targets: Iterable[Any]) -> None:
     for target in targets:
         if hasattr(target, "makedirs"):
             target.makedirs()
-        if isinstance(target, luigi.LocalTarget):
-            os.makedirs(os.path.dirname(os.path.normpath(target.path)) or ".", exist_ok=True)
+        if isinstance(target, luigi.LocalTarget) and type(target).makedirs is not LocalTarget.makedirs:
+            make_folder(os.path.dirname(os.path.normpath(target.path)) or ".")
 
 
 def _deprecated_result_path(

@@ -18,6 +18,7 @@ from b2luigi.core.known_settings import (
     name_problem,
     value_problem,
 )
+from b2luigi.core.read_once import remembered
 from b2luigi.core.settings_file import settings_files
 from b2luigi.core.structures import copy_containers
 from b2luigi.core.warn import warn
@@ -60,7 +61,7 @@ def get_setting(
     and any error that a property of the task raises.
     """
     names = _names_of(key, tuple(deprecated_keys or ()))
-    found = _first(names, task)
+    found = remembered(task, names, lambda: _first(names, task))
     if found is None:
         return copy_containers(_default_of(names[0], default))
     name, value = found
@@ -79,7 +80,7 @@ def get_merged_setting(key: str, task: Any = None) -> Any:
     if row is not None and not row.merged:
         return get_setting(key, task=task)
     names = _names_of(key)
-    found = [value for lookup in _places(task) for name in names if (value := lookup(name, _MISSING)) is not _MISSING]
+    found = remembered(task, ("merged", *names), lambda: _all(names, task))
     if not found or not all(isinstance(value, Mapping) for value in found):
         return get_setting(key, task=task)
     entry_of = row.entry_of if row is not None else str
@@ -164,6 +165,11 @@ def _first(names: tuple[str, ...], task: Any) -> tuple[str, Any] | None:
             if name in content:
                 return name, content[name]
     return None
+
+
+def _all(names: tuple[str, ...], task: Any) -> list[Any]:
+    """The values in all places."""
+    return [value for lookup in _places(task) for name in names if (value := lookup(name, _MISSING)) is not _MISSING]
 
 
 def _places(task: Any) -> Iterator[Callable[[str, Any], Any]]:

@@ -33,12 +33,14 @@ _read_files: dict[str, tuple[_Signature, dict[str, Any]]] = {}
 class SettingsCache:
     """While entered, the files are checked at most twice a second instead of for each setting that is read.
 
-    A run of ten thousand tasks reads settings a few hundred thousand times. `clock` returns seconds.
+    A run of ten thousand tasks reads settings a few hundred thousand times, and the node of a job on a slow disk some
+    twenty times. `clock` returns seconds, `valid_for` is how many of them the content is trusted.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, valid_for: float = CACHE_SECONDS) -> None:
+        self._clock, self._valid_for = clock, valid_for
         self._valid_until = float("-inf")
+        self._paths: list[Path] = []
         self._contents: list[dict[str, Any]] | None = None
         self._problem = ""
 
@@ -51,21 +53,32 @@ class SettingsCache:
 
     def contents(self) -> list[dict[str, Any]]:
         """Like the function of this name, but cached. Files that someone is editing count again once they are valid."""
-        if self._contents is None or self._clock() >= self._valid_until:
-            self._contents = self._renewed()
-            self._valid_until = self._clock() + CACHE_SECONDS
-        return self._contents
+        return self._renewed()
+
+    def paths(self) -> list[Path]:
+        """Like `settings_files`, but cached."""
+        self._renewed()
+        return list(self._paths)
 
     def _renewed(self) -> list[dict[str, Any]]:
+        if self._contents is None or self._clock() >= self._valid_until:
+            self._contents = self._look(self._contents)
+            self._valid_until = self._clock() + self._valid_for
+        return self._contents
+
+    def _look(self, known: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
         try:
-            return list(_contents())
+            found = list(_existing())
+            contents = [_content(path, status) for path, status in found]
         except BadInputError as error:
-            if self._contents is None:
+            if known is None:
                 raise
             if str(error) != self._problem:
                 self._problem = str(error)
                 logger.warning("The settings of this run stay as they were: %s", error)
-            return self._contents
+            return known
+        self._paths = [Path(path) for path, _ in found]
+        return contents
 
 
 _caches: list[SettingsCache] = []
@@ -78,22 +91,17 @@ def settings_files() -> list[Path]:
     parents. B2LUIGI_SETTINGS_JSON names one file to use instead. In a job, the files of the submit host come first.
     Raises FileNotFoundError if the named file does not exist, PermissionError if a file found cannot be trusted.
     """
-    return [Path(path) for path, _ in _existing()]
+    return _caches[-1].paths() if _caches else [Path(path) for path, _ in _existing()]
 
 
 def contents() -> Iterable[dict[str, Any]]:
     """The content of each of the `settings_files`, in their order; a file is read again only if it changed."""
-    return _caches[-1].contents() if _caches else _contents()
-
-
-def _contents() -> Iterator[dict[str, Any]]:
-    for path, status in _existing():
-        yield _content(path, status)
+    return _caches[-1].contents() if _caches else (_content(path, status) for path, status in _existing())
 
 
 def _existing() -> Iterator[tuple[str, os.stat_result]]:
     named = os.environ.get(ONLY_FILE, "")
-    current = _current_folder()
+    current = current_folder()
     candidates = _candidates(os.environ.get(FIRST_FILES, ""), named, current, script_folder())
     for path, was_named in candidates:
         status = _status(path)
@@ -124,10 +132,11 @@ def _upwards(folder: str) -> Iterator[str]:
         folder = os.path.dirname(folder)
 
 
-def _current_folder() -> str:
+def current_folder() -> str:
+    """The current folder; empty if it was removed."""
     try:
         return os.getcwd()
-    except FileNotFoundError:  # the current folder was removed
+    except FileNotFoundError:
         return ""
 
 

@@ -101,12 +101,15 @@ class BatchProcess(abc.ABC):
         """Starts the job; never raises."""
         try:
             self._started = True
-            os.makedirs(get_log_file_dir(self.task), exist_ok=True)
+            self._make_log_folder()
             self.start_job()
         except Terminated:
             raise
         except (Exception, SystemExit) as error:
             self._hook_failed("start_job", error)
+
+    def _make_log_folder(self) -> None:
+        os.makedirs(get_log_file_dir(self.task), exist_ok=True)
 
     def is_alive(self) -> bool:
         """Whether the job goes on; puts its result on luigi's queue when it ended. Never raises."""

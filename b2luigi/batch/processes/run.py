@@ -15,7 +15,9 @@ from b2luigi.batch.attempts.outcome import Outcome
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.messages.outages import Outages
 from b2luigi.batch.processes.circuit_breaker import CircuitBreaker
+from b2luigi.batch.processes.writer import Writer
 from b2luigi.batch.queue.ticket import Queue
+from b2luigi.core.files import Folders
 from b2luigi.core.version import VERSION
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -48,6 +50,11 @@ class Run:
     """How often a task yielded the very same requirements, by task id and these."""
     tries: Counter[str] = field(default_factory=Counter)
     """How often this run has submitted a task, by task id."""
+
+    folders: Folders = field(default_factory=Folders)
+    """Makes those of its tasks."""
+    writer: Writer = field(default_factory=Writer)
+    """Writes the files of jobs."""
 
     _mentioned: set[str] = field(default_factory=set)
 

@@ -53,7 +53,7 @@ class Ticket:
     label: str = ""
     """What the batch system's answers call this job: its token, but for elements of an array."""
     before_sending: Callable[[Ticket], None] | None = None
-    """Called right before the job is sent; an OSError keeps it from being sent now."""
+    """Called right before the job is sent, maybe on a thread; an OSError keeps it from being sent now."""
     state: TicketState = TicketState.waiting
     reason: str = ""
     """Why it is unsure, refused or not found: the words of the batch system."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 
@@ -9,7 +10,7 @@ from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.node.reports import Reports
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.run import Run
-from b2luigi.batch.queue.ticket import Queue, counted
+from b2luigi.batch.queue.ticket import Queue, counted, never
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -44,6 +45,10 @@ class Jobs:
 
     def look(self) -> bool:
         """Moves all queues a little, and weighs the jobs of which there is news; True if something happened."""
+        written = self._hear_of_written()
+        if self._run is not None:
+            with contextlib.suppress(OSError):  # written before a job is sent to a batch system, or it is not sent
+                self._run.runs.own.write_claims()
         news = [ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step()]
         if self._run is None:
             return bool(news)
@@ -52,7 +57,12 @@ class Jobs:
         heard = dict.fromkeys([*news, *markers])  # each once, and in this order, which is the same in each run
         ended += [self._hear(token, markers.get(token), self._run) for token in heard]
         self._tell_attached(self._run)
-        return bool(news) or any(ended)
+        return written or bool(news) or any(ended)
+
+    @property
+    def is_writing_enough(self) -> bool:
+        """The files of so many jobs are being written that more tasks may wait."""
+        return self._run is not None and self._run.writer.is_full
 
     def forward_reports(self) -> None:
         """Forwards to luigi's scheduler what running tasks report. Called often; does little each time."""
@@ -60,6 +70,7 @@ class Jobs:
 
     def cancel(self, jobs: list[ClusterProcess], enough: Callable[[], bool]) -> list[ClusterProcess]:
         """Cancels everything. Returns those that may be left: their records stay open, for the next run to see to."""
+        self._stop_writing(enough)
         for job in jobs:
             job.detach_if_watched()
         there = _there(jobs)
@@ -76,11 +87,23 @@ class Jobs:
 
     def leave(self, jobs: list[ClusterProcess]) -> list[ClusterProcess]:
         """Leaves everything where it is; returns those that are there."""
+        self._stop_writing(never)
         for queue in self.queues.values():
             queue.leave(END_PATIENCE)
         left = [job for job in jobs if job.leave()]
         logger.warning("%s left running. Run the script again to resume.", counted(len(left)))
         return left
+
+    def _hear_of_written(self) -> bool:
+        """Hands in the jobs whose files were written beside the loop."""
+        processes = self._run.writer.finished() if self._run is not None else []
+        for process in processes:
+            self._weigh(process, None)
+        return bool(processes)
+
+    def _stop_writing(self, enough: Callable[[], bool]) -> None:
+        if self._run is not None:
+            self._run.writer.stop(END_PATIENCE, enough)
 
     def _without(self, markers: Iterable[str]) -> list[ClusterProcess]:
         return [process for process in self._watched.values() if process.token not in markers]

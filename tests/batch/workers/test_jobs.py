@@ -17,7 +17,7 @@ from b2luigi.batch.queue.local import LocalQueue
 from b2luigi.batch.queue.ticket import Ticket, TicketState, never
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.workers.jobs import Jobs
-from tests.batch.processes.hands import HandQueue, Job, Work, a_process, accept
+from tests.batch.processes.hands import HandQueue, Job, Work, a_process, accept, at_once
 from tests.batch.systems.recorded import a_job
 
 
@@ -93,7 +93,7 @@ def test_results_come_in_the_order_in_which_the_queue_reports_them(script_folder
     """Not in the order of a set, which differs from run to run, and with it the log and luigi's next choices."""
     jobs, site, results = Jobs(), Reporting(), queue.SimpleQueue[Any]()
     jobs.queues["hand"] = site
-    shared = Run(Runs(script_folder / "task_files"), {}, lambda name: site)
+    shared = Run(Runs(script_folder / "task_files"), {}, lambda name: site, writer=at_once())
     tasks = [Work(n=n) for n in range(20)]
     for task in tasks:
         process = ClusterProcess(task, None, results, 0)
