@@ -94,6 +94,8 @@ class Writer:
             self._has_threads = False
             given.clear()
             return None
+        if not self._under_way:
+            self._gather_at = self._clock() + GATHER
         self._under_way += 1
         writing = Writing(owner, future)
         future.add_done_callback(lambda _: self._over.append(writing))
