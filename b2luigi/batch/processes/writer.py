@@ -71,6 +71,11 @@ class Writer:
         return self._mean > SLOW and self._has_threads
 
     @property
+    def is_busy(self) -> bool:
+        """Some work is under way."""
+        return self._under_way > 0
+
+    @property
     def is_full(self) -> bool:
         """Enough is under way for now."""
         return self._under_way >= MOST

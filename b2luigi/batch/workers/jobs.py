@@ -54,13 +54,17 @@ class Jobs:
         else:
             self._watched.pop(process.task.task_id, None)
 
-    def look(self) -> bool:
-        """Moves all queues a little, and weighs the jobs of which there is news; True if something happened."""
+    def look(self, more_to_come: bool = False) -> bool:
+        """Moves all queues a little, and weighs the jobs of which there is news; True if something happened.
+
+        `more_to_come`: more jobs are being prepared, so that a few may wait for others before they are submitted.
+        """
         written = self._hear_of_written()
         if self._run is not None:
             with contextlib.suppress(OSError):  # written before a job is sent to a batch system, or it is not sent
                 self._run.runs.own.write_claims()
-        news = [ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step()]
+        more = more_to_come or (self._run is not None and self._run.writer.is_busy)
+        news = [ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step(more)]
         if self._run is None:
             return bool(news)
         self._news.update(dict.fromkeys(news))

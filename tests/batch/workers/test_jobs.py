@@ -83,7 +83,7 @@ def test_jobs_that_wait_for_a_slot_are_not_logged_as_cancelled(
 class Reporting(HandQueue):
     """A queue that reports all of its jobs at each step, in the order in which they were submitted."""
 
-    def step(self) -> list[Ticket]:
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
         return self.tickets
 
     def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
