@@ -71,6 +71,11 @@ class Writer:
         return self._mean > SLOW and self._has_threads
 
     @property
+    def is_busy(self) -> bool:
+        """Some work is under way."""
+        return self._under_way > 0
+
+    @property
     def is_full(self) -> bool:
         """Enough is under way for now."""
         return self._under_way >= MOST
@@ -94,6 +99,8 @@ class Writer:
             self._has_threads = False
             given.clear()
             return None
+        if not self._under_way:
+            self._gather_at = self._clock() + GATHER
         self._under_way += 1
         writing = Writing(owner, future)
         future.add_done_callback(lambda _: self._over.append(writing))

@@ -106,8 +106,11 @@ class JobQueue:
         self._place()
         return ticket
 
-    def step(self) -> list[Ticket]:
-        """Advances everything a little without waiting for anything; returns the tickets with news."""
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
+        """Advances everything a little without waiting for anything; returns the tickets with news.
+
+        `more_to_come`: more jobs are being prepared, so that a few may wait for others.
+        """
         news = self._identify() + self._place()
         news += self._read_submissions()
         for server in self._servers:
@@ -121,7 +124,7 @@ class JobQueue:
             if self._census is not None:
                 ours = self._labels | {ticket.label for ticket in self._submitter.under_way}
                 blocked |= self._census.blocked(self._submitter.waiting, ours)
-            news += [self._refused(ticket, text) for ticket, text in self._submitter.send(blocked)]
+            news += [self._refused(ticket, text) for ticket, text in self._submitter.send(blocked, more_to_come)]
         for server in self._servers:
             server.poller.ask()
             server.analyst.step(server.poller.live.values())

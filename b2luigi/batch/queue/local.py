@@ -172,7 +172,7 @@ class LocalQueue:
             self._seen = self._clock(), scripts, tasks
         return scripts.get(token), tasks.get(token)
 
-    def step(self) -> list[Ticket]:
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
         """Notices what ended, starts what waits; returns the tickets with news."""
         news = [child.ticket for child in list(self._children.values()) if self._ended(child)]
         news += [adopted.ticket for adopted in list(self._adopted.values()) if self._is_over(adopted)]

@@ -34,6 +34,8 @@ LATER_FIRST, LATER_MOST = 5.0, 60.0
 """Seconds to wait after "try later", the first time and at most."""
 GROW_AFTER = 60.0
 """Seconds without "try later" after which submissions may hold twice as many jobs again."""
+MANY, GATHER = 100, 5.0
+"""Jobs that need not wait for others although more are to come, and seconds for which fewer of them do at most."""
 ENOUGH = 3
 """So many jobs of one kind, refused one by one while none was accepted, speak for all the others of their group."""
 NOT_ACCEPTED = "%s is not accepting jobs; retrying in %.0f s. Output: %s"
@@ -94,6 +96,7 @@ class Submitter:
         self._under_way: list[_UnderWay] = []
         self._tries = Backoff(clock, first=LATER_FIRST, most=LATER_MOST)
         self._grow_at = 0.0
+        self._all_at = float("-inf")
         self._refusals = Outage(f"{system.name} accepts jobs", clock)
         self._disk = Outage(f"Records of {system.name} jobs can be written", clock)
 
@@ -122,8 +125,8 @@ class Submitter:
         """Jobs whose submit command is running."""
         return [ticket for one in self._under_way for ticket in one.tickets]
 
-    def send(self, blocked: Collection[Path] = ()) -> list[tuple[Ticket, str]]:
-        """Submits what waits, except for job scripts that are `blocked`.
+    def send(self, blocked: Collection[Path] = (), more_to_come: bool = False) -> list[tuple[Ticket, str]]:
+        """Submits what waits, except for job scripts that are `blocked`; see `Queue.step` for `more_to_come`.
 
         Returns the jobs for which the language could not even make a command, and why.
         """
@@ -131,7 +134,7 @@ class Submitter:
         for known in list(self._kinds.values()):
             while known.suspects and not known.on_trial and self._may_send():
                 failed += self._send_suspects(known, known.suspects.popleft())
-        for kind in list(self._lanes) if self._may_send() else ():
+        for kind in self._due(more_to_come):
             if not self._may_send():
                 break
             self._lanes[kind], held = self._without(blocked, self._lanes[kind])
@@ -141,6 +144,15 @@ class Submitter:
             if not self._lanes[kind]:
                 del self._lanes[kind]
         return failed
+
+    def _due(self, more_to_come: bool) -> list[Hashable]:
+        """The kinds of jobs to submit now: if more are to come, many of a kind, or all after some seconds."""
+        if not self._may_send() or not self._lanes:
+            return []
+        if more_to_come and self._clock() < self._all_at:
+            return [kind for kind, lane in self._lanes.items() if len(lane) >= min(MANY, self._most)]
+        self._all_at = self._clock() + GATHER
+        return list(self._lanes)
 
     def _may_send(self) -> bool:
         return len(self._under_way) < AT_ONCE and self._tries.is_due

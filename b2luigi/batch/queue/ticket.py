@@ -143,8 +143,11 @@ class Queue(Protocol):
         A job without an id is searched for. Raises ValueError for a job of which nothing can be known here.
         """
 
-    def step(self) -> list[Ticket]:
-        """Moves everything a little; returns the tickets with news (id, refusal, state, gone)."""
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
+        """Moves everything a little; returns the tickets with news (id, refusal, state, gone).
+
+        `more_to_come`: more jobs are being prepared, so that a few may wait for others.
+        """
 
     def hurry(self, ticket: Ticket) -> None:
         """Asks for this job soon: it looks as if it had ended."""

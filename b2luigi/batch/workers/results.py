@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from b2luigi.batch.attempts.outcome import plain
 from b2luigi.batch.queue.backoff import Backoff
 
-SHORTEST, LONGEST, GROWTH = 0.02, 0.5, 1.5
+SHORTEST, LONGEST, GROWTH = 0.02, 0.15, 1.5
 """Seconds between two looks: short after anything happened, then longer and longer."""
 
 

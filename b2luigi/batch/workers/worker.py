@@ -150,7 +150,7 @@ class SendJobWorker(AssigningWorker):
     def _glance(self) -> None:
         """luigi handles no result before it has handed out all tasks that are ready, which may take long."""
         if self._glances.is_due:
-            self._look()
+            self._look(more_to_come=True)
             self.results.gather()
             while len(self.results):
                 self._handle_next_task()
@@ -207,9 +207,9 @@ class SendJobWorker(AssigningWorker):
         if not len(self.results):
             super()._purge_children()
 
-    def _look(self) -> None:
+    def _look(self, more_to_come: bool = False) -> None:
         with self.interrupts.deferred():
-            if self._jobs.look():
+            if self._jobs.look(more_to_come):
                 self.results.stir()
             self._try_again()
             self._credentials.look()

@@ -103,7 +103,7 @@ class HandQueue:
     def leave(self, patience: float) -> None:
         pass
 
-    def step(self) -> list[Ticket]:
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
         news, self.news = self.news, []
         return news
 

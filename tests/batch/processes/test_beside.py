@@ -16,8 +16,8 @@ import b2luigi
 from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.processes import preparation
 from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.batch.processes.earlier import PAUSE
 from b2luigi.batch.processes.job import CLAIMED
-from b2luigi.batch.processes.start import PAUSE
 from b2luigi.batch.queue.ticket import never
 from b2luigi.batch.workers.jobs import Jobs
 from b2luigi.core.executable import write_job_script

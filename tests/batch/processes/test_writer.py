@@ -100,7 +100,7 @@ def test_what_is_written_gathers() -> None:
     clock, end = Clock(), threading.Event()
     writer = clock.writer()
     begun(writer, "first", lambda: None)
-    until(lambda: writer.finished() == ["first"], "the first is over")
+    until(lambda: writer.finished() == ["first"], "the first, which is alone, is over")
     begun(writer, "last", lambda: end.wait(PATIENCE))
     second = begun(writer, "second", lambda: None)
     until(lambda: second.is_over, "the second is over")

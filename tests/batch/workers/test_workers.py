@@ -279,7 +279,7 @@ class Pairs(b2luigi.WrapperTask):
         return [Then(n=n) for n in range(10)]
 
 
-def test_ends_are_handled_while_luigi_hands_out_tasks(script_folder: Path) -> None:
+def test_ends_are_handled_while_luigi_hands_out_tasks(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most once a second: a task that waits for a job does not wait until all others are started."""
     Simulated.started.clear()
     Short.now = 0.0
@@ -288,7 +288,12 @@ def test_ends_are_handled_while_luigi_hands_out_tasks(script_folder: Path) -> No
     with worker:
         worker._glances = Backoff(lambda: Short.now, first=1.0, most=1.0)
         look = worker._jobs.look
-        worker._jobs.look = lambda: looks.append(Short.now) or look()  # type: ignore[func-returns-value,method-assign]
+
+        def noted(more_to_come: bool = False) -> bool:
+            looks.append(Short.now)
+            return look(more_to_come)
+
+        monkeypatch.setattr(worker._jobs, "look", noted)
         worker.add(Pairs())
         worker.run()
     kinds = [task_id.partition("_")[0] for task_id in Simulated.started]
