@@ -56,7 +56,7 @@ def test_settings_of_another_try_are_read_again() -> None:
     """They may depend on its number."""
     with read_once(task := Asked(test="tries")):
         assert read(task)[:2] == ("queue-1", {"-W": "1"})
-        vars(task)["job_attempt"] = 2
+        task.__dict__["job_attempt"] = 2
         assert read(task)[:2] == ("queue-2", {"-W": "2"})
 
 
