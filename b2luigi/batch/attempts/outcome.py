@@ -36,6 +36,8 @@ class Outcome:
     """The last reports of the task to luigi's scheduler: status message, progress, tracking URL."""
     absent: tuple[int, ...] = ()
     """Places of the outputs that do not exist on the node, if `complete()` of the task itself accepts that."""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    """What the task used: the fields of `b2luigi.monitor.Usage` that are known."""
 
     def to_dict(self) -> dict[str, Any]:
         """The entries of an outcome file. `reports` is stored as "told", the key that earlier versions read."""
@@ -72,6 +74,7 @@ class Outcome:
                 traceback=str(found["traceback"]),
                 headline=str(found["headline"]),
                 reports=dict(found.get("told", {})),
+                usage=dict(found.get("usage", {})),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
