@@ -7,7 +7,7 @@ rows = [task.row() for task in last.tasks.values()]  # pandas.DataFrame(rows)
 """
 
 from b2luigi.monitor.journal.model import Attempt, Outage, Run, State, Task, Usage
-from b2luigi.monitor.journal.reader import NoRunsError, load, load_run, run_folders
+from b2luigi.monitor.journal.reader import NoRunsError, load, load_run, log_folder, run_folders
 
 __all__ = [
     "Attempt",
@@ -19,5 +19,6 @@ __all__ = [
     "Usage",
     "load",
     "load_run",
+    "log_folder",
     "run_folders",
 ]

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import b2luigi.monitor
 from b2luigi.batch.attempts.inbox import OWNER, Inbox
 from b2luigi.batch.attempts.liveness import this_process
-from b2luigi.monitor import NoRunsError, State, load, load_run
+from b2luigi.monitor import NoRunsError, State, load, load_run, log_folder
 from tests.monitor.journals import BEGAN, Text
 from tests.present import present
 
@@ -99,6 +100,14 @@ class TestWaiting:
     def test_counts_what_is_missing(self, tmp_path: Path) -> None:
         journal = Text(tmp_path).task(A).task(B).task("Old_1_dd", status="done").task(C, (A, B, "Old_1_dd"))
         assert load_run(journal.folder).tasks[C].reason == "waits for 2 of 3 requirements"
+
+    def test_names_the_path_of_external_data_that_are_missing(self, tmp_path: Path) -> None:
+        journal = Text(tmp_path)
+        facts: dict[str, Any] = {"class": "Raw", "parameters": {"run": "7"}, "external": True, "status": "pending"}
+        journal.add("task", id="Raw_7_dd", **facts, outputs=["/data/7.root"]).task(A, ("Raw_7_dd",))
+        tasks = load_run(journal.folder).tasks
+        assert tasks["Raw_7_dd"].reason == "its data are not there: /data/7.root"
+        assert tasks[A].reason == "waits for Raw(run=7), whose data are not there: /data/7.root"
 
     def test_a_long_chain_is_no_problem(self, tmp_path: Path) -> None:
         journal = Text(tmp_path).task("T_0").queued("T_0", T).ended(T, "failed")
@@ -255,6 +264,15 @@ class TestPlaces:
             load(tmp_path)
         with pytest.raises(NoRunsError, match=r"no such script or folder: .*nowhere"):
             load(tmp_path / "nowhere")
+
+    def test_the_log_folder_of_a_task_with_secrets_is_found(self, tmp_path: Path) -> None:
+        folder = tmp_path / "logs" / "token=open sesame" / "n=[1]" / "A"
+        folder.mkdir(parents=True)
+        journal = Text(tmp_path).task(A)
+        masked = str(folder).replace("open sesame", "***")
+        journal.add("submitting", id=A, attempt=1, token=T, batch_system="lsf", log_dir=masked)
+        attempt = present(load_run(journal.folder).tasks[A].last)
+        assert log_folder(attempt) == folder
 
     def test_reading_loads_neither_luigi_nor_what_draws(self) -> None:
         code = "import b2luigi.monitor, sys; print(*{'luigi', 'rich', 'typer', 'jinja2'} & set(sys.modules))"

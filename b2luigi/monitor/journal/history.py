@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from b2luigi.monitor.journal.model import IN_FLIGHT, Attempt, Outage, State, Task, Usage
+from b2luigi.monitor.journal.waiting import with_reasons_to_wait
 
 CANCELLED = ("cancelled", "stopped")
 """Ends of jobs that somebody took away."""
@@ -16,7 +16,9 @@ LEFT = "left"
 """The end of a job that the run left in the batch system, for a later one to resume."""
 CLOCKS_DIFFER = 2.0
 """Seconds that a clock may differ from another one, without a word about it."""
-_OF_LUIGI = {"done": State.done, "failed": State.failed, "disabled": State.failed}
+NO_END = ("pending", "given up", "not submitted")
+"""Ends of jobs after which the task has another one to come."""
+_OF_LUIGI = {"done": State.done, "failed": State.failed, "disabled": State.failed, "running": State.running}
 _Event = Mapping[str, Any]
 
 
@@ -26,6 +28,8 @@ class _Attempt:
 
     task: _Task
     facts: dict[str, Any]
+    sent: float | None
+    """When the run was about to submit it; None if an earlier run has."""
 
 
 @dataclass
@@ -61,7 +65,7 @@ class History:
     def tasks(self, is_alive: bool) -> dict[str, Task]:
         """By task id, in the order of their first events. `is_alive`: the run is not over."""
         made = {task_id: _made(task, is_alive) for task_id, task in self._tasks.items()}
-        return _with_reasons_to_wait(made)
+        return with_reasons_to_wait(made)
 
     @property
     def outages(self) -> tuple[Outage, ...]:
@@ -72,13 +76,14 @@ class History:
 
     def _task(self, event: _Event, moment: float) -> None:
         task = self._task_of(event)
-        parameters, needs = event.get("parameters"), event.get("needs")
+        parameters, needs, outputs = (event.get(name) for name in ("parameters", "needs", "outputs"))
         task.facts.update(
             class_name=_text(event, "class") or task.facts["class_name"],
             module=_text(event, "module"),
             parameters={str(k): str(v) for k, v in parameters.items()} if isinstance(parameters, dict) else {},
             needs=tuple(str(one) for one in needs) if isinstance(needs, list) else (),
-            log_dir=_text(event, "log_dir"),
+            log_dir=_text(event, "log_dir") or task.facts.get("log_dir", ""),
+            outputs=tuple(str(one) for one in outputs) if isinstance(outputs, list) else (),
             external=event.get("external") is True,
         )
         if "status" in event:
@@ -103,7 +108,7 @@ class History:
 
     def _submitting(self, event: _Event, moment: float) -> None:
         task, token = self._task_of(event), _token(event)
-        number = event.get("attempt")
+        number, log_dir = event.get("attempt"), _text(event, "log_dir") or task.facts.get("log_dir", "")
         facts = {
             "number": number if isinstance(number, int) else len(task.attempts) + 1,
             "token": token,
@@ -111,9 +116,10 @@ class History:
             "submitted": moment,
             "memory_requested": _whole(event, "memory_requested"),
             "time_requested": _number(event, "time_requested"),
-            "log_dir": _text(event, "log_dir") or task.facts.get("log_dir", ""),
+            "log_dir": log_dir,
         }
-        self._attempts[token] = attempt = _Attempt(task, facts)
+        task.facts["log_dir"] = log_dir
+        self._attempts[token] = attempt = _Attempt(task, facts, moment)
         task.attempts.append(attempt)
         task.state, task.reason = State.submitting, ""
 
@@ -121,6 +127,7 @@ class History:
         self._submitting(event, moment)
         attempt = self._attempt_of(event)
         submitted = _number(event, "submitted")
+        attempt.sent = submitted
         attempt.facts.update(resumed=True, submitted=submitted, job_id=_maybe(event, "job_id"))
         attempt.task.state = State.queued
 
@@ -165,7 +172,7 @@ class History:
         if end == LEFT:
             attempt.task.reason = attempt.facts["reason"] or _left(state)
             return
-        attempt.facts.update(_measured(attempt.facts, event, moment))
+        attempt.facts.update(_measured(attempt, event, moment))
         attempt.task.state = _state_after(end)
         attempt.task.reason = attempt.facts["reason"] if attempt.task.state is not State.done else ""
 
@@ -235,31 +242,34 @@ def _state_after(end: str) -> State:
         return State.done
     if end in CANCELLED:
         return State.cancelled
-    return State.waiting if end == "pending" else State.failed
+    return State.waiting if end in NO_END else State.failed
 
 
-def _measured(facts: Mapping[str, Any], event: _Event, moment: float) -> dict[str, Any]:
-    """When the job ran, by the clock of the submit host, and what it used."""
-    usage = _usage(event.get("usage"))
+def _measured(attempt: _Attempt, event: _Event, moment: float) -> dict[str, Any]:
+    """When the job was submitted and ran, by the clock of the submit host, and what it used."""
+    usage, facts, sent = _usage(event.get("usage")), attempt.facts, attempt.sent
     known: dict[str, Any] = {"usage": usage, "exit_code": _whole(event, "exit_code"), "held": ""}
     if node := _text(event, "node"):
         known["node"] = node
-    offset = _offset(usage, facts.get("submitted"), moment)
+    offset = _offset(usage, sent, moment)
     started, ended = facts.get("started"), moment
     if usage.started is not None:
         started = usage.started - offset
+        if sent is not None:
+            started = max(started, sent)
+            known["submitted"] = min(started, facts.get("submitted") or sent)
     if usage.ended is not None:
         ended = min(usage.ended - offset, moment)
     return {**known, "started": started, "ended": ended, "clock_offset": offset}
 
 
-def _offset(usage: Usage, submitted: float | None, seen: float) -> float:
+def _offset(usage: Usage, sent: float | None, seen: float) -> float:
     """How far the clock of the node is ahead, at least: no job begins before it is submitted, or ends after that was
     seen."""
     if usage.ended is not None and usage.ended > seen + CLOCKS_DIFFER:
         return usage.ended - seen
-    if usage.started is not None and submitted is not None and usage.started < submitted - CLOCKS_DIFFER:
-        return usage.started - submitted
+    if usage.started is not None and sent is not None and usage.started < sent - CLOCKS_DIFFER:
+        return usage.started - sent
     return 0.0
 
 
@@ -280,52 +290,6 @@ def _made(task: _Task, is_alive: bool) -> Task:
 
 def _left(state: State) -> str:
     return f"left ({state.value} when the run ended)"
-
-
-def _with_reasons_to_wait(tasks: dict[str, Task]) -> dict[str, Task]:
-    """Tasks that wait say for what."""
-    blocked = _blocked(tasks.values())
-    for task in list(tasks.values()):
-        if task.state is State.waiting and not task.reason:
-            reason = _blocked_by(tasks[blocked[task.task_id]]) if task.task_id in blocked else _left_to_do(task, tasks)
-            if reason:
-                tasks[task.task_id] = replace(task, reason=reason)
-    return tasks
-
-
-def _blocked(tasks: Iterable[Task]) -> dict[str, str]:
-    """The waiting tasks that cannot begin, and one that failed of those that they require, directly or not."""
-    requiring, failed = defaultdict(list), []
-    for task in tasks:
-        if task.state is State.waiting:
-            for needed in task.needs:
-                requiring[needed].append(task.task_id)
-        elif task.state in (State.failed, State.cancelled):
-            failed.append(task.task_id)
-    blocked: dict[str, str] = {}
-    ends = [(task_id, task_id) for task_id in failed]
-    while ends:
-        task_id, culprit = ends.pop()
-        new = [one for one in requiring[task_id] if one not in blocked]
-        blocked.update(dict.fromkeys(new, culprit))
-        ends += [(one, culprit) for one in new]
-    return blocked
-
-
-def _blocked_by(culprit: Task) -> str:
-    what = "was cancelled" if culprit.state is State.cancelled else "failed"
-    return f"waits for {culprit.name}, which {what}"
-
-
-def _left_to_do(task: Task, tasks: Mapping[str, Task]) -> str:
-    missing = [one for one in task.needs if one in tasks and tasks[one].state is not State.done]
-    match len(missing):
-        case 0:
-            return ""
-        case 1:
-            return f"waits for {tasks[missing[0]].name}"
-        case number:
-            return f"waits for {number:,} of {len(task.needs):,} requirements"
 
 
 def _token(event: _Event) -> str:

@@ -106,6 +106,8 @@ class Task:
     """What it requires, by task id."""
     external: bool = False
     """Nobody can run it: its outputs are there, or they are not."""
+    outputs: Sequence[str] = ()
+    """The paths of its outputs, if it is external and they were missing."""
     state: State = State.waiting
     attempts: tuple[Attempt, ...] = ()
     log_dir: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -14,13 +15,11 @@ from b2luigi.batch.attempts.heartbeat import SILENCE
 from b2luigi.batch.attempts.inbox import OWNER, Inbox
 from b2luigi.core.files import read_text
 from b2luigi.monitor.journal.history import History
-from b2luigi.monitor.journal.model import FORMAT, Run
+from b2luigi.monitor.journal.model import FORMAT, Attempt, Run
+from b2luigi.monitor.journal.names import JOURNAL, LOG, MASK, RUN_ID, RUNS
 
-RUNS, JOURNAL, LOG = "runs", "journal.jsonl", "run.log"
-"""Names: of the folder that holds those of the runs, and of the files in these."""
 SURELY_SILENT = 3 * SILENCE
 """Seconds without a sign of life after which a run on another host is shown as over, by two clocks that may differ."""
-_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _DEFAULT = "task_files"
 _SETTING = re.compile(r"""\btask_file_dir["']?\s*[,=:]\s*["']([^"'\n]+)["']""")
 """Where a script or settings.json names the folder literally."""
@@ -75,6 +74,17 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     header, history, problems = _read(text)
     is_alive = not history.finished and _is_alive(folder, header)
     return _run(folder, header, history, is_alive, problems)
+
+
+def log_folder(attempt: Attempt) -> Path | None:
+    """The folder with stdout and stderr of an attempt, also if part of its path is masked; None if it is not there."""
+    if not attempt.log_dir:
+        return None
+    if MASK not in attempt.log_dir:
+        path = Path(attempt.log_dir)
+        return path if path.is_dir() else None
+    pattern = "*".join(map(glob.escape, attempt.log_dir.split(MASK)))
+    return next((Path(path) for path in sorted(glob.glob(pattern)) if os.path.isdir(path)), None)
 
 
 def _read(text: str) -> tuple[dict[str, Any], History, list[str]]:
@@ -175,7 +185,9 @@ def _runs_in(place: Path) -> list[Path]:
         names = os.listdir(place / RUNS)
     except OSError:
         return []
-    return [place / RUNS / name for name in names if _ID.fullmatch(name) and (place / RUNS / name / JOURNAL).is_file()]
+    return [
+        place / RUNS / name for name in names if RUN_ID.fullmatch(name) and (place / RUNS / name / JOURNAL).is_file()
+    ]
 
 
 def _places(path: Path) -> Iterator[Path]:
