@@ -1,5 +1,4 @@
-"""Outputs as a node sees them: of a task that has run, whether it is done; of those that it requires, what is missing.
-"""
+"""Outputs as a node sees them: whether a task that has run is done, and what is missing of what it requires."""
 
 from __future__ import annotations
 
