@@ -217,9 +217,13 @@ def _build_and_summarize(tasks: list[luigi.Task], kwargs: dict[str, Any], interr
     try:
         return _build(tasks, kwargs, interrupt)
     finally:
-        text = summary(factory.worker.failures) if factory.worker is not None else ""
-        if text:
-            print(text, file=sys.stderr)
+        if factory.worker is not None:
+            journal = factory.worker.journal
+            journal.detach()
+            logged = f"Log of this run: {journal.log}" if journal.log is not None else ""
+            text = "\n\n".join(filter(None, [summary(factory.worker.failures), logged]))
+            if text:
+                print(text, file=sys.stderr)
 
 
 def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInterrupt) -> Any:

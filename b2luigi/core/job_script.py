@@ -26,6 +26,10 @@ the outcome, which is not that the task is done; the task is done, and the node 
 
 In no list of common exit codes; below 126, which shells need for themselves.
 """
+MEMORY_LINE = "memory of the job in bytes: peak"
+"""Starts the line with which the job script of a task that was killed says how much memory its cgroup had."""
+BEGUN_LINE = "the task had begun; its largest process in bytes:"
+"""Starts the line with which it says that a program ended in the middle of the task, not before it."""
 SIGNALS = ("HUP", "INT", "TERM", "USR1", "USR2", "XCPU")
 """Signals with which batch systems ask a job to end."""
 INSIDE = "--inside"
@@ -93,6 +97,7 @@ def _header(script: JobScript) -> Iterator[str]:
     yield f"b2luigi_home={_quote(script.home)}"
     yield f"b2luigi_inbox={_quote(script.inbox or '')}"
     yield "b2luigi_step='starting' b2luigi_seen=none b2luigi_over="
+    yield from _memory()
     yield from _exit_trap(script)
     yield "b2luigi_untrapped=1"
     yield "trap b2luigi_end EXIT"  # first: with these two the other way round, bash forgets it when a signal comes
@@ -171,6 +176,7 @@ def _exit_trap(script: JobScript) -> Iterator[str]:
     yield '        b2luigi_where="on node $(uname -n) (exit status $b2luigi_status)"'
     yield '        echo "b2luigi: $b2luigi_what while $b2luigi_step, $b2luigi_where" >&2'
     yield "    fi"
+    yield '    [ "$b2luigi_status" -ne 137 ] || b2luigi_memory'
     yield '    if [ -n "$b2luigi_token" ]; then'
     yield "        b2luigi_look"
     yield f'        b2luigi_marker="{marker}"'
@@ -184,6 +190,39 @@ def _exit_trap(script: JobScript) -> Iterator[str]:
     yield "    fi"
     yield '    exit "$b2luigi_status"'
     yield "}"
+
+
+def _memory() -> Iterator[str]:
+    """Prints, for a job that was killed, the memory of its cgroup, as long as there is one: nobody else may say it.
+
+    Only that of the job counts, which has a name like job_12, job.12.1 or condor_..._slot1_1@...: others may share any
+    other one. (Files: cgroups(7) and the kernel's documentation, version 2 and 1.)
+    """
+    yield "b2luigi_memory() {"
+    yield "    while IFS=: read -r b2luigi_id b2luigi_control b2luigi_group; do"
+    yield '        case ",$b2luigi_control," in'
+    yield "            ,,) b2luigi_base=/sys/fs/cgroup b2luigi_max=max b2luigi_events=events b2luigi_peak=peak ;;"
+    yield "            *,memory,*) b2luigi_base=/sys/fs/cgroup/memory b2luigi_max=limit_in_bytes"
+    yield "                b2luigi_events=oom_control b2luigi_peak=max_usage_in_bytes ;;"
+    yield "            *) continue ;;"
+    yield "        esac"
+    yield "        while :; do"
+    yield '            case "$b2luigi_group" in */job[_.-][0-9]*|*/job[0-9]*|*/condor_*slot*) ;; *) break ;; esac'
+    yield '            b2luigi_files="$b2luigi_base$b2luigi_group/memory"'
+    yield '            if read -r b2luigi_limit < "$b2luigi_files.$b2luigi_max" && [ "$b2luigi_limit" != max ] &&'
+    yield '                read -r b2luigi_most < "$b2luigi_files.$b2luigi_peak"; then'
+    yield "                b2luigi_kills=0"
+    yield "                while read -r b2luigi_name b2luigi_number; do"
+    yield '                    [ "$b2luigi_name" != oom_kill ] || b2luigi_kills=$b2luigi_number'
+    yield '                done < "$b2luigi_files.$b2luigi_events"'
+    yield f'                b2luigi_said="{MEMORY_LINE} $b2luigi_most, limit $b2luigi_limit"'
+    yield '                echo "b2luigi: $b2luigi_said, killed $b2luigi_kills" >&3'
+    yield "                return"
+    yield "            fi"
+    yield "            b2luigi_group=${b2luigi_group%/*}"
+    yield "        done"
+    yield "    done < /proc/self/cgroup"
+    yield "} 3>&2 2> /dev/null"
 
 
 def _environment(script: JobScript) -> Iterator[str]:
@@ -319,6 +358,9 @@ def _cut_short() -> Iterator[str]:
     yield '    if [ "$b2luigi_status" -eq 0 ]; then'
     yield f"        b2luigi_status={CUT_SHORT}"
     yield '        echo "b2luigi: the program ended with exit code 0 in the middle of the task" >&2'
+    yield '    elif [ "$b2luigi_status" -ne 0 ]; then'
+    yield '        read -r b2luigi_most < "$b2luigi_begun" || b2luigi_most=unknown'
+    yield f'        echo "b2luigi: {BEGUN_LINE} $b2luigi_most" >&2'
     yield "    fi"
     yield '    rm -f -- "$b2luigi_begun"'
     yield "fi"

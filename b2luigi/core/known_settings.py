@@ -90,6 +90,13 @@ _ROWS = (
         "Folder below which the job script and records of each task are kept, relative to the folder of the script.",
     ),
     Setting(
+        "keep_runs",
+        COUNT,
+        20,
+        "How many finished runs keep their journal and log, in the folder runs of task_file_dir; older ones are "
+        "removed, except while jobs of theirs may live.",
+    ),
+    Setting(
         "batch_system",
         TEXT,
         "auto",

@@ -20,8 +20,10 @@ from b2luigi.core.description import describe
 from b2luigi.core.executable import create_cmd_from_task, create_executable_wrapper, inputs_of
 from b2luigi.core.files import write_atomically
 from b2luigi.core.job_script import (
+    BEGUN_LINE,
     BEGUN_VARIABLE,
     CUT_SHORT,
+    MEMORY_LINE,
     OUTCOME_VARIABLE,
     SCRIPT_VARIABLE,
     JobScript,
@@ -208,6 +210,46 @@ def test_the_marker_contains_exit_code_and_outcome(node: Node, command: str, mar
 
 
 BEGIN = f'echo > "${BEGUN_VARIABLE}"'
+
+
+@SHELLS
+@pytest.mark.parametrize(
+    ("group", "names", "said"),
+    [
+        ("0::/slurmstepd.scope/job_12/step_0", ("max", "peak", "events"), "peak 3900, limit 4000, killed 2"),
+        ("4:memory:/slurm/uid_0/job_12", ("limit_in_bytes", "max_usage_in_bytes", "oom_control"), "killed 2"),
+        ("0::/htcondor/condor_execute_slot1_1@n", ("max", "peak", "events"), "peak 3900, limit 4000, killed 2"),
+        ("0::/user.slice", ("max", "peak", "events"), ""),
+        ("0::/", ("max", "peak", "events"), ""),
+    ],
+)
+def test_a_killed_job_says_how_much_memory_its_cgroup_had(
+    node: Node, tmp_path: Path, group: str, names: tuple[str, str, str], said: str
+) -> None:
+    """Only that of a job: what others share says nothing about this one."""
+    path = group.rpartition(":")[2].removesuffix("/step_0")
+    folder = tmp_path / "cgroup" / ("" if group.startswith("0::") else "memory") / path.strip("/")
+    folder.mkdir(parents=True)
+    (folder / "step_0").mkdir(exist_ok=True)
+    for name, text in zip(names, ("4000", "3900", "low 0\noom_kill 2"), strict=True):
+        (folder / f"memory.{name}").write_text(f"{text}\n")
+    (tmp_path / "groups").write_text(f"9:cpuset:/job_1\n{group}\n")
+    places = {"/sys/fs/cgroup": str(tmp_path / "cgroup"), "/proc/self/cgroup": str(tmp_path / "groups")}
+    script = node.script("/bin/sh", "-c", f"{BEGIN}; kill -9 $$")
+    text = script.read_text()
+    for place, here in places.items():
+        text = text.replace(place, here)
+    script.write_text(text)
+    run(script, TOKEN)
+    lines = [line for line in node.stderr.splitlines() if MEMORY_LINE in line]
+    assert [line.endswith(said) for line in lines] == [True] * bool(said)
+
+
+@SHELLS
+def test_a_program_that_ends_in_the_middle_of_the_task_says_how_large_it_was(node: Node) -> None:
+    """The node writes it into the file that shows that the task began."""
+    node.run("/bin/sh", "-c", f'echo 12345 > "${BEGUN_VARIABLE}"; exit 3', token=TOKEN)
+    assert f"b2luigi: {BEGUN_LINE} 12345\n" in node.stderr
 
 
 @SHELLS

@@ -42,7 +42,7 @@ class Ended:
     @property
     def stories(self) -> dict[str, str]:
         """What was printed about failed tasks at the end of the run, by task id."""
-        _, heading, text = self.text.rpartition(" failed =====")
+        _, heading, text = self.text.partition("\n\nLog of this run: ")[0].rpartition(" failed =====")
         if not heading:
             return {}
         found = re.split(r"\n(?=Task \S+ failed: )", text)

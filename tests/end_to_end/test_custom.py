@@ -94,7 +94,7 @@ def test_three_hooks_are_enough(project: Project) -> None:
     assert calls_of(ended.text) == ["start 0", "start 1", "start 2", "start 3"]
     assert "* 4 ran successfully:" in ended.text
     assert {path.parent.name for path in project.folder.rglob("out.txt")} == {"n=0", "n=1", "n=2"}
-    (story,) = [part for part in ended.text.split("=====")[-1].split("\n\n") if part.strip()]
+    (story,) = ended.stories.values()
     assert "Task Mine failed: its job was aborted" in story
     assert "three is unlucky" in story
     assert f"{project.folder}/logs/n=3/Mine/" in story

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from b2luigi.monitor import State, load, load_run
 from tests.end_to_end.conftest import System
 from tests.end_to_end.project import Ended, Project, Started, end_of
 from tests.waiting import until
@@ -57,6 +58,12 @@ def ran(project: Project) -> list[str]:
     return sorted(path.read_text().split()) if path.exists() else []
 
 
+def seen_running(project: Project) -> int:
+    """How many tasks run, as anybody can see."""
+    runs = project.folder.glob("task_files/runs/*/journal.jsonl")
+    return sum(load_run(path.parent).counts()[State.running] for path in runs)
+
+
 def is_whole(project: Project, number: int) -> bool:
     return project.read("whole.txt") == "|".join(["half of the whole"] * number)
 
@@ -94,10 +101,20 @@ def test_a_restarted_script_resumes_the_jobs_of_the_last_run(system: System, pro
     project.write(parts(5))
     first = project.start()
     until(lambda: len(ran(project)) >= LOCAL_SLOTS, "jobs run")
+    until(lambda: seen_running(project) >= LOCAL_SLOTS, "the journal says so")
     first.kill()
     end_of(first)
+    (killed,) = load(project.folder)
+    assert not killed.is_alive
+    assert {task.reason for task in killed.tasks.values() if task.state is State.running} == {
+        "left (running when the run ended)"
+    }
     ended = resumed(project)
     assert "* 6 ran successfully:" in ended.text, ended.text
+    last, _ = load(project.folder)
+    assert last.counts() == {State.done: 6}
+    assert sum(task.attempts[0].resumed for task in last.tasks.values()) >= LOCAL_SLOTS
+    assert all(task.node and task.cpu for task in last.tasks.values())
     assert ran(project) == ["0", "1", "2", "3", "4"]
     assert is_whole(project, 5)
     assert project.inboxes() == []

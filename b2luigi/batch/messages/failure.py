@@ -102,8 +102,10 @@ def summary(failures: Mapping[str, str]) -> str:
 
 
 def _kind(story: str) -> str:
-    """Failures are of the same kind if their first lines differ only in words with digits (numbers, ids, paths)."""
-    return re.sub(r"\w*\d\w*", "0", story.partition("\n")[0])
+    """Failures are of the same kind if their first lines differ only in words with digits (numbers, ids, paths), or in
+    the node."""
+    line = re.sub(r"\(on \S+, before", "(on 0, before", story.partition("\n")[0])
+    return re.sub(r"\w*\d\w*", "0", line)
 
 
 def _of_kind(task_ids: list[str], failures: Mapping[str, str]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 import luigi
 
 from b2luigi.batch.attempts.judge import ADVICE, Fail
 from b2luigi.batch.attempts.outcome import Outcome
+from b2luigi.batch.messages.deaths import explain, largest_process, without_notes
 from b2luigi.batch.messages.failure import Failure, headline, last_lines, render, tail, users_frames
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import Cause, JobSpec
@@ -19,8 +21,6 @@ OLD_RUNNER = "/b2luigi/cli/runner.py"
 ADVICE_OLD_RUNNER = (
     "Correct the error, and install this version of b2luigi where jobs find it (settings executable, env_script, env)."
 )
-OWN_WORDS = "b2luigi: "
-"""Starts what the job script and the node say of themselves, in the log of the job."""
 
 
 def of_error_before(task: luigi.Task, system: str, error: BaseException) -> str:
@@ -48,20 +48,27 @@ def of_doubt(task: luigi.Task, system: str, ticket: Ticket, times: int) -> str:
 def of_exception(task: luigi.Task, system: str, ticket: Ticket, outcome: Outcome) -> str:
     """The task raised an exception on its node."""
     words = outcome.traceback or str(outcome.explanation)
-    advice = f"Correct the error and run the script again. {FINISHED}"
+    todo = ADVICE[Cause.memory] if is_of_memory(outcome.headline) else "Correct the error and run the script again."
+    advice = f"{todo} {FINISHED}"
     what, here = outcome.headline or _headline(words), shlex.quote(str(ticket.spec.script))
     return _story(task, system, ticket, what=what, advice=advice, words=words, node=outcome.node, here=here)
 
 
 def of_death(task: luigi.Task, system: str, ticket: Ticket, verdict: Fail) -> str:
     """The job ended without an outcome that stands."""
-    words = _log_tail(ticket.spec)
-    ours = [line.partition(OWN_WORDS)[2] for line in words.splitlines() if OWN_WORDS in line]
-    what = ours[-1] if ours and verdict.cause is Cause.ended else verdict.what
+    words, what, advice = _log_tail(ticket.spec), verdict.what, verdict.advice
     if OLD_RUNNER in words:
-        what = f"{what}: it ran with b2luigi 1.x"
-        return _story(task, system, ticket, what=what, advice=f"{ADVICE_OLD_RUNNER} {FINISHED}", words=words)
-    return _story(task, system, ticket, what=what, advice=f"{verdict.advice} {FINISHED}", words=words)
+        what, advice = f"{what}: it ran with b2luigi 1.x", ADVICE_OLD_RUNNER
+    return _story(task, system, ticket, what=what, advice=f"{advice} {FINISHED}", words=without_notes(words))
+
+
+def explained(ticket: Ticket, verdict: Fail) -> tuple[Fail, int]:
+    """The verdict on a job without an outcome, in better words where its log shows more.
+
+    And the peak of its largest process, in bytes; 0 if that is not known.
+    """
+    words = _log_tail(ticket.spec)
+    return explain(ticket, verdict, words), largest_process(words)
 
 
 def of_timeout(task: luigi.Task, system: str, ticket: Ticket, seconds: float) -> str:
@@ -92,6 +99,11 @@ def of_open_breaker(task: luigi.Task, reason: str, most: int) -> str:
         f"Task {task} was not submitted: the first {most} jobs of {task.get_task_family()} all failed, "
         f"for the same reason: {reason}. Correct it and run the script again (setting failure_brake)."
     )
+
+
+def is_of_memory(headline: str) -> bool:
+    """Whether an exception says that there was no more memory: Python's own, numpy's, C++'s."""
+    return re.match(r"\w*MemoryError\b", headline) is not None or "bad_alloc" in headline
 
 
 def out_of_memory(outcome: Outcome) -> Fail:

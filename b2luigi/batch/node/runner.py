@@ -27,8 +27,10 @@ from b2luigi.batch.attempts.fresh_look import look_at_folders_of
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome, plain
 from b2luigi.batch.messages.failure import headline
 from b2luigi.batch.node.given_job import GivenJob
-from b2luigi.batch.node.outputs import checked
+from b2luigi.batch.node.outputs import checked, failed, headline_of_missing
 from b2luigi.batch.node.reports import NodeReporter, report_path
+from b2luigi.batch.node.streams import prepare_streams
+from b2luigi.batch.node.usage import PeakNotes, measure
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_atomically
 from b2luigi.core.graph import find_task, missing_requirements, similar_task_ids
@@ -97,6 +99,7 @@ def run_one(
     # Removed from the environment: a script that the task itself starts is a separate run.
     names = (SCRIPT_VARIABLE, OUTCOME_VARIABLE, BEGUN_VARIABLE)
     _, outcome_file, begun = (os.environ.pop(name, "") for name in names)
+    prepare_streams()
     with _noted_beginning(begun), SettingsCache(valid_for=float("inf")):
         code = _run_and_write(tasks, job, Path(outcome_file) if outcome_file else None)
     if outcome_file:
@@ -111,7 +114,8 @@ def _noted_beginning(path: str) -> Iterator[None]:
     with contextlib.suppress(OSError):  # a full disk is no reason not to begin
         if begun is not None:
             os.close(os.open(begun, os.O_WRONLY | os.O_CREAT, 0o666))
-    yield
+    with PeakNotes(begun) if begun is not None else contextlib.nullcontext():
+        yield
     with contextlib.suppress(OSError):
         if begun is not None:
             begun.unlink(missing_ok=True)
@@ -121,7 +125,7 @@ def _run_and_write(tasks: Sequence[luigi.Task], job: GivenJob, outcome_file: Pat
     reporter = NodeReporter(report_path(outcome_file) if outcome_file else None)
     outcome = _run(tasks, job, reporter, outcome_file is not None)
     reporter.close()
-    outcome = replace(outcome, task_id=job.task_id, node=platform.node(), reports=reporter.reports)
+    outcome = replace(outcome, task_id=job.task_id, node=platform.node(), reports=reporter.reports, usage=measure())
     code = EXIT_CODES[outcome.status]
     if outcome_file is not None and not _write(outcome, outcome_file, lambda: job.grace):
         code = IF_UNRECORDED.get(outcome.status, code)
@@ -153,7 +157,7 @@ def _run(tasks: Sequence[luigi.Task], job: GivenJob, reporter: NodeReporter, is_
         task = _find(tasks, job.task_id, description)
     except Exception as error:
         logger.error("%s", error, exc_info=type(error) is not LookupError)  # a KeyError comes from the user's code
-        return _failed(f"{traceback.format_exc()}")
+        return failed(f"{traceback.format_exc()}")
     worker = description.get("worker", {})
     if other := on_this_node(worker.get("b2luigi", VERSION)):
         logger.warning("b2luigi: %s.", other)
@@ -234,22 +238,18 @@ def _run_task(task: luigi.Task, worker: Mapping[str, Any], reporter: NodeReporte
         return Outcome(INTERRUPTED)
     except Exception:  # the context of the task process is the user's code, too
         logger.exception("The task process failed.")
-        return _failed(traceback.format_exc())
+        return failed(traceback.format_exc())
     _, status, explanation, missing, new_requirements = results[-1]
     if status is None:  # interrupted, and the context of the task process suppressed the exception
-        return Outcome(INTERRUPTED) if may_have_come else _failed("run() raised KeyboardInterrupt.")
+        return Outcome(INTERRUPTED) if may_have_come else failed("run() raised KeyboardInterrupt.")
     return Outcome(
         status=status,
         explanation=plain(explanation),
         missing=tuple(missing),
         new_requirements=tuple(new_requirements or ()),
         traceback=process.traceback,
-        headline=process.headline,
+        headline=(headline_of_missing(task, missing) if status == FAILED and missing else "") or process.headline,
     )
-
-
-def _failed(text: str) -> Outcome:
-    return Outcome(FAILED, text)
 
 
 class _Interrupts:

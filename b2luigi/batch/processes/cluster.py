@@ -223,6 +223,7 @@ class ClusterProcess(BatchProcess):
             self.shared.unsubmitted.append(self.task.task_id)
         else:
             logger.warning("%s: %s; it is submitted anew.", self.task, why)
+        self.shared.journal.add("again", id=self.task.task_id, why=why)
         self.job, self._due = None, self.shared.clock()
 
     def _start_clock(self, job: JobInFlight) -> None:
@@ -251,7 +252,7 @@ class ClusterProcess(BatchProcess):
 
     def _failed(self, job: JobInFlight, outcome: Outcome) -> None:
         """The task raised an exception; one of memory is no fault of its code if the next try asks for more."""
-        if outcome.headline.startswith("MemoryError") and self._is_worth_another(job, Cause.memory):
+        if job_failures.is_of_memory(outcome.headline) and self._is_worth_another(job, Cause.memory):
             self._died(job, job_failures.out_of_memory(outcome))
             return
         story = job_failures.of_exception(self.task, job.queue.name, job.ticket, outcome)
@@ -266,6 +267,7 @@ class ClusterProcess(BatchProcess):
         return _first_unloadable(outcome)
 
     def _refused(self, job: JobInFlight, verdict: Refused) -> None:
+        job.diary.reason = verdict.reason
         if not verdict.in_doubt:
             self.fail(job_failures.of_refusal(self.task, job.queue.name, job.ticket))
             job.close("refused")
@@ -280,10 +282,12 @@ class ClusterProcess(BatchProcess):
 
     def _died(self, job: JobInFlight, verdict: Fail) -> None:
         collect_logs(job.ticket.spec)
+        explained, peak = job_failures.explained(job.ticket, verdict)
+        job.diary.reason, job.diary.peak = explained.what, peak
         if self._is_worth_another(job, verdict.cause):
-            self._try_again(job, verdict)
+            self._try_again(job, explained)
         else:
-            story = job_failures.of_death(self.task, job.queue.name, job.ticket, verdict)
+            story = job_failures.of_death(self.task, job.queue.name, job.ticket, explained)
             self._fail(job, story, verdict.what, died=True)
             job.close(verdict.cause.name)
 
@@ -298,6 +302,7 @@ class ClusterProcess(BatchProcess):
     def _try_again(self, job: JobInFlight, verdict: Fail) -> None:
         job.give_up(verdict.cause.name)
         self.job, self._due = None, self.shared.clock()
+        self.shared.journal.add("again", id=self.task.task_id, why=verdict.what)
         self._retries += 1
         logger.warning(
             "%s: %s job %s is over: %s. Retrying (%d of %d).",
@@ -317,6 +322,7 @@ class ClusterProcess(BatchProcess):
         died: bool = False,
     ) -> None:
         self.shared.breaker.failed(self.task.get_task_family(), reason)
+        job.diary.reason = job.diary.reason or reason
         aside = job_failures.aside(job.set_outputs_aside())
         self.fail(story + aside, explanation=explanation, missing=missing, died=died)
 

@@ -20,6 +20,7 @@ from b2luigi.batch.attempts.outcome import DONE, INTERRUPTED, Marker, Outcome
 from b2luigi.batch.attempts.record import Record, read_outcome
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.cleanup import NotYetError
+from b2luigi.batch.processes.diary import LEFT, Diary
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState
 from b2luigi.batch.systems.model import JobStatus
@@ -83,6 +84,8 @@ class JobInFlight:
         self._ran = self._requeue_reported = False
         self._read_at = 0.0
         run.watched += watched
+        self.diary = Diary(run.journal, task, record, queue, ticket)
+        self.diary.begin(run.runs.own.name, earlier)
 
     # -- what is known
 
@@ -200,6 +203,7 @@ class JobInFlight:
         info = self.ticket.info
         if info is None:
             return
+        self.diary.see(info)
         held = info.native if info.held else ""
         if held and held != self._hold_reported:
             self._warn("waits for you: %s", held)
@@ -331,6 +335,7 @@ class JobInFlight:
         if job_id is None or self._id_noted == (job_id, server):
             return
         self._id_noted = job_id, server
+        self.diary.queued()
         again = " (of an earlier run)" if self.earlier else ""
         logger.debug("%s is %s job %s%s", self.task.task_id, self.queue.name, job_id, again)
         try:
@@ -367,7 +372,9 @@ class JobInFlight:
     def leave(self) -> bool:
         """Leaves the job where it is, for a later run to resume; False if there is none."""
         self.note_job_id()
-        if not self.ticket.may_be_there:
+        if self.ticket.may_be_there:
+            self.diary.end(LEFT, None, None)
+        else:
             self.close(NOT_SUBMITTED)
         return self.ticket.may_be_there
 
@@ -378,6 +385,7 @@ class JobInFlight:
         system thinks of it.
         """
         self.run.judged.add(self.token)
+        self.diary.end(end, outcome, self._marker)
         if self.watched:
             self.queue.detach(self.ticket)
             return

@@ -19,6 +19,7 @@ from b2luigi.batch.processes.writer import Writer
 from b2luigi.batch.queue.ticket import Queue
 from b2luigi.core.files import Folders
 from b2luigi.core.version import VERSION
+from b2luigi.monitor.journal.writer import NoJournal
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -48,6 +49,8 @@ class Run:
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     rounds: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often a task yielded the very same requirements, by task id and these."""
+    journal: NoJournal = field(default_factory=NoJournal)
+    """What happens, for people to look at."""
     tries: Counter[str] = field(default_factory=Counter)
     """How often this run has submitted a task, by task id."""
 

@@ -19,7 +19,7 @@ from b2luigi.batch.queue.submitter import Submitter
 from b2luigi.batch.queue.synced import start_recorded, start_synced
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import BatchSystem, Setting
-from b2luigi.batch.systems.model import Accepted, Command, JobSpec, Refused, Submitted
+from b2luigi.batch.systems.model import Accepted, Command, JobSpec, Refused, Requested, Submitted
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -75,13 +75,20 @@ class JobQueue:
         """The settings of one task that this system cares about. Raises ValueError, naming the setting."""
         return self._system.options(setting)
 
+    def _requested(self, spec: JobSpec) -> Requested:
+        try:
+            return self._system.requested(spec.options)
+        except Exception:  # a language of somebody else's
+            logger.debug("What %s asks for is not known.", spec.name, exc_info=True)
+            return Requested()
+
     def check(self, spec: JobSpec) -> None:
         """Raises ValueError for a job this system could not carry as it is."""
         self._system.check(spec)
 
     def submit(self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None) -> Ticket:
         """Hands a job in; it is sent at the next `step`, together with others of equal options."""
-        ticket = Ticket(spec, before_sending=before_sending, is_own=True)
+        ticket = Ticket(spec, before_sending=before_sending, is_own=True, requested=self._requested(spec))
         self._submitter.add(ticket)
         if self._asked_at is None:  # so that the answer is there when the first jobs are to be sent
             self._identify()

@@ -33,7 +33,7 @@ class Outage:
         """It does not work: logs the text with its arguments as a warning, unless that is known."""
         if self._since is None:
             self._since = self._clock()
-            logger.warning(text, *arguments)
+            logger.warning(text, *arguments, extra={"outage": self._normal})
 
     def take_over(self, since: float) -> None:
         """It began at that time, in seconds of the clock, and was logged then."""
@@ -42,5 +42,5 @@ class Outage:
     def end(self) -> None:
         """It works: logs that it does so again, if it did not."""
         if self._since is not None:
-            logger.warning("%s again after %.0f s.", self._normal, self.duration)
+            logger.warning("%s again after %.0f s.", self._normal, self.duration, extra={"outage_over": self._normal})
         self._since = None

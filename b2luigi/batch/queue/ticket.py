@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from b2luigi.batch.systems.base import Setting
-from b2luigi.batch.systems.model import JobInfo, JobSpec
+from b2luigi.batch.systems.model import JobInfo, JobSpec, Requested
 
 ABSENCES = 2
 """Answers in a row that lack a job before it counts as gone: one listing alone has been seen to drop live jobs."""
@@ -88,6 +88,8 @@ class Ticket:
     """It is to leave the batch system, wherever it is by now."""
     when_over: Callable[[], None] | None = None
     """Called as soon as there is no such job any more."""
+    requested: Requested = field(default_factory=Requested)
+    """What it asks for."""
     released: bool = False
     """It was judged: nobody waits for news of it."""
 

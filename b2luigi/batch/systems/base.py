@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo, JobSpec, Submitted, Unsure
+from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo, JobSpec, Requested, Submitted, Unsure
 
 Setting = Callable[[str], Any]
 """Returns the value of a setting for one task; raises ValueError if it is not set and has no default."""
@@ -41,6 +41,10 @@ class BatchSystem(abc.ABC):
         Jobs with equal options may be submitted together.
         Raises ValueError, naming the setting, for an invalid value.
         """
+
+    def requested(self, options: Mapping[str, Any]) -> Requested:
+        """What a job with these options asks for; nothing where that is not known: the default of a queue holds."""
+        return Requested()
 
     def labels(self, jobs: Sequence[JobSpec]) -> Sequence[str]:
         """The labels by which answers will identify these jobs, submitted together (`JobInfo.token`): their tokens.

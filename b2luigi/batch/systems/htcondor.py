@@ -28,6 +28,7 @@ from b2luigi.batch.systems.model import (
     JobSpec,
     JobStatus,
     Refused,
+    Requested,
     Submitted,
     TooMany,
     TryLater,
@@ -39,6 +40,8 @@ ATTRIBUTES = (
     "PeriodicRelease,EnteredCurrentStatus,ServerTime,"
     f"RemoteHost,LastRemoteHost,{TOKEN},Args,Arguments"
 )
+USED = "RemoteWallClockTime,RemoteUserCpu,RemoteSysCpu,ResidentSetSize_RAW"
+"""What a job used, in seconds, and in KiB."""
 OURS = f'{TOKEN} isnt undefined || regexp("^[0-9a-f]{{16}}$", Args ?: Arguments ?: "")'
 """The only argument of our job scripts is the token, too: a site's job transform may remove the attribute."""
 WHICH_SCHEDD = "$(SCHEDD_HOST:$(FULL_HOSTNAME))"
@@ -165,6 +168,9 @@ class HTCondor(BatchSystem):
     def options(self, setting: Setting) -> Mapping[str, Any]:
         return describe.options(setting)
 
+    def requested(self, options: Mapping[str, Any]) -> Requested:
+        return describe.requested(options.get("lines", ()))
+
     def check(self, job: JobSpec) -> None:
         describe.check(job)
 
@@ -207,7 +213,7 @@ class HTCondor(BatchSystem):
     def history(self, job_ids: Sequence[str]) -> Command | None:
         # Without a limit it reads the whole history of the pool (measured: 3,161 ads, 9 MB).
         limits = ("-limit", str(len(job_ids)), "-scanlimit", "20000")
-        return self._command("condor_history", "-json", *limits, "-attributes", ATTRIBUTES, *job_ids)
+        return self._command("condor_history", "-json", *limits, "-attributes", f"{ATTRIBUTES},{USED}", *job_ids)
 
 
 def _constraint(labels: Mapping[str, str]) -> str:
@@ -311,9 +317,18 @@ def _info(ad: Mapping[str, Any]) -> JobInfo:
             token=_text(ad, TOKEN),
             alias=_argument(ad),
             node=_text(ad, "RemoteHost") or _text(ad, "LastRemoteHost"),
+            usage=_usage(ad),
         ),
         ad,
     )
+
+
+def _usage(ad: Mapping[str, Any]) -> Mapping[str, Any]:
+    wall, user, system, peak = (ad.get(name) for name in USED.split(","))
+    found = {"wall": wall} if isinstance(wall, (int, float)) else {}
+    if isinstance(user, (int, float)) and isinstance(system, (int, float)):
+        found["cpu"] = user + system
+    return {**found, "memory": 1024 * peak, "memory_from": "batch system"} if isinstance(peak, int) else found
 
 
 def _text(ad: Mapping[str, Any], name: str) -> str | None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from b2luigi.batch.systems.base import Setting
-from b2luigi.batch.systems.model import JobSpec
+from b2luigi.batch.systems.model import JobSpec, Requested
+from b2luigi.batch.systems.requests import clock, size
 
 TOKEN = "B2luigiToken"
 """Attribute of a job that names its attempt."""
@@ -30,6 +31,8 @@ FORBIDDEN = {
 }
 """Commands of a submit description, and attributes of a job, that would break the job, and why. Case does not matter;
 an attribute is set by `+Name` or `MY.Name`, and the names of many also work as commands (measured)."""
+DURATIONS = ("allowed_execute_duration", "allowed_job_duration", "requestruntime", "maxruntime")
+"""Commands, and attributes of sites (DESY, CERN), that say how long a job may run, in seconds."""
 UNFIT = r"[\n\r\0]|\$\$"
 """What no value may contain; HTCondor expands the second of two dollars, however it is escaped (measured)."""
 
@@ -137,6 +140,14 @@ def _line(key: Any, value: Any) -> str:
             f"htcondor_settings[{key!r}] must be a single line of text, a number or a bool, not {value!r}."
         )
     return f"{key} = {value}"
+
+
+def requested(lines: Sequence[str]) -> Requested:
+    """What the lines of the user ask for; a plain number of `request_memory` is megabytes, an expression is unknown."""
+    parts = (line.partition("=") for line in lines)
+    found = {_meant(name.strip()): value.strip() for name, _, value in parts}
+    seconds = (found[name] for name in DURATIONS if name in found)
+    return Requested(size(found.get("request_memory"), "M"), clock(next(seconds, ""), 1))
 
 
 def _meant(key: str) -> str:

@@ -26,11 +26,13 @@ from b2luigi.batch.systems.model import (
     JobSpec,
     JobStatus,
     Refused,
+    Requested,
     Submitted,
     TooMany,
     TryLater,
     Unsure,
 )
+from b2luigi.batch.systems.requests import clock, size, values
 
 ENVIRONMENT = LSF_VARIABLES.changes()
 """LSB_NTRIES: without it all commands wait for a daemon that is down, and a bsub that was stopped while it waits
@@ -150,6 +152,13 @@ class LSF(BatchSystem):
                 *_extra(setting("lsf_settings") or {}),
             ],
         }
+
+    def requested(self, options: Mapping[str, Any]) -> Requested:
+        found = values(options.get("argv", ()), {"-M": "limit", "-R": "resources", "-W": "time"})
+        # Without a unit it is the one of the site (LSF_UNIT_FOR_LIMITS).
+        reserved = re.search(r"rusage\[[^\]]*\bmem=([\d.]+ *[KMGTP]B?)", found.get("resources", ""), re.IGNORECASE)
+        sizes = (text for text in (reserved[1] if reserved else "", found.get("limit", "")) if text[-1:].isalpha())
+        return Requested(size(next(sizes, ""), ""), clock(found.get("time", "").partition("/")[0], 60))
 
     def check(self, job: JobSpec) -> None:
         # bsub reads options from lines of the script, even inside quotes.

@@ -96,6 +96,9 @@ class JobInfo:
     """What a person should know of it although it needs nothing from them; shown once."""
     lingers: bool = False
     """Final, but it stays in the queue until it is cancelled (HTCondor: held)."""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    """What the job used, if it has ended: `wall` and `cpu` in seconds, `memory` in bytes; what the batch system knows
+    of these."""
     alias: str | None = None
     """The same, read from another of its labels (from its name, if `token` is from a comment): either one is proof."""
 
@@ -107,6 +110,16 @@ class JobInfo:
     def labels(self) -> tuple[str, ...]:
         """All that the answer contains of whose job it is; empty if it contains nothing."""
         return tuple(label for label in (self.token, self.alias) if label is not None)
+
+
+@dataclass(frozen=True)
+class Requested:
+    """What a job asks for, as far as that can be known."""
+
+    memory: int | None = None
+    """Bytes, on all processors together."""
+    time: float | None = None
+    """Seconds."""
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,13 @@ from b2luigi.batch.systems.model import (
     JobSpec,
     JobStatus,
     Refused,
+    Requested,
     Submitted,
     TooMany,
     TryLater,
     Unsure,
 )
+from b2luigi.batch.systems.requests import clock, size
 
 CLUSTER_VARIABLES = ("SBATCH_CLUSTERS", "SLURM_CLUSTERS")
 """Where a user names the cluster for submissions. Other commands name theirs themselves."""
@@ -45,6 +47,8 @@ ARRAYS = Arrays("SLURM_ARRAY_TASK_ID", first=0, separator="_")
 FIELDS = ("JobArrayID", "State", "exit_code", "NodeList", "Name", "Comment", "Reason")
 """The last one may hold anything."""
 PAST_FIELDS = ("JobID", "State", "ExitCode", "NodeList", "JobName")
+USED_FIELDS = ("ElapsedRaw", "TotalCPU", "MaxRSS")
+"""What a job used; the last one has a value only in the rows of its steps."""
 CLUSTER_NAME = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
 
 STATES = {
@@ -140,6 +144,9 @@ class Slurm(BatchSystem):
         chosen = [f"--clusters={self._chosen}"] if self._chosen and not slurm_options.clusters(argv) else []
         return {"job_name": str(setting("job_name") or ""), "argv": [*argv, *chosen]}
 
+    def requested(self, options: Mapping[str, Any]) -> Requested:
+        return slurm_options.requested(options.get("argv", ()))
+
     def ask_server(self, answers: Sequence[Answer]) -> Command | None:
         return None if answers or self._is_several else self._command("scontrol", "show", "config")
 
@@ -222,14 +229,16 @@ class Slurm(BatchSystem):
         return self.query([])
 
     def history(self, job_ids: Sequence[str]) -> Command | None:
-        fields = ",".join(PAST_FIELDS)
-        return self._command("sacct", "-X", "-n", "-P", "-o", fields, "-j", ",".join(job_ids))
+        fields = ",".join((*PAST_FIELDS, *USED_FIELDS))
+        return self._command("sacct", "-n", "-P", "-o", fields, "-j", ",".join(job_ids))
 
     def parse_history(self, answer: Answer) -> Mapping[str, JobInfo]:
         if NO_PAST in answer.words:
             return {}
-        rows, torn = _rows(answer, len(PAST_FIELDS))
-        return Listing({row[0]: _past(*row) for row in rows}, torn)
+        rows, torn = _rows(answer, len((*PAST_FIELDS, *USED_FIELDS)), end="")
+        peaks = _peaks(answer)
+        found = ((row[0], _past(*row[: len(PAST_FIELDS)]), row[len(PAST_FIELDS) :]) for row in rows)
+        return Listing({job: replace(info, usage=_usage(used, peaks.get(job))) for job, info, used in found}, torn)
 
 
 def _is_full(answer: Answer) -> bool:
@@ -258,15 +267,16 @@ def _over_limit(text: str) -> Submitted | None:
     return Refused(text) if limits else None
 
 
-def _rows(answer: Answer, fields: int) -> tuple[list[list[str]], list[str]]:
+def _rows(answer: Answer, fields: int, end: str = "|") -> tuple[list[list[str]], list[str]]:
     """The rows of a listing, and the lines that begin as rows and are none: torn, or cut by a line break.
 
-    Comments of the user's other jobs may hold line breaks. All other lines are notices.
+    `end`: what follows the last field. Comments of the user's other jobs may hold line breaks. All other lines are
+    notices.
     """
     *lines, cut = answer.stdout.split("\n")
     # An array that waits as a whole is a row of sacct, too: `7_[0-9]`, which has no information on its elements.
     begun = [line for line in lines if re.match(r"[0-9]+(_[0-9]+)?\|", line)]
-    split = {line: line.removesuffix("|").split("|", fields - 1) for line in begun}
+    split = {line: line.removesuffix(end).split("|", fields - 1) for line in begun}
     rows = [row for row in split.values() if len(row) == fields]
     if answer.rc != 0 or cut:
         raise AnswerError(answer.words)
@@ -300,6 +310,25 @@ def _past(job_id: str, state: str, exit_code: str, node: str, name: str) -> JobI
     code = _exit_code(exit_code) if status.is_final else None
     cause = Cause.refused if code == 128 + NOT_LAUNCHED else CAUSES.get(word)
     return JobInfo(status, state, code, cause, _of_element(name.rpartition("-")[2], job_id), _node(node))
+
+
+def _usage(used: Sequence[str], peak: int | None) -> Mapping[str, Any]:
+    """`used`: the `USED_FIELDS` of a job. TotalCPU is `[days-][hours:]minutes:seconds.milliseconds`."""
+    wall, cpu = used[0], clock(used[1].partition(".")[0], 1)
+    known = {"wall": float(wall) if wall.isdigit() else None, "cpu": cpu, "memory": peak}
+    found = {name: value for name, value in known.items() if value is not None}
+    return {**found, "memory_from": "batch system"} if "memory" in found else found
+
+
+def _peaks(answer: Answer) -> dict[str, int]:
+    """The most memory of a task of any step of a job, in bytes, by the id of the job (sacct: MaxRSS)."""
+    peaks: dict[str, int] = {}
+    for line in answer.stdout.splitlines():
+        step = re.match(r"([0-9]+(?:_[0-9]+)?)\.\w+\|", line)
+        peak = size(line.rpartition("|")[2], "") if step else None
+        if step and peak:
+            peaks[step[1]] = max(peak, peaks.get(step[1], 0))
+    return peaks
 
 
 def _node(node: str) -> str | None:

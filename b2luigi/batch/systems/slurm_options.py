@@ -9,6 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from b2luigi.batch.systems.model import Requested
+from b2luigi.batch.systems.requests import clock, size, values
+
 NAMES = """
     account acctg-freq array batch bb bbf begin chdir cluster cluster-constraint clusters comment constraint container
     container-id contiguous core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot
@@ -37,6 +40,17 @@ SHORT = {
     "J": "job-name",
 }
 """The short options that matter for the checks below."""
+ASKING = {
+    "--mem": "memory",
+    "--mem-per-cpu": "memory of each",
+    "--cpus-per-task": "each",
+    "-c": "each",
+    "--ntasks": "tasks",
+    "-n": "tasks",
+    "--time": "time",
+    "-t": "time",
+}
+"""Options that say how much a job wants."""
 OURS = "b2luigi sets this option itself"
 NO_JOB = "with this option sbatch submits no job"
 FORBIDDEN = {
@@ -90,6 +104,19 @@ def clusters(argv: Sequence[str]) -> str:
     """The clusters that options name; empty if they name none. The last one counts, as for sbatch."""
     found = (re.fullmatch(r"(?:--clusters?=|-M)(.+)", word) for word in argv)
     return next(reversed([match[1] for match in found if match]), "")
+
+
+def requested(argv: Sequence[str]) -> Requested:
+    """What options ask for. A plain number is megabytes, or minutes (sbatch); `--mem` is for a node, of which we use
+    one."""
+    found = values(argv, ASKING)
+    processors = [int(found.get(name, "1")) if found.get(name, "1").isdigit() else 1 for name in ("each", "tasks")]
+    memory, each = size(found.get("memory"), "M"), size(found.get("memory of each"), "M")
+    if memory is None and each is not None:
+        memory = each * processors[0] * processors[1]
+    time = found.get("time", "")
+    last = (3600, 60, 1) if "-" in time else (60, 1, 1)  # `minutes`, `minutes:seconds`, `days-hours`, ...
+    return Requested(memory, clock(time, last[min(time.count(":"), 2)]))
 
 
 def options(settings: Any) -> list[str]:

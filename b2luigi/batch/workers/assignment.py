@@ -39,9 +39,10 @@ from b2luigi.core.checks import runs_itself
 from b2luigi.core.executable import check_job_script
 from b2luigi.core.graph import missing_requirements
 from b2luigi.core.paths import map_folder
-from b2luigi.core.script import base_folder
+from b2luigi.core.script import base_folder, get_filename
 from b2luigi.core.setting_checks import SettingChecks
 from b2luigi.core.settings import get_merged_setting, get_seconds, get_setting, source_of
+from b2luigi.monitor.journal.writer import Journal
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -60,6 +61,7 @@ class AssigningWorker(CheckingWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._jobs = Jobs()
+        self.journal = Journal(task_file_folder, get_filename, lambda: int(get_setting("keep_runs")))
         self.fresh = False
         self._credentials = Credentials(kinds())
         self._setting_checks = SettingChecks(
@@ -194,7 +196,7 @@ class AssigningWorker(CheckingWorker):
     def _shared(self) -> Run:
         runs = Runs(task_file_folder())
         worker = {name: getattr(self._config, name) for name in TOLD_TO_NODE}
-        return Run(runs, worker, self._queue, fresh=self.fresh, suspect=self._credentials.suspect)
+        return Run(runs, worker, self._queue, fresh=self.fresh, suspect=self._credentials.suspect, journal=self.journal)
 
 
 def check_batch_system(task: luigi.Task) -> None:

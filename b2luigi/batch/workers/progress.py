@@ -39,6 +39,11 @@ class Progress:
         self._lines = Backoff(clock, first=FIRST, most=MOST, growth=GROWTH)
         self._lines.put_off()
 
+    @property
+    def counts(self) -> Counter[str]:
+        """How many tasks have which of luigi's statuses."""
+        return self._counts
+
     def note(self, task_id: str, status: str) -> None:
         """A task has a (new) status, which is one of luigi's."""
         before, self._statuses[task_id] = self._statuses.get(task_id), status

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ import luigi.worker
 
 from b2luigi.batch.attempts.outcome import DONE, FAILED
 from b2luigi.batch.interrupts import Interrupts, Terminated
+from b2luigi.batch.messages.failure import headline
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.queue.backoff import Backoff
@@ -30,6 +31,7 @@ from b2luigi.batch.workers.assignment import (
     task_file_folder,
 )
 from b2luigi.batch.workers.collection import graph_set_aside, only_young_garbage
+from b2luigi.batch.workers.other_jobs import OtherJobs
 from b2luigi.batch.workers.progress import Progress, quiet_keepalive
 from b2luigi.batch.workers.results import Results
 from b2luigi.batch.workers.retries import Retries
@@ -61,6 +63,7 @@ class SendJobWorker(AssigningWorker):
         self.failures: dict[str, str] = {}
         """By task id: the stories of the tasks that failed and were not done since."""
         self.progress = Progress()
+        self._other_jobs = OtherJobs(self.journal)
         self._retries = Retries()
         self._settings_cache = SettingsCache()
         self.look_ahead: Callable[[], LookAhead] = LookAhead
@@ -71,10 +74,12 @@ class SendJobWorker(AssigningWorker):
         self._opening = contextlib.ExitStack()
         self._in_run = self._add_failed = False
         self._glances = Backoff(time.monotonic, first=GLANCE_FIRST, most=GLANCE)
+        self._left = 0
 
     def __enter__(self) -> SendJobWorker:
         self.interrupts.__enter__()
         self._settings_cache.__enter__()
+        self.journal.listen()
         super().__enter__()
         self._opening.enter_context(only_young_garbage())
         self._coming_roots = self._opening.enter_context(self.look_ahead()).each_walk(self.roots)
@@ -87,6 +92,7 @@ class SendJobWorker(AssigningWorker):
             cleaning.callback(self.interrupts.__exit__, kind, error, trace)
             cleaning.callback(self._settings_cache.__exit__)
             cleaning.enter_context(self.interrupts.ignored())
+            cleaning.callback(self._close_journal, error)
             cleaning.enter_context(quiet_keepalive(self._keep_alive_thread))
             cleaning.callback(super().__exit__, kind, error, trace)
             cleaning.callback(self._opening.close)
@@ -161,6 +167,8 @@ class SendJobWorker(AssigningWorker):
             process = self._running_tasks.get(task_id)
             if isinstance(process, ClusterProcess):
                 self._jobs.register(process)
+            else:
+                self._other_jobs.begin(process)
         self.results.stir()
 
     def _add_task(self, *args: Any, **kwargs: Any) -> None:
@@ -174,6 +182,8 @@ class SendJobWorker(AssigningWorker):
             self._credentials.listen(self.failures[task_id])
         if isinstance(process, ClusterProcess):
             process.forward_report()
+        self._other_jobs.end(process, kwargs["status"])
+        self.journal.report(kwargs, self._scheduled_tasks.get(task_id))
         super()._add_task(*args, **kwargs)
         self.progress.note(task_id, kwargs["status"])
         if self._in_run:
@@ -213,6 +223,7 @@ class SendJobWorker(AssigningWorker):
                 self.results.stir()
             self._try_again()
             self._credentials.look()
+            self._other_jobs.look()
         if isinstance(self._scheduler, PatientScheduler):  # a page to see it on; interrupts may end a wait for it
             self._jobs.forward_reports()
         self.progress.look(self._running_tasks.values())
@@ -225,11 +236,16 @@ class SendJobWorker(AssigningWorker):
         jobs = [process for process in processes if isinstance(process, ClusterProcess)]
         leave = jobs and _leaves_jobs(error)
         left = self._jobs.leave(jobs) if leave else self._jobs.cancel(jobs, lambda: self.interrupts.interrupted_again)
+        self._left = len(left)
         for process in processes:
             if process not in left:
                 process.terminate()
         if "_shared" in self.__dict__:
             self._shared.runs.close(left=bool(left))
+
+    def _close_journal(self, error: BaseException | None) -> None:
+        counts = self.progress.counts
+        self.journal.close(result=_result(error, counts), done=counts[DONE], failed=counts[FAILED], left=self._left)
 
 
 class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
@@ -262,6 +278,21 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
         )
         self.worker.fresh, self.worker.roots = self.fresh, self.roots
         return self.worker
+
+
+def _result(error: BaseException | None, counts: Mapping[str, int]) -> str:
+    """How a run ended, in one or two words; `counts`: of the tasks, by luigi's status."""
+    match error:
+        case None if counts.get(FAILED):
+            return "failed"
+        case None:
+            return "done" if sum(counts.values()) == counts.get(DONE, 0) else "incomplete"
+        case KeyboardInterrupt():
+            return "interrupted"
+        case Terminated():
+            return "hung up" if error.is_hangup else "terminated"
+        case _:
+            return f"broke down: {headline(error)}"
 
 
 def _leaves_jobs(error: BaseException | None) -> bool:

@@ -38,7 +38,7 @@ def test_reports_keep_their_key_on_disk() -> None:
     reports = {"status_message": "half way"}
     outcome = Outcome("DONE", reports=reports)
     assert json.loads(outcome.to_json())["told"] == reports
-    assert set(json.loads(outcome.to_json())) == {*WHOLE, "told", "absent", "version"}
+    assert set(json.loads(outcome.to_json())) == {*WHOLE, "told", "absent", "usage", "version"}
     read = Outcome.from_json(json.dumps({**WHOLE, "told": reports}))
     assert read is not None
     assert read.reports == reports

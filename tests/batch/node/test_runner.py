@@ -155,6 +155,7 @@ def test_a_missing_output(script_folder: Path) -> None:
     assert (code, outcome.status) == (1, FAILED)
     words = f"run() ended without an error, but {script_folder}/number=1/b.txt is not there"
     assert outcome.explanation.splitlines() == [words]
+    assert outcome.headline == "wrote no output number=1/b.txt"
 
 
 class Either(b2luigi.Task):
@@ -250,7 +251,10 @@ def test_an_exception(how: str, words: str) -> None:
 def test_an_interrupt(how: str) -> None:
     """An interrupted task is neither done nor failed: the submit host determines the cause."""
     code, outcome = run(Ends(how=how))
-    assert (code, outcome) == (130, Outcome(INTERRUPTED, node=outcome.node, task_id=Ends(how=how).task_id))
+    assert (code, outcome) == (
+        130,
+        Outcome(INTERRUPTED, node=outcome.node, task_id=Ends(how=how).task_id, usage=outcome.usage),
+    )
 
 
 def test_the_node_waits_for_late_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,6 +282,7 @@ def test_missing_requirements() -> None:
     assert (code, outcome.status) == (1, FAILED)
     assert [text.split()[0] for text in outcome.missing] == [Works(number=0).task_id]
     assert "Unfulfilled dependency at run time" in outcome.explanation
+    assert outcome.headline == "requirement Works(number=0) is not complete, number=0/a.txt is not there"
 
 
 def test_new_requirements() -> None:

@@ -18,6 +18,7 @@ ADS = (
     "ClusterId,ProcId,JobStatus,ExitCode,ExitBySignal,ExitSignal,HoldReason,HoldReasonCode,RemoveReason,"
     "PeriodicRelease,EnteredCurrentStatus,ServerTime,RemoteHost,LastRemoteHost,B2luigiToken,Args,Arguments"
 )
+USED = "RemoteWallClockTime,RemoteUserCpu,RemoteSysCpu,ResidentSetSize_RAW"
 BJOBS = ("bjobs", "-a", "-json", "-o", "jobid jobindex stat exit_code exit_reason exec_host job_name job_description")
 SQUEUE = (
     *("squeue", "--me", "-h", "-r", "-t", "all", "-O"),
@@ -39,7 +40,7 @@ COMMANDS: Mapping[tuple[str, str], tuple[str, ...] | None] = {
     ("htcondor", "cancel"): ("condor_rm", "7.0", "7.1", "9.0"),
     ("htcondor", "find"): CONDOR_Q,
     ("htcondor", "history"): (
-        *("condor_history", "-json", "-limit", "3", "-scanlimit", "20000", "-attributes", ADS),
+        *("condor_history", "-json", "-limit", "3", "-scanlimit", "20000", "-attributes", f"{ADS},{USED}"),
         *("7.0", "7.1", "9.0"),
     ),
     ("lsf", "submit one"): (
@@ -66,7 +67,7 @@ COMMANDS: Mapping[tuple[str, str], tuple[str, ...] | None] = {
     ("slurm", "cancel"): ("scancel", "7_[0,1]", "9", "8_[0]"),
     ("slurm", "find"): SQUEUE,
     ("slurm", "history"): (
-        *("sacct", "-X", "-n", "-P", "-o", "JobID,State,ExitCode,NodeList,JobName"),
+        *("sacct", "-n", "-P", "-o", "JobID,State,ExitCode,NodeList,JobName,ElapsedRaw,TotalCPU,MaxRSS"),
         *("-j", "7_0,9,7_1,8_0"),
     ),
 }

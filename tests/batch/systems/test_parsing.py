@@ -35,10 +35,19 @@ def slot(number: int) -> dict[str, Any]:
 
 
 N1: dict[str, Any] = {"token": "abc", "node": "n1"}
+
+
+def used(kib: int, wall: float = 0.0) -> dict[str, object]:
+    """What HTCondor says that a job used."""
+    return {"wall": wall, "cpu": 0.0, "memory": 1024 * kib, "memory_from": "batch system"}
+
+
+AT_ONCE = {"wall": 0.0, "cpu": 0.0}
+"""What a job used that did nothing."""
 SLURM_ARRAY = {
-    "5_0": JobInfo(SUCCESSFUL, "COMPLETED", 0, token="abc_0", node="n1"),
-    "5_1": JobInfo(ABORTED, "FAILED", 1, token="abc_1", node="n1"),
-    "5_2": JobInfo(ABORTED, "FAILED", 2, token="abc_2", node="n1"),
+    "5_0": JobInfo(SUCCESSFUL, "COMPLETED", 0, token="abc_0", node="n1", usage=AT_ONCE),
+    "5_1": JobInfo(ABORTED, "FAILED", 1, token="abc_1", node="n1", usage=AT_ONCE),
+    "5_2": JobInfo(ABORTED, "FAILED", 2, token="abc_2", node="n1", usage=AT_ONCE),
 }
 JOBS = {
     ("htcondor", "query-idle"): {"9.0": JobInfo(IDLE, "idle", token="abc")},
@@ -70,14 +79,20 @@ JOBS = {
     },
     ("htcondor", "query-empty"): {},
     ("htcondor", "query-unknown-id"): {},
-    ("htcondor", "history-done"): {"19.0": JobInfo(SUCCESSFUL, "completed", 0, **slot(2))},
-    ("htcondor", "history-exited"): {"18.0": JobInfo(ABORTED, "completed", 3, **slot(1))},
-    ("htcondor", "history-killed"): {"20.0": JobInfo(ABORTED, "completed", 137, **slot(3))},
+    ("htcondor", "history-done"): {"2.0": JobInfo(SUCCESSFUL, "completed", 0, **slot(1), usage=used(4604))},
+    ("htcondor", "history-exited"): {"1.0": JobInfo(ABORTED, "completed", 3, **slot(1), usage=used(4592))},
+    ("htcondor", "history-killed"): {"3.0": JobInfo(ABORTED, "completed", 137, **slot(1), usage=used(4592))},
     ("htcondor", "history-removed"): {
-        "21.0": JobInfo(ABORTED, "removed: via condor_rm (by user daemon)", 143, Cause.cancelled, **slot(4))
+        "4.0": JobInfo(
+            *(ABORTED, "removed: via condor_rm (by user daemon)", 143, Cause.cancelled),
+            **slot(1),
+            usage=used(4592, wall=1.0),
+        )
     },
     ("htcondor", "history-removed-idle"): {
-        "22.0": JobInfo(ABORTED, "removed: via condor_rm (by user daemon)", None, Cause.cancelled, "abc")
+        "5.0": JobInfo(
+            *(ABORTED, "removed: via condor_rm (by user daemon)", None, Cause.cancelled, "abc"), usage=AT_ONCE
+        )
     },
     ("htcondor", "history-unknown-id"): {},
     ("slurm", "query-done"): {"5": JobInfo(SUCCESSFUL, "COMPLETED", 0, **N1)},
@@ -108,16 +123,16 @@ JOBS = {
         "21_4": JobInfo(ABORTED, "FAILED: NonZeroExitCode", 4, token="abc_4", node="n2"),
         "21_5": JobInfo(ABORTED, "FAILED: NonZeroExitCode", 5, token="abc_5", node="n2"),
     },
-    ("slurm", "history-done"): {"1": JobInfo(SUCCESSFUL, "COMPLETED", 0, **N1)},
-    ("slurm", "history-exited"): {"2": JobInfo(ABORTED, "FAILED", 3, **N1)},
-    ("slurm", "history-killed"): {"3": JobInfo(ABORTED, "FAILED", 137, **N1)},
-    ("slurm", "history-cancelled"): {"4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, **N1)},
+    ("slurm", "history-done"): {"1": JobInfo(SUCCESSFUL, "COMPLETED", 0, **N1, usage=AT_ONCE)},
+    ("slurm", "history-exited"): {"2": JobInfo(ABORTED, "FAILED", 3, **N1, usage=AT_ONCE)},
+    ("slurm", "history-killed"): {"3": JobInfo(ABORTED, "FAILED", 137, **N1, usage=AT_ONCE)},
+    ("slurm", "history-cancelled"): {"4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, **N1, usage=AT_ONCE)},
     ("slurm", "history-array"): SLURM_ARRAY,
     ("slurm", "history-all"): {
-        "1": JobInfo(SUCCESSFUL, "COMPLETED", 0, **N1),
-        "2": JobInfo(ABORTED, "FAILED", 3, **N1),
-        "3": JobInfo(ABORTED, "FAILED", 137, **N1),
-        "4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, **N1),
+        "1": JobInfo(SUCCESSFUL, "COMPLETED", 0, **N1, usage=AT_ONCE),
+        "2": JobInfo(ABORTED, "FAILED", 3, **N1, usage=AT_ONCE),
+        "3": JobInfo(ABORTED, "FAILED", 137, **N1, usage=AT_ONCE),
+        "4": JobInfo(ABORTED, "CANCELLED by 0", 0, Cause.cancelled, **N1, usage=AT_ONCE),
         **SLURM_ARRAY,
     },
     ("slurm", "history-unknown-id"): {},

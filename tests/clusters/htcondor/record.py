@@ -16,6 +16,7 @@ ATTRIBUTES = (
     "ClusterId,ProcId,JobStatus,ExitCode,ExitBySignal,ExitSignal,HoldReason,HoldReasonCode,HoldReasonSubCode,"
     "RemoveReason,RemoteHost,LastRemoteHost,B2luigiToken"
 )
+PAST = f"{ATTRIBUTES},RemoteWallClockTime,RemoteUserCpu,RemoteSysCpu,ResidentSetSize_RAW"
 HEAD = 'executable = {exe}\narguments = {args}\n+B2luigiToken = "abc"\n{more}\n'
 SEVERAL = """executable = /bin/sleep
 arguments = 0
@@ -151,8 +152,8 @@ def history(recorder: Recorder) -> None:
     recorder.wait(lambda now: set(now) == left and now[clusters["removed"]] == 2)
     recorder.pool.remove_all()
     for name, cluster in clusters.items():
-        recorder.record(f"history-{name}", "condor_history", "-json", "-attributes", ATTRIBUTES, cluster)
-    recorder.record("history-unknown-id", "condor_history", "-json", "-attributes", ATTRIBUTES, "99999")
+        recorder.record(f"history-{name}", "condor_history", "-json", "-attributes", PAST, cluster)
+    recorder.record("history-unknown-id", "condor_history", "-json", "-attributes", PAST, "99999")
 
 
 def without_schedd(recorder: Recorder) -> None:

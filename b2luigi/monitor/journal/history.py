@@ -1,0 +1,320 @@
+"""From the events of a journal to tasks and their attempts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from b2luigi.monitor.journal.model import IN_FLIGHT, Attempt, Outage, State, Task, Usage
+from b2luigi.monitor.journal.waiting import with_reasons_to_wait
+
+CANCELLED = ("cancelled", "stopped")
+"""Ends of jobs that somebody took away."""
+LEFT = "left"
+"""The end of a job that the run left in the batch system, for a later one to resume."""
+CLOCKS_DIFFER = 2.0
+"""Seconds that a clock may differ from another one, without a word about it."""
+NO_END = ("pending", "given up", "not submitted")
+"""Ends of jobs after which the task has another one to come."""
+_OF_LUIGI = {"done": State.done, "failed": State.failed, "disabled": State.failed, "running": State.running}
+_Event = Mapping[str, Any]
+
+
+@dataclass
+class _Attempt:
+    """An attempt in the making. `facts`: arguments of `Attempt`."""
+
+    task: _Task
+    facts: dict[str, Any]
+    sent: float | None
+    """When the run was about to submit it; None if an earlier run has."""
+
+
+@dataclass
+class _Task:
+    facts: dict[str, Any]
+    state: State = State.waiting
+    reason: str = ""
+    attempts: list[_Attempt] = field(default_factory=list)
+
+
+class History:
+    """Takes the events of one journal, one after the other, and tells what came of them."""
+
+    def __init__(self) -> None:
+        self.finished: dict[str, Any] = {}
+        """The last event of a run that ended by itself; empty for all others."""
+        self.last = 0.0
+        """The moment of the last event."""
+        self._tasks: dict[str, _Task] = {}
+        self._attempts: dict[str, _Attempt] = {}
+        self._outages: list[Outage] = []
+
+    def add(self, event: _Event) -> None:
+        """Takes one event; unknown kinds are passed over. Raises ValueError for one that makes no sense."""
+        handle = _HANDLERS.get(event.get("e", ""))
+        if handle is not None:
+            moment = event.get("t")
+            if not isinstance(moment, (int, float)) or not math.isfinite(moment):
+                raise ValueError("t")
+            self.last = max(self.last, moment)
+            handle(self, event, float(moment))
+
+    def tasks(self, is_alive: bool) -> dict[str, Task]:
+        """By task id, in the order of their first events. `is_alive`: the run is not over."""
+        made = {task_id: _made(task, is_alive) for task_id, task in self._tasks.items()}
+        return with_reasons_to_wait(made)
+
+    @property
+    def outages(self) -> tuple[Outage, ...]:
+        """In the order in which they began."""
+        return tuple(self._outages)
+
+    # -- events of tasks
+
+    def _task(self, event: _Event, moment: float) -> None:
+        task = self._task_of(event)
+        parameters, needs, outputs = (event.get(name) for name in ("parameters", "needs", "outputs"))
+        task.facts.update(
+            class_name=_text(event, "class") or task.facts["class_name"],
+            module=_text(event, "module"),
+            parameters={str(k): str(v) for k, v in parameters.items()} if isinstance(parameters, dict) else {},
+            needs=tuple(str(one) for one in needs) if isinstance(needs, list) else (),
+            log_dir=_text(event, "log_dir") or task.facts.get("log_dir", ""),
+            outputs=tuple(str(one) for one in outputs) if isinstance(outputs, list) else (),
+            external=event.get("external") is True,
+        )
+        if "status" in event:
+            self._status(event, moment)
+
+    def _status(self, event: _Event, moment: float) -> None:
+        task, status = self._task_of(event), _text(event, "status").lower()
+        state = _OF_LUIGI.get(status)
+        task.facts["done_before"] = task.facts.get("done_before", state is State.done)
+        if state is None:
+            state = task.state if task.state in IN_FLIGHT else State.waiting
+        elif state is State.failed and task.state is State.cancelled:
+            state = State.cancelled
+        task.state = state
+        task.reason = _text(event, "reason") or (task.reason if state not in (State.done, State.waiting) else "")
+
+    def _again(self, event: _Event, moment: float) -> None:
+        task = self._task_of(event)
+        task.state, task.reason = State.waiting, _text(event, "why")
+
+    # -- events of jobs
+
+    def _submitting(self, event: _Event, moment: float) -> None:
+        task, token = self._task_of(event), _token(event)
+        number, log_dir = event.get("attempt"), _text(event, "log_dir") or task.facts.get("log_dir", "")
+        facts = {
+            "number": number if isinstance(number, int) else len(task.attempts) + 1,
+            "token": token,
+            "batch_system": _text(event, "batch_system"),
+            "submitted": moment,
+            "memory_requested": _whole(event, "memory_requested"),
+            "time_requested": _number(event, "time_requested"),
+            "log_dir": log_dir,
+        }
+        task.facts["log_dir"] = log_dir
+        self._attempts[token] = attempt = _Attempt(task, facts, moment)
+        task.attempts.append(attempt)
+        task.state, task.reason = State.submitting, ""
+
+    def _resumed(self, event: _Event, moment: float) -> None:
+        self._submitting(event, moment)
+        attempt = self._attempt_of(event)
+        submitted = _number(event, "submitted")
+        attempt.sent = submitted
+        attempt.facts.update(resumed=True, submitted=submitted, job_id=_maybe(event, "job_id"))
+        attempt.task.state = State.queued
+
+    def _queued(self, event: _Event, moment: float) -> None:
+        attempt = self._attempt_of(event)
+        attempt.facts.update(job_id=_maybe(event, "job_id"), server=_text(event, "server"))
+        if not attempt.facts.get("resumed"):
+            attempt.facts["submitted"] = moment
+        _move(attempt, State.queued)
+
+    def _running(self, event: _Event, moment: float) -> None:
+        attempt = self._attempt_of(event)
+        started = _number(event, "started")
+        attempt.facts.update(started=moment if started is None else started, held="")
+        if node := _text(event, "node"):
+            attempt.facts["node"] = node
+        _move(attempt, State.running)
+
+    def _held(self, event: _Event, moment: float) -> None:
+        attempt = self._attempt_of(event)
+        attempt.facts["held"] = _text(event, "reason") or "held"
+        _move(attempt, State.held, attempt.facts["held"])
+
+    def _requeued(self, event: _Event, moment: float) -> None:
+        """Also for a job that was held, and is not any more."""
+        attempt = self._attempt_of(event)
+        attempt.facts.update(held="", started=None)
+        _move(attempt, State.queued)
+
+    def _notice(self, event: _Event, moment: float) -> None:
+        attempt = self._attempt_of(event)
+        attempt.facts["notice"] = _text(event, "reason")
+        attempt.task.reason = attempt.facts["notice"]
+
+    def _ended(self, event: _Event, moment: float) -> None:
+        attempt, end = self._attempt_of(event), _text(event, "end")
+        state = attempt.task.state
+        attempt.facts.update(end=end, cause=_text(event, "cause"), reason=_text(event, "reason"))
+        if attempt is not attempt.task.attempts[-1]:  # another one took its place before its end was known
+            attempt.facts["ended"] = moment
+            return
+        if end == LEFT:
+            attempt.task.reason = attempt.facts["reason"] or _left(state)
+            return
+        attempt.facts.update(_measured(attempt, event, moment))
+        attempt.task.state = _state_after(end)
+        attempt.task.reason = attempt.facts["reason"] if attempt.task.state is not State.done else ""
+
+    # -- events of the run
+
+    def _outage(self, event: _Event, moment: float) -> None:
+        self._outages.append(Outage(_text(event, "what"), _text(event, "reason"), moment))
+
+    def _outage_over(self, event: _Event, moment: float) -> None:
+        what = _text(event, "what")
+        self._outages = [
+            replace(one, ended=moment) if one.what == what and one.ended is None else one for one in self._outages
+        ]
+
+    def _finished(self, event: _Event, moment: float) -> None:
+        self.finished = {
+            "finished": moment,
+            "elapsed": _number(event, "elapsed"),
+            "result": _text(event, "result"),
+        }
+
+    # -- helpers
+
+    def _task_of(self, event: _Event) -> _Task:
+        task_id = event.get("id")
+        if not isinstance(task_id, str) or not task_id:
+            raise ValueError("id")
+        if task_id not in self._tasks:
+            self._tasks[task_id] = _Task({"task_id": task_id, "class_name": task_id.partition("_")[0]})
+        return self._tasks[task_id]
+
+    def _attempt_of(self, event: _Event) -> _Attempt:
+        token = _token(event)
+        if token not in self._attempts:
+            raise ValueError("token")
+        return self._attempts[token]
+
+
+_HANDLERS: Mapping[str, Callable[[History, _Event, float], None]] = {
+    "task": History._task,
+    "status": History._status,
+    "again": History._again,
+    "submitting": History._submitting,
+    "resumed": History._resumed,
+    "queued": History._queued,
+    "running": History._running,
+    "held": History._held,
+    "released": History._requeued,
+    "requeued": History._requeued,
+    "notice": History._notice,
+    "ended": History._ended,
+    "outage": History._outage,
+    "outage_over": History._outage_over,
+    "finished": History._finished,
+}
+
+
+def _move(attempt: _Attempt, state: State, reason: str = "") -> None:
+    """News of a job says something about its task as long as the task has no later one, and no result."""
+    task = attempt.task
+    if attempt is task.attempts[-1] and task.state in IN_FLIGHT:
+        task.state, task.reason = state, reason
+
+
+def _state_after(end: str) -> State:
+    if end == "done":
+        return State.done
+    if end in CANCELLED:
+        return State.cancelled
+    return State.waiting if end in NO_END else State.failed
+
+
+def _measured(attempt: _Attempt, event: _Event, moment: float) -> dict[str, Any]:
+    """When the job was submitted and ran, by the clock of the submit host, and what it used."""
+    usage, facts, sent = _usage(event.get("usage")), attempt.facts, attempt.sent
+    known: dict[str, Any] = {"usage": usage, "exit_code": _whole(event, "exit_code"), "held": ""}
+    if node := _text(event, "node"):
+        known["node"] = node
+    offset = _offset(usage, sent, moment)
+    started, ended = facts.get("started"), moment
+    if usage.started is not None:
+        started = usage.started - offset
+        if sent is not None:
+            started = max(started, sent)
+            known["submitted"] = min(started, facts.get("submitted") or sent)
+    if usage.ended is not None:
+        ended = min(usage.ended - offset, moment)
+    return {**known, "started": started, "ended": ended, "clock_offset": offset}
+
+
+def _offset(usage: Usage, sent: float | None, seen: float) -> float:
+    """How far the clock of the node is ahead, at least: no job begins before it is submitted, or ends after that was
+    seen."""
+    if usage.ended is not None and usage.ended > seen + CLOCKS_DIFFER:
+        return usage.ended - seen
+    if usage.started is not None and sent is not None and usage.started < sent - CLOCKS_DIFFER:
+        return usage.started - sent
+    return 0.0
+
+
+def _usage(facts: Any) -> Usage:
+    if not isinstance(facts, dict):
+        return Usage()
+    numbers = {name: _number(facts, name) for name in ("started", "ended", "wall", "cpu")}
+    return Usage(**numbers, memory=_whole(facts, "memory"), memory_from=_text(facts, "memory_from"))
+
+
+def _made(task: _Task, is_alive: bool) -> Task:
+    reason = task.reason
+    if not is_alive and task.state in IN_FLIGHT and task.attempts and not reason:
+        reason = _left(task.state)
+    attempts = tuple(Attempt(**attempt.facts) for attempt in task.attempts)
+    return Task(**task.facts, state=task.state, attempts=attempts, reason=reason)
+
+
+def _left(state: State) -> str:
+    return f"left ({state.value} when the run ended)"
+
+
+def _token(event: _Event) -> str:
+    token = event.get("token")
+    if not isinstance(token, str) or not token:
+        raise ValueError("token")
+    return token
+
+
+def _text(event: _Event, name: str) -> str:
+    value = event.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _maybe(event: _Event, name: str) -> str | None:
+    return _text(event, name) or None
+
+
+def _number(event: _Event, name: str) -> float | None:
+    value = event.get(name)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _whole(event: _Event, name: str) -> int | None:
+    value = _number(event, name)
+    return None if value is None else int(value)
