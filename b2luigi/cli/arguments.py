@@ -25,7 +25,9 @@ def parse_arguments(
     parser = argparse.ArgumentParser(add_help=not ignore_others, allow_abbrev=False)
     for flag in FLAGS:
         if flag.metavar:
-            parser.add_argument(*flag.names, help=flag.help, metavar=flag.metavar)
+            choices = flag.choices or None
+            metavar = None if choices else flag.metavar
+            parser.add_argument(*flag.names, help=flag.help, metavar=metavar, choices=choices)
         else:
             parser.add_argument(*flag.names, help=flag.help, action="store_true")
     words = sys.argv[1:] if arguments is None else arguments

@@ -7,13 +7,15 @@ import contextlib
 import itertools
 import os
 import sys
+import time
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 import luigi
 
 from b2luigi.cli.arguments import parse_arguments
+from b2luigi.cli.collect import collect
 from b2luigi.cli.exit_on_interrupt import STOPPED, ExitOnInterrupt
 from b2luigi.core.bad_input import BadCallError, BadInputError
 from b2luigi.core.checks import GraphError, tasks_of
@@ -75,7 +77,7 @@ def process(
     `show_output`, `dry_run`, `test`, `remove`, `remove_only`: like the flags of these names; `auto_confirm` is `--yes`
     and `keep_tasks` is `--keep`. Task classes are given by their names.
     `batch_runner`: run one task in this process, the one of `--task-id` or else the first, and none that it requires.
-    `progress_tui` (`--tui`) is accepted as in b2luigi 1.3.0; the progress is logged, with and without it.
+    `progress_tui` (`--tui`) is `--progress live`, for scripts of b2luigi 1.3.0.
     `ignore_additional_command_line_args`: ignore flags that are not b2luigi's, for scripts with their own parser.
     `kwargs` are passed to `luigi.build`: `workers` (with batch: jobs in flight; default: the setting), `log_level`
     (default "INFO", which with batch logs a line on the progress now and then), `scheduler_host`, `detailed_summary`,
@@ -92,10 +94,13 @@ def process(
     with _refusal_in_words(), ExitOnInterrupt() as interrupt:
         number = next(_call_numbers)
         tasks = tasks_of(task_like_elements)
+        if collect(tasks):
+            return True
         implied = {"--remove": remove or remove_only, "--batch-runner": batch_runner}
         flags = parse_arguments(
             ignore_others=ignore_additional_command_line_args, implied=[name for name in implied if implied[name]]
         )
+        flags.tui = flags.tui or progress_tui
         kwargs = {**kwargs, **_central_scheduler(flags, is_refused=test or flags.test or dry_run or flags.dry_run)}
         if flags.batch_runner:
             interrupt.sentence = ""
@@ -120,7 +125,7 @@ def process(
                     interrupt=interrupt,
                 )
             if batch or flags.batch:
-                return _run_batch(tasks, kwargs, flags.fresh, interrupt)
+                return _run_batch(tasks, kwargs, flags, interrupt)
             return _build(tasks, kwargs, interrupt)
 
 
@@ -193,41 +198,58 @@ def _remove(
     sys.exit(remove_outputs(tasks, choice))
 
 
-def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool, interrupt: ExitOnInterrupt) -> Any:
+def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], flags: Any, interrupt: ExitOnInterrupt) -> Any:
     with interrupt.deferred():
         from b2luigi.batch.workers import SendJobWorkerSchedulerFactory, check_batch_system
+        from b2luigi.monitor.display.choice import displayed
     factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory()
     if not isinstance(factory, SendJobWorkerSchedulerFactory):
         raise BadInputError(
             "With batch, worker_scheduler_factory must be a b2luigi.batch.workers.SendJobWorkerSchedulerFactory or "
             f"omitted, but it is {factory!r}."
         )
-    factory.fresh, factory.roots = factory.fresh or fresh, tasks
+    factory.fresh, factory.roots = factory.fresh or flags.fresh, tasks
     refuse_foreign_program()
     for task in tasks:
         check_batch_system(task)
     arguments = {"workers": WORKERS, **_workers(), **kwargs, "worker_scheduler_factory": factory}
-    return _build_and_summarize(tasks, arguments, interrupt)
+    with displayed(flags.progress or ("live" if flags.tui else "auto"), terse="log_level" not in kwargs) as display:
+        factory.screen, factory.prepare = display.screen, display.prepare
+        return _build_and_summarize(tasks, arguments, interrupt, display.close)
 
 
-def _build_and_summarize(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInterrupt) -> Any:
+def _build_and_summarize(
+    tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInterrupt, give_back: Callable[[], None]
+) -> Any:
     with interrupt.deferred():
-        from b2luigi.batch.messages.failure import summary
-    factory = kwargs["worker_scheduler_factory"]
+        from b2luigi.monitor.display.closing import End, closing
+    factory, begin, result, code = kwargs["worker_scheduler_factory"], time.monotonic(), None, 0
     try:
-        return _build(tasks, kwargs, interrupt)
+        result, code = _built(tasks, kwargs, interrupt)
     finally:
-        if factory.worker is not None:
-            journal = factory.worker.journal
-            journal.detach()
-            logged = f"Log of this run: {journal.log}" if journal.log is not None else ""
-            text = "\n\n".join(filter(None, [summary(factory.worker.failures), logged]))
-            if text:
-                print(text, file=sys.stderr)
+        give_back()
+        worker, elapsed = factory.worker, time.monotonic() - begin
+        if worker is not None:
+            worker.journal.detach()
+            totals, log = worker.progress.totals(()), worker.journal.log
+            end = End(totals, elapsed, worker.failures, log, code, result is not None)
+            print(closing(end), file=sys.stderr)
+    return _returned(result, code, kwargs)
 
 
 def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInterrupt) -> Any:
-    """`luigi.build`; exits with a code if luigi's configuration sets one for the result."""
+    """`luigi.build`; exits with a code if the result is to have one."""
+    return _returned(*_built(tasks, kwargs, interrupt), kwargs)
+
+
+def _returned(result: Any, code: int, kwargs: Mapping[str, Any]) -> Any:
+    if code:
+        sys.exit(code)
+    return result if kwargs.get("detailed_summary") else result.scheduling_succeeded
+
+
+def _built(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInterrupt) -> tuple[Any, int]:
+    """The detailed result of `luigi.build`, and the exit code it asks for."""
     with interrupt.deferred():
         from b2luigi.cli.interruptible_worker import DeferringFactory, InterruptibleFactory
         from b2luigi.cli.summary import exit_code, without_recursion
@@ -238,10 +260,7 @@ def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInt
     arguments = {**defaults, **kwargs, "worker_scheduler_factory": DeferringFactory(factory, interrupt)}
     with without_recursion():
         result = luigi.build(tasks, **{**arguments, "detailed_summary": True})
-        code = exit_code(result.worker)
-    if code:
-        sys.exit(code)
-    return result if kwargs.get("detailed_summary") else result.scheduling_succeeded
+        return result, exit_code(result)
 
 
 def _workers() -> dict[str, int]:

@@ -10,6 +10,8 @@ from typing import Any
 import luigi.execution_summary
 from luigi.retcodes import retcode
 
+from b2luigi.core.settings import get_setting
+
 CODES = (
     ("missing_data", "still_pending_ext"),
     ("task_failed", "failed"),
@@ -18,6 +20,8 @@ CODES = (
     ("not_run", "not_run"),
 )
 """Names in luigi's section [retcode], and the part of its summary that must not be empty. (luigi's documentation.)"""
+SUCCESSES = (luigi.LuigiStatusCode.SUCCESS, luigi.LuigiStatusCode.SUCCESS_WITH_RETRY)
+"""Results of a run that has done all it was asked for."""
 UPSTREAM = (
     ("upstream_failure", ("ever_failed", "upstream_failure")),
     ("upstream_missing_dependency", ("still_pending_ext", "upstream_missing_dependency")),
@@ -27,8 +31,14 @@ UPSTREAM = (
 """Reasons why a task is still pending, and the kinds of requirement that cause them."""
 
 
-def exit_code(worker: Any) -> int:
-    """The exit code that luigi's section [retcode] sets for the results of a worker; 0 if it sets none."""
+def exit_code(result: Any) -> int:
+    """The exit code for the result of a run: that of luigi's section [retcode], or else that of `failure_exit_code`."""
+    code = _retcode(result.worker)
+    return code if code or result.status in SUCCESSES else int(get_setting("failure_exit_code"))
+
+
+def _retcode(worker: Any) -> int:
+    """What luigi's section [retcode] sets for the results of a worker; 0 if it sets none."""
     codes = retcode()
     wanted = {name: getattr(codes, name) for name, _ in CODES}
     if not any(wanted.values()) or not worker._add_task_history:

@@ -18,6 +18,8 @@ class Flag:
     """The one-letter form, if it has one."""
     only_with: tuple[str, ...] = ()
     """Names of other flags, at least one of which it needs."""
+    choices: tuple[str, ...] = ()
+    """The values that it may have; empty: any."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -28,8 +30,14 @@ class Flag:
 REMOVING = ("--remove", "--remove-only")
 FLAGS = (
     Flag("--batch", "run each task as a job of the batch system (on this machine, if there is none)"),
-    Flag("--tui", "accepted as by b2luigi 1.3.0; the progress is logged, with and without it"),
+    Flag("--tui", "the same as --progress live, as in b2luigi 1.3.0"),
     Flag("--fresh", "cancel the jobs of an earlier run instead of resuming them"),
+    Flag(
+        "--progress",
+        "with batch: show how far the run is in a live block, in a line now and then, or not at all (default: auto)",
+        "MODE",
+        choices=("auto", "live", "plain", "none"),
+    ),
     Flag("--show-output", "list the outputs of all tasks and whether they exist, then exit"),
     Flag("--dry-run", "list the tasks that would run, call their dry_run method if they have one, then exit"),
     Flag("--remove", "remove the outputs of these task classes and of all tasks that depend on them, then exit", "A,B"),

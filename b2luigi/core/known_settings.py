@@ -276,6 +276,12 @@ _ROWS = (
         False,
         "Whether Ctrl-C and SIGTERM leave the jobs in the batch system, so that the next run can resume them.",
     ),
+    Setting(
+        "failure_exit_code",
+        COUNT,
+        0,
+        "Exit code of the script if a task failed or was not run; a code of luigi's section [retcode] wins.",
+    ),
 )
 
 KNOWN: Mapping[str, Setting] = MappingProxyType({row.name: row for row in _ROWS})

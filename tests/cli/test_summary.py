@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 from typing import Any
 
+import luigi
 import luigi.execution_summary
 import pytest
 
-from b2luigi.cli.summary import explain_pending, without_recursion
+from b2luigi.cli.summary import exit_code, explain_pending, without_recursion
+from b2luigi.core.settings import set_setting
 
 KINDS = {*luigi.execution_summary._ORDERED_STATUSES, "ever_failed", "still_pending_not_ext"}
 
@@ -65,3 +68,12 @@ def test_luigi_is_restored() -> None:
     with without_recursion():
         assert luigi.execution_summary._depth_first_search is explain_pending
     assert luigi.execution_summary._depth_first_search is before
+
+
+@pytest.mark.parametrize("status", list(luigi.LuigiStatusCode), ids=lambda status: status.name)
+def test_the_exit_code_of_a_run(status: luigi.LuigiStatusCode) -> None:
+    """0 if all is done, else that of the setting, which is 0 as well unless somebody sets it."""
+    result = SimpleNamespace(status=status, worker=SimpleNamespace(_add_task_history=[]))
+    assert exit_code(result) == 0
+    set_setting("failure_exit_code", 3)
+    assert exit_code(result) == (0 if status.name in ("SUCCESS", "SUCCESS_WITH_RETRY") else 3)

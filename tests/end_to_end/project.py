@@ -45,6 +45,7 @@ class Ended:
         _, heading, text = self.text.partition("\n\nLog of this run: ")[0].rpartition(" failed =====")
         if not heading:
             return {}
+        text = re.split(r"\n\n(?=[\d,]+ of [\d,]+ tasks done)", text)[0]
         found = re.split(r"\n(?=Task \S+ failed: )", text)
         return {match[1]: story for story in found if (match := re.search(r"task id: (\S+)", story))}
 

@@ -176,6 +176,6 @@ def test_a_task_that_takes_too_long_is_stopped(system: System, project: Project)
         )
     )
     ended = project.run()
-    assert "timed out after 6 seconds and was terminated" in ended.text
+    assert "it ran for longer than its worker_timeout of 6 s, and was stopped" in ended.text
     assert _runs(project) == ["0", "2"]
     until(lambda: not system.live_jobs(), "no job is left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sysconfig
@@ -18,8 +19,9 @@ TAIL_BYTES, TAIL_LINES, LINE = 8192, 20, 300
 """How much of a text is shown: bytes, lines, characters per line."""
 WIDTH = 79
 """Columns of our own sentences; quoted output and paths are not wrapped."""
-FEW, LISTED = 3, 20
-"""At the end of a run, up to `FEW` failures of a kind are repeated in full; of more, one, and `LISTED` in a line."""
+FEW, NAMES, NAME = 2, 3, 60
+"""At the end of a run, up to `FEW` failures of a kind are repeated in full; of more, one, and up to `NAMES` lines with
+the names of the others, of at most `NAME` characters each."""
 KINDS = 10
 """Maximum number of kinds of failures to repeat at the end of a run."""
 LOGS_LABEL = "  logs:    "
@@ -60,12 +62,12 @@ def tail(paths: Iterable[Path]) -> str:
 def last_lines(text: str) -> str:
     """The last lines of a text, without control characters, which could affect a terminal."""
     lines = re.sub(r"[^\S\n\t]", " ", text[-TAIL_BYTES:]).rstrip().splitlines()[-TAIL_LINES:]
-    return "\n".join(shortened(_visible(line.expandtabs())) for line in lines)
+    return "\n".join(shortened(visible(line.expandtabs())) for line in lines)
 
 
-def shortened(line: str) -> str:
+def shortened(line: str, most: int = LINE) -> str:
     """A line, truncated if it is too long."""
-    return line if len(line) <= LINE else f"{line[: LINE - 3]}..."
+    return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
 def headline(error: BaseException) -> str:
@@ -85,47 +87,64 @@ def users_frames(error: BaseException) -> str:
 
 
 def summary(failures: Mapping[str, str]) -> str:
-    """The summary at the end of a run: repeats the stories, one for each kind of failure, and lists the others.
+    """The failures at the end of a run: the story of one for each kind, and the names of the others.
 
     `failures`: the stories by task id.
     """
     if not failures:
         return ""
     kinds = defaultdict(list)
-    for task_id, story in failures.items():
-        kinds[_kind(story)].append(task_id)
-    shown = [_of_kind(task_ids, failures) for task_ids in list(kinds.values())[:KINDS]]
+    for story in failures.values():
+        kinds[kind_of(story)].append(story)
+    shown = [_of_kind(stories) for stories in list(kinds.values())[:KINDS]]
     omitted = sum(map(len, list(kinds.values())[KINDS:]))
+    more = [f"... and {omitted:,} more of other kinds; the log file has them."] if omitted else []
     count = "1 task failed" if len(failures) == 1 else f"{len(failures):,} tasks failed"
-    more = [f"... and {omitted:,} more of other kinds, see above."] if omitted else []
     return "\n\n".join([f"===== {count} =====", *shown, *more])
 
 
-def _kind(story: str) -> str:
+def kind_of(story: str) -> str:
     """Failures are of the same kind if their first lines differ only in words with digits (numbers, ids, paths), or in
     the node."""
     line = re.sub(r"\(on \S+, before", "(on 0, before", story.partition("\n")[0])
     return re.sub(r"\w*\d\w*", "0", line)
 
 
-def _of_kind(task_ids: list[str], failures: Mapping[str, str]) -> str:
-    full = len(task_ids) if len(task_ids) <= FEW else 1
-    lines = [f"  {task_id}  {_logs(failures[task_id])}".rstrip() for task_id in task_ids[full : full + LISTED]]
-    omitted = len(task_ids) - full - len(lines)
-    more = [f"  ... and {omitted:,} more, see above."] if omitted else []
-    listed = ["\n".join([f"{len(task_ids) - full:,} more failed in the same way:", *lines, *more])] if lines else []
-    return "\n\n".join([*(failures[task_id] for task_id in task_ids[:full]), *listed])
+def brief(story: str) -> str:
+    """A story in two lines: what happened to which task, and where."""
+    first, *lines = story.splitlines()
+    what = first.partition(" failed: ")[2]
+    if not first.startswith("Task ") or not what:
+        return shortened(first)
+    found = dict(line.strip().partition(":")[::2] for line in lines if line.startswith(("  job:", LOGS_LABEL.rstrip())))
+    where = [found.get("job", "").strip(), found.get("logs", "").strip().removesuffix(" (stdout, stderr)")]
+    return "\n    ".join(filter(None, [f"{name_of(story)} failed: {what}", "; logs in ".join(filter(None, where))]))
 
 
-def _logs(story: str) -> str:
-    found = (line.removeprefix(LOGS_LABEL) for line in story.splitlines() if line.startswith(LOGS_LABEL))
-    return next(found, "").removesuffix(" (stdout, stderr)")
+def name_of(story: str) -> str:
+    """The task of a story as `Class(parameter=value)`."""
+    first, *lines = story.splitlines()
+    family = first.removeprefix("Task ").partition(" ")[0]
+    values = itertools.takewhile(lambda line: line.startswith("    "), lines)
+    parameters = ", ".join(value.strip().replace(" = ", "=", 1) for value in values)
+    return shortened(family if "(" in family else f"{family}({parameters})", NAME)
+
+
+def _of_kind(stories: list[str]) -> str:
+    if len(stories) <= FEW:
+        return "\n\n".join(stories)
+    first, *others = stories
+    unbroken = ", ".join(name_of(story).replace(" ", "\0") for story in others)
+    names = textwrap.wrap(unbroken, WIDTH - 8, break_long_words=False, break_on_hyphens=False)
+    listed = "\n".join(f"    {line}" for line in names[:NAMES]).replace("\0", " ")
+    more = " ..." if len(names) > NAMES else ""
+    return f"{first}\n\n{len(others):,} more failed in the same way:\n{listed}{more}"
 
 
 def _lines(failure: Failure) -> Iterator[str]:
-    yield f"Task {failure.task.task_family} failed: {shortened(failure.what)}"
+    yield f"Task {failure.task.task_family} failed: {shortened(visible(failure.what))}"
     for name, value in failure.task.to_str_params(only_public=True).items():
-        yield f"    {name} = {_visible(value if len(value) <= 100 else value[:97] + '...')}"
+        yield f"    {name} = {visible(value if len(value) <= 100 else value[:97] + '...')}"
     job = f"{failure.batch_system} job {failure.job_id}" if failure.job_id else f"{failure.batch_system}, no job"
     yield f"  task id: {failure.task.task_id}"
     yield f"  job:     {job}" + (f" on node {failure.node}" if failure.node else "")
@@ -145,7 +164,7 @@ def _wrapped(text: str) -> list[str]:
     )
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """The text without control characters and surrogates, which cannot be printed."""
     return re.sub(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\U0010ffff]", "?", text)
 

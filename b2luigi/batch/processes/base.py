@@ -163,7 +163,7 @@ class BatchProcess(abc.ABC):
         if self._done:
             return
         self.story = story
-        logger.error("%s", story)
+        logger.error("%s", story, extra={"failure": story})
         if died:
             self.task.trigger_event(Event.PROCESS_FAILURE, self.task, story)
         self.finish(FAILED, story if explanation is None else explanation, missing)

@@ -85,7 +85,7 @@ class ClusterProcess(BatchProcess):
             return
         if self.timeout_time is not None and self.timeout_time.remaining < 0:
             self.story = job_failures.of_timeout(self.task, job.queue.name, job.ticket, self.worker_timeout or 0.0)
-            logger.error("%s", self.story)
+            logger.error("%s", self.story, extra={"failure": self.story})
         job.stop()
 
     def leave(self) -> bool:

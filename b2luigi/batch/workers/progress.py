@@ -1,4 +1,4 @@
-"""Progress: a line now and then that shows how far a run is, the same on a terminal and in a file."""
+"""Progress: how far a run is, for whoever shows it; by default a line now and then in the log."""
 
 from __future__ import annotations
 
@@ -6,95 +6,112 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
-from b2luigi.batch.attempts.outcome import DONE, FAILED
-from b2luigi.batch.processes.base import BatchProcess
-from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.queue.backoff import Backoff
-from b2luigi.batch.queue.ticket import Ticket
-from b2luigi.batch.systems.model import JobStatus
+from b2luigi.batch.workers.totals import JOBS, Totals, count_jobs
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
 FIRST, GROWTH, MOST = 10.0, 1.5, 60.0
 """Seconds to the first line, and so to any in a short run; how the wait for the next one grows, and to what."""
-STATES = ("running", "pending", "held", "ending", "to be submitted")
-"""The states of jobs in that line, in this order."""
-WORDS = {JobStatus.idle: "pending", JobStatus.running: "running"}
-"""All others have ended: until they are judged, what they leave is waited for."""
+
+
+class Screen(Protocol):
+    """Where a person sees how far a run is. What it does is short: the run waits for it."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it wants the totals now. Asked often."""
+
+    def show_scheduling(self, totals: Totals) -> None:
+        """The graph is still being read."""
+
+    def show(self, totals: Totals) -> None:
+        """The run is under way."""
 
 
 class Progress:
-    """How far a run is. Costs a look at the clock, and a look at the jobs in flight each time a line is due.
+    """What the loop knows of all tasks. Costs a look at the clock, and a look at the jobs in flight when one is due."""
 
-    `clock`: seconds; tests replace it.
-    """
+    def __init__(self, screen: Screen | None = None) -> None:
+        self.screen: Screen = screen or Lines()
+        self._statuses: dict[str, str] = {}
+        self._counts: dict[str, Counter[str]] = {}
+
+    def note(self, task_id: str, family: str, status: str) -> None:
+        """A task of this class has a (new) status, which is one of luigi's."""
+        before, self._statuses[task_id] = self._statuses.get(task_id), status
+        counts = self._counts.get(family)
+        if counts is None:
+            counts = self._counts[family] = Counter()
+        if before is not None:
+            counts[before] -= 1
+        counts[status] += 1
+
+    def look_at_scheduling(self) -> None:
+        """Shows how much of the graph was seen, if that is due. Called often."""
+        if self.screen.is_due:
+            self.screen.show_scheduling(self.totals(()))
+
+    def look(self, processes: Collection[object]) -> None:
+        """Shows how far the run is, if that is due. Called often.
+
+        `processes`: those of all tasks that luigi takes as running.
+        """
+        if self.screen.is_due:
+            self.screen.show(self.totals(processes))
+
+    def totals(self, processes: Collection[object]) -> Totals:
+        """What is known now."""
+        return Totals(self._counts, count_jobs(processes))
+
+
+class Lines:
+    """A line in the log now and then, the same on a terminal and in a file. `clock`: seconds; tests replace it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._statuses: dict[str, str] = {}
-        self._counts: Counter[str] = Counter()
         self._last_line = ""
         self._lines = Backoff(clock, first=FIRST, most=MOST, growth=GROWTH)
         self._lines.put_off()
 
     @property
-    def counts(self) -> Counter[str]:
-        """How many tasks have which of luigi's statuses."""
-        return self._counts
+    def is_due(self) -> bool:
+        """Whether it is time for a line."""
+        return self._lines.is_due
 
-    def note(self, task_id: str, status: str) -> None:
-        """A task has a (new) status, which is one of luigi's."""
-        before, self._statuses[task_id] = self._statuses.get(task_id), status
-        if before is not None:
-            self._counts[before] -= 1
-        self._counts[status] += 1
+    def show_scheduling(self, totals: Totals) -> None:
+        """How much of the graph was seen."""
+        self._log(f"Checking the tasks: {totals.tasks:,} so far, {totals.done:,} of them done")
 
-    def look_at_scheduling(self) -> None:
-        """Logs how much of the graph was seen, if a line is due. Called often."""
-        if self._lines.is_due:
-            self._tell(f"Checking the tasks: {len(self._statuses):,} so far, {self._counts[DONE]:,} of them done")
+    def show(self, totals: Totals) -> None:
+        """Tasks by what became of them, jobs by what they do; not the same line twice."""
+        failed = f", {totals.failed:,} failed" if totals.failed else ""
+        states = [(totals.of_jobs(state), state) for state in JOBS]
+        jobs = ", ".join(f"{count:,} {state}" for count, state in states if count)
+        self._log(f"{totals.done:,} of {totals.tasks:,} tasks done{failed}" + (f"; jobs: {jobs}" if jobs else ""))
 
-    def look(self, processes: Collection[object]) -> None:
-        """Logs how far the run is, if a line is due and something changed. Called often.
-
-        `processes`: those of all tasks that luigi takes as running.
-        """
-        if self._lines.is_due:
-            states = Counter(_states(processes))
-            jobs = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
-            self._tell(self._tasks() + (f"; jobs: {jobs}" if jobs else ""))
-
-    def _tasks(self) -> str:
-        failed = f", {self._counts[FAILED]:,} failed" if self._counts[FAILED] else ""
-        return f"{self._counts[DONE]:,} of {len(self._statuses):,} tasks done{failed}"
-
-    def _tell(self, line: str) -> None:
+    def _log(self, line: str) -> None:
         if line == self._last_line:
             self._lines.due_in(FIRST)
             return
-        logger.info("%s", line)
+        logger.info("%s", line, extra={"progress": True})
         self._last_line = line
         self._lines.put_off()
 
 
-def _states(processes: Iterable[object]) -> Iterator[str]:
-    for process in processes:
-        if isinstance(process, ClusterProcess):
-            if not process.is_over:
-                ticket = process.job.ticket if process.job is not None else None
-                yield _state(ticket, is_local=process.queue.name == "local")
-        elif isinstance(process, BatchProcess) and process.last_seen in WORDS:
-            yield WORDS[process.last_seen]
+class NoScreen:
+    """Nobody looks."""
 
+    is_due = False
 
-def _state(ticket: Ticket | None, is_local: bool) -> str:
-    if ticket is None or (ticket.job_id is None and not is_local):
-        return "to be submitted"
-    if ticket.info is None:
-        return "pending"
-    return "held" if ticket.info.held else WORDS.get(ticket.info.status, "ending")
+    def show_scheduling(self, totals: Totals) -> None:
+        """Does nothing."""
+
+    def show(self, totals: Totals) -> None:
+        """Does nothing."""
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -32,9 +32,10 @@ from b2luigi.batch.workers.assignment import (
 )
 from b2luigi.batch.workers.collection import graph_set_aside, only_young_garbage
 from b2luigi.batch.workers.other_jobs import OtherJobs
-from b2luigi.batch.workers.progress import Progress, quiet_keepalive
+from b2luigi.batch.workers.progress import Progress, Screen, quiet_keepalive
 from b2luigi.batch.workers.results import Results
 from b2luigi.batch.workers.retries import Retries
+from b2luigi.batch.workers.totals import Totals
 from b2luigi.core.ahead import LookAhead, each
 from b2luigi.core.checks import GraphError
 from b2luigi.core.paths import get_task_file_dir
@@ -185,7 +186,8 @@ class SendJobWorker(AssigningWorker):
         self._other_jobs.end(process, kwargs["status"])
         self.journal.report(kwargs, self._scheduled_tasks.get(task_id))
         super()._add_task(*args, **kwargs)
-        self.progress.note(task_id, kwargs["status"])
+        task = self._scheduled_tasks.get(task_id)
+        self.progress.note(task_id, str(kwargs.get("family") or getattr(task, "task_family", "")), kwargs["status"])
         if self._in_run:
             self.progress.look(self._running_tasks.values())
         else:
@@ -244,8 +246,8 @@ class SendJobWorker(AssigningWorker):
             self._shared.runs.close(left=bool(left))
 
     def _close_journal(self, error: BaseException | None) -> None:
-        counts = self.progress.counts
-        self.journal.close(result=_result(error, counts), done=counts[DONE], failed=counts[FAILED], left=self._left)
+        totals = self.progress.totals(())
+        self.journal.close(result=_result(error, totals), done=totals.done, failed=totals.failed, left=self._left)
 
 
 class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
@@ -258,6 +260,10 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
         self.fresh = fresh
         self.roots: Sequence[luigi.Task] = ()
         """The tasks that the worker will be given, if somebody knows."""
+        self.screen: Screen | None = None
+        """Where a person sees how far the run is; None: in the log."""
+        self.prepare: Callable[[], None] = _nothing
+        """Called once luigi has set up its logging."""
 
     def create_local_scheduler(self) -> IndexedScheduler:
         """Called by luigi."""
@@ -269,6 +275,7 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
 
     def create_worker(self, scheduler: Any, worker_processes: int, assistant: bool = False) -> SendJobWorker:
         """Called by luigi."""
+        self.prepare()
         central = isinstance(scheduler, PatientScheduler)
         self.worker = SendJobWorker(
             scheduler=scheduler,
@@ -277,16 +284,17 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
             assistant=assistant,
         )
         self.worker.fresh, self.worker.roots = self.fresh, self.roots
+        self.worker.progress.screen = self.screen or self.worker.progress.screen
         return self.worker
 
 
-def _result(error: BaseException | None, counts: Mapping[str, int]) -> str:
-    """How a run ended, in one or two words; `counts`: of the tasks, by luigi's status."""
+def _result(error: BaseException | None, totals: Totals) -> str:
+    """How a run ended, in one or two words."""
     match error:
-        case None if counts.get(FAILED):
+        case None if totals.failed:
             return "failed"
         case None:
-            return "done" if sum(counts.values()) == counts.get(DONE, 0) else "incomplete"
+            return "done" if totals.tasks == totals.done else "incomplete"
         case KeyboardInterrupt():
             return "interrupted"
         case Terminated():
@@ -300,3 +308,7 @@ def _leaves_jobs(error: BaseException | None) -> bool:
     if isinstance(error, KeyboardInterrupt) or (isinstance(error, Terminated) and not error.is_hangup):
         return bool(get_setting("leave_jobs_on_exit"))
     return error is not None
+
+
+def _nothing() -> None:
+    """There is nothing to do."""

@@ -7,7 +7,7 @@ import luigi
 import pytest
 from luigi.parameter import ParameterVisibility
 
-from b2luigi.batch.messages.failure import KINDS, LINE, LISTED, TAIL_LINES, Failure, last_lines, render, summary, tail
+from b2luigi.batch.messages.failure import KINDS, LINE, TAIL_LINES, Failure, brief, last_lines, render, summary, tail
 
 
 class Fails(luigi.Task):
@@ -122,25 +122,42 @@ def failed(number: int, what: str = "it broke") -> tuple[str, str]:
 
 
 def test_few_failures_are_repeated_in_full() -> None:
-    """The end of a run shows everything about a few failures."""
-    for count, begin in ((1, "===== 1 task failed ====="), (3, "===== 3 tasks failed =====")):
+    """The end of a run shows everything about one or two failures of a kind."""
+    for count, begin in ((1, "===== 1 task failed ====="), (2, "===== 2 tasks failed =====")):
         failures = dict(failed(number) for number in range(count))
         assert summary(failures).split("\n\n") == [begin, *failures.values()]
 
 
 def test_many_failures_of_one_kind() -> None:
-    """One is repeated in full, twenty are listed with their log folders, the others counted: two screens at most."""
+    """One is repeated in full, some others are named with their parameters: less than a screen."""
     failures = dict(failed(number, f"{number} is unlucky: x{number:02}/y") for number in range(1, 1501))
     text = summary(failures)
     head, full, listed = text.split("\n\n")
     assert head == "===== 1,500 tasks failed ====="
     assert full == next(iter(failures.values()))
-    first, *lines, last = listed.splitlines()
+    first, *lines = listed.splitlines()
     assert first == "1,499 more failed in the same way:"
-    assert lines[0] == f"  {Fails(number=2).task_id}  /logs/number=2/Fails/"
-    assert len(lines) == LISTED
-    assert last == "  ... and 1,479 more, see above."
-    assert len(text.splitlines()) < 50
+    assert lines[0].startswith("    Fails(number=2, text=short), Fails(number=3,")
+    assert lines[-1].endswith(" ...")
+    assert len(text.splitlines()) < 20
+    assert max(map(len, lines)) < 80
+
+
+def test_a_story_in_two_lines() -> None:
+    """What happened to which task, and where; for a story of another form, its first line."""
+    text = story(what="KeyError: 'pt'", job_id="7", node="n1", log_folder=Path("/logs/x"))
+    assert brief(text).splitlines() == [
+        "Fails(number=3, text=short) failed: KeyError: 'pt'",
+        "    lsf job 7 on node n1; logs in /logs/x/",
+    ]
+    assert brief("Task Fails() was not submitted: the first 20 failed\nmore") == (
+        "Task Fails() was not submitted: the first 20 failed"
+    )
+
+
+def test_what_happened_is_safe_for_a_terminal() -> None:
+    """An exception may have control characters in its message."""
+    assert story(what="ValueError: \x1b[31mred").splitlines()[0] == "Task Fails failed: ValueError: ?[31mred"
 
 
 def test_failures_of_several_kinds() -> None:
@@ -158,7 +175,7 @@ def test_failures_without_a_job_are_listed_without_logs() -> None:
     text = summary({f"T_{n}": f"Task T(n={n}) was not submitted: the first 20 jobs failed" for n in range(5)})
     assert text.split("\n\n")[1:] == [
         "Task T(n=0) was not submitted: the first 20 jobs failed",
-        "4 more failed in the same way:\n  T_1\n  T_2\n  T_3\n  T_4",
+        "4 more failed in the same way:\n    T(n=1), T(n=2), T(n=3), T(n=4)",
     ]
 
 
@@ -167,7 +184,7 @@ def test_failures_of_very_many_kinds() -> None:
     failures = {f"T_{n}": f"Task T failed: {chr(97 + n)}" for n in range(KINDS + 3)}
     assert summary(failures).split("\n\n")[1:] == [
         *(f"Task T failed: {chr(97 + n)}" for n in range(KINDS)),
-        "... and 3 more of other kinds, see above.",
+        "... and 3 more of other kinds; the log file has them.",
     ]
 
 

@@ -118,7 +118,7 @@ def test_a_task_that_fails_with_an_older_version(job: Job) -> None:
     job.now += 100
     job.process.look(Marker(1, False))
     assert job.status == "FAILED"
-    assert "left no outcome: it ran with b2luigi 1.x" in job.process.story
+    assert ": it ran with b2luigi 1.x" in job.process.story
     assert "install this version of b2luigi where jobs find it" in " ".join(job.process.story.split())
 
 

@@ -14,7 +14,7 @@ from b2luigi.batch.processes import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import JobInfo, JobStatus
-from b2luigi.batch.workers.progress import FIRST, MOST, Progress, quiet_keepalive
+from b2luigi.batch.workers.progress import FIRST, MOST, Lines, NoScreen, Progress, quiet_keepalive
 from tests.batch.processes.hands import HandQueue, Work, a_process
 from tests.batch.systems.recorded import a_job
 from tests.present import present
@@ -44,7 +44,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def progress(clock: Clock) -> Progress:
-    return Progress(clock)
+    return Progress(Lines(clock))
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -65,7 +65,7 @@ def note(progress: Progress, **counts: int) -> None:
     """So many tasks of a status; the names of the tasks say which."""
     for status, count in counts.items():
         for number in range(count):
-            progress.note(f"{status}_{number}", status)
+            progress.note(f"{status}_{number}", "Work", status)
 
 
 def test_a_whole_line(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -156,7 +156,7 @@ def test_a_task_that_is_tried_again_counts_once(
 ) -> None:
     """Failed, pending again, done: it is one task, and what counts is the last word on it."""
     for status in (PENDING, FAILED, PENDING, DONE, DONE):
-        progress.note("T_1", status)
+        progress.note("T_1", "T", status)
     clock.now += FIRST
     progress.look([])
     assert lines(caplog) == ["1 of 1 tasks done"]
@@ -250,3 +250,23 @@ def test_a_thread_of_luigi_is_hushed(level: int, caplog: pytest.LogCaptureFixtur
         luigis.info("ours")
     luigis.info("later")
     assert caplog.messages == [*(["stopped"] if level == logging.DEBUG else []), "no ping", "ours", "later"]
+
+
+def test_totals_by_class(progress: Progress) -> None:
+    """Each task counts once, in its class: as waiting, by its job, or by how it ended."""
+    note(progress, PENDING=5, DONE=2, FAILED=1)
+    progress.note("Other_1", "Other", DONE)
+    totals = progress.totals([in_queue(RUNNING), in_queue(IDLE), in_queue(None, job_id=None)])
+    assert (totals.tasks, totals.done, totals.failed) == (9, 3, 1)
+    assert totals.waiting("Work") == 2
+    assert totals.waiting("Other") == totals.waiting("Unknown") == 0
+    assert totals.jobs == {"Work": {"running": 1, "pending": 1, "to be submitted": 1}}
+
+
+def test_nobody_looks(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a screen, nobody goes through the jobs, and nothing is logged."""
+    progress, jobs = Progress(NoScreen()), Seen([in_queue(IDLE)])
+    clock.now += MOST
+    progress.look(jobs)
+    progress.look_at_scheduling()
+    assert (jobs.looks, lines(caplog)) == (0, [])

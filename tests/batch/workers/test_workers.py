@@ -19,7 +19,7 @@ from b2luigi.batch.processes import BatchProcess
 from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.systems.model import JobStatus
 from b2luigi.batch.workers import worker as module
-from b2luigi.batch.workers.progress import Progress
+from b2luigi.batch.workers.progress import Lines, Progress
 from b2luigi.batch.workers.worker import SendJobWorker, SendJobWorkerSchedulerFactory
 from tests.waiting import PATIENCE
 
@@ -235,7 +235,7 @@ def test_a_run_logs_its_progress(script_folder: Path, caplog: pytest.LogCaptureF
     with SendJobWorkerSchedulerFactory().create_worker(
         SendJobWorkerSchedulerFactory().create_local_scheduler(), worker_processes=3
     ) as worker:
-        worker.progress = Progress(lambda: float(next(now)))
+        worker.progress = Progress(Lines(lambda: float(next(now))))
         worker.add(Node(n=0))
         assert worker.run()
     logged = [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]

@@ -1,0 +1,34 @@
+"""`b2luigi about`: what is installed where, for a question to the site or a bug report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+
+import typer
+
+PACKAGES = ("luigi", "tenacity", "parse", "colorama", "rich", "typer")
+
+
+def about() -> None:
+    """Print versions and places: of b2luigi, luigi, Python, and the batch systems that this machine has."""
+    import b2luigi
+    from b2luigi.batch import systems
+
+    typer.echo(f"b2luigi {b2luigi.__version__} in {os.path.dirname(b2luigi.__file__)}")
+    typer.echo("(a reimplementation; the package of this name on PyPI up to 1.3.0 is another one)")
+    typer.echo(f"Python {platform.python_version()}: {sys.executable} on {platform.platform()}")
+    for name in PACKAGES:
+        typer.echo(f"{name} {_version(name)}")
+    for system in systems.installed():
+        typer.echo(f"batch system {system.name}: {shutil.which(system.probe)}")
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "is not installed"

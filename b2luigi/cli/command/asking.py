@@ -1,0 +1,68 @@
+"""What a batch system says of one job, asked now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from b2luigi.batch import systems
+from b2luigi.batch.queue.command import run
+from b2luigi.batch.systems.base import BatchSystem
+from b2luigi.batch.systems.model import Command
+from b2luigi.monitor import Attempt
+
+PATIENCE = 20.0
+"""Seconds that a person waits for an answer."""
+LINES = 30
+"""Lines of an analysis that are shown."""
+
+
+def asked(attempt: Attempt) -> list[str]:
+    """The state of a job in the words of its batch system, and why it does not start, if that can be asked for.
+
+    Empty for jobs of this machine. If the batch system does not answer, that is what the lines say.
+    """
+    if attempt.batch_system == "local" or attempt.job_id is None:
+        return []
+    try:
+        system = systems.load(attempt.batch_system)
+        system = (system.at(attempt.server) if attempt.server else None) or system
+    except Exception as error:
+        return [f"cannot be asked: {error}"]
+    return [*_state(system, attempt.job_id), *_analysis(system, attempt.job_id)]
+
+
+def _state(system: BatchSystem, job_id: str) -> Iterator[str]:
+    answer = run(system.query([job_id]), PATIENCE)
+    try:
+        known = system.parse_query(answer) if answer.is_complete else {}
+    except Exception:
+        known = {}
+    info = known.get(job_id)
+    if info is None:
+        yield (
+            f"it has no job {job_id}, or does not say: {_first(answer.words)}"
+            if not known
+            else f"it has no job {job_id}"
+        )
+        return
+    yield info.native
+    if info.notice:
+        yield info.notice
+
+
+def _analysis(system: BatchSystem, job_id: str) -> Iterator[str]:
+    try:
+        command: Command | None = system.analyse(job_id)
+        if command is None:
+            return
+        answer = run(command, PATIENCE)
+        why = system.parse_analysis(answer) if answer.is_complete else ""
+    except Exception:
+        return
+    if why:
+        yield why
+    yield from [line for line in answer.stdout.splitlines() if line.strip()][:LINES] if why else []
+
+
+def _first(text: str) -> str:
+    return text.strip().partition("\n")[0]

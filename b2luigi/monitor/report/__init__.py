@@ -1,0 +1,1 @@
+"""Pictures and pages of a graph of tasks and of a run."""
