@@ -35,6 +35,15 @@ def words_of(key: str, task: luigi.Task) -> list[str]:
     raise SeveralWordsError(_refusal(f"{key} ({source_of(key, task)})", wrong, right))
 
 
+def check_words(task: luigi.Task) -> Iterator[str]:
+    """Which of these settings of a task have several words in one entry, in sentences."""
+    for key in KEYS:
+        try:
+            words_of(key, task)
+        except SeveralWordsError as error:
+            yield str(error)
+
+
 def _split(entries: Sequence[str], task: luigi.Task) -> Iterator[list[str]]:
     """For each entry, its words: one, or several where a shell would see several."""
     for entry, before in zip(entries, ("", *entries), strict=False):

@@ -11,7 +11,7 @@ from pathlib import Path
 import luigi
 
 from b2luigi.core.bad_input import BadInputError
-from b2luigi.core.command_words import words_of
+from b2luigi.core.command_words import check_words, words_of
 from b2luigi.core.paths import get_log_file_dir, get_task_file_dir, map_folder
 from b2luigi.core.script import base_folder
 from b2luigi.core.settings import get_merged_setting, get_setting, source_of
@@ -82,6 +82,8 @@ class SettingChecks:
             return
 
     def _look(self, task: luigi.Task) -> None:
+        for text in check_words(task):
+            self._once(self._error, text, text)
         for key in FOLDERS:
             file = self._file_in_place_of(map_folder(get_setting(key, task=task)))
             if file:

@@ -214,7 +214,8 @@ def test_a_log_folder_that_cannot_be_made_is_reported(system: System, project: P
     """No job is submitted for a task whose logs could not be written; the story names the folder."""
     project.write(
         NUMBERS.replace(
-            "class MyAverageTask(b2luigi.Task):", "class MyAverageTask(b2luigi.Task):\n        log_dir = 'healed/logs'"
+            "class MyAverageTask(b2luigi.Task):",
+            "class MyAverageTask(b2luigi.Task):\n        get_log_file_dir = lambda self: 'healed/logs'",
         )
     )
     (project.folder / "healed").touch()

@@ -70,7 +70,8 @@ class Jobs:
         self._news.update(dict.fromkeys(news))
         markers = dict(self._run.runs.markers()) if self._by_token else {}
         ended = self._weigh_watched(markers) + self._weigh_news(markers, self._run)
-        self._tell_attached(self._run)
+        if not more_to_come:
+            self._tell_attached(self._run)
         return written or bool(news or self._round) or any(ended)
 
     def _weigh_watched(self, markers: Mapping[str, Inbox]) -> list[bool]:
