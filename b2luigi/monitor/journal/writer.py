@@ -192,9 +192,14 @@ def _members(facts: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return _quoted(value)
-    return _encode(value) if value else _EMPTY.get(type(value)) or _encode(value)
+    if not value and kind in _EMPTY:
+        return _EMPTY[kind]
+    if kind is dict:
+        return f"{{{','.join([f'{_quoted(name)}:{_text(one)}' for name, one in value.items()])}}}"
+    return f"[{','.join(map(_text, value))}]" if kind is list else _encode(value)
 
 
 def _external(task: luigi.Task | None, status: str) -> dict[str, Any]:
