@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster_rows import cluster_latency, cluster_run, cluster_submit
+from benchmarks.look_rows import looks
 from benchmarks.measure import MEMORY, SCRIPT, cpu_of, ours, peer, run, start
+from benchmarks.operation_rows import file_operations
+from benchmarks.slow_rows import submission
 from benchmarks.table import Row, plot_cost, plot_latency
 from tests.standins.lsf import FakeLSF
 
@@ -233,7 +236,10 @@ def slow_disk(full: bool) -> Iterator[Row]:
 CLUSTER_ROWS = (cluster_submit, cluster_latency, cluster_run)
 ROWS: dict[str, Callable[[bool], Iterator[Row]]] = {
     measure.__name__: measure
-    for measure in (cost, queue, node, idle, latency, ctrl_c, shapes, listing, slow_disk, *CLUSTER_ROWS)
+    for measure in (
+        *(cost, queue, node, idle, latency, ctrl_c, shapes, listing, slow_disk),
+        *(submission, looks, file_operations, *CLUSTER_ROWS),
+    )
 }
 
 

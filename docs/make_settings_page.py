@@ -19,11 +19,16 @@ b2luigi looks a setting up in this order; the first place that has it wins:
 4. the default.
 
 A setting that is a property can depend on the parameters of the task. Dictionaries of options (`htcondor_settings`,
-`lsf_settings`, `slurm_settings`) are merged from all places, entry by entry. `b2luigi.get_setting("name", task=task)`
+`lsf_settings`, `slurm_settings`) are merged from all places, entry by entry; options of HTCondor that differ only in
+case are the same entry. `b2luigi.get_setting("name", task=task)`
 returns a setting. You can keep settings of your own in the same places.
 
 A value of the wrong type is an error. The message names the setting and where the value came from: the line of the
-`settings.json`, `set_setting`, or the task. A name that is close to one of these triggers a warning, once.
+`settings.json`, `set_setting`, or the task. A name that is close to one of these triggers a warning, once. All problems
+of a `settings.json` come in one message. Jobs repeat no warnings.
+
+What "the folder of the script" means if you start something else than a script, such as `pytest` or a notebook:
+[Batch processing](batch.md#file-system).
 
 | setting | type; default | meaning |
 |---|---|---|

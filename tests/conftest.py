@@ -76,6 +76,7 @@ def script_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["script.py"])
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(folder / "script.py"), raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)  # with `python -m pytest` it has one
     monkeypatch.delenv("B2LUIGI_SETTINGS_JSON", raising=False)
     monkeypatch.delenv("B2LUIGI_SETTINGS_FILES", raising=False)
     with with_new_settings():

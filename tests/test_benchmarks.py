@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def test_a_quick_row() -> None:
     rows = measured("queue", full=False)
     assert [row.group for row in rows] == ["queue", "queue"], rows
     assert all(row.ours is not None and row.ours > 0 for row in rows), rows
+
+
+@pytest.mark.timeout(180)
+def test_a_task_costs_few_operations_on_files() -> None:
+    """On the submit host and on its node; a slow disk charges milliseconds for each."""
+    if shutil.which("strace") is None:
+        pytest.skip("there is no strace, which counts them: apt-get install strace")
+    submit_host, node = measured("file_operations", full=False)
+    assert 20 < (submit_host.ours or 0) <= 30, submit_host
+    assert 15 < (node.ours or 0) <= 30, node
 
 
 @pytest.mark.cluster

@@ -13,6 +13,7 @@ from colorama import Fore, Style
 from luigi.task import flatten
 
 from b2luigi.core.ahead import LookAhead
+from b2luigi.core.checks import refuse_circle
 from b2luigi.core.former_folders import FormerFolders
 from b2luigi.core.graph import all_tasks, get_output_files
 
@@ -28,9 +29,13 @@ def show_outputs(tasks: Iterable[luigi.Task]) -> None:
 
 
 def dry_run(tasks: Sequence[luigi.Task]) -> None:
-    """Lists the tasks that would run, and calls their `dry_run` methods, if they have one."""
+    """Lists the tasks that would run, and calls their `dry_run` methods, if they have one.
+
+    Raises GraphError if a task requires itself, so that none could run.
+    """
     with LookAhead(last_first=False):
         incomplete = list(all_tasks(tasks, only_non_complete=True))
+    refuse_circle(incomplete)
     to_run = [task for task in incomplete if not _is_external(task)]
     for task in incomplete:
         print("Missing, and not created by any task:" if _is_external(task) else "Would run", task)

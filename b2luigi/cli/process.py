@@ -15,16 +15,20 @@ import luigi
 
 from b2luigi.cli.arguments import parse_arguments
 from b2luigi.cli.exit_on_interrupt import STOPPED, ExitOnInterrupt
+from b2luigi.core.bad_input import BadCallError, BadInputError
 from b2luigi.core.checks import GraphError, tasks_of
 from b2luigi.core.job_script import SCRIPT_VARIABLE
 from b2luigi.core.process_call import ProcessCall, running
+from b2luigi.core.script import refuse_foreign_program
 from b2luigi.core.settings import get_setting
+from b2luigi.core.settings_file import SettingsCache
 
 if TYPE_CHECKING:
     from luigi.execution_summary import LuigiRunResult
 
 WORKERS = 1000
 """Maximum number of jobs in flight, with batch, unless the user passes `workers`."""
+LOG_LEVELS = ("NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _call_numbers = itertools.count(1)
 """Numbers the calls of `process` in this script: a node must run the task in the same call."""
 
@@ -82,14 +86,12 @@ def process(
     sentence and exits with 130; with batch, SIGTERM exits with 143. Listing tasks to run and removing outputs also
     exit. When a job script on a node calls it, it runs one task and exits; if the script calls it several times, the
     calls before the one with the task do nothing there and return success.
-    Tasks that cannot work (a circular requirement, two tasks that write the same file, a class in place of a task, ...)
-    end the script with 1 and the reason, before the first of them is started; so does an unknown argument.
-    Raises AttributeError or ValueError for invalid values of arguments or flags.
+    What cannot work (a circular requirement, two tasks that write the same file, a setting of the wrong type, arguments
+    that are unknown or do not fit together, ...) ends the script with 1 and the reason, before the first task starts.
     """
-    with ExitOnInterrupt() as interrupt:
+    with _refusal_in_words(), ExitOnInterrupt() as interrupt:
         number = next(_call_numbers)
-        with _refusal_in_words():
-            tasks = tasks_of(task_like_elements)
+        tasks = tasks_of(task_like_elements)
         implied = {"--remove": remove or remove_only, "--batch-runner": batch_runner}
         flags = parse_arguments(
             ignore_others=ignore_additional_command_line_args, implied=[name for name in implied if implied[name]]
@@ -104,7 +106,7 @@ def process(
         if kwargs:
             _refuse_unknown(kwargs, interrupt)
         call = ProcessCall(number, in_process=test or flags.test)
-        with running(call):
+        with running(call), SettingsCache():
             if show_output or flags.show_output:
                 return _show_outputs(tasks, interrupt)
             if dry_run or flags.dry_run:
@@ -153,13 +155,12 @@ def _refuse_lost_arguments() -> None:
 def _refuse_unknown(kwargs: Iterable[str], interrupt: ExitOnInterrupt) -> None:
     with interrupt.deferred():
         from b2luigi.cli.unknown import refuse_unknown
-    with _refusal_in_words():
-        refuse_unknown(kwargs, process)
+    refuse_unknown(kwargs, process)
 
 
 def _run_one(tasks: list[luigi.Task], task_id: str | None, number: int, kwargs: dict[str, Any]) -> Any:
     if not task_id:
-        raise AttributeError("--batch-runner needs --task-id, the id of the task to run.")
+        raise BadCallError("--batch-runner needs --task-id, the id of the task to run.")
     from b2luigi.batch.node.runner import end_in_time, run_one
 
     code = run_one(tasks, task_id, number, end_in_time)
@@ -197,11 +198,12 @@ def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], fresh: bool, int
         from b2luigi.batch.workers import SendJobWorkerSchedulerFactory, check_batch_system
     factory = kwargs.get("worker_scheduler_factory") or SendJobWorkerSchedulerFactory()
     if not isinstance(factory, SendJobWorkerSchedulerFactory):
-        raise ValueError(
+        raise BadInputError(
             "With batch, worker_scheduler_factory must be a b2luigi.batch.workers.SendJobWorkerSchedulerFactory or "
             f"omitted, but it is {factory!r}."
         )
     factory.fresh, factory.roots = factory.fresh or fresh, tasks
+    refuse_foreign_program()
     for task in tasks:
         check_batch_system(task)
     arguments = {"workers": WORKERS, **_workers(), **kwargs, "worker_scheduler_factory": factory}
@@ -229,11 +231,12 @@ def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInt
     with interrupt.deferred():
         from b2luigi.cli.interruptible_worker import DeferringFactory, InterruptibleFactory
         from b2luigi.cli.summary import exit_code, without_recursion
+    _check_build_arguments(kwargs)
     central = any(kwargs.get(name) for name in ("scheduler_host", "scheduler_url", "scheduler_port"))
     factory = kwargs.get("worker_scheduler_factory") or InterruptibleFactory(interrupt)
     defaults = {"log_level": "INFO", "local_scheduler": not central, **_workers()}
     arguments = {**defaults, **kwargs, "worker_scheduler_factory": DeferringFactory(factory, interrupt)}
-    with without_recursion(), _refusal_in_words():
+    with without_recursion():
         result = luigi.build(tasks, **{**arguments, "detailed_summary": True})
         code = exit_code(result.worker)
     if code:
@@ -247,21 +250,32 @@ def _workers() -> dict[str, int]:
     return {} if workers is None else {"workers": workers}
 
 
+def _check_build_arguments(kwargs: dict[str, Any]) -> None:
+    """luigi would wait for nothing with 0 workers, and print a traceback for an unknown level."""
+    workers, level = kwargs.get("workers", 1), kwargs.get("log_level", "INFO")
+    if not str(workers).isdecimal() or int(workers) < 1:
+        raise BadInputError(f"workers must be a positive integer, not {workers!r}.")
+    if level not in LOG_LEVELS:
+        raise BadInputError(f"log_level must be one of {', '.join(LOG_LEVELS)}, not {level!r}.")
+
+
 @contextlib.contextmanager
 def _refusal_in_words() -> Iterator[None]:
-    """Ends the script with 1 and the reason, without a traceback, if the tasks cannot work."""
+    """Ends the script with 1 and the reason, without a traceback, if something the user gave cannot work."""
     try:
         yield
     except GraphError as error:
-        sys.exit(f"Nothing was started. {error}")
+        sys.exit(str(error) if error.is_late else f"Nothing was started. {error}")
+    except BadInputError as error:
+        sys.exit(str(error))
 
 
 def _central_scheduler(flags: argparse.Namespace, is_refused: bool) -> dict[str, Any]:
     given = {"scheduler_host": flags.scheduler_host, "scheduler_port": flags.scheduler_port}
     if any(given.values()) and is_refused:
-        raise AttributeError(
+        raise BadCallError(
             "Dry runs and tests do not use a central scheduler: remove --scheduler-host and --scheduler-port."
         )
     if not (flags.scheduler_port or "0").isdecimal():
-        raise ValueError(f"--scheduler-port must be a number, not {flags.scheduler_port!r}.")
+        raise BadInputError(f"--scheduler-port must be a number, not {flags.scheduler_port!r}.")
     return {name: int(value) if name == "scheduler_port" else value for name, value in given.items() if value}

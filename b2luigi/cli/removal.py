@@ -13,6 +13,7 @@ from pathlib import Path
 import luigi
 
 from b2luigi.batch.attempts.runs import Runs
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.graph import all_tasks, with_dependents
 from b2luigi.core.paths import get_task_file_dir, map_folder
 from b2luigi.core.removal import keeping
@@ -100,7 +101,7 @@ def _refuse_unknown(names: Iterable[str], graph: Iterable[luigi.Task]) -> None:
         if name not in known:
             similar = difflib.get_close_matches(name, sorted(known), n=1)
             hint = f"Did you mean {similar[0]}?" if similar else f"Available: {', '.join(sorted(known))}."
-            raise ValueError(f"No task of this graph is named {name}; nothing was removed. {hint}")
+            raise BadInputError(f"No task of this graph is named {name}; nothing was removed. {hint}")
 
 
 def _has_open_attempt(task: luigi.Task, runs: Runs) -> bool:

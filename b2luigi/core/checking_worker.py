@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,8 @@ import luigi.interface
 import luigi.worker
 from luigi.task_status import DONE, FAILED
 
-from b2luigi.core.checks import GraphChecks
+from b2luigi.core.bad_input import BadInputError
+from b2luigi.core.checks import GraphChecks, GraphError
 from b2luigi.core.deadline import Deadline
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -41,19 +43,38 @@ class CheckingWorker(luigi.worker.Worker):
 
     def _add(self, task: luigi.Task, is_complete: Any) -> Iterator[luigi.Task]:
         if isinstance(is_complete, luigi.worker.TracebackWrapper):
-            self._checks.note_failed_check(task, is_complete.trace)
-            self._checks.raise_problems()  # luigi would print thousands of lines
+            if self._checks.note_failed_check(task, is_complete.trace):  # luigi would print thousands of lines
+                self._raise_problems_if_started()
+                return
         elif not is_complete:
             self._checks.look(task)
             self._check_settings(task)
-            if self._is_started:
-                self._checks.raise_problems()
+            self._raise_problems_if_started()
         self._checked_task = task
         needed: list[str] = []
         for required in super()._add(task, is_complete):
             needed.append(required.task_id)
             yield required
         self._checks.note_requirements(task.task_id, needed)
+
+    def _raise_problems_if_started(self) -> None:
+        """Before, all tasks are looked at, so that all problems are in one message."""
+        if not self._is_started:
+            return
+        try:
+            self._checks.raise_problems()
+        except GraphError as error:
+            error.is_late = True
+            raise
+
+    def _log_dependency_error(self, task: luigi.Task, tb: str) -> None:
+        """luigi calls it where it caught what requires() raised."""
+        error = sys.exc_info()[1]
+        if isinstance(error, BadInputError):
+            self._checks.note_bad_input(error)
+            self._raise_problems_if_started()
+        else:
+            super()._log_dependency_error(task, tb)
 
     def _add_task(self, *args: Any, **kwargs: Any) -> None:
         super()._add_task(*args, **self._checked(kwargs))

@@ -10,6 +10,7 @@ import luigi
 import luigi.worker
 from luigi.task import flatten
 
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.completeness import exists, has_own_complete, name_of
 from b2luigi.core.former_folders import FormerFolders
 from b2luigi.core.settings import get_setting
@@ -22,6 +23,9 @@ T = TypeVar("T")
 
 class GraphError(luigi.worker.TaskException):  # luigi logs no traceback for its TaskException
     """Why none of the tasks can be started; the text is for the user."""
+
+    is_late = False
+    """Whether tasks were started before: the problem is with tasks that came up later."""
 
 
 class GraphChecks:
@@ -62,12 +66,29 @@ class GraphChecks:
         if needed:
             self._needs[task_id] = needed
 
-    def note_failed_check(self, task: luigi.Task, words: str) -> None:
-        """`complete()` of a task failed: where it asks its requirements, a circle looks like endless recursion."""
-        if "RecursionError" in words:
-            circle = find_circle([task], _requirements)
-            if circle:
-                self._note_circle(circle)
+    def note_failed_check(self, task: luigi.Task, words: str) -> bool:
+        """`complete()` of a task failed, as a traceback says in `words`; whether it is clear why.
+
+        Where it asks its requirements, a circle looks like endless recursion.
+        """
+        if BadInputError.__module__ in words:
+            try:
+                task.complete()
+            except BadInputError as error:
+                self.note_bad_input(error)
+                return True
+            except Exception:
+                return False
+        if self._note_no_targets(task):
+            return True
+        circle = find_circle([task], _requirements) if "RecursionError" in words else []
+        if circle:
+            self._note_circle(circle)
+        return bool(circle)
+
+    def note_bad_input(self, error: BadInputError) -> None:
+        """A setting, a value of a parameter or the like cannot work."""
+        self.note(error.kind, str(error))
 
     def note_no_task(self, task: luigi.Task | None, found: Any) -> None:
         """A requirement is no task."""
@@ -124,8 +145,21 @@ class GraphChecks:
         return "\n    ".join([*rows, *([f"... and up to {more} more"] if more else [])])
 
     def note(self, kind: object, text: str) -> None:
-        """Objects to something; of each kind, the first text is shown."""
-        self._problems.setdefault(kind, []).append(text)
+        """Objects to something; of each kind, the first text is shown, and how many others there were."""
+        texts = self._problems.setdefault(kind, [])
+        if texts[-1:] != [text]:
+            texts.append(text)
+
+    def _note_no_targets(self, task: luigi.Task) -> bool:
+        """Whether `output()` returns something else than targets."""
+        try:
+            found = [one for one in flatten(task.output()) if not hasattr(one, "exists")]
+        except Exception:
+            return False
+        if found:
+            advice = "use add_to_output, or a target such as luigi.LocalTarget"
+            self.note(("target", type(task)), f"output() of {task} needs targets, not {found[0]!r}: {advice}.")
+        return bool(found)
 
     def _note_circle(self, circle: list[luigi.Task]) -> None:
         self.note(("circle", frozenset(map(type, circle))), _of_circle(circle))
@@ -175,6 +209,13 @@ def problem_of_element(found: Any, where: str) -> str:
     if isinstance(found, luigi.Target):
         return f"{where} needs a task, not the target {found!r}: define a b2luigi.ExternalTask with it as its output."
     return f"{where} needs a task, not {found!r}."
+
+
+def refuse_circle(tasks: Iterable[luigi.Task]) -> None:
+    """Raises GraphError if one of the tasks requires itself, by way of any others."""
+    circle = find_circle(tasks, _requirements)
+    if circle:
+        raise GraphError(_of_circle(circle))
 
 
 def find_circle(starts: Iterable[T], needs: Callable[[T], Iterable[T]]) -> list[T]:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import luigi
 
-from b2luigi.core.paths import get_filename
+from b2luigi.core.bad_input import BadInputError
+from b2luigi.core.script import base_folder
 from b2luigi.core.settings import get_setting, source_of
 
 KEYS = ("executable_prefix", "executable", "task_cmd_additional_args")
@@ -19,7 +20,7 @@ _PROGRAM_FOLLOWS = re.compile(r"-[A-Za-z]*[ceE]|--command|--eval")
 _SHELL_CODE = re.compile(r"[;&|<>`]|\$\(")
 
 
-class SeveralWordsError(ValueError):
+class SeveralWordsError(BadInputError):
     """An entry is several words; the text has the list to write."""
 
 
@@ -32,15 +33,6 @@ def words_of(key: str, task: luigi.Task) -> list[str]:
     wrong = next(entry for entry, words in zip(entries, split, strict=True) if len(words) > 1)
     right = [word for words in split for word in words]
     raise SeveralWordsError(_refusal(f"{key} ({source_of(key, task)})", wrong, right))
-
-
-def check_words(task: luigi.Task) -> Iterator[str]:
-    """Which of these settings of a task have several words in one entry, in sentences."""
-    for key in KEYS:
-        try:
-            words_of(key, task)
-        except SeveralWordsError as error:
-            yield str(error)
 
 
 def _split(entries: Sequence[str], task: luigi.Task) -> Iterator[list[str]]:
@@ -60,7 +52,7 @@ def _shell_words(text: str) -> list[str]:
 def _names_a_file(entry: str, task: luigi.Task) -> bool:
     """Whether an entry is a path that exists here, or can be created, as in `--out=PATH` or `PATH:/data`."""
     path = re.sub(r"^-[\w-]+=", "", entry).partition(":")[0]
-    here = os.path.join(os.path.dirname(get_filename()), os.fspath(get_setting("working_dir", task=task) or ""), path)
+    here = os.path.join(base_folder(), os.fspath(get_setting("working_dir", task=task) or ""), path)
     folder = os.path.dirname(path)
     return os.path.exists(here) or (" " in folder and os.path.isdir(os.path.dirname(here)))
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import luigi
 
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.container import Bind, Container, is_address
 from b2luigi.core.job_script import JobScript
-from b2luigi.core.paths import get_filename, get_log_file_dir, is_subdir, map_folder
+from b2luigi.core.paths import get_log_file_dir, is_subdir, map_folder
+from b2luigi.core.script import base_folder
 from b2luigi.core.settings import get_setting
 
 PROGRAMS = ("apptainer", "singularity")
@@ -71,7 +73,7 @@ def missing_here(task: luigi.Task) -> Iterator[tuple[str, str]]:
 def refuse_if_missing_here(task: luigi.Task) -> None:
     """For a job script that runs on this machine. Raises ValueError, naming the setting, if its container cannot."""
     for setting, what in missing_here(task):
-        raise ValueError(f"{setting}: {what}.")
+        raise BadInputError(f"{setting}: {what}.")
 
 
 def get_apptainer_or_singularity(task: luigi.Task | None = None) -> str:
@@ -81,7 +83,7 @@ def get_apptainer_or_singularity(task: luigi.Task | None = None) -> str:
     """
     found = _program(task) or next(filter(shutil.which, PROGRAMS), "")
     if not found:
-        raise ValueError(
+        raise BadInputError(
             "there is neither apptainer nor singularity on this machine. If there is one on the nodes, set "
             "apptainer_cmd to its name or path."
         )
@@ -97,7 +99,7 @@ def create_apptainer_command(command: str, task: luigi.Task | None = None) -> li
     """
     image = get_setting("apptainer_image", default="", task=task)
     if not image:
-        raise ValueError("apptainer_image is not set: there is no container to run the command in.")
+        raise BadInputError("apptainer_image is not set: there is no container to run the command in.")
     binds = [*_mounts(task), *(_outside_of_here(task) if get_setting("apptainer_mount_defaults", task=task) else ())]
     env_script = os.fspath(get_setting("env_script", task=task) or "")
     line = f"source {shlex.quote(env_script)} && {command}" if env_script else command
@@ -118,14 +120,14 @@ def _outside_of_here(task: luigi.Task | None) -> Iterator[str]:
 def _image(task: luigi.Task, carried: bool = False) -> str:
     image = os.fspath(get_setting("apptainer_image", task=task) or "")
     if "\0" in image or "\n" in image:
-        raise ValueError(f"apptainer_image must be the path or the address of an image, not {image!r}.")
+        raise BadInputError(f"apptainer_image must be the path or the address of an image, not {image!r}.")
     if not carried or not image or is_address(image):
         return image
     transferred = [os.fspath(path) for path in get_setting("transfer_files", task=task) or []]
     if os.path.normpath(image) in map(os.path.normpath, transferred):
         return os.path.basename(os.path.normpath(image))
     if not os.path.isabs(image):
-        raise ValueError(
+        raise BadInputError(
             f"apptainer_image is {image!r}, a relative path, which is not on a node to which files are transferred: "
             "set it to an absolute path, and list that in transfer_files unless the nodes have the image."
         )
@@ -135,7 +137,7 @@ def _image(task: luigi.Task, carried: bool = False) -> str:
 def _program(task: luigi.Task | None) -> str:
     program = os.fspath(get_setting("apptainer_cmd", task=task) or "")
     if re.search(r"[\s\0]", program) and not os.path.exists(program):
-        raise ValueError(
+        raise BadInputError(
             f"apptainer_cmd must be the name or the path of one program, not {program!r}; its options belong into "
             "apptainer_additional_params."
         )
@@ -149,7 +151,7 @@ def _options(task: luigi.Task | None) -> list[str]:
     try:
         return shlex.split(given)
     except ValueError as error:
-        raise ValueError(f"apptainer_additional_params: {given!r} cannot be split into words: {error}.") from error
+        raise BadInputError(f"apptainer_additional_params: {given!r} cannot be split into words: {error}.") from error
 
 
 def _mounts(task: luigi.Task | None) -> list[str]:
@@ -164,7 +166,7 @@ def _parts(mount: Any) -> list[str]:
 def _mount(mount: Any, part: str) -> str:
     paths = _UNESCAPED_COLON.split(part)[:2]
     if not all(path.startswith("/") for path in paths) or re.search(r"[\n\0]", part):
-        raise ValueError(
+        raise BadInputError(
             f"apptainer_mounts: {mount!r} must be an absolute path, or two with a colon between them: that on the node "
             "and that in the container."
         )
@@ -232,4 +234,4 @@ def _destination(bind: Bind) -> PurePath:
 def _on_submit_host(path: str, task: luigi.Task) -> str:
     """Where a path of the node is on this machine, if the node sees the folders of this machine."""
     folder = os.fspath(get_setting("working_dir", task=task) or "")
-    return os.path.join(os.path.dirname(get_filename()), "" if folder == "." else folder, path)
+    return os.path.join(base_folder(), "" if folder == "." else folder, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -12,15 +13,18 @@ from typing import Any
 
 import luigi
 
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.command_words import words_of
 from b2luigi.core.description import describe
-from b2luigi.core.files import write_atomically
+from b2luigi.core.files import in_folder, write_atomically
 from b2luigi.core.flags import script_arguments
 from b2luigi.core.job_script import JobScript, render
 from b2luigi.core.moved import moved
-from b2luigi.core.paths import get_filename, get_log_file_dir, get_task_file_dir
+from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
 from b2luigi.core.process_call import running_call
+from b2luigi.core.script import base_folder, get_filename
 from b2luigi.core.settings import get_setting, settings_files
+from b2luigi.core.settings_file import current_folder
 
 SCRIPT_NAME = "executable_wrapper.sh"
 
@@ -42,15 +46,32 @@ def create_executable_wrapper(
     `worker`: values of luigi's section [worker] for the node.
     Raises ValueError, naming the setting, for an invalid value; OSError if the file cannot be written.
     """
+    script = job_script_of(task, inbox=inbox, carried=carried, worker=worker)
+    return str(write_job_script(Path(get_task_file_dir(task)), script))
+
+
+def job_script_of(
+    task: luigi.Task,
+    *,
+    inbox: str | os.PathLike[str] | None = None,
+    carried: bool = False,
+    worker: Mapping[str, Any] | None = None,
+) -> JobScript:
+    """The content of the job script of a task; see `create_executable_wrapper`. Writes nothing.
+
+    Raises ValueError, naming the setting, for an invalid value.
+    """
     for_node = {"call": running_call().number, **(worker or {})}
     grace = float(for_node.get("result_grace", 0.0))
-    script = replace(_collect(task, inbox, carried, {**describe(task), "worker": for_node}), grace=grace)
-    folder = Path(get_task_file_dir(task))
-    folder.mkdir(parents=True, exist_ok=True)
+    return replace(_collect(task, inbox, carried, {**describe(task), "worker": for_node}), grace=grace)
+
+
+def write_job_script(folder: Path, script: JobScript) -> Path:
+    """Writes a job script into the folder of its task, and returns its path. Reads no setting; raises OSError."""
     path = folder / SCRIPT_NAME
     # Readable only by its owner: it contains values of settings and parameters.
-    write_atomically(path, render(script), 0o700)
-    return str(path)
+    in_folder(folder, lambda: write_atomically(path, render(script), 0o700))
+    return path
 
 
 def inputs_of(task: luigi.Task) -> tuple[Path, ...]:
@@ -82,6 +103,18 @@ def create_cmd_from_task(task: luigi.Task) -> list[str]:
     ]
 
 
+def check_job_script(task: luigi.Task, carried: bool = False) -> None:
+    """Raises BadInputError, naming the setting, if no job script can be written for a task.
+
+    `carried`: see `create_executable_wrapper`.
+    """
+    _shell(task)
+    _env(task)
+    create_cmd_from_task(task)
+    if get_setting("apptainer_image", task=task):
+        _collect(task, None, carried, {})
+
+
 def _collect(
     task: luigi.Task, inbox: str | os.PathLike[str] | None, carried: bool, description: Mapping[str, Any]
 ) -> JobScript:
@@ -92,7 +125,7 @@ def _collect(
         command=create_cmd_from_task(task),
         description=description,
         shell=_shell(task),
-        folder=None if working_dir == "." else working_dir or os.path.dirname(get_filename()),
+        folder=None if working_dir == "." else working_dir or base_folder(),
         home="." if carried else _on_node(get_task_file_dir(task), task, "task_file_dir"),
         inbox=None if carried or inbox is None else _on_node(os.fspath(inbox), task, "task_file_dir", of_run=True),
         logs=None if carried else _on_node(get_log_file_dir(task), task, "log_dir"),
@@ -108,8 +141,10 @@ def _in_container(script: JobScript, task: luigi.Task, carried: bool) -> JobScri
     from b2luigi.core.container_settings import container_of  # few tasks need it
 
     module = _module(task)
-    package = [_above(module)] if module else []
-    return replace(script, container=container_of(task, script, carried, package))
+    code = _above(module) if module else os.path.dirname(get_filename())
+    # Not in the folder of the job, for example, if the script is an installed program.
+    is_elsewhere = module or (code != base_folder() and not get_setting("working_dir", task=task))
+    return replace(script, container=container_of(task, script, carried, [code] if is_elsewhere else []))
 
 
 def _script(task: luigi.Task) -> list[str]:
@@ -123,7 +158,9 @@ def _module(task: luigi.Task) -> str:
     """The name by which the node starts the script, as in `python -m name`; empty if it starts a file."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     # A script that is transferred to the node comes without its package.
-    if spec is None or not spec.parent or spec.origin != get_filename():
+    if spec is None or spec.origin != get_filename():
+        return ""
+    if not spec.parent and os.path.dirname(get_filename()) == base_folder():  # started as a file, it is the same
         return ""
     return str(spec.name) if get_setting("working_dir", task=task) != "." else ""
 
@@ -145,12 +182,12 @@ def _arguments(ours: list[str]) -> list[str]:
 
 
 def _on_submit_host(path: str) -> Path:
-    return Path(os.path.join(os.path.dirname(get_filename()), path))
+    return Path(os.path.join(base_folder(), path))
 
 
 def _on_node(path: str, task: luigi.Task, setting: str, of_run: bool = False) -> str:
     """With `working_dir`, a folder that was set relative to the script is relative to `working_dir`."""
-    below = os.path.dirname(get_filename()) + os.sep
+    below = base_folder() + os.sep
     given = get_setting(setting, task=None if of_run else task)
     moved = get_setting("working_dir", task=task) and not os.path.isabs(given)
     return path.removeprefix(below) if moved else path
@@ -163,7 +200,7 @@ def _text(key: str, task: luigi.Task) -> str:
 def _shell(task: luigi.Task) -> str:
     shell = str(get_setting("shell", task=task))
     if not re.fullmatch(r"[A-Za-z0-9_./-]+", shell):
-        raise ValueError(f"shell must be the name of a shell in /bin or a path, not {shell!r}.")
+        raise BadInputError(f"shell must be the name of a shell in /bin or a path, not {shell!r}.")
     return shell
 
 
@@ -171,23 +208,32 @@ def _env(task: luigi.Task) -> dict[str, str]:
     env = get_setting("env", task=task) or {}
     for name, value in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
-            raise ValueError(f"env: {name!r} is not a valid name of an environment variable.")
+            raise BadInputError(f"env: {name!r} is not a valid name of an environment variable.")
         if value is None:
-            raise ValueError(f"env[{name!r}] is None; set it to a string, or remove it.")
+            raise BadInputError(f"env[{name!r}] is None; set it to a string, or remove it.")
         if "\0" in str(value):
-            raise ValueError(f"env[{name!r}] contains a null byte, which an environment variable cannot contain.")
+            raise BadInputError(f"env[{name!r}] contains a null byte, which an environment variable cannot contain.")
     return {str(name): str(value) for name, value in env.items()}
 
 
 def _own_env() -> dict[str, str]:
     """Variables with luigi's configuration and the settings files of the submit host, for a job in any folder."""
-    config = os.environ.get("LUIGI_CONFIG_PATH") or ("luigi.cfg" if os.path.exists("luigi.cfg") else "")
+    config = os.environ.get("LUIGI_CONFIG_PATH") or _config_in(current_folder())
     files = os.pathsep.join(map(str, settings_files()))
     found = {"LUIGI_CONFIG_PATH": os.path.abspath(config) if config else "", "B2LUIGI_SETTINGS_FILES": files}
     return {name: value for name, value in found.items() if value}
 
 
+@functools.cache
+def _config_in(folder: str) -> str:
+    """The file that luigi has read in this folder when it was imported."""
+    path = os.path.join(folder, "luigi.cfg")
+    return path if os.path.exists(path) else ""
+
+
+@functools.cache
 def _umask() -> int:
+    """That of the script. Asked once: for a moment it changes for all threads, and some of them may make files."""
     umask = os.umask(0o077)
     os.umask(umask)
     return umask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -42,6 +43,34 @@ def create_atomically(path: Path, text: str, mode: int) -> None:
     _write(path, text, mode, _link)
 
 
+def replace_end(path: Path, size: int, end: str, text: str) -> bool:
+    """Writes `text` in place of `end`, the last characters of a small file of ASCII with `size` bytes.
+
+    False, and the file is as before, if it is another one by now, or cannot be written. It is not atomic: somebody who
+    reads it at that moment may see it torn, and so may all if the machine breaks down.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    except OSError:
+        return False
+    start = size - len(end)
+    try:
+        status = os.fstat(descriptor)
+        is_known = stat.S_ISREG(status.st_mode) and status.st_size == size
+        if not is_known or os.pread(descriptor, len(end), start) != end.encode():
+            return False
+        try:
+            if os.pwrite(descriptor, text.encode(), start) == len(text):
+                return True
+        except OSError:
+            pass
+        os.pwrite(descriptor, end.encode(), start)  # a full disk
+        os.ftruncate(descriptor, size)
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def _link(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)  # atomic, and fails if the file exists, on network file systems as well
@@ -57,9 +86,15 @@ def _link(temporary: Path, path: Path) -> None:
 def _write(path: Path, text: str, mode: int, put: Callable[[Path, Path], None]) -> None:
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(text.encode(errors="surrogateescape"))
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            if mode & 0o077:  # what is its owner's alone is so with any umask
+                os.fchmod(descriptor, mode)
+            rest = memoryview(text.encode(errors="surrogateescape"))
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)
         put(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -69,3 +104,94 @@ def _write(path: Path, text: str, mode: int, put: Callable[[Path, Path], None]) 
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def in_folder(folder: Path, write: Callable[[], None]) -> None:
+    """Writes something into a folder, which is made if it is not there. Raises what `write` raises, and OSError."""
+    try:
+        write()
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        write()
+
+
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Like `os.makedirs(folder, exist_ok=True)`, in fewer operations: where its parent is there, in one."""
+    try:
+        os.mkdir(folder)
+    except FileNotFoundError:
+        parent = os.path.dirname(os.fspath(folder).rstrip("/"))
+        if not parent:
+            raise
+        make_folder(parent)
+        with contextlib.suppress(FileExistsError):  # by somebody else, meanwhile
+            os.mkdir(folder)
+    except OSError:  # where we may not write, some file systems do not say that it exists
+        if not os.path.isdir(folder):
+            raise
+
+
+class Folders:
+    """Makes folders with few operations, since it remembers some that are there. Any thread may call it."""
+
+    REMEMBERED = 1000
+    """Folders; those of 100,000 tasks would take memory for nothing."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, None] = {}
+        self._was_new = False
+
+    def make(self, folder: Path) -> bool:
+        """Makes a folder with its parents; True if it was not there before. Raises OSError."""
+        # Where tasks are new, most of their folders' parents are new, too; where they are not, nothing is.
+        path = self._missing(folder) if self._was_new else []
+        try:
+            made = [_make(one) for one in path]
+        except FileNotFoundError:  # what was known to be there has gone
+            self._known.clear()
+            made = []
+        if not made:
+            path, made = _make_with_parents(folder)
+        self._was_new = made[-1]
+        self._remember(path[0].parent, *path[:-1])
+        return made[-1]
+
+    def _missing(self, folder: Path) -> list[Path]:
+        """From above: what is not known to be there of a folder and its parents; empty if none of these is known."""
+        path = [folder]
+        for parent in folder.parents:
+            if parent in self._known:
+                return path[::-1]
+            path.append(parent)
+        return []
+
+    def _remember(self, *folders: Path) -> None:
+        for folder in folders:
+            self._known.pop(folder, None)  # the last that were used stay
+            self._known[folder] = None
+        if len(self._known) > self.REMEMBERED:
+            for folder in list(self._known)[: -self.REMEMBERED]:
+                self._known.pop(folder, None)
+
+
+def _make(folder: Path) -> bool:
+    try:
+        os.mkdir(folder)
+    except FileNotFoundError:
+        raise
+    except FileExistsError:  # a file in its place is reported by whoever looks into the folder
+        return False
+    except OSError:  # where we may not write, some file systems say that first
+        if not folder.is_dir():
+            raise
+        return False
+    return True
+
+
+def _make_with_parents(folder: Path) -> tuple[list[Path], list[bool]]:
+    """What was missing, or at least tried, from above, and whether it is new."""
+    try:
+        return [folder], [_make(folder)]
+    except FileNotFoundError:
+        above, made = _make_with_parents(folder.parent)
+        return [*above, folder], [*made, _make(folder)]

@@ -34,6 +34,8 @@ SIGNALS = ("HUP", "INT", "TERM", "USR1", "USR2", "XCPU")
 """Signals with which batch systems ask a job to end."""
 INSIDE = "--inside"
 """First argument of a job script that is started again, in its container."""
+SHELLS_OF_POSIX = ("sh", "bash", "dash")
+"""Shells in which `command exec` opens files like `exec`, and does not end the shell if it cannot."""
 DESCRIPTION = "#b2luigi-task "
 """Prefix of the last line of a job script: the description of the task, as one line of JSON."""
 
@@ -63,6 +65,8 @@ class JobScript:
     """Seconds for which the marker is tried to be written."""
     container: Container | None = None
     """Where the environment is set up and the command runs; None: on the node itself."""
+    record: str = ""
+    """Name of the record of the attempt for which it was written; jobs of other attempts may run it, too."""
 
 
 def read_description(script: Path) -> dict[str, Any]:
@@ -92,7 +96,7 @@ def _header(script: JobScript) -> Iterator[str]:
     yield f"umask {script.umask:04o}"
     yield f"b2luigi_home={_quote(script.home)}"
     yield f"b2luigi_inbox={_quote(script.inbox or '')}"
-    yield "b2luigi_step='starting'"
+    yield "b2luigi_step='starting' b2luigi_seen=none b2luigi_over="
     yield from _memory()
     yield from _exit_trap(script)
     yield "b2luigi_untrapped=1"
@@ -154,6 +158,10 @@ def _traps() -> Iterator[str]:
 def _exit_trap(script: JobScript) -> Iterator[str]:
     """However the job script ends, it prints the reason and writes the marker."""
     marker = "$b2luigi_home/$b2luigi_token.marker" if script.inbox is None else "$b2luigi_inbox/$b2luigi_token"
+    yield "b2luigi_look() {"
+    yield '    [ "$b2luigi_seen" = none ] || return 0'
+    yield '    [ ! -s "$b2luigi_home/$b2luigi_token.outcome" ] || b2luigi_seen=outcome'
+    yield "}"
     yield "b2luigi_end() {"
     yield "    b2luigi_status=$?"
     yield f"    trap - EXIT; trap '' {' '.join(SIGNALS)}"
@@ -170,8 +178,7 @@ def _exit_trap(script: JobScript) -> Iterator[str]:
     yield "    fi"
     yield '    [ "$b2luigi_status" -ne 137 ] || b2luigi_memory'
     yield '    if [ -n "$b2luigi_token" ]; then'
-    yield "        b2luigi_seen=none"
-    yield '        [ ! -s "$b2luigi_home/$b2luigi_token.outcome" ] || b2luigi_seen=outcome'
+    yield "        b2luigi_look"
     yield f'        b2luigi_marker="{marker}"'
     yield f"        b2luigi_tries={int(script.grace)}"
     yield '        until { echo "$b2luigi_status $b2luigi_seen" > "$b2luigi_marker.part" &&'
@@ -221,12 +228,12 @@ def _memory() -> Iterator[str]:
 def _environment(script: JobScript) -> Iterator[str]:
     if script.folder is not None:
         yield _step(f"changing to the folder {script.folder} (setting working_dir)")
-        yield f"cd -- {_quote(script.folder)} || exit 1"
+        # Where the job starts there already: `cd` looks at each folder of the path.
+        yield f'[ "$PWD" = {_quote(script.folder)} ] || cd -- {_quote(script.folder)} || exit 1'
     yield "b2luigi_folder=$PWD"
     for name in ("b2luigi_home", "b2luigi_inbox"):
         yield f'case "${name}" in /*) ;; *) {name}=$PWD/${name} ;; esac'
-    yield 'if [ -n "$b2luigi_token" ] && [ ! -d "$b2luigi_home" ]; then mkdir -p -- "$b2luigi_home"; fi'
-    yield from _skip_if_over()
+    yield from _skip_if_over(script.record)
     if script.logs is None:
         # An empty file counts as missing, but the batch system may insist on files to transfer back.
         yield 'if [ -n "$b2luigi_token" ]; then'
@@ -234,7 +241,7 @@ def _environment(script: JobScript) -> Iterator[str]:
         yield '    : > "$b2luigi_home/$b2luigi_token.marker"'
         yield "fi"
     else:
-        yield from _log_files(script.logs)
+        yield from _log_files(script)
     if script.container is None:
         yield from _variables(script)
 
@@ -246,39 +253,54 @@ def _variables(script: JobScript) -> Iterator[str]:
         yield f"export {name}={_quote(value)}"
 
 
-def _skip_if_over() -> Iterator[str]:
+def _skip_if_over(record: str) -> Iterator[str]:
     """An attempt that was judged or given up does nothing if the batch system starts it again.
 
     (Slurm restarts jobs that ended while its controller had lost its state.) A missing record means nothing: on a
     shared file system it may appear late.
     """
+    # The shell reads the records itself: starting grep would cost more than the rest of the script.
+    yield "b2luigi_read() {"
+    yield '    [ -f "$1" ] || return 0'
+    yield "    b2luigi_mine= b2luigi_ended="
+    yield '    while IFS= read -r b2luigi_line || [ -n "$b2luigi_line" ]; do'
+    yield '        case "$b2luigi_line" in'
+    yield """        ' "token": "'"$b2luigi_token"'"'*) b2luigi_mine=1 ;;"""
+    yield """        ' "ended": '*|' "given_up": '*) b2luigi_ended=1 ;;"""
+    yield "        esac"
+    yield '    done 2> /dev/null < "$1"'  # it may be another user's
+    yield '    [ -z "$b2luigi_mine" ] || [ -z "$b2luigi_ended" ] || b2luigi_over=1'
+    yield "}"
     yield 'if [ -n "$b2luigi_token" ]; then'
     yield "    " + _step("reading the records of its attempts")
     yield '    [ ! -e "$b2luigi_home/$b2luigi_token.void" ] || b2luigi_over=1'
-    # The shell reads the records itself: starting grep would cost more than the rest of the script.
-    yield '    for b2luigi_record in "$b2luigi_home"/attempt-*.json; do'
-    yield '        [ -f "$b2luigi_record" ] && [ -r "$b2luigi_record" ] || continue'
-    yield "        b2luigi_mine= b2luigi_ended="
-    yield '        while IFS= read -r b2luigi_line || [ -n "$b2luigi_line" ]; do'
-    yield '            case "$b2luigi_line" in'
-    yield """            ' "token": "'"$b2luigi_token"'"'*) b2luigi_mine=1 ;;"""
-    yield """            ' "ended": '*|' "given_up": '*) b2luigi_ended=1 ;;"""
-    yield "            esac"
-    yield '        done < "$b2luigi_record"'
-    yield '        [ -z "$b2luigi_mine" ] || [ -z "$b2luigi_ended" ] || b2luigi_over=1'
-    yield "    done"
-    yield '    if [ -n "${b2luigi_over-}" ]; then b2luigi_token= b2luigi_step=; exit 0; fi'
+    yield "    b2luigi_mine="
+    if record:
+        yield f'    b2luigi_read "$b2luigi_home"/{_quote(record)}'
+    # A job of another attempt, or a record that appears late.
+    yield '    if [ -z "$b2luigi_mine" ]; then'
+    yield '        for b2luigi_record in "$b2luigi_home"/attempt-*.json; do'
+    yield '            b2luigi_read "$b2luigi_record"'
+    yield '            [ -z "$b2luigi_mine" ] || break'
+    yield "        done"
+    yield "    fi"
+    yield '    if [ -n "$b2luigi_over" ]; then b2luigi_token= b2luigi_step=; exit 0; fi'
+    yield '    [ -n "$b2luigi_mine" ] || [ -d "$b2luigi_home" ] || mkdir -p -- "$b2luigi_home"'
     yield "fi"
 
 
-def _log_files(logs: str) -> Iterator[str]:
+def _log_files(script: JobScript) -> Iterator[str]:
+    logs = script.logs or ""
     yield 'if [ -n "$b2luigi_token" ]; then'
     yield "    " + _step(f"opening the log files in {logs}")
     yield f"    [ -d {_quote(logs)} ] || mkdir -p -- {_quote(logs)} || exit"
     folder = _quote(logs if logs.endswith("/") else logs + "/")
-    # Not `:`, with which dash ends on the spot, trap or no trap, if a signal comes while it opens a file.
-    yield f"    {{ true > {folder}stdout && true > {folder}stderr; }} || exit 1"
-    yield f"    exec > {folder}stdout 2> {folder}stderr"
+    # Not `exec` alone, with which dash ends on the spot, trap or no trap, if a signal comes while it opens a file.
+    if os.path.basename(script.shell) in SHELLS_OF_POSIX:
+        yield f"    command exec > {folder}stdout 2> {folder}stderr || exit 1"
+    else:
+        yield f"    {{ true > {folder}stdout && true > {folder}stderr; }} || exit 1"
+        yield f"    exec > {folder}stdout 2> {folder}stderr"
     yield "fi"
 
 
@@ -331,8 +353,9 @@ def _command(script: JobScript) -> Iterator[str]:
 
 def _cut_short() -> Iterator[str]:
     """An exit code of 0 says nothing if the node noted that it began, and left no outcome: `exit(0)` in a library."""
-    yield 'if [ -e "$b2luigi_begun" ]; then'
-    yield f'    if [ "$b2luigi_status" -eq 0 ] && [ ! -s "${{{OUTCOME_VARIABLE}:-/dev/null}}" ]; then'
+    yield '[ -z "$b2luigi_token" ] || b2luigi_look'
+    yield 'if [ "$b2luigi_seen" = none ] && [ -e "$b2luigi_begun" ]; then'
+    yield '    if [ "$b2luigi_status" -eq 0 ]; then'
     yield f"        b2luigi_status={CUT_SHORT}"
     yield '        echo "b2luigi: the program ended with exit code 0 in the middle of the task" >&2'
     yield '    elif [ "$b2luigi_status" -ne 0 ]; then'

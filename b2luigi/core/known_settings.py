@@ -49,7 +49,7 @@ class Setting:
 
     `default` applies if it is not set (None: determined where it is used, as the description explains),
     `unit` is the unit of a number ("s" for seconds), `old_names` are still read, with a warning. `merged`: the
-    dictionaries of all places are merged, entry by entry.
+    dictionaries of all places are merged, entry by entry. `entry_of`: what makes two keys of them the same entry.
     """
 
     name: str
@@ -59,6 +59,13 @@ class Setting:
     unit: str = ""
     old_names: tuple[str, ...] = ()
     merged: bool = False
+    entry_of: Callable[[str], str] = str
+
+
+def _htcondor_entry(key: str) -> str:
+    """HTCondor reads keys without regard to case, and `+Name` as `MY.Name`."""
+    folded = str(key).strip().lower()
+    return f"my.{folded[1:]}" if folded.startswith("+") else folded
 
 
 _ROWS = (
@@ -198,6 +205,7 @@ _ROWS = (
         "Further lines of the HTCondor submit description, name to value.",
         old_names=("htcondor_setting",),
         merged=True,
+        entry_of=_htcondor_entry,
     ),
     Setting(
         "slurm_settings", ENTRIES, {}, "Further options of sbatch by their long names, name to value.", merged=True
@@ -296,11 +304,38 @@ def value_problem(name: str, value: Any) -> str:
 
 def name_problem(name: str) -> str:
     """Why the name of a setting is probably a mistake; empty for one of ours or of the user's own."""
+    return next(iter(name_problems([name])), "")
+
+
+def name_problems(names: Iterable[str]) -> dict[str, list[str]]:
+    """Maps what is probably wrong with names of settings to these names. All settings of the grid are one problem."""
+    found: dict[str, list[str]] = {}
+    of_grid = []
+    for name in names:
+        if name.startswith(GRID):
+            of_grid.append(name)
+        elif what := _doubt(name):
+            found[what] = [name]
+    return {**found, **({_of_grid(of_grid): of_grid} if of_grid else {})}
+
+
+GRID = "gbasf2_"
+"""Prefix of the settings for the Belle II grid, of which a script may have twenty."""
+
+
+def _of_grid(names: list[str]) -> str:
+    if len(names) == 1:
+        what = f"the setting {names[0]} of b2luigi 1.x has no effect here"
+    else:
+        what = f"the {len(names)} settings {GRID}... of b2luigi 1.x have no effect here"
+    return f"{what}: the Belle II grid is not supported."
+
+
+def _doubt(name: str) -> str:
     if name in _BY_ANY_NAME:
         return ""
-    instead = "the Belle II grid is not supported" if name.startswith("gbasf2_") else DROPPED_SETTINGS.get(name)
-    if instead is not None:
-        return f"the setting {name} of b2luigi 1.x has no effect here: {instead}."
+    if name in DROPPED_SETTINGS:
+        return f"the setting {name} of b2luigi 1.x has no effect here: {DROPPED_SETTINGS[name]}."
     similar = closest_setting(name)
     return (
         f"there is no setting {name}; did you mean {similar}? "

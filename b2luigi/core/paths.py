@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,39 +11,41 @@ from typing import Any, NoReturn
 import luigi
 from luigi.task import flatten
 
+from b2luigi.core.bad_input import BadInputError
+from b2luigi.core.files import make_folder
+from b2luigi.core.read_once import remembered
+from b2luigi.core.script import base_folder, get_filename
 from b2luigi.core.settings import get_setting
-from b2luigi.core.target import LONGEST_NAME
+from b2luigi.core.target import LONGEST_NAME, LocalTarget
+from b2luigi.core.warn import warn
 
+__all__ = [
+    "create_folders_of",
+    "create_output_dirs",
+    "create_output_file_name",
+    "get_filename",
+    "get_filled_params",
+    "get_log_file_dir",
+    "get_serialized_parameters",
+    "get_task_file_dir",
+    "is_subdir",
+    "map_folder",
+]
 # PATH_MAX of Linux is 4096 bytes, including the terminating NUL.
 _LONGEST_PATH = 4095
 _LONGEST_OWN_NAME = 64
 """Room for the names of logs, records and outcomes in their folders, including prefixes and suffixes."""
 
 
-def get_filename() -> str:
-    """The absolute path of the running script.
-
-    Raises AttributeError in an interactive session or a notebook, where there is no script.
-    """
-    script: str | None = getattr(sys.modules["__main__"], "__file__", None)
-    if script is None or script == "<stdin>":
-        raise AttributeError(
-            "There is no script: relative folders and batch jobs need the path of the running script, and an "
-            "interactive session or a notebook has none. Put the code into a file and run that, or set "
-            "result_dir and log_dir to absolute paths and run without batch."
-        )
-    return os.path.abspath(script)
-
-
 def map_folder(input_folder: str | os.PathLike[str]) -> str:
-    """The folder as an absolute path; a relative one is relative to the folder of the script.
+    """The folder as an absolute path; a relative one is relative to the `base_folder`.
 
-    Raises AttributeError for a relative folder in an interactive session, ValueError for anything but a path.
+    Raises ValueError for anything but a path.
     """
     if not isinstance(input_folder, (str, os.PathLike)):
-        raise ValueError(f"{input_folder!r} is not a folder: result_dir, log_dir and task_file_dir must be paths.")
+        raise BadInputError(f"{input_folder!r} is not a folder: result_dir, log_dir and task_file_dir must be paths.")
     folder = os.fspath(input_folder)
-    return folder if os.path.isabs(folder) else str(Path(get_filename()).parent / folder)
+    return folder if os.path.isabs(folder) else str(Path(base_folder()) / folder)
 
 
 def get_serialized_parameters(task: luigi.Task, need_hidden: bool = False) -> dict[str, str]:
@@ -74,7 +74,7 @@ def create_output_file_name(
 ) -> str:
     """The path `<result_dir>/<parameter>=<value>/.../<base_filename>` of a file of the task.
 
-    `result_dir`: relative to the folder of the script; defaults to the setting of that name. Its former name,
+    `result_dir`: relative to the `base_folder`; defaults to the setting of that name. Its former name,
     `result_path`, still works, with a DeprecationWarning.
     Raises ValueError if a parameter value is not a valid folder name, or a name or the path is too long.
     """
@@ -106,7 +106,11 @@ def get_log_file_dir(task: luigi.Task) -> str:
 
     A method `get_log_file_dir` of the task overrides this; its result is also relative to the script.
     """
-    return _overridden_folder(task, "get_log_file_dir") or _family_folder(task, "log_dir", need_hidden=False)
+
+    def folder() -> str:
+        return _overridden_folder(task, "get_log_file_dir") or _family_folder(task, "log_dir", need_hidden=False)
+
+    return remembered(task, "get_log_file_dir", folder)
 
 
 def get_task_file_dir(task: luigi.Task) -> str:
@@ -114,7 +118,11 @@ def get_task_file_dir(task: luigi.Task) -> str:
 
     A method `get_task_file_dir` of the task overrides this; its result is also relative to the script.
     """
-    return _overridden_folder(task, "get_task_file_dir") or _family_folder(task, "task_file_dir", need_hidden=True)
+
+    def folder() -> str:
+        return _overridden_folder(task, "get_task_file_dir") or _family_folder(task, "task_file_dir", need_hidden=True)
+
+    return remembered(task, "get_task_file_dir", folder)
 
 
 def create_output_dirs(task: luigi.Task) -> None:
@@ -127,8 +135,8 @@ def create_folders_of(targets: Iterable[Any]) -> None:
     for target in targets:
         if hasattr(target, "makedirs"):
             target.makedirs()
-        if isinstance(target, luigi.LocalTarget):
-            os.makedirs(os.path.dirname(os.path.normpath(target.path)) or ".", exist_ok=True)
+        if isinstance(target, luigi.LocalTarget) and type(target).makedirs is not LocalTarget.makedirs:
+            make_folder(os.path.dirname(os.path.normpath(target.path)) or ".")
 
 
 def _deprecated_result_path(
@@ -137,7 +145,7 @@ def _deprecated_result_path(
     if result_dir is not None:
         raise TypeError("create_output_file_name: pass only result_dir; result_path is its former name.")
     text = "The argument result_path of create_output_file_name is now called result_dir; please use the new name."
-    warnings.warn(text, DeprecationWarning, stacklevel=3)
+    warn(DeprecationWarning(text), stacklevel=3)
     return result_path
 
 
@@ -172,14 +180,15 @@ def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
 def _check_length(task: luigi.Task, path: str, need_hidden: bool, setting: str = "result_dir") -> None:
     name = path.rpartition("/")[-1]
     if _is_longer(name, LONGEST_NAME):
-        raise ValueError(f"{task.get_task_family()}: the file name {name!r} is longer than {LONGEST_NAME} bytes.")
+        raise BadInputError(f"{task.get_task_family()}: the file name {name!r} is longer than {LONGEST_NAME} bytes.")
     if _is_longer(path, _LONGEST_PATH):
         values = get_serialized_parameters(task, need_hidden)
         longest = max(values, key=lambda key: _size(values[key]), default="")
         remedy = f", or define the parameter {longest!r} with hashed=True" if longest else ""
-        raise ValueError(
+        raise BadInputError(
             f"{task.get_task_family()}: a path of {_size(path)} bytes exceeds the limit of {_LONGEST_PATH}. "
-            f"Shorten {setting}{remedy}: {path[:200]}..."
+            f"Shorten {setting}{remedy}: {path[:200]}...",
+            kind=("long path", type(task), longest),
         )
 
 
@@ -188,7 +197,10 @@ def _refuse(task: luigi.Task, name: str, problem: str) -> NoReturn:
         remedy = "Its hash_function (or serialize_hashed) has to return another text."
     else:
         remedy = "Define it with hashed=True to use a hash of the value in the path."
-    raise ValueError(f"{task.get_task_family()}: the parameter {name!r} {problem}. {remedy}")
+    raise BadInputError(
+        f"{task.get_task_family()}: the parameter {name!r} {problem}. {remedy}",
+        kind=(type(task), name, problem.partition(" ")[0]),  # a value that cannot be a name, or one that is too long
+    )
 
 
 def _is_longer(text: str, limit: int) -> bool:

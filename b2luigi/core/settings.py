@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
 from b2luigi.core import settings_file
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.known_settings import (
+    GRID,
     KNOWN,
     UnknownSettingWarning,
     closest_setting,
@@ -18,8 +18,10 @@ from b2luigi.core.known_settings import (
     name_problem,
     value_problem,
 )
+from b2luigi.core.read_once import remembered
 from b2luigi.core.settings_file import settings_files
 from b2luigi.core.structures import copy_containers
+from b2luigi.core.warn import warn
 
 __all__ = [
     "DeprecatedSettingsWarning",
@@ -35,6 +37,8 @@ __all__ = [
 
 _MISSING: Any = object()
 _set_values: dict[str, Any] = {}
+_doubtful: set[str] = set()
+"""Names passed to `set_setting` that this process has warned about."""
 
 
 class DeprecatedSettingsWarning(DeprecationWarning):
@@ -57,7 +61,7 @@ def get_setting(
     and any error that a property of the task raises.
     """
     names = _names_of(key, tuple(deprecated_keys or ()))
-    found = _first(names, task)
+    found = remembered(task, names, lambda: _first(names, task))
     if found is None:
         return copy_containers(_default_of(names[0], default))
     name, value = found
@@ -68,17 +72,20 @@ def get_setting(
 def get_merged_setting(key: str, task: Any = None) -> Any:
     """Like `get_setting`, but dictionaries of options are merged from all places.
 
-    If several places have the same entry, the first one wins: the task before `set_setting`, and so on. This applies to
-    the settings of b2luigi that are `merged`, and to settings of your own.
+    If several places have the same entry, the first one wins: the task before `set_setting`, and so on. Options of
+    HTCondor whose names differ only in case are the same entry. This applies to the settings of b2luigi that are
+    `merged`, and to settings of your own.
     """
     row = find_setting(key)
     if row is not None and not row.merged:
         return get_setting(key, task=task)
     names = _names_of(key)
-    found = [value for lookup in _places(task) for name in names if (value := lookup(name, _MISSING)) is not _MISSING]
+    found = remembered(task, ("merged", *names), lambda: _all(names, task))
     if not found or not all(isinstance(value, Mapping) for value in found):
         return get_setting(key, task=task)
-    return copy_containers({name: entry for value in reversed(found) for name, entry in value.items()})
+    entry_of = row.entry_of if row is not None else str
+    entries = {entry_of(name): (name, entry) for value in reversed(found) for name, entry in value.items()}
+    return copy_containers(dict(entries.values()))
 
 
 def source_of(key: str, task: Any = None) -> str:
@@ -96,7 +103,7 @@ def get_seconds(key: str, task: Any = None) -> float:
     """The value of a setting in seconds. Raises ValueError, naming the setting, if it is not a finite number >= 0."""
     value = get_setting(key, task=task)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise ValueError(f"{key} must be a number of seconds, not {value!r}.")
+        raise BadInputError(f"{key} must be a number of seconds, not {value!r}.")
     return float(value)
 
 
@@ -108,7 +115,7 @@ def set_setting(key: str, value: Any) -> None:
     """
     problem = value_problem(key, value)
     if problem:
-        raise ValueError(f"{problem} (passed to set_setting).")
+        raise BadInputError(f"{problem} (passed to set_setting).")
     _warn_about_doubtful_name(key)
     clear_setting(key)
     _set_values[key] = copy_containers(value)
@@ -160,6 +167,11 @@ def _first(names: tuple[str, ...], task: Any) -> tuple[str, Any] | None:
     return None
 
 
+def _all(names: tuple[str, ...], task: Any) -> list[Any]:
+    """The values in all places."""
+    return [value for lookup in _places(task) for name in names if (value := lookup(name, _MISSING)) is not _MISSING]
+
+
 def _places(task: Any) -> Iterator[Callable[[str, Any], Any]]:
     """Lookup functions for the places of a value, in order of precedence; reads files only if needed.
 
@@ -181,7 +193,7 @@ def _task_attribute(task: Any, name: str, missing: Any) -> Any:
         return missing
     problem = value_problem(name, value)
     if problem:
-        raise ValueError(f"{problem} (attribute of the task {type(task).__name__}).")
+        raise BadInputError(f"{problem} (attribute of the task {type(task).__name__}).")
     return value
 
 
@@ -190,7 +202,7 @@ def _default_of(name: str, default: Any) -> Any:
         return default
     if name in KNOWN:
         return KNOWN[name].default
-    raise ValueError(_not_found(name))
+    raise BadInputError(_not_found(name))
 
 
 def _not_found(name: str) -> str:
@@ -203,15 +215,16 @@ def _not_found(name: str) -> str:
     )
 
 
-@functools.cache
 def _warn_about_doubtful_name(name: str) -> None:
-    """Warns only once per process."""
+    """Warns only once per process; settings of the grid count as one."""
     problem = name_problem(name)
-    if problem:
-        warnings.warn(UnknownSettingWarning(f"set_setting: {problem}"), stacklevel=3)
+    key = GRID if name.startswith(GRID) else name
+    if problem and key not in _doubtful:
+        _doubtful.add(key)
+        warn(UnknownSettingWarning(f"set_setting: {problem}"), stacklevel=3)
 
 
 def _warn_about_old_name(name: str, current: str) -> None:
     if name != current:
         text = f"The setting {name} is now called {current}; please use the new name."
-        warnings.warn(DeprecatedSettingsWarning(text), stacklevel=3)
+        warn(DeprecatedSettingsWarning(text), stacklevel=3)

@@ -1,20 +1,19 @@
-"""The settings.json files of this process: where they are, in which order they apply, and their content."""
+"""The settings.json files of this process: where they are, and in which order they apply."""
 
 from __future__ import annotations
 
 import functools
-import json
+import logging
 import os
 import stat
-import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
-from json import JSONDecoder
 from pathlib import Path
 from typing import Any
 
-from b2luigi.core.known_settings import UnknownSettingWarning, name_problem, value_problem
+from b2luigi.core.bad_input import BadInputError, NoSettingsFileError, UntrustedFileError
+from b2luigi.core.script import script_folder
+from b2luigi.core.settings_json import read_settings
 
 FILE_NAME = "settings.json"
 ONLY_FILE = "B2LUIGI_SETTINGS_JSON"
@@ -25,6 +24,8 @@ FIRST_FILES = "B2LUIGI_SETTINGS_FILES"
 CACHE_SECONDS = 0.5
 """How long a run trusts the content it has read before it checks the files again."""
 
+logger = logging.getLogger("luigi-interface.b2luigi")
+
 _Signature = tuple[int, int, int]
 _read_files: dict[str, tuple[_Signature, dict[str, Any]]] = {}
 
@@ -32,13 +33,16 @@ _read_files: dict[str, tuple[_Signature, dict[str, Any]]] = {}
 class SettingsCache:
     """While entered, the files are checked at most twice a second instead of for each setting that is read.
 
-    A run of ten thousand tasks reads settings a few hundred thousand times. `clock` returns seconds.
+    A run of ten thousand tasks reads settings a few hundred thousand times, and the node of a job on a slow disk some
+    twenty times. `clock` returns seconds, `valid_for` is how many of them the content is trusted.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, valid_for: float = CACHE_SECONDS) -> None:
+        self._clock, self._valid_for = clock, valid_for
         self._valid_until = float("-inf")
-        self._contents: list[dict[str, Any]] = []
+        self._paths: list[Path] = []
+        self._contents: list[dict[str, Any]] | None = None
+        self._problem = ""
 
     def __enter__(self) -> SettingsCache:
         _caches.append(self)
@@ -48,11 +52,33 @@ class SettingsCache:
         _caches.remove(self)
 
     def contents(self) -> list[dict[str, Any]]:
-        """Like the function of this name, but cached."""
-        if self._clock() >= self._valid_until:
-            self._contents = list(_contents())
-            self._valid_until = self._clock() + CACHE_SECONDS
+        """Like the function of this name, but cached. Files that someone is editing count again once they are valid."""
+        return self._renewed()
+
+    def paths(self) -> list[Path]:
+        """Like `settings_files`, but cached."""
+        self._renewed()
+        return list(self._paths)
+
+    def _renewed(self) -> list[dict[str, Any]]:
+        if self._contents is None or self._clock() >= self._valid_until:
+            self._contents = self._look(self._contents)
+            self._valid_until = self._clock() + self._valid_for
         return self._contents
+
+    def _look(self, known: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+        try:
+            found = list(_existing())
+            contents = [_content(path, status) for path, status in found]
+        except BadInputError as error:
+            if known is None:
+                raise
+            if str(error) != self._problem:
+                self._problem = str(error)
+                logger.warning("The settings of this run stay as they were: %s", error)
+            return known
+        self._paths = [Path(path) for path, _ in found]
+        return contents
 
 
 _caches: list[SettingsCache] = []
@@ -65,23 +91,18 @@ def settings_files() -> list[Path]:
     parents. B2LUIGI_SETTINGS_JSON names one file to use instead. In a job, the files of the submit host come first.
     Raises FileNotFoundError if the named file does not exist, PermissionError if a file found cannot be trusted.
     """
-    return [Path(path) for path, _ in _existing()]
+    return _caches[-1].paths() if _caches else [Path(path) for path, _ in _existing()]
 
 
 def contents() -> Iterable[dict[str, Any]]:
     """The content of each of the `settings_files`, in their order; a file is read again only if it changed."""
-    return _caches[-1].contents() if _caches else _contents()
-
-
-def _contents() -> Iterator[dict[str, Any]]:
-    for path, status in _existing():
-        yield _content(path, status)
+    return _caches[-1].contents() if _caches else (_content(path, status) for path, status in _existing())
 
 
 def _existing() -> Iterator[tuple[str, os.stat_result]]:
     named = os.environ.get(ONLY_FILE, "")
-    current = _current_folder()
-    candidates = _candidates(os.environ.get(FIRST_FILES, ""), named, current, _script_folder(current))
+    current = current_folder()
+    candidates = _candidates(os.environ.get(FIRST_FILES, ""), named, current, script_folder())
     for path, was_named in candidates:
         status = _status(path)
         if status is not None:
@@ -89,7 +110,8 @@ def _existing() -> Iterator[tuple[str, os.stat_result]]:
                 _refuse_if_foreign(path, status)
             yield path, status
     if named and _status(os.path.abspath(named)) is None:
-        raise FileNotFoundError(f"{ONLY_FILE} names {named}, which does not exist: correct or unset the variable.")
+        what = "is not a file" if os.path.exists(named) else "does not exist"
+        raise NoSettingsFileError(f"{ONLY_FILE} names {named}, which {what}: correct or unset the variable.")
 
 
 @functools.lru_cache(maxsize=64)
@@ -110,21 +132,12 @@ def _upwards(folder: str) -> Iterator[str]:
         folder = os.path.dirname(folder)
 
 
-@functools.lru_cache(maxsize=8)
-def _folder_of(script: str, current: str) -> str:
-    return os.path.dirname(os.path.normpath(os.path.join(current, script)))
-
-
-def _current_folder() -> str:
+def current_folder() -> str:
+    """The current folder; empty if it was removed."""
     try:
         return os.getcwd()
-    except FileNotFoundError:  # the current folder was removed
+    except FileNotFoundError:
         return ""
-
-
-def _script_folder(current: str) -> str:
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    return _folder_of(script, current) if script else ""
 
 
 def _status(path: str) -> os.stat_result | None:
@@ -141,7 +154,7 @@ def _refuse_if_foreign(path: str, status: os.stat_result) -> None:
         return
     folder = os.path.dirname(path)
     if os.stat(folder).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise PermissionError(
+        raise UntrustedFileError(
             f"{path} belongs to another user (uid {status.st_uid}), and others can write to {folder}: its settings "
             f"are not used. Remove it, work in another folder, or name the file to use in {ONLY_FILE}."
         )
@@ -151,62 +164,5 @@ def _content(path: str, status: os.stat_result) -> dict[str, Any]:
     signature = (status.st_mtime_ns, status.st_size, status.st_ino)
     cached = _read_files.get(path)
     if cached is None or cached[0] != signature:
-        cached = _read_files[path] = (signature, _read(path))
+        cached = _read_files[path] = (signature, read_settings(path))
     return cached[1]
-
-
-def _read(path: str) -> dict[str, Any]:
-    text = _text(path)
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise _invalid(path, error.lineno, error.colno, f"not valid JSON ({error.msg})") from error
-    if not isinstance(content, dict):
-        raise _invalid(path, 1, 1, f"expected a JSON object {{...}}, not a {type(content).__name__}")
-    _check(path, text, content)
-    return content
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        column = error.start - error.object.rfind(b"\n", 0, error.start)
-        raise _invalid(path, line, column, "not valid UTF-8") from error
-
-
-def _check(path: str, text: str, content: dict[str, Any]) -> None:
-    """Rejects values of the wrong type, and warns about names that are probably mistakes."""
-    for key, value in content.items():
-        wrong_value, wrong_name = value_problem(key, value), name_problem(key)
-        if wrong_value:
-            raise ValueError(f"{path}, line {_line_of(key, text)}: {wrong_value}. Please correct the file.")
-        if wrong_name:
-            warnings.warn(UnknownSettingWarning(f"{path}, line {_line_of(key, text)}: {wrong_name}"), stacklevel=2)
-
-
-def _line_of(key: str, text: str) -> int:
-    """The line of a key; of the last one if it occurs several times."""
-    return max(text.count("\n", 0, position) + 1 for name, position in _keys(text) if name == key)
-
-
-def _keys(text: str) -> Iterator[tuple[str, int]]:
-    """The keys of the outermost object of a valid JSON text, and their positions."""
-    decode = JSONDecoder().raw_decode
-    position = text.index("{") + 1
-    while text[position := _skip(text, position)] != "}":
-        key, end = decode(text, position)
-        yield key, position
-        _, position = decode(text, _skip(text, end))
-
-
-def _skip(text: str, position: int) -> int:
-    """The position of the next token, past whitespace, colons and commas."""
-    while text[position] in " \t\r\n:,":
-        position += 1
-    return position
-
-
-def _invalid(path: str, line: int, column: int, what: str) -> ValueError:
-    return ValueError(f"{path}, line {line}, column {column}: {what}. Please correct the file.")

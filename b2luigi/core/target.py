@@ -17,6 +17,7 @@ import luigi
 import luigi.target
 from luigi.local_target import LocalFileSystem, atomic_file
 
+from b2luigi.core.files import make_folder
 from b2luigi.core.patience import PASSING, patiently
 from b2luigi.core.settings import get_seconds, get_setting
 from b2luigi.core.structures import flatten_to_dict_of_lists
@@ -123,7 +124,7 @@ class LocalTarget(FileSystemTarget, luigi.LocalTarget):
         """
         folder = os.path.dirname(os.path.normpath(self.path))
         if folder:
-            os.makedirs(folder, exist_ok=True)
+            make_folder(folder)
 
 
 def is_plain(target: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast, overload
 
@@ -10,13 +9,14 @@ import luigi
 from luigi.task import flatten
 
 from b2luigi.core.ahead import each
-from b2luigi.core.known_settings import UnknownSettingWarning, name_problem
+from b2luigi.core.known_settings import UnknownSettingWarning, name_problems
 from b2luigi.core.paths import create_folders_of, create_output_file_name
 from b2luigi.core.patience import patiently
 from b2luigi.core.removal import remove_directory, remove_log_files, remove_target, remove_task_files
 from b2luigi.core.settings import get_seconds, get_setting
 from b2luigi.core.target import LocalTarget, file_targets_by_name
 from b2luigi.core.typed import TypedTask
+from b2luigi.core.warn import warn
 
 _SIZES = {"max_grouping_size", "max_batch_size"}
 
@@ -33,10 +33,9 @@ class PathRedirection(Protocol):
 
 def _warn_about_attributes(cls: type) -> None:
     """Warns, when the class is defined, about attributes that look like misspelled or dropped settings."""
-    for name in (name for name, value in vars(cls).items() if not name.startswith("_") and _may_be_setting(value)):
-        problem = name_problem(name)
-        if problem:
-            warnings.warn(UnknownSettingWarning(f"{cls.__module__}.{cls.__qualname__}: {problem}"), stacklevel=5)
+    names = [name for name, value in vars(cls).items() if not name.startswith("_") and _may_be_setting(value)]
+    for problem in name_problems(names):
+        warn(UnknownSettingWarning(f"{cls.__module__}.{cls.__qualname__}: {problem}"), stacklevel=5)
 
 
 def _may_be_setting(value: Any) -> bool:

@@ -1,5 +1,9 @@
-"""A batch system whose jobs end at submission, or (IDLE=1) never, so that only b2luigi's own time is measured."""
+"""A batch system whose jobs end at submission, or (IDLE=1) never, so that only b2luigi's own time is measured.
 
+SUBMITS names a file that gets a line for each submission: the time of day, and the number of jobs.
+"""
+
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -18,6 +22,9 @@ for line in () if os.environ.get("IDLE") else sys.stdin:
             file.write(text)
     os.rename(f"{inbox}/.{token}", f"{inbox}/{token}")
 """
+SUBMITS = os.environ.get("SUBMITS", "")
+FAST = {"LD_PRELOAD": None}
+"""What this program needs is not on the slow disk: batch systems are installed on the disk of the machine."""
 
 
 class Instant(BatchSystem):
@@ -31,8 +38,11 @@ class Instant(BatchSystem):
         return {}
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
+        if SUBMITS:
+            words = ("sh", "-c", 'echo "$(date +%s.%N) $1" >> "$2"', "submit", str(len(jobs)), SUBMITS)
+            return Command(words, env=FAST)
         lines = "".join(f"{job.folder}|{job.inbox}|{job.token}\n" for job in jobs)
-        return Command((sys.executable, "-S", "-E", "-c", NODE), stdin=lines)
+        return Command((sys.executable, "-S", "-E", "-c", NODE), stdin=lines, env=FAST)
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Accepted]:
         return [Accepted(job.token) for job in jobs]

@@ -128,7 +128,7 @@ def rss():
 def report(**more):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     took = {"cpu": time.process_time() - cpu, "wall": time.time() - wall}
-    files = sum(len(names) for _, _, names in os.walk(folder))
+    files = sum(len(names) for _, _, names in os.walk(folder)) if "COUNTED" not in os.environ else None
     print("\n" + json.dumps({**took, "rss": peak, "files": files, **more}), flush=True)
 
 
@@ -139,6 +139,37 @@ def watch():
     time.sleep(20)
     report(share=(time.process_time() - before) / 20, growth=(rss() - memory) / 20)
     os._exit(0)
+
+
+def submissions():
+    """The submissions so far: when each was made, and how many jobs went with it."""
+    if not os.path.exists(os.environ["SUBMITS"]):
+        return []
+    with open(os.environ["SUBMITS"]) as file:
+        lines = [line.split() for line in file]
+    return [(float(moment), int(jobs)) for moment, jobs in lines]
+
+
+def watch_submissions():
+    """Measures, from the beginning of luigi's loop, when the first job was submitted, and the last of the leaves."""
+    from b2luigi.batch.workers import SendJobWorker
+
+    began = []
+    loop = SendJobWorker.run
+
+    def run(worker):
+        began.append(time.time())
+        return loop(worker)
+
+    def wait():
+        while sum(jobs for _, jobs in submissions()) < N:
+            time.sleep(0.05)
+        made = submissions()
+        report(first=made[0][0] - began[0], last=made[-1][0] - began[0], submissions=len(made))
+        os._exit(0)
+
+    SendJobWorker.run = run
+    threading.Thread(target=wait, daemon=True).start()
 
 
 if __name__ == "__main__":
@@ -156,7 +187,9 @@ if __name__ == "__main__":
     flags = [flag for flag in ("--batch-runner", "--dry-run", "--show-output") if flag in sys.argv]
     if KIND in ("idle", "idle_queue"):
         threading.Thread(target=watch, daemon=True).start()
-    if "--batch-runner" not in flags:
+    if "SUBMITS" in os.environ:
+        watch_submissions()
+    elif "--batch-runner" not in flags:
         atexit.register(report)
     workers = int(os.environ.get("WORKERS", "200"))
     b2luigi.process(root(), batch=not flags, workers=workers, log_level=os.environ.get("LOG", "INFO"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import b2luigi
-from b2luigi.core.command_words import KEYS, check_words, words_of
+from b2luigi.core.command_words import KEYS, SeveralWordsError, words_of
 from b2luigi.core.executable import create_cmd_from_task
 
 
@@ -94,9 +94,9 @@ def test_a_file_that_is_to_be_written_is_one_word(script_folder: Path) -> None:
 
 def test_the_former_name_of_a_setting() -> None:
     """It is named by its current one."""
-    with pytest.warns(b2luigi.DeprecatedSettingsWarning):
-        (text,) = check_words(with_setting("cmd_prefix", ["nice -n 5"]))
-    assert text.startswith(
+    with pytest.warns(b2luigi.DeprecatedSettingsWarning), pytest.raises(SeveralWordsError) as caught:
+        words_of("executable_prefix", with_setting("cmd_prefix", ["nice -n 5"]))
+    assert str(caught.value).startswith(
         'executable_prefix (attribute of the task With): each word needs an entry of its own: ["nice"'
     )
 

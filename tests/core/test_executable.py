@@ -334,6 +334,19 @@ def test_an_attempt_that_was_judged_does_not_run_again(
 
 
 @SHELLS
+@pytest.mark.parametrize(("number", "runs"), [(1, False), (2, True)])
+def test_the_record_of_its_own_attempt_is_found_among_others(node: Node, number: int, runs: bool) -> None:
+    """The script names the record of the attempt for which it was written; jobs of earlier attempts run it, too."""
+    other = TOKEN[::-1]
+    (node.home / "attempt-1.json").write_text(json.dumps({"token": TOKEN, "ended": 1.0}, indent=1))
+    (node.home / "attempt-2.json").write_text(json.dumps({"token": other}, indent=1))
+    token = {1: TOKEN, 2: other}[number]
+    for name in ("attempt-1.json", "attempt-2.json", "attempt-3.json"):
+        assert node.run("/bin/sh", "-c", "echo ran", token=token, record=name).returncode == 0
+        assert (node.inbox / token).exists() is runs
+
+
+@SHELLS
 def test_output_goes_to_the_log_folder(node: Node) -> None:
     """With a token, both streams go to files in the log folder, overwritten by each attempt."""
     for text in ("first and long", "second"):

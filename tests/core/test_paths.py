@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +69,6 @@ def test_relative_folders_are_relative_to_the_script(script_folder: Path, monkey
     assert map_folder(".") == str(script_folder)
     assert map_folder("/abs/results/") == "/abs/results/"
     assert map_folder("~/results") == f"{script_folder}/~/results"
-
-
-def test_without_a_script_the_error_gives_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a notebook relative folders are rejected with advice; absolute ones work."""
-    monkeypatch.delattr(sys.modules["__main__"], "__file__")
-    with pytest.raises(AttributeError, match="Put the code into a file"):
-        map_folder("results")
-    assert create_output_file_name(OneText(text="x"), "f", result_dir="/r") == "/r/text=x/f"
 
 
 def test_parameters_come_in_the_order_of_their_definition() -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -270,3 +273,55 @@ def test_the_documentation_names_the_settings_that_are_merged() -> None:
     sentence = page[page.index("Dictionaries of options") : page.index("are merged")]
     assert {row.name for row in merged} == set(re.findall(r"`(\w+)`", sentence))
     assert all(row.kind.fits({}) for row in merged)
+
+
+@pytest.mark.parametrize("other", ["Request_Memory", "REQUEST_MEMORY", " request_memory "])
+def test_options_of_htcondor_that_differ_in_case_are_one(script_folder: Path, other: str) -> None:
+    """HTCondor would take the last line of the submit description: there is one, and the task's wins."""
+
+    class Mine(b2luigi.Task):
+        htcondor_settings = {"request_memory": "3 GB", "+MaxRuntime": 1}
+
+    write_settings(script_folder, htcondor_settings={other: "1 GB", "my.maxruntime": 3})
+    b2luigi.set_setting("htcondor_settings", {other: "2 GB", "MY.MaxRuntime": 2, "maxruntime": 4})
+    merged = get_merged_setting("htcondor_settings", task=Mine())
+    assert merged == {"request_memory": "3 GB", "+MaxRuntime": 1, "maxruntime": 4}
+    assert get_merged_setting("htcondor_settings") == {other: "2 GB", "MY.MaxRuntime": 2, "maxruntime": 4}
+
+
+def test_settings_of_the_grid_give_one_warning() -> None:
+    """A script for the grid sets twenty of them, as attributes of a task or one by one."""
+    with pytest.warns(UnknownSettingWarning, match="the 2 settings gbasf2_... of b2luigi 1.x have no effect") as found:
+
+        class OnTheGrid(b2luigi.Task):
+            gbasf2_release = "light-1"
+            gbasf2_project_name_prefix = "mine"
+
+    assert len(found) == 1
+    with pytest.warns(UnknownSettingWarning, match=r"set_setting: the setting gbasf2_\w+ of b2luigi") as found:
+        _set_all(*(f"gbasf2_{number}" for number in range(20)))
+    assert len(found) == 1
+
+
+def _set_all(*names: str) -> None:
+    for name in names:
+        b2luigi.set_setting(name, 1)
+
+
+def test_nodes_are_silent(script_folder: Path) -> None:
+    """The submit host has warned; a thousand jobs would repeat it in their logs, also after the task has begun."""
+    write_settings(script_folder, resultdir="a")
+    code = "import os, b2luigi\nb2luigi.set_setting('reslt_dir', 'a')\nos.environ.pop('B2LUIGI_JOB_SCRIPT', 0)\n"
+    code += "class T(b2luigi.Task):\n    result_path = 'old'\n    gbasf2_release = 'a'\nT().add_to_output('a')\n"
+    printed = [
+        subprocess.run(
+            [sys.executable, "-W", "always::DeprecationWarning:__main__", "-c", code],
+            env={**os.environ, "PYTHONPATH": str(Path(b2luigi.__file__).parents[1]), **env},
+            stderr=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stderr
+        for env in ({}, {"B2LUIGI_JOB_SCRIPT": "/a/script"})
+    ]
+    assert printed[0].count("Warning: ") >= 3
+    assert printed[1] == ""

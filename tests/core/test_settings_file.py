@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.settings import UnknownSettingWarning, get_setting, settings_files
 from b2luigi.core.settings_file import SettingsCache
 
+AS_USER = pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
 
 
@@ -231,3 +233,74 @@ def test_a_run_checks_the_files_twice_a_second(script_folder: Path) -> None:
         assert get_setting("queue") == "long queue"
         write("another")
     assert get_setting("queue") == "another"
+
+
+def test_all_problems_of_a_file_are_in_one_message(script_folder: Path) -> None:
+    """Whoever corrects the first one would otherwise run into the next."""
+    text = '{"job_retries": "2",\n"resultdir": "a",\n"queue": "l",\n"shell": 3,\n"queue": "s"'
+    (script_folder / "settings.json").write_text(text + ', "gbasf2_a": 1,\n"gbasf2_b": 2}')
+    with pytest.raises(BadInputError) as caught:
+        get_setting("queue")
+    rows = str(caught.value).splitlines()
+    assert rows[0] == f"{script_folder}/settings.json:"
+    for number, words in enumerate(("line 1: job_retries must be", "line 4: shell must be", "line 2: there is no"), 1):
+        assert words in rows[number]
+    assert "lines 5 to 6: the 2 settings gbasf2_..." in rows[4]
+    assert "line 5: queue is given 2 times; the last one counts." in rows[5]
+    assert rows[6:] == ["Please correct the file."]
+
+
+def test_all_doubts_about_a_file_are_one_warning(script_folder: Path) -> None:
+    """Twenty settings of the grid are one line of it; the file is used all the same."""
+    names = [f"gbasf2_{number}" for number in range(20)]
+    write_settings(script_folder, queue="l", resultdir="a", **dict.fromkeys(names, 1))
+    with pytest.warns(UnknownSettingWarning) as found:
+        assert get_setting("queue") == "l"
+    assert len(found) == 1
+    rows = str(found[0].message).splitlines()
+    assert len(rows) == 3
+    assert "the 20 settings gbasf2_... of b2luigi 1.x have no effect here: the Belle II grid" in rows[2]
+    assert found[0].filename == f"{script_folder}/settings.json"
+
+
+def test_a_key_given_twice_is_a_warning(script_folder: Path) -> None:
+    """One of the values is lost, at whatever depth; as in all readers of JSON, it is the first one."""
+    path = script_folder / "settings.json"
+    path.write_text('{"queue": "a",\n"queue": "b"}')
+    with pytest.warns(UnknownSettingWarning, match=r"settings\.json, line 2: queue is given 2 times"):
+        assert get_setting("queue") == "b"
+    path.write_text('{"slurm_settings": {"mem": 1, "mem": 2, "mem": 3}}')
+    with pytest.warns(UnknownSettingWarning, match=r"settings\.json: mem is given 3 times; the last one counts"):
+        assert get_setting("slurm_settings") == {"mem": 3}
+
+
+def test_a_folder_cannot_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B2LUIGI_SETTINGS_JSON names a file, not its folder."""
+    monkeypatch.setenv("B2LUIGI_SETTINGS_JSON", str(tmp_path))
+    with pytest.raises(BadInputError, match="which is not a file: correct or unset the variable"):
+        get_setting("queue")
+
+
+@AS_USER
+def test_a_file_that_cannot_be_read_is_an_error(script_folder: Path) -> None:
+    """Its settings may matter, so a run without them is no way out."""
+    write_settings(script_folder, queue="l").chmod(0)
+    with pytest.raises(BadInputError, match=r"settings\.json cannot be read \(Permission denied\)"):
+        get_setting("queue")
+
+
+def test_a_file_that_is_edited_during_a_run(script_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file half written, or wrong, would fail live tasks and cancel their jobs: it counts again once it is valid."""
+    now = [100.0]
+    path = write_settings(script_folder, queue="before")
+    with SettingsCache(clock=lambda: now[0]):
+        assert get_setting("queue") == "before"
+        for text in ("", "", '{"queue": ['):
+            path.write_text(text)
+            now[0] += 1
+            assert get_setting("queue") == "before"
+        assert len(caplog.messages) == 2
+        assert "line 1, column 1: not valid JSON" in caplog.messages[0]
+        write_settings(script_folder, queue="after")
+        now[0] += 1
+        assert get_setting("queue") == "after"

@@ -1,6 +1,7 @@
 """Chaos: the scheduling process is killed at random moments, jobs are shot, queries fail; nothing is lost or doubled.
 
-Some rounds of it here; more by `B2LUIGI_CHAOS_ROUNDS=50 python -m pytest -m "cluster or not cluster" -k chaos`.
+Some rounds of it here; more by `B2LUIGI_CHAOS_ROUNDS=50 python -m pytest -m "cluster or not cluster" -k chaos`; with
+B2LUIGI_CHAOS_DELAY_MS=2 on a disk that charges so many milliseconds for each file operation.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import pytest
 
 from tests.end_to_end.conftest import System
 from tests.end_to_end.project import Ended, Project, end_of
+from tests.standins.slow_disk import slow_disk
 from tests.waiting import until
 
 ROUNDS = int(os.environ.get("B2LUIGI_CHAOS_ROUNDS", "1"))
+DELAY = float(os.environ.get("B2LUIGI_CHAOS_DELAY_MS", "0"))
 SCRIPT = """
     class Part(b2luigi.Task):
         n = b2luigi.IntParameter()
@@ -56,6 +59,8 @@ def test_nothing_is_lost_and_nothing_is_doubled(system: System, project: Project
     """59 tasks in six generations: every output is whole in the end, and each task ended as often as it had to."""
     dice = random.Random(f"{system.name} {seed}")
     project.write(SCRIPT)
+    if DELAY:
+        project.env.update(slow_disk(project.folder.parent, DELAY, below=project.folder))
     for name in ("started", "ended"):
         (project.folder / name).mkdir()
     shot = _until_done(system, project, dice)

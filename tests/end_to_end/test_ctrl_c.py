@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.project import Ended, Project, Started, end_of
+from tests.standins.slow_disk import slow_disk
 from tests.waiting import until
 
 RESUME = "Interrupted. Run the script again to resume; complete tasks are not repeated."
@@ -204,3 +207,35 @@ def interrupt_until_it_ends(process: Started, every: float = 0.01) -> None:
     while process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(every)
+
+
+ON_A_SLOW_DISK = """
+    class Work(b2luigi.Task):
+        n = b2luigi.IntParameter()
+
+        def output(self):
+            yield self.add_to_output("out.txt")
+
+        def run(self):
+            wait_for("go")
+
+    if __name__ == "__main__":
+        b2luigi.process([Work(n=n) for n in range(100)], batch=True, workers=100)
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_while_the_files_of_jobs_are_written_on_a_slow_disk(tmp_path: Path) -> None:
+    """Threads write the claims of many tasks at that moment: none stays open, and no job is left."""
+    project = Project(tmp_path / "project", {"PATH": os.environ["PATH"]})
+    project.write("b2luigi.set_setting('batch_system', 'local')\n" + textwrap.dedent(ON_A_SLOW_DISK))
+    project.env.update(slow_disk(tmp_path, 30, below=project.folder))
+    process = project.start()
+    records = project.folder / "task_files"
+    until(lambda: len(list(records.glob("n=*/*/attempt-1.json"))) > 10, "some are claimed")
+    process.send_signal(signal.SIGINT)
+    ended = end_of(process)
+    assert ended.rc == 130, ended.text
+    assert len(project.records()) > 10
+    assert all("ended" in record for record in project.records())
+    assert project.inboxes() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -132,11 +133,13 @@ def test_an_unknown_batch_system_is_an_error_at_once(project: Project) -> None:
     ended = project.run()
     assert ended.rc == 1
     assert "batch_system is 'pbs', which is none of: auto, lsf, htcondor, slurm, local, custom." in ended.text
+    assert "attribute of the task" in ended.text
+    assert "Traceback" not in ended.text
     assert calls_of(ended.text) == []
 
 
 def test_errors_name_invalid_settings(project: Project) -> None:
-    """A string for a list, a custom system without its class: the story names setting and task."""
+    """A string for a list, a custom system without its class: both are named."""
     project.write(
         own(jobs=1)
         .replace("process_class = MyBatch", "pass")
@@ -172,11 +175,12 @@ def test_an_unknown_task_id_names_the_nearest(project: Project) -> None:
 
 
 def test_batch_runner_without_a_task_id_is_an_error(project: Project) -> None:
-    """As published: an AttributeError."""
+    """It says what is missing."""
     project.write(own())
     ended = project.run("--batch-runner")
     assert ended.rc == 1
-    assert "AttributeError: --batch-runner needs --task-id" in ended.text
+    assert "\n--batch-runner needs --task-id, the id of the task to run.\n" in ended.text
+    assert "Traceback" not in ended.text
 
 
 def test_a_script_with_arguments_of_its_own_gives_them_to_its_jobs(project: Project) -> None:
@@ -272,41 +276,57 @@ def test_a_copy_of_the_project_may_run_on_the_nodes(project: Project, tmp_path: 
     assert (tmp_path / "shared/log_dir/Here/stderr").exists()
 
 
+JOB_AND_NO_JOB = """
+class Job(b2luigi.Task):
+    n = b2luigi.IntParameter(default=1)
+    def output(self):
+        yield self.add_to_output("job.txt")
+    def run(self):
+        open(self.get_output_file_name("job.txt"), "w").close()
+
+class NoJob(b2luigi.WrapperTask):
+    def complete(self):
+        return os.path.exists("x")
+
+if __name__ == "__main__":
+    LINE
+    b2luigi.process([*(Job(n=n) for n in range(9)), NoJob()], batch=True)
+"""
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("b2luigi.set_setting('local_slots', 0)", "local_slots must be a positive integer"),
-        ("b2luigi.set_setting('local_slots', -1)", "local_slots must be a positive integer"),
+        ("b2luigi.set_setting('poll_interval', -1)", "poll_interval must be a number of seconds"),
         ("Job.worker_timeout = '3600'", "worker_timeout must be a number of seconds"),
         ("Job.env = {'A': None}", "env['A'] is None"),
-        ("Job.job_name = property(lambda self: int('x1'))", "ValueError: invalid literal for int()"),
+        ("Job.shell = 'a shell'", "shell must be the name of a shell"),
+        ("Job.executable = 'python3'", "executable must be a list of strings"),
+        ("Job.batch_system = 'slrum'", "batch_system is 'slrum', which is none of: auto, lsf"),
+        ("Job.batch_system = 'custom'", "process_class names no subclass of BatchProcess"),
     ],
 )
-def test_bad_values_fail_the_tasks_they_concern_and_nothing_else(project: Project, line: str, message: str) -> None:
-    """The run goes on, ends as luigi's runs end, and the story names the setting, or shows the user's line."""
-    project.write(
-        f"""
-        class Job(b2luigi.Task):
-            def output(self):
-                yield self.add_to_output("job.txt")
-            def run(self):
-                open(self.get_output_file_name("job.txt"), "w").close()
+def test_a_value_that_cannot_work_starts_nothing(project: Project, line: str, message: str) -> None:
+    """It is one line, however many tasks there are, the script ends with 1, and there are no files of jobs."""
+    project.write(JOB_AND_NO_JOB.replace("LINE", line))
+    ended = project.run()
+    assert ended.rc == 1
+    assert "Traceback" not in ended.text
+    (row,) = [row for row in ended.text.splitlines() if message in row]
+    assert row == ended.text.splitlines()[-1]
+    assert list(project.folder.iterdir()) == [project.folder / "analysis.py"]
 
-        class NoJob(b2luigi.WrapperTask):
-            def complete(self):
-                return os.path.exists("x")
 
-        if __name__ == "__main__":
-            {line}
-            b2luigi.process([Job(), NoJob()], batch=True)
-        """
-    )
+def test_an_error_in_a_property_fails_the_tasks_it_concerns_and_nothing_else(project: Project) -> None:
+    """It may depend on files that are still to be made. The run goes on, and the story shows the user's line."""
+    line = "Job.job_name = property(lambda self: 'ab'[self.n])"
+    project.write(JOB_AND_NO_JOB.replace("LINE", line).replace("range(9)", "range(3)"))
     ended = project.run()
     assert "Luigi Execution Summary" in ended.text, ended.text
     (story,) = ended.stories.values()
-    assert message in story
-    if "property" in line:
-        assert "lambda self: int('x1')" in story
+    assert "IndexError: string index out of range" in story
+    assert "lambda self: 'ab'[self.n]" in story
 
 
 def test_what_luigi_runs_itself_ends_nothing_but_itself(project: Project) -> None:
@@ -437,3 +457,50 @@ def test_a_flag_nobody_knows_is_refused(project: Project) -> None:
 def _by_hand(project: Project, folder: str) -> subprocess.CompletedProcess[str]:
     script = project.folder / folder / "executable_wrapper.sh"
     return subprocess.run([script], cwd="/", env=project.env, capture_output=True, text=True, timeout=PATIENCE)
+
+
+PLUGIN = """
+import os
+from b2luigi.batch.processes import BatchProcess, JobStatus
+
+class Theirs(BatchProcess):
+    def start_job(self):
+        self.code = os.waitstatus_to_exitcode(os.system(f"{' '.join(self.task_cmd)} > theirs.log 2>&1"))
+    def get_job_status(self):
+        return JobStatus.aborted if self.code else JobStatus.successful
+    def terminate_job(self): ...
+"""
+
+
+def test_hooks_of_another_package(project: Project) -> None:
+    """A subclass of BatchProcess behind an entry point runs the tasks that name it; a broken one is one warning."""
+    for name, code in {"theirs": PLUGIN, "broken": "import no_such_module"}.items():
+        info = project.folder / "packages" / f"{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info.parent / f"{name}_plugin.py").write_text(code)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[b2luigi.batch_systems]\n{name} = {name}_plugin:Theirs\n")
+    project.env["PYTHONPATH"] = os.pathsep.join(
+        [str(project.folder / "packages"), *filter(None, [project.env.get("PYTHONPATH")])]
+    )
+    project.write(
+        """
+        class Mine(b2luigi.Task):
+            batch_system = "theirs"
+            def output(self):
+                yield self.add_to_output(f"{type(self).__name__}.txt")
+            def run(self):
+                open(next(self.get_all_output_file_names()), "w").close()
+        class Detected(Mine):
+            batch_system = "auto"
+
+        if __name__ == "__main__":
+            b2luigi.process([Mine(), Detected()], batch=True)
+        """
+    )
+    ended = project.run()
+    assert "* 2 ran successfully:" in ended.text, ended.text
+    assert (project.folder / "theirs.log").exists()
+    assert len(project.records()) == 1  # of the other one
+    assert ended.text.count("'broken'") == 1
+    assert "No module named 'no_such_module'. It is disabled." in ended.text

@@ -62,7 +62,7 @@ SHELL_OF_A_SHOT_JOB = """#!/bin/sh
 # Shell of a job script; the first time that it runs one, the job is sent a signal in one of its first steps.
 script=$1; shift
 if mkdir "$script.shot" 2> /dev/null; then
-    sed 's/^cd -- /kill -USR2 $$; &/' "$script" > "$script.edited"
+    sed 's/^b2luigi_folder=/kill -USR2 $$; &/' "$script" > "$script.edited"
     exec {shell} "$script.edited" "$@"
 fi
 exec {shell} "$script" "$@"

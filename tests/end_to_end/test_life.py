@@ -452,6 +452,50 @@ def test_hundreds_of_jobs_run_once_each_and_cost_few_commands(system: System, pr
         assert len(system.calls("cancel")) == 0
 
 
+SLOWLY = """
+    class Part(b2luigi.Task):
+        n = b2luigi.IntParameter()
+
+        @property
+        def job_name(self):
+            end = time.time() + 3
+            while self.n and time.time() < end and not os.path.exists("second/n=0"):
+                time.sleep(0.02)
+            return "part"
+
+        def output(self):
+            return b2luigi.LocalTarget(os.path.abspath(f"{type(self).__name__.lower()}/n={self.n}"))
+
+        def run(self):
+            os.makedirs(os.path.dirname(self.output().path), exist_ok=True)
+            open(self.output().path, "w").close()
+
+    class Second(Part):
+        priority = 1
+
+        def requires(self):
+            return Part(n=self.n)
+
+    class All(b2luigi.WrapperTask):
+        def requires(self):
+            return [Second(n=0), *(Part(n=n) for n in range(1, 12))]
+
+    if __name__ == "__main__":
+        b2luigi.process(All(), batch=True, workers=100)
+"""
+
+
+@pytest.mark.parametrize("system", ["local", "lsf"], indirect=True)
+def test_jobs_run_and_end_while_others_are_being_prepared(system: System, project: Project) -> None:
+    """A setting that takes three seconds for each task: a job and the one that needs it are done before the last."""
+    project.write(SLOWLY)
+    ended = project.run()
+    assert ended.rc == 0, ended.text
+    prepared = [path.stat().st_mtime for path in project.folder.rglob("executable_wrapper.sh")]
+    assert len(prepared) == 13
+    assert (project.folder / "second" / "n=0").stat().st_mtime < max(prepared)
+
+
 def test_a_job_script_that_cannot_start_its_task_says_why(system: System, project: Project) -> None:
     """A missing env_script and a missing interpreter: the story of the task names them."""
     project.write(

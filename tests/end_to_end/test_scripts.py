@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import textwrap
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +123,23 @@ def test_a_module_of_a_package(project: Project, module: str) -> None:
     assert ended.rc == 0, ended.text
     (made,) = project.folder.rglob("part.txt")
     assert "--batch-runner" in made.read_text()
+
+
+@pytest.mark.parametrize("words", [["../app"], ["../app.pyz"], ["../app/program"], ["-m", "analysis"]], ids=" ".join)
+def test_ways_to_start_that_follow_the_current_folder(project: Project, words: list[str]) -> None:
+    """A folder, a zipapp, a script without suffix, a module found elsewhere: jobs write where the submit host looks."""
+    app, current = project.folder / "app", project.folder / "current"
+    app.mkdir()
+    current.mkdir()
+    write(project, "b2luigi.process(Part(), batch=True)", "app/analysis.py")
+    for name in ("__main__.py", "program"):
+        shutil.copy(app / "analysis.py", app / name)
+    with zipfile.ZipFile(project.folder / "app.pyz", "w") as archive:
+        archive.write(app / "__main__.py", "__main__.py")
+    project.env["PYTHONPATH"] = os.pathsep.join([str(app), *filter(None, [project.env.get("PYTHONPATH")])])
+    ended = end_of(project.start_python(*words, cwd=current))
+    assert "* 1 ran successfully:" in ended.text, ended.text
+    assert [path.parent.parent for path in project.folder.rglob("part.txt")] == [current]
 
 
 def test_a_script_with_its_own_parser(project: Project) -> None:
@@ -240,10 +260,10 @@ def test_removing_by_flags_and_by_arguments(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--test", "--scheduler-host", "h"], "AttributeError: Dry runs and tests do not use a central scheduler"),
-        (["--dry-run", "--scheduler-port", "1"], "AttributeError: Dry runs and tests do not use a central scheduler"),
-        (["--batch-runner"], "AttributeError: --batch-runner needs --task-id"),
-        (["--scheduler-port", "x"], "ValueError: --scheduler-port must be a number, not 'x'."),
+        (["--test", "--scheduler-host", "h"], "Dry runs and tests do not use a central scheduler"),
+        (["--dry-run", "--scheduler-port", "1"], "Dry runs and tests do not use a central scheduler"),
+        (["--batch-runner"], "--batch-runner needs --task-id"),
+        (["--scheduler-port", "x"], "--scheduler-port must be a number, not 'x'."),
         (["--batch-runner", "--task-id", "Part_2_x"], "Similar ids: Part_1_"),
         (["--remove", "Pat"], "No task of this graph is named Pat; nothing was removed. Did you mean Part?"),
     ],
@@ -255,6 +275,7 @@ def test_invalid_flags(project: Project, flags: list[str], message: str) -> None
     ended = project.run(*flags)
     assert ended.rc == 1
     assert message in ended.text
+    assert "Traceback" not in ended.text
     assert list(project.folder.glob("n=*")) == []
 
 
@@ -263,7 +284,6 @@ import os, sys, time
 sys.argv = ["ipykernel_launcher.py", "-f", "kernel.json"]
 import b2luigi, luigi
 {FAST}
-b2luigi.set_setting("result_dir", os.getcwd())
 """
 
 
@@ -290,7 +310,8 @@ def test_no_batch_in_a_notebook(project: Project, words: list[str]) -> None:
     """Nodes cannot run code that is in no file, so batch is rejected with advice."""
     text = "sys.argv[1:] = []\nb2luigi.process(Part(), batch=True)"
     printed = without_script(project, text, *words)
-    assert "There is no script: relative folders and batch jobs need the path" in printed, printed
+    assert "There is no script: batch jobs need the path of the running script" in printed
+    assert "Traceback" not in printed, printed
     assert list(project.folder.iterdir()) == []
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import luigi
 from luigi.task import flatten
 
-from b2luigi.batch.attempts.record import Record
+from b2luigi.batch.attempts.record import Record, names_in
 from b2luigi.batch.systems.model import JobSpec
 from b2luigi.core.target import LONGEST_NAME
 
@@ -26,30 +26,41 @@ def put_logs_aside(attempt: Record, log_folder: Path) -> None:
 
     Otherwise the last lines of an earlier attempt would be reported as those of this one.
     """
-    number = attempt.number - 1
+    number, there = attempt.number - 1, names_in(log_folder)
     for name in LOG_NAMES:
-        with contextlib.suppress(OSError):
-            (log_folder / f"{name}.{number - KEPT}").unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(log_folder / name, log_folder / f"{name}.{number}")
+        if f"{name}.{number - KEPT}" in there:
+            with contextlib.suppress(OSError):
+                (log_folder / f"{name}.{number - KEPT}").unlink(missing_ok=True)
+        if name in there:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(log_folder / name, log_folder / f"{name}.{number}")
 
 
-def collect_logs(spec: JobSpec) -> None:
-    """Moves logs that came home with the other files of a job into the log folder."""
+def collect_logs(spec: JobSpec, beside: Mapping[str, bool] | None = None) -> None:
+    """Moves logs that came home with the other files of a job into the log folder.
+
+    `beside`: what was just seen in the folder of the task.
+    """
     for name in LOG_NAMES:
-        with contextlib.suppress(OSError):
-            os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
+        if beside is None or f"{spec.token}.{name}" in beside:
+            with contextlib.suppress(OSError):
+                os.replace(spec.folder / f"{spec.token}.{name}", spec.log_folder / name)
 
 
-def outputs_there(task: luigi.Task) -> list[int] | None:
-    """Which outputs of a task exist already, by their place among its outputs; None if the task cannot say.
+def files_of(task: luigi.Task) -> tuple[tuple[int, str], ...] | None:
+    """The place and path of each output of a task that is a file of this machine; None if the task cannot say."""
+    try:
+        return tuple(_files(task))
+    except Exception:  # the user's own output()
+        return None
+
+
+def outputs_there(files: tuple[tuple[int, str], ...] | None) -> list[int] | None:
+    """Which of these outputs exist already, by their place among all outputs; None if the task cannot say.
 
     Places and not paths: the project may have another path when they are read.
     """
-    try:
-        return [place for place, path in _files(task) if os.path.lexists(path)]
-    except Exception:  # the user's own output()
-        return None
+    return None if files is None else [place for place, path in files if os.path.lexists(path)]
 
 
 def set_outputs_aside(task: luigi.Task, attempt: Record) -> list[str]:

@@ -8,11 +8,12 @@ import os
 import re
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from b2luigi.batch.attempts.heartbeat import BEAT, SILENCE, Heartbeat
 from b2luigi.batch.attempts.liveness import has_ended, this_process
@@ -56,26 +57,42 @@ class Inbox:
         self._claims: tuple[int, tuple[Claim, ...]] = (0, ())
         self._indexed: tuple[tuple[Claim, ...], dict[str, Claim]] = ((), {})
         self._since = time.time()
+        self._entered: dict[str, str] = {}
+        self._entering, self._writing = threading.Lock(), threading.Lock()
+        self._unsynced, self._synced_folders = False, False
+        self._opening = threading.Lock()
 
     @classmethod
     def new(cls, base: Path) -> Inbox:
         """The inbox of a new run, below the task file folder; it is made by `open`."""
         return cls(base / f"{PREFIX}{secrets.token_hex(6)}", process=this_process())
 
+    def ready(self) -> Path:
+        """The folder, which is made if this run has none yet. Raises OSError.
+
+        Whether it is still there, `write_claims` and `sync` find out before a job is sent.
+        """
+        return self.open() if self._heartbeat is None else self.folder
+
     def open(self) -> Path:
         """Makes the folder if it is not there, with its owner file in it from the first moment. Raises OSError."""
         if self._heartbeat is None or not self.folder.is_dir():  # not any more: somebody took this run for dead
-            aside = self.folder.with_name(f".{self.folder.name}")
-            try:
-                self._make(aside)
-                os.rename(aside, self.folder)
-            except OSError:
-                shutil.rmtree(aside, ignore_errors=True)
-                raise
-        if self._heartbeat is None:
-            self._heartbeat = Heartbeat(self.folder / OWNER, self._beat)
-            self._heartbeat.start()
+            with self._opening:  # threads that write the files of jobs come at the same time
+                if self._heartbeat is None or not self.folder.is_dir():
+                    self._make_at_once()
+                if self._heartbeat is None:
+                    self._heartbeat = Heartbeat(self.folder / OWNER, self._beat)
+                    self._heartbeat.start()
         return self.folder
+
+    def _make_at_once(self) -> None:
+        aside = self.folder.with_name(f".{self.folder.name}")
+        try:
+            self._make(aside)
+            os.rename(aside, self.folder)
+        except OSError:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
 
     def _make(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,20 +119,66 @@ class Inbox:
         return self.folder.name
 
     def enter(self, folder: Path, number: int = 0, token: str = "", **facts: Any) -> None:
-        """Writes down that this run has an attempt in a task file folder. Raises OSError."""
-        claim = [os.path.relpath(folder, self.folder.parent), number, token, facts]
-        with open(self.open() / CLAIMS, "a", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(f"{json.dumps(str(folder))}\n{json.dumps(claim)}\n")  # the first line is for former versions
+        """Notes that this run has an attempt in a task file folder; `write_claims` and `sync` write that down."""
+        place = os.path.relpath(folder, self.folder.parent)
+        claim = json.dumps([place, number, token, facts])
+        with self._entering:
+            self._entered[place] = f"{json.dumps(str(folder))}\n{claim}\n"  # the first line is for former versions
+
+    def write_claims(self) -> None:
+        """Writes down what was entered since the last time, all at once; does nothing while a thread is at it.
+
+        Raises OSError; then it is still to be written.
+        """
+        if self._entered and self._writing.acquire(blocking=False):
+            try:
+                self._append_claims()
+            finally:
+                self._writing.release()
 
     def sync(self) -> None:
-        """Sees to it that all claims survive a power cut. May take long; raises OSError."""
-        with contextlib.suppress(FileNotFoundError):  # removed by hand: the records are there
-            for path in (self.folder / CLAIMS, self.folder, self.folder.parent):
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+        """Writes down what was entered, and sees to it that all claims survive a power cut.
+
+        May take long; raises OSError.
+        """
+        with self._writing:
+            self._append_claims(for_good=True)
+
+    def _append_claims(self, for_good: bool = False) -> None:
+        """For the thread that is writing: the claims are one file, and one `write` of it is seen as a whole or not."""
+        with self._entering:
+            entered, self._entered = self._entered, {}
+        if not entered and not (for_good and self._unsynced):
+            return
+        try:
+            with self._opened_claims() as file:
+                file.write("".join(entered.values()).encode(errors="surrogateescape"))
+                file.flush()
+                self._unsynced = True
+                if for_good:
+                    self._sync(file.fileno())
+        except OSError:
+            with self._entering:
+                self._entered = {**entered, **self._entered}
+            raise
+
+    def _opened_claims(self) -> BinaryIO:
+        path = self.folder / CLAIMS
+        try:
+            return open(path, "ab")
+        except FileNotFoundError:
+            self._synced_folders = False
+            return open(self.open() / CLAIMS, "ab")
+
+    def _sync(self, claims: int) -> None:
+        os.fsync(claims)
+        for folder in () if self._synced_folders else (self.folder, self.folder.parent):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        self._unsynced, self._synced_folders = False, True
 
     def claim_of(self, folder: Path) -> Claim | None:
         """The last claim of a task file folder; none that a former version wrote."""
@@ -229,6 +292,9 @@ class Inbox:
         """The run is over: another one may resume its jobs, whose markers still come here."""
         if self._heartbeat is not None:
             self._heartbeat.stop()
+        with contextlib.suppress(OSError):
+            if self._entered:
+                self.sync()
         with contextlib.suppress(OSError):
             (self.folder / OWNER).unlink(missing_ok=True)
 

@@ -228,7 +228,7 @@ def _exit_zero(evidence: Evidence, questions: Questions) -> Verdict | None:
     if _exit_code(evidence) != 0:
         return None
     if questions.complete():
-        return Deliver(Outcome(DONE))
+        return Deliver(Outcome(DONE, version=""))
     if evidence.ended_for < evidence.grace:
         return Wait()
     what = "the job ended with exit code 0, but left no outcome, and the task is not complete"

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from b2luigi.core.version import VERSION
+
 DONE, FAILED, PENDING, INTERRUPTED = "DONE", "FAILED", "PENDING", "interrupted"
 FORMAT = 1
 STATUSES = (DONE, FAILED, PENDING, INTERRUPTED)
@@ -38,6 +40,8 @@ class Outcome:
     """Places of the outputs that do not exist on the node, if `complete()` of the task itself accepts that."""
     usage: Mapping[str, Any] = field(default_factory=dict)
     """What the task used: the fields of `b2luigi.monitor.Usage` that are known."""
+    version: str = field(default=VERSION, compare=False)
+    """Version of b2luigi on the node; empty for one that did not say so, which is older."""
 
     def to_dict(self) -> dict[str, Any]:
         """The entries of an outcome file. `reports` is stored as "told", the key that earlier versions read."""
@@ -75,6 +79,7 @@ class Outcome:
                 headline=str(found["headline"]),
                 reports=dict(found.get("told", {})),
                 usage=dict(found.get("usage", {})),
+                version=str(found.get("version", "")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None

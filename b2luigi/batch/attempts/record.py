@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
-import secrets
 import stat
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from b2luigi.batch.attempts.outcome import Outcome
+from b2luigi.batch.attempts.tokens import new_token
 from b2luigi.batch.attempts.users import foreign_owner
-from b2luigi.core.files import create_atomically, read_text, write_atomically
+from b2luigi.core.files import create_atomically, in_folder, read_text, replace_end, write_atomically
 
 FORMAT = 1
 LARGEST_OUTCOME = 64 * 1024 * 1024
@@ -29,24 +29,10 @@ TORN_AFTER = 2.0
 """Seconds after which a temporary file, which takes a moment to write, is one whose writer was killed."""
 REMEMBERED = 24 * 3600.0
 """Seconds for which a batch system may still start the job of an attempt that was given up."""
+MOST_ADDED = 1000
+"""Characters that are added to a record in place: so few are written as a whole, or not at all."""
+_END = "\n}\n"
 _LINE = re.compile(r' "(\w+)": "([^"\\]*)",?')
-
-
-def new_token(kin: str = "") -> str:
-    """A name for one attempt. `kin`: how the names of all attempts of the same task begin, see `kin_of`."""
-    return kin + secrets.token_hex(8)[len(kin) :]
-
-
-def kin_of(task_id: str, project: str) -> str:
-    """How tokens of a task begin: with four digits for its project, and five for the task in it.
-
-    So the label of a job shows which task it works on even if its record is lost.
-    """
-    return _digest(project)[:4] + _digest(f"{project} {task_id}")[:5]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 class ClaimedError(Exception):
@@ -63,6 +49,10 @@ class Record:
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
         self.path = path
         self.facts = dict(facts)
+        self._noting = threading.Lock()
+        self._size: int | None = None
+        """Bytes of the record, if this object has written it last."""
+        self._known_mode: int | None = None
 
     @property
     def token(self) -> str:
@@ -80,30 +70,37 @@ class Record:
         return os.path.basename(str(self.facts.get("inbox") or ""))
 
     @classmethod
-    def claim(cls, folder: Path, facts: Mapping[str, Any], after: int, token: str = "") -> Record:
+    def claim(
+        cls, folder: Path, facts: Mapping[str, Any], after: int, token: str = "", leftovers: Iterable[str] = ()
+    ) -> Record:
         """A new attempt, the one after number `after`: on disk before anything is submitted. `token`: a new one.
 
+        `leftovers`: names of files of an earlier attempt, which are removed.
         Raises OSError if it cannot be written, and ClaimedError if another run was faster: then nothing may be
         submitted either.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         number = after + 1
         known = {"format": FORMAT, "attempt": number, "token": token or new_token(), "claimed": time.time()}
         attempt = cls(folder / f"attempt-{number}.json", {**known, **facts})
+        text = attempt._text()
         try:
-            create_atomically(attempt.path, attempt._text(), attempt._mode)
+            in_folder(folder, lambda: create_atomically(attempt.path, text, attempt._mode))
         except FileExistsError:
             raise ClaimedError(str(attempt.path)) from None
-        attempt._check_is_last()
+        attempt._size = len(text)
+        beside = names_in(folder)
+        attempt._check_is_last(beside)
+        for name in beside.keys() & set(leftovers):
+            (folder / name).unlink(missing_ok=True)
         return attempt
 
-    def _check_is_last(self) -> None:
+    def _check_is_last(self, beside: Mapping[str, bool]) -> None:
         """Another run may have made, and judged, several attempts since we looked: the record of this number is gone
         then, and is no sign of that. Raises ClaimedError."""
-        last, path = max(records(self.path.parent))
+        last = max((int(found[1]) for name in beside if (found := _RECORD.fullmatch(name))), default=0)
         if last > self.number:
             self.path.unlink(missing_ok=True)
-            raise ClaimedError(str(path))
+            raise ClaimedError(str(self.path))
 
     @classmethod
     def of(cls, folder: Path, number: int, token: str, facts: Mapping[str, Any]) -> Record:
@@ -143,13 +140,22 @@ class Record:
         return not self.facts.get("ended")
 
     @classmethod
-    def given_up(cls, folder: Path) -> list[Record]:
-        """The attempts that a run has given up, and whose jobs may be at work all the same. Raises OSError."""
-        found = [cls(path, _readable(path)) for _, path in records(folder)]
-        return [attempt for attempt in found if "ended" not in attempt.facts and attempt._is_given_up]
+    def all_in(cls, folder: Path) -> tuple[int, list[Record]]:
+        """The number of the last attempt in this folder (0: there was none), and all records, in their order.
+
+        One look into the folder, and one into each record. Raises OSError like `last`.
+        """
+        found = sorted(_entries(folder))
+        paths = [(number, path) for number, path, is_file in found if is_file]
+        return max((number for number, _, _ in found), default=0), [
+            cls(path, {**_readable(path), "attempt": number}) for number, path in paths
+        ]
 
     @property
-    def _is_given_up(self) -> bool:
+    def is_given_up(self) -> bool:
+        """A run has given the attempt up, and its job may be at work all the same."""
+        if "ended" in self.facts:
+            return False
         return "given_up" in self.facts or ("job_id" in self.facts and self._void.exists())
 
     @property
@@ -200,23 +206,43 @@ class Record:
         return {match[1] for match in found if match} - {match[1] for match in found if match and match[2] == "void"}
 
     def note(self, **facts: Any) -> None:
-        """Adds facts to the record. Raises OSError."""
-        self.facts.update(facts)
-        write_atomically(self.path, self._text(), self._mode)
+        """Adds facts to the record, from any thread. Raises OSError."""
+        with self._noting:
+            self.facts.update(facts)
+            if not ({"ended", "given_up"} & facts.keys()) and self._add(facts):
+                return
+            text = self._text()
+            write_atomically(self.path, text, self._mode)
+            self._size = len(text)
 
-    def close(self, end: str, outcome: Outcome | None) -> None:
-        """Notes how the attempt ended. Raises OSError."""
+    def _add(self, facts: Mapping[str, Any]) -> bool:
+        """Adds a few facts in place; False if that will not do. If they are torn, their job is looked for by its name.
+
+        That is one operation on a slow disk where writing all facts anew is two. Another value of a fact that is there
+        comes behind it, where it counts for whoever reads JSON, or lines.
+        """
+        more = ",\n" + _lines(facts) + _END
+        if self._size is None or len(more) > MOST_ADDED or not replace_end(self.path, self._size, _END, more):
+            return False
+        self._size += len(more) - len(_END)
+        return True
+
+    def close(self, end: str, outcome: Outcome | None, beside: Mapping[str, bool] | None = None) -> None:
+        """Notes how the attempt ended. `beside`: what was just seen in the folder. Raises OSError."""
         facts = {"ended": time.time(), "end": end, "outcome": outcome.to_dict() if outcome is not None else None}
-        self.note(**facts, **({"void": True} if self._void.exists() else {}))
+        is_void = self._void.exists() if beside is None else self._void.name in beside
+        self.note(**facts, **({"void": True} if is_void else {}))
 
-    def sweep(self) -> None:
+    def sweep(self, beside: Mapping[str, bool] | None = None) -> None:
         """Removes what nobody needs of attempts that ended, and files that were torn by a kill. Raises OSError.
 
         The record of an attempt that was given up stays for a while: it keeps the job from working, should that start
-        after all.
+        after all. `beside`: what was just seen in the folder.
         """
         folder, now = self.path.parent, time.time()
-        found = {path: _facts(path) for _, path in records(folder)}
+        beside = names_in(folder) if beside is None else beside
+        paths = [folder / name for name, is_record in beside.items() if is_record]
+        found = {path: self.facts if path == self.path else _facts(path) for path in paths}
         ended = {path: facts for path, facts in found.items() if "ended" in facts}
         in_use = {str(facts.get("token")) for path, facts in found.items() if path not in ended}
         over = {str(facts.get("token")) for facts in ended.values()}
@@ -225,7 +251,7 @@ class Record:
                 path.unlink(missing_ok=True)
         if any("ended" not in facts and facts.get("format") != FORMAT for facts in found.values()):
             return  # torn: what lies beside it may be the only trace of its job
-        for name in _names(folder):
+        for name in beside:
             path, of_token, is_torn = folder / name, _OF_TOKEN.fullmatch(name), _TORN.fullmatch(name)
             if of_token is not None and of_token[1] not in in_use:
                 if of_token[2] != "void" or of_token[1] in over or _age(path, now) > REMEMBERED:
@@ -236,13 +262,18 @@ class Record:
     @property
     def _mode(self) -> int:
         """Who may write to the folder can change what the job runs; to let them read keeps nothing from nobody."""
-        is_shared = self.path.parent.stat().st_mode & stat.S_IWGRP
-        return 0o640 if is_shared else 0o600
+        if self._known_mode is None:
+            is_shared = self.path.parent.stat().st_mode & stat.S_IWGRP
+            self._known_mode = 0o640 if is_shared else 0o600
+        return self._known_mode
 
     def _text(self) -> str:
-        # One fact in each line, as the shell of a job script reads it; json's own `indent` is ten times as slow.
-        lines = (f" {json.dumps(name)}: {json.dumps(value)}" for name, value in self.facts.items())
-        return "{\n" + ",\n".join(lines) + "\n}\n"
+        return "{\n" + _lines(self.facts) + _END
+
+
+def _lines(facts: Mapping[str, Any]) -> str:
+    """One fact in each line, as the shell of a job script reads it; json's own `indent` is ten times as slow."""
+    return ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in facts.items())
 
 
 def records(folder: Path) -> Iterator[tuple[int, Path]]:
@@ -252,18 +283,20 @@ def records(folder: Path) -> Iterator[tuple[int, Path]]:
 
 def _entries(folder: Path) -> Iterator[tuple[int, Path, bool]]:
     """What has the name of a record: its number, its path, and whether it is a file (and no FIFO, say)."""
+    for name, is_file in names_in(folder).items():
+        found = _RECORD.fullmatch(name)
+        if found:
+            yield int(found[1]), folder / name, is_file
+
+
+def names_in(folder: Path) -> dict[str, bool]:
+    """What is in a folder, by name, and whether it can be a record (and no FIFO, say); nothing where there is none.
+
+    Raises OSError.
+    """
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            found = _RECORD.fullmatch(entry.name)
-            if found:
-                yield int(found[1]), folder / entry.name, entry.is_file()
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except FileNotFoundError:
-        return []
+        return {entry.name: bool(_RECORD.fullmatch(entry.name)) and entry.is_file() for entry in entries}
+    return {}
 
 
 def _age(path: Path, now: float) -> float:
@@ -279,29 +312,6 @@ def read_outcome(path: Path) -> Outcome | None:
         return Outcome.from_json(read_text(path, LARGEST_OUTCOME))
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def look_again(folder: Path) -> bool:
-    """Makes a network file system look at the folder itself instead of at what it remembers of it.
-
-    False if it cannot be read for now.
-    """
-    with contextlib.suppress(OSError):
-        os.utime(folder)
-    try:
-        os.listdir(folder)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
-def look_at_folders_of(targets: Iterable[Any]) -> None:
-    """The same for the folders of targets that are files of this machine."""
-    paths = (getattr(target, "path", None) for target in targets)
-    for folder in {os.path.dirname(path) for path in paths if isinstance(path, str) and os.path.isabs(path)}:
-        look_again(Path(folder))
 
 
 def _readable(path: Path) -> dict[str, Any]:

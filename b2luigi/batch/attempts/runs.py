@@ -8,9 +8,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from b2luigi.batch.attempts.inbox import PREFIX, Claim, Inbox, inboxes_below
-from b2luigi.batch.attempts.record import Record, kin_of, records
+from b2luigi.batch.attempts.record import Record, records
+from b2luigi.batch.attempts.tokens import kin_of
 
 MAKING = 10.0
 """Seconds after which an inbox that is being made will not be finished any more."""
@@ -63,11 +65,21 @@ class Runs:
                 return inbox, claim
         return None
 
+    def is_claimed(self, folder: Path) -> bool:
+        """Another run has, or had, an attempt in a task file folder."""
+        return any(inbox.claim_of(folder) is not None for inbox in self.others.values())
+
     def restored(self, folder: Path, lost: tuple[Inbox, Claim]) -> Record:
         """The record of an attempt as far as its claim has it; it is not on disk."""
         inbox, claim = lost
         facts = {**claim.facts, "inbox": str(inbox.folder)}
         return Record.of(folder, claim.number, claim.token, facts)
+
+    def noted_before_sending(self, attempt: Record) -> dict[str, Any]:
+        """What the claim of an attempt has if its job was sent: a power cut may have kept that from its record."""
+        claim = self.inbox_of(attempt).claim_of(attempt.path.parent)
+        is_sent = claim is not None and claim.token == attempt.token and claim.facts.get("server") is not None
+        return dict(claim.facts) if claim is not None and is_sent else {}
 
     def claim_of_torn(self, attempt: Record) -> tuple[Inbox, Claim] | None:
         """What the claim of an attempt contains whose record is torn."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 
 import luigi
 
@@ -16,6 +17,11 @@ from b2luigi.batch.systems.model import Cause, JobSpec
 
 CORRECT_IT = "Correct what the message names, and run the script again."
 FINISHED = "Tasks that are complete are not repeated."
+OLD_RUNNER = "/b2luigi/cli/runner.py"
+"""Runs tasks on nodes in b2luigi 1.x, and is part of its tracebacks."""
+ADVICE_OLD_RUNNER = (
+    "Correct the error, and install this version of b2luigi where jobs find it (settings executable, env_script, env)."
+)
 
 
 def of_error_before(task: luigi.Task, system: str, error: BaseException) -> str:
@@ -61,6 +67,8 @@ def explained(ticket: Ticket, verdict: Fail) -> tuple[Fail, int]:
     And the peak of its largest process, in bytes; 0 if that is not known.
     """
     words = _log_tail(ticket.spec)
+    if OLD_RUNNER in words:
+        return replace(verdict, what=f"{verdict.what}: it ran with b2luigi 1.x", advice=ADVICE_OLD_RUNNER), 0
     return explain(ticket, verdict, words), largest_process(words)
 
 

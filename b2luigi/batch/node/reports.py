@@ -49,6 +49,7 @@ class NodeReporter:
     def __init__(self, path: Path | None) -> None:
         self.reports: dict[str, Any] = {}
         self._path = path
+        self._is_written = False
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._next_at = float("-inf")
@@ -81,7 +82,7 @@ class NodeReporter:
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
-            if self._path is not None:
+            if self._path is not None and self._is_written:
                 with contextlib.suppress(OSError):
                     self._path.unlink(missing_ok=True)
             self._path = None
@@ -107,6 +108,7 @@ class NodeReporter:
     def _write(self) -> None:
         self._next_at = time.monotonic() + WRITE_EVERY
         if self._path is not None:
+            self._is_written = True
             with contextlib.suppress(OSError):  # a full disk must not stop the task
                 write_atomically(self._path, json.dumps(self.reports), 0o600)
 

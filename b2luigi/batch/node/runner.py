@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import logging
 import os
 import platform
@@ -24,9 +23,10 @@ import luigi.worker
 from luigi.task import flatten
 from luigi.worker import ContextManagedTaskProcess
 
+from b2luigi.batch.attempts.fresh_look import look_at_folders_of
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, PENDING, Outcome, plain
-from b2luigi.batch.attempts.record import look_at_folders_of
 from b2luigi.batch.messages.failure import headline
+from b2luigi.batch.node.given_job import GivenJob
 from b2luigi.batch.node.outputs import checked, failed, headline_of_missing
 from b2luigi.batch.node.reports import NodeReporter, report_path
 from b2luigi.batch.node.streams import prepare_streams
@@ -40,9 +40,10 @@ from b2luigi.core.job_script import (
     OUTCOME_VARIABLE,
     SCRIPT_VARIABLE,
     UNRECORDED,
-    read_description,
 )
 from b2luigi.core.patience import patiently
+from b2luigi.core.settings_file import SettingsCache
+from b2luigi.core.version import VERSION, on_this_node
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -89,20 +90,20 @@ def run_one(
     calls `ending` with the exit code and the seconds that the process may take to end.
     """
     atexit.unregister(_report_missing_call)
-    expected = _call_of(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
-    if call < expected:
-        atexit.register(_report_missing_call, expected, task_id)
+    job = GivenJob(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
+    if call < job.call:
+        atexit.register(_report_missing_call, job.call, task_id)
         return None
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     # Removed from the environment: a script that the task itself starts is a separate run.
     names = (SCRIPT_VARIABLE, OUTCOME_VARIABLE, BEGUN_VARIABLE)
-    script, outcome_file, begun = (os.environ.pop(name, "") for name in names)
+    _, outcome_file, begun = (os.environ.pop(name, "") for name in names)
     prepare_streams()
-    with _noted_beginning(begun):
-        code = _run_and_write(tasks, task_id, script, Path(outcome_file) if outcome_file else None)
+    with _noted_beginning(begun), SettingsCache(valid_for=float("inf")):
+        code = _run_and_write(tasks, job, Path(outcome_file) if outcome_file else None)
     if outcome_file:
-        ending(code, _grace(script, task_id))
+        ending(code, job.grace)
     return code
 
 
@@ -112,7 +113,7 @@ def _noted_beginning(path: str) -> Iterator[None]:
     begun = Path(path) if path else None
     with contextlib.suppress(OSError):  # a full disk is no reason not to begin
         if begun is not None:
-            begun.touch()
+            os.close(os.open(begun, os.O_WRONLY | os.O_CREAT, 0o666))
     with PeakNotes(begun) if begun is not None else contextlib.nullcontext():
         yield
     with contextlib.suppress(OSError):
@@ -120,13 +121,13 @@ def _noted_beginning(path: str) -> Iterator[None]:
             begun.unlink(missing_ok=True)
 
 
-def _run_and_write(tasks: Sequence[luigi.Task], task_id: str, script: str, outcome_file: Path | None) -> int:
+def _run_and_write(tasks: Sequence[luigi.Task], job: GivenJob, outcome_file: Path | None) -> int:
     reporter = NodeReporter(report_path(outcome_file) if outcome_file else None)
-    outcome = _run(tasks, task_id, script, reporter, outcome_file is not None)
+    outcome = _run(tasks, job, reporter, outcome_file is not None)
     reporter.close()
-    outcome = replace(outcome, task_id=task_id, node=platform.node(), reports=reporter.reports, usage=measure())
+    outcome = replace(outcome, task_id=job.task_id, node=platform.node(), reports=reporter.reports, usage=measure())
     code = EXIT_CODES[outcome.status]
-    if outcome_file is not None and not _write(outcome, outcome_file, functools.partial(_grace, script, task_id)):
+    if outcome_file is not None and not _write(outcome, outcome_file, lambda: job.grace):
         code = IF_UNRECORDED.get(outcome.status, code)
         _drop_unwritable_streams()
     return code
@@ -150,35 +151,21 @@ def _drop_unwritable_streams() -> None:
             setattr(sys, name, None)
 
 
-def _run(tasks: Sequence[luigi.Task], task_id: str, script: str, reporter: NodeReporter, is_job: bool) -> Outcome:
+def _run(tasks: Sequence[luigi.Task], job: GivenJob, reporter: NodeReporter, is_job: bool) -> Outcome:
     try:
-        description = _description(script, task_id)
-        task = _find(tasks, task_id, description)
+        description = job.description
+        task = _find(tasks, job.task_id, description)
     except Exception as error:
         logger.error("%s", error, exc_info=type(error) is not LookupError)  # a KeyError comes from the user's code
         return failed(f"{traceback.format_exc()}")
     worker = description.get("worker", {})
+    if other := on_this_node(worker.get("b2luigi", VERSION)):
+        logger.warning("b2luigi: %s.", other)
     vars(task)["job_attempt"] = worker.get("job_attempt", 1)
     if is_job and worker.get("check_unfulfilled_deps", True):
         is_met = _wait_for_inputs(task, float(worker.get("result_grace", 0.0)))
         worker = {**worker, "check_unfulfilled_deps": not is_met}  # luigi need not check all of them again
     return checked(task, _run_task(task, worker, reporter))
-
-
-def _call_of(script: str, task_id: str) -> int:
-    """The number of the call of `process` that the task of a job script belongs to."""
-    try:
-        return int(_description(script, task_id).get("worker", {}).get("call", 1))
-    except (OSError, ValueError):  # reported later, when the task is rebuilt
-        return 1
-
-
-def _grace(script: str, task_id: str) -> float:
-    """Seconds for which the outcome is tried to be written, and that Python may take to end then."""
-    try:
-        return float(_description(script, task_id).get("worker", {}).get("result_grace", 0.0))
-    except (OSError, ValueError):
-        return 0.0
 
 
 def _report_missing_call(call: int, task_id: str) -> None:
@@ -187,14 +174,6 @@ def _report_missing_call(call: int, task_id: str) -> None:
         "make all calls there in the same order; on a node, earlier calls do nothing and return True.",
         *(call, task_id),
     )
-
-
-def _description(script: str, task_id: str) -> Mapping[str, Any]:
-    if not script:
-        return {}
-    description = read_description(Path(script))
-    # Another id may have been requested by hand, for example through `task_cmd_additional_args`.
-    return description if description["task_id"] == task_id else {}
 
 
 def _find(tasks: Sequence[luigi.Task], task_id: str, description: Mapping[str, Any]) -> luigi.Task:

@@ -17,6 +17,7 @@ from b2luigi.batch.attempts.outcome import DONE, FAILED
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.messages.failure import Failure, headline, last_lines, render, tail
 from b2luigi.batch.systems.model import JobStatus
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.deadline import Deadline
 from b2luigi.core.executable import create_cmd_from_task
 from b2luigi.core.paths import get_log_file_dir
@@ -60,7 +61,7 @@ class BatchProcess(abc.ABC):
         self.task = task
         self.scheduler = scheduler
         self.result_queue = result_queue
-        self.worker_timeout = _timeout(task.worker_timeout if task.worker_timeout is not None else worker_timeout)
+        self.worker_timeout = check_timeout(task.worker_timeout if task.worker_timeout is not None else worker_timeout)
         self.timeout_time: Deadline | None = Deadline(self.worker_timeout) if self.worker_timeout else None
         self.status_reporter = TaskStatusReporter(scheduler, task.task_id, "", None)
         self._started = self._killed = self._done = False
@@ -100,12 +101,15 @@ class BatchProcess(abc.ABC):
         """Starts the job; never raises."""
         try:
             self._started = True
-            os.makedirs(get_log_file_dir(self.task), exist_ok=True)
+            self._make_log_folder()
             self.start_job()
         except Terminated:
             raise
         except (Exception, SystemExit) as error:
             self._hook_failed("start_job", error)
+
+    def _make_log_folder(self) -> None:
+        os.makedirs(get_log_file_dir(self.task), exist_ok=True)
 
     def is_alive(self) -> bool:
         """Whether the job goes on; puts its result on luigi's queue when it ended. Never raises."""
@@ -202,7 +206,8 @@ class BatchProcess(abc.ABC):
             return None
 
 
-def _timeout(value: Any) -> float | None:
+def check_timeout(value: Any) -> Any:
+    """Returns a timeout in seconds. Raises BadInputError if it is no number, and not None."""
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0):
         return value
-    raise ValueError(f"worker_timeout must be a number of seconds, not {value!r}.")
+    raise BadInputError(f"worker_timeout must be a number of seconds, not {value!r}.")

@@ -9,7 +9,7 @@ import luigi
 
 from b2luigi.batch.attempts.artifacts import collect_logs, set_outputs_aside
 from b2luigi.batch.attempts.outcome import DONE, Outcome
-from b2luigi.batch.attempts.record import Record, read_outcome
+from b2luigi.batch.attempts.record import Record, names_in, read_outcome
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.ticket import Queue, Ticket
 from b2luigi.batch.systems.model import JobSpec
@@ -25,12 +25,13 @@ class NotYetError(Exception):
 def close(record: Record, spec: JobSpec | None, end: str, outcome: Outcome | None = None) -> None:
     """Notes how an attempt ended, and removes its files. What a full disk prevents is left to a later run."""
     with contextlib.suppress(OSError):
-        record.close(end, outcome)
+        beside = names_in(record.path.parent)  # one look for all that follows: a slow disk charges for each
+        record.close(end, outcome, beside)
         if spec is not None:
-            collect_logs(spec)
-            if end == DONE:
+            collect_logs(spec, beside)
+            if end == DONE and spec.report.name in beside:
                 spec.report.unlink(missing_ok=True)
-        record.sweep()
+        record.sweep(beside)
 
 
 def cancel_then_close(

@@ -19,7 +19,17 @@ from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cleanup import NotYetError
 from b2luigi.batch.processes.job import GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
 from b2luigi.batch.processes.run import Run
-from b2luigi.batch.processes.start import CAN_SUBMIT, Blocked, Done, begin, options_of
+from b2luigi.batch.processes.start import (
+    CAN_SUBMIT,
+    Beginning,
+    Beside,
+    Blocked,
+    Done,
+    begin,
+    finish,
+    options_of,
+    revoke,
+)
 from b2luigi.batch.queue.ticket import Queue
 from b2luigi.batch.systems.model import Cause, JobStatus
 from b2luigi.core.deadline import Deadline
@@ -46,6 +56,8 @@ class ClusterProcess(BatchProcess):
     job: JobInFlight | None = None
     _due: float | None = None
     """When to begin (again); None while a job is in flight."""
+    _beside: Beside | None = None
+    """A job whose files are being written."""
     _retries = _doubts = 0
     _last_report: Mapping[str, Any] | None = None
     _postponed_for = ""
@@ -67,6 +79,7 @@ class ClusterProcess(BatchProcess):
 
     def kill_job(self) -> None:
         """Takes the job out of its batch system, with the next command that does so."""
+        self._revoke()
         job = self.job
         if job is None:
             return
@@ -78,7 +91,13 @@ class ClusterProcess(BatchProcess):
     def leave(self) -> bool:
         """Leaves the job where it is, for a later run to resume; False if there is none."""
         self._done = True
+        self._revoke()
         return self.job is not None and self.job.leave()
+
+    def _revoke(self) -> None:
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            revoke(beside, self.shared)
 
     def detach_if_watched(self) -> None:
         """Leaves a job that another run follows to that run."""
@@ -138,7 +157,11 @@ class ClusterProcess(BatchProcess):
             self._kill_once()
 
     def _look_at_job(self, marker: Marker | None) -> None:
-        if self._due is not None:
+        if self._beside is not None:
+            if self._beside.writing.is_over:
+                beside, self._beside = self._beside, None
+                self._go_on(finish(self.task, self.queue, self.shared, beside))
+        elif self._due is not None:
             if self.shared.clock() >= self._due:
                 self._begin()
         elif self.job is not None:
@@ -167,7 +190,12 @@ class ClusterProcess(BatchProcess):
                 self._postpone(verdict)
 
     def _begin(self) -> None:
-        match begin(self.task, self.queue, self.shared):
+        self._go_on(begin(self.task, self.queue, self.shared, self))
+
+    def _go_on(self, beginning: Beginning) -> None:
+        match beginning:
+            case Beside() as beside:
+                self._beside, self.job, self._due = beside, None, None
             case JobInFlight() as job:
                 self.job, self._due, self._postponed_for, self.timeout_time = job, None, "", None
                 self.shared.outages.go_on(str(self.task), CAN_SUBMIT)
@@ -208,6 +236,8 @@ class ClusterProcess(BatchProcess):
 
     def _deliver(self, job: JobInFlight, outcome: Outcome) -> None:
         self._last_report = outcome.reports
+        if not job.earlier:  # the environment of an earlier run has nothing to do with that of this one
+            self.shared.mention_version(outcome, f"{job.queue.name} job {job.ticket.job_id}")
         problem = self._problem_of_requirements(outcome) if outcome.status == PENDING else ""
         if outcome.status == FAILED:
             self._failed(job, outcome)
@@ -297,6 +327,9 @@ class ClusterProcess(BatchProcess):
         self.fail(story + aside, explanation=explanation, missing=missing, died=died)
 
     # -- luigi's poll
+
+    def _make_log_folder(self) -> None:
+        """Made with the other files of a job."""
 
     def _look(self) -> None:
         """News comes by `look`."""

@@ -13,10 +13,11 @@ from typing import TypeVar
 import luigi
 
 from b2luigi.batch.attempts.artifacts import set_outputs_aside
+from b2luigi.batch.attempts.fresh_look import look_again, look_at_folders_of
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.judge import NO_JOB, Anew, Deliver, Evidence, Questions, Verdict, Wait, judge, wants_reason
 from b2luigi.batch.attempts.outcome import DONE, INTERRUPTED, Marker, Outcome
-from b2luigi.batch.attempts.record import Record, look_again, look_at_folders_of, read_outcome
+from b2luigi.batch.attempts.record import Record, read_outcome
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.cleanup import NotYetError
 from b2luigi.batch.processes.diary import LEFT, Diary
@@ -131,7 +132,7 @@ class JobInFlight:
         self.note_job_id()
         ended = self._see(marker)
         # Read after the batch system's last word, which is older than the outcome.
-        outcome = read_outcome(self.ticket.spec.outcome)
+        outcome = read_outcome(self.ticket.spec.outcome) if ended or self._may_have_begun else None
         if outcome is None and ended:
             if not self._can_read_folder():
                 return Wait()
@@ -141,6 +142,11 @@ class JobInFlight:
             self._ask_about()
         self._report_state()
         return self._judged(marker, outcome)
+
+    @property
+    def _may_have_begun(self) -> bool:
+        """False for a job of this run that nobody has seen yet: there is nothing to read on a slow disk."""
+        return self.earlier or self.ticket.info is not None
 
     def _judged(self, marker: Marker | None, outcome: Outcome | None) -> Verdict:
         ticket = self.ticket

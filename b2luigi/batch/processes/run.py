@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.outcome import Outcome
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.messages.outages import Outages
 from b2luigi.batch.processes.circuit_breaker import CircuitBreaker
+from b2luigi.batch.processes.writer import Writer
 from b2luigi.batch.queue.ticket import Queue
+from b2luigi.core.files import Folders
+from b2luigi.core.version import VERSION
 from b2luigi.monitor.journal.writer import NoJournal
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -50,6 +54,11 @@ class Run:
     tries: Counter[str] = field(default_factory=Counter)
     """How often this run has submitted a task, by task id."""
 
+    folders: Folders = field(default_factory=Folders)
+    """Makes those of its tasks."""
+    writer: Writer = field(default_factory=Writer)
+    """Writes the files of jobs."""
+
     _mentioned: set[str] = field(default_factory=set)
 
     def mention(self, other: Inbox) -> None:
@@ -57,6 +66,18 @@ class Run:
         if other.name not in self._mentioned:
             self._mentioned.add(other.name)
             logger.warning("Another run is at work on tasks of this one: %s. Waiting for its results.", other.owner())
+
+    def mention_version(self, outcome: Outcome, job: str) -> None:
+        """Logs, once for each version, that a job ran with another version of b2luigi than this one."""
+        if outcome.version == VERSION or f"version {outcome.version}" in self._mentioned:
+            return
+        self._mentioned.add(f"version {outcome.version}")
+        where = f"{job} ran on node {outcome.node} with" if outcome.node else f"{job} left no outcome: it ran with"
+        version = f"b2luigi {outcome.version}" if outcome.version else "an older version of b2luigi, or without it"
+        logger.warning(
+            "%s %s; this script runs with %s. Check what jobs run (settings executable, env_script, env).",
+            *(where, version, VERSION),
+        )
 
     @functools.cached_property
     def outages(self) -> Outages:

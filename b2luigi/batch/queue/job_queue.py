@@ -16,7 +16,7 @@ from b2luigi.batch.queue.poller import FirstAnswer
 from b2luigi.batch.queue.server import Server
 from b2luigi.batch.queue.strays import Census
 from b2luigi.batch.queue.submitter import Submitter
-from b2luigi.batch.queue.synced import start_synced
+from b2luigi.batch.queue.synced import start_recorded, start_synced
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.model import Accepted, Command, JobSpec, Refused, Requested, Submitted
@@ -62,7 +62,7 @@ class JobQueue:
         self._here = self._server(system, first_answer=first_answer)
         self._others: dict[str, Server] = {}
         """By identity: servers that are not the one of this machine, and can be reached."""
-        submit = start_synced(start, sync) if sync is not None else start
+        submit = start_synced(start, sync) if sync is not None else start_recorded(start)
         self._submitter = Submitter(system, submit, clock, self._server_of, may_pass)
         self._census = Census(system, start, clock, known) if known is not None else None
         self._labels: set[str] = set()
@@ -90,6 +90,8 @@ class JobQueue:
         """Hands a job in; it is sent at the next `step`, together with others of equal options."""
         ticket = Ticket(spec, before_sending=before_sending, is_own=True, requested=self._requested(spec))
         self._submitter.add(ticket)
+        if self._asked_at is None:  # so that the answer is there when the first jobs are to be sent
+            self._identify()
         return ticket
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
@@ -111,8 +113,11 @@ class JobQueue:
         self._place()
         return ticket
 
-    def step(self) -> list[Ticket]:
-        """Advances everything a little without waiting for anything; returns the tickets with news."""
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
+        """Advances everything a little without waiting for anything; returns the tickets with news.
+
+        `more_to_come`: more jobs are being prepared, so that a few may wait for others.
+        """
         news = self._identify() + self._place()
         news += self._read_submissions()
         for server in self._servers:
@@ -126,7 +131,7 @@ class JobQueue:
             if self._census is not None:
                 ours = self._labels | {ticket.label for ticket in self._submitter.under_way}
                 blocked |= self._census.blocked(self._submitter.waiting, ours)
-            news += [self._refused(ticket, text) for ticket, text in self._submitter.send(blocked)]
+            news += [self._refused(ticket, text) for ticket, text in self._submitter.send(blocked, more_to_come)]
         for server in self._servers:
             server.poller.ask()
             server.analyst.step(server.poller.live.values())

@@ -30,7 +30,7 @@ from b2luigi.batch.queue.process_groups import (
     signal_group,
     works_on,
 )
-from b2luigi.batch.queue.processors import processors
+from b2luigi.batch.queue.processors import check_slots, processors
 from b2luigi.batch.queue.strays import Strays
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import Setting
@@ -102,8 +102,7 @@ class LocalQueue:
         sleep: Callable[[float], None] = time.sleep,
         known: Callable[[], set[str]] | None = None,
     ) -> None:
-        if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
-            raise ValueError(f"local_slots must be a positive integer, not {slots!r}.")
+        check_slots(slots)
         self._folder, self._slots = folder, slots or processors()
         self._clock, self._sleep = clock, sleep
         self._waiting: list[Ticket] = []
@@ -173,7 +172,7 @@ class LocalQueue:
             self._seen = self._clock(), scripts, tasks
         return scripts.get(token), tasks.get(token)
 
-    def step(self) -> list[Ticket]:
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
         """Notices what ended, starts what waits; returns the tickets with news."""
         news = [child.ticket for child in list(self._children.values()) if self._ended(child)]
         news += [adopted.ticket for adopted in list(self._adopted.values()) if self._is_over(adopted)]

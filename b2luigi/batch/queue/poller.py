@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
+from b2luigi.batch.queue.aside import LARGE, Aside
 from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.command import Answered, Running, fits
 from b2luigi.batch.queue.outage import Outage
@@ -23,6 +25,9 @@ FIRST, SUSPICION = 10.0, 1.0
 """Seconds from a submission to the next query, and when a job looks as if it had ended."""
 GROWTH, FAILURE_GROWTH = 1.5, 2.0
 """How the wait for the next query grows after an answer, and after a failure."""
+
+SLICE = 0.01
+"""Seconds of one look for what an answer says of the jobs; the rest is for the next look."""
 
 LISTING_AGE = 10.0
 """Seconds for which a listing from before the first question may answer it."""
@@ -44,7 +49,8 @@ class _Question:
     tickets: list[Ticket]
     command: Callable[[list[Ticket]], Command | None]
     read: Callable[[Answer], Known]
-    learn: Callable[[list[Ticket], Known], list[Ticket]]
+    learn: Callable[[list[Ticket], Known], Iterable[list[Ticket]]]
+    """Yields the jobs with news, some at a time."""
 
 
 class Poller:
@@ -71,6 +77,10 @@ class Poller:
         self.search = Search(clock, poll_interval, accept, self._presence)
         self._polls = Backoff(clock, first=FIRST, most=poll_interval, growth=GROWTH)
         self._asked: tuple[_Question, Running] | None = None
+        self._reading: Aside[Known] | None = None
+        """The answer to what was asked, which is being read."""
+        self._learning: Iterator[list[Ticket]] | None = None
+        """What is learned from it, some jobs in each look."""
         self._outages = self._no_outages()
         if first_answer is not None and first_answer.answer is None:
             self._outages[QUERY].take_over(first_answer.at)
@@ -105,6 +115,7 @@ class Poller:
         for ticket in tickets:
             ticket.released = True
         self.live, self._presence.missed, self._rest, self._asked = {}, [], [], None
+        self._reading = self._learning = None
         self._outages = self._no_outages()
         self.search.hurry()
         return tickets
@@ -154,16 +165,39 @@ class Poller:
         answer = running.poll() if running is not None else None
         if question is None or answer is None:
             return news
-        self._asked = None
+        if self._learning is None:
+            self._learning = self._read(question, answer)
+        if self._learning is not None:
+            news += self._learned(self._learning)
+        return news
+
+    def _read(self, question: _Question, answer: Answer) -> Iterator[list[Ticket]] | None:
+        """What there is to learn from an answer; None as long as a thread reads it, and if it is none."""
+        if self._reading is None:
+            self._reading = Aside(partial(_read, question, answer), at_once=len(answer.stdout) < LARGE)
+        if not self._reading.is_over:
+            return None
         try:
-            known = _read(question, answer)
+            known = self._reading.result()
         except AnswerError:
+            self._asked = self._reading = None
             self._no_answer(question.what, answer.words)
         except Exception as error:
+            self._asked = self._reading = None
             self._failed(question, error)
         else:
             self._outages[question.what].end()
-            news += question.learn(question.tickets, known)
+            return iter(question.learn(question.tickets, known))
+        return None
+
+    def _learned(self, learning: Iterator[list[Ticket]]) -> list[Ticket]:
+        """The jobs with news, as far as they can be found in a moment."""
+        news, end = [], self._clock() + SLICE
+        for some in learning:
+            news += some
+            if self._clock() > end:
+                return news
+        self._asked = self._reading = self._learning = None
         return news
 
     # -- what to ask
@@ -185,13 +219,13 @@ class Poller:
         def command(tickets: list[Ticket]) -> Command:
             return self._system.find([ticket.spec for ticket in tickets])
 
-        return _Question(FIND, tickets, command, self._system.parse_query, learn)
+        return _Question(FIND, tickets, command, self._system.parse_query, _at_once(learn))
 
     def _history(self, tickets: list[Ticket]) -> _Question:
         def command(tickets: list[Ticket]) -> Command | None:
             return self._system.history(ids(tickets))
 
-        return _Question(HISTORY, tickets, command, self._system.parse_history, self._presence.remembered)
+        return _Question(HISTORY, tickets, command, self._system.parse_history, _at_once(self._presence.remembered))
 
     def _query(self) -> _Question:
         def command(tickets: list[Ticket]) -> Command:
@@ -199,13 +233,12 @@ class Poller:
 
         return _Question(QUERY, list(self.live.values()), command, self._system.parse_query, self._answered)
 
-    def _answered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
+    def _answered(self, tickets: list[Ticket], known: Known) -> Iterator[list[Ticket]]:
         live = [ticket for ticket in tickets if ticket.spec.token in self.live]
-        news, is_suspicious = self._presence.listed(live, known)
+        is_suspicious = yield from self._presence.listed(live, known)
         self._polls.put_off()
         if is_suspicious:
             self._polls.due_within(SECOND_LOOK)
-        return news
 
     # -- failures
 
@@ -229,6 +262,12 @@ class Poller:
     def _no_outages(self) -> Mapping[str, Outage]:
         name = self._title
         return {what: Outage(f"The {what} of {name} works", self._clock) for what in (QUERY, FIND, HISTORY)}
+
+
+def _at_once(
+    learn: Callable[[list[Ticket], Known], list[Ticket]],
+) -> Callable[[list[Ticket], Known], Iterable[list[Ticket]]]:
+    return lambda tickets, known: [learn(tickets, known)]
 
 
 def _read(question: _Question, answer: Answer) -> Known:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 
 from b2luigi.batch.queue.mass_disappearance import MassDisappearance
 from b2luigi.batch.queue.outage import Outage
@@ -15,6 +15,9 @@ SECOND_LOOK = 10.0
 (LSF: 5 s), and two answers from one snapshot count as one."""
 SHOWN = 150
 """Characters that are shown of a line that cannot be read."""
+
+AT_ONCE = 500
+"""Jobs of a listing that are looked at before something else may happen: a few milliseconds."""
 
 Known = Mapping[str, JobInfo]
 
@@ -43,18 +46,22 @@ class Presence:
         """A job is in the batch system."""
         self._submitted[str(ticket.job_id)] = ticket.submitted_at
 
-    def listed(self, tickets: list[Ticket], known: Known) -> tuple[list[Ticket], bool]:
-        """Learns from a listing; returns the jobs with news, and whether it is worth a second look soon."""
+    def listed(self, tickets: list[Ticket], known: Known) -> Generator[list[Ticket], None, bool]:
+        """Learns from a listing, `AT_ONCE` jobs at a time.
+
+        Yields those with news; returns whether the listing is worth a second look soon.
+        """
         self._warn_of_unread(known)
         live = [ticket for ticket in tickets if not _is_unread(ticket, known)]
         doubtful = self._disappearance.is_doubtful(live, any(info_of(ticket, known) for ticket in live))
         counts = [ticket for ticket in live if not doubtful or ticket.end_reported or not ticket.absent]
         newest = max((self._submitted[job_id] for job_id in known if job_id in self._submitted), default=float("-inf"))
-        news = [ticket for ticket in counts if self._update(ticket, known, newest)]
+        for some in (counts[start : start + AT_ONCE] for start in range(0, len(counts), AT_ONCE)):
+            yield [ticket for ticket in some if not ticket.released and self._update(ticket, known, newest)]
         suspicious = not doubtful and any(map(_is_suspicious, tickets))
         if not any(ticket.missed for ticket in live):
             self._hidden.end()
-        return news, suspicious
+        return suspicious
 
     def _update(self, ticket: Ticket, known: Known, newest: float) -> bool:
         info = info_of(ticket, known)

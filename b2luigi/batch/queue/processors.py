@@ -8,6 +8,14 @@ import platform
 import re
 from collections.abc import Mapping
 
+from b2luigi.core.bad_input import BadInputError
+
+
+def check_slots(slots: object) -> None:
+    """Raises BadInputError for a number of slots that cannot be meant; None is the number of processors."""
+    if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
+        raise BadInputError(f"local_slots must be a positive integer, not {slots!r}.")
+
 
 def processors(environment: Mapping[str, str] = os.environ) -> int:
     """The number of processors that this process may use.

@@ -6,13 +6,15 @@ import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from b2luigi.batch.queue.aside import LARGE, Aside
 from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.command import Running
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.base import BatchSystem
-from b2luigi.batch.systems.model import Answer, AnswerError, Command
+from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -73,6 +75,14 @@ def _kin_of_inputs(ticket: Ticket) -> Iterable[str]:
         return ()
 
 
+_Listed = Mapping[str, tuple[str, JobInfo]]
+"""Ids and states of jobs, by label."""
+
+
+def _listed(system: BatchSystem, answer: Answer) -> _Listed:
+    return {str(info.token): (job_id, info) for job_id, info in system.parse_query(answer).items()}
+
+
 class Census:
     """Lists the jobs of the user once before the first submission, and again while strays keep tasks waiting.
 
@@ -90,6 +100,7 @@ class Census:
         self._strays = Strays(system.name)
         self._again = Backoff(clock, first=AGAIN, most=AGAIN_MOST)
         self._running: Running | None = None
+        self._reading: Aside[_Listed] | None = None
         self._failures = 0
         self._jobs: dict[str, str] | None = None
         """The strays of the last listing, job ids by label; None before the first one."""
@@ -113,21 +124,25 @@ class Census:
                 self._again.put_off()
                 self._running = self._start(self._system.find(specs))
             answer = self._running.poll() if self._running is not None else None
-            if answer is not None:
-                self._running = None
-                self._jobs = self._strays_in(answer, specs[0].token[:PROJECT], ours)
+            if answer is not None and self._reading is None:
+                self._reading = self._read(answer)
+            if self._reading is not None and self._reading.is_over:
+                reading, self._running, self._reading = self._reading, None, None
+                self._jobs = self._strays_among(reading.result(), specs[0].token[:PROJECT], ours)
         except AnswerError as error:
             self._failed(str(error))
         except Exception as error:  # a language of somebody else's: waiting will not help
             self._failures = TRIES
             self._failed(f"{type(error).__name__}: {error}")
 
-    def _strays_in(self, answer: Answer, project: str, ours: Collection[str]) -> dict[str, str]:
+    def _read(self, answer: Answer) -> Aside[_Listed]:
         if not answer.is_complete:
             self._failures = TRIES  # that took long enough
             raise AnswerError(answer.words)
+        return Aside(partial(_listed, self._system, answer), at_once=len(answer.stdout) < LARGE)
+
+    def _strays_among(self, jobs: _Listed, project: str, ours: Collection[str]) -> dict[str, str]:
         known = {*ours, *self._known()}
-        jobs = {str(info.token): (job_id, info) for job_id, info in self._system.parse_query(answer).items()}
         return {
             label: job_id
             for label, (job_id, info) in jobs.items()
@@ -137,7 +152,7 @@ class Census:
 
     def _failed(self, words: str) -> None:
         self._failures += 1
-        self._running = None
+        self._running = self._reading = None
         if self._failures >= TRIES and self._jobs is None:
             text = "%s does not list its jobs; submitting without a search for jobs whose records are gone."
             logger.warning(text, self._system.name)

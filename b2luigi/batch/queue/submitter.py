@@ -6,17 +6,18 @@ import logging
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from b2luigi.batch.queue.backoff import Backoff
-from b2luigi.batch.queue.command import Running, fits
+from b2luigi.batch.queue.command import fits
 from b2luigi.batch.queue.outage import Outage
+from b2luigi.batch.queue.synced import Recorded, StartRecorded, Step
 from b2luigi.batch.queue.ticket import Ticket, TicketState, counted
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.systems.model import (
     Accepted,
     Answer,
-    Command,
     JobSpec,
     Refused,
     Submitted,
@@ -33,6 +34,8 @@ LATER_FIRST, LATER_MOST = 5.0, 60.0
 """Seconds to wait after "try later", the first time and at most."""
 GROW_AFTER = 60.0
 """Seconds without "try later" after which submissions may hold twice as many jobs again."""
+MANY, GATHER = 100, 5.0
+"""Jobs that need not wait for others although more are to come, and seconds for which fewer of them do at most."""
 ENOUGH = 3
 """So many jobs of one kind, refused one by one while none was accepted, speak for all the others of their group."""
 NOT_ACCEPTED = "%s is not accepting jobs; retrying in %.0f s. Output: %s"
@@ -42,7 +45,7 @@ NOT_RECORDED = "Cannot write the records of %s jobs, so none is submitted; retry
 
 @dataclass(eq=False)
 class _UnderWay:
-    running: Running
+    running: Recorded
     tickets: list[Ticket]
 
 
@@ -72,13 +75,14 @@ class _Kind:
 class Submitter:
     """The jobs that were handed in and are not in the batch system yet.
 
+    `start` runs a command once the records of its jobs are written.
     `server_of` names the batch server to which a job goes, or "" while nobody knows.
     """
 
     def __init__(
         self,
         system: BatchSystem,
-        start: Callable[[Command], Running],
+        start: StartRecorded,
         clock: Callable[[], float],
         server_of: Callable[[JobSpec], str] = lambda spec: "",
         may_pass: Callable[[str], bool] = lambda text: False,
@@ -92,6 +96,7 @@ class Submitter:
         self._under_way: list[_UnderWay] = []
         self._tries = Backoff(clock, first=LATER_FIRST, most=LATER_MOST)
         self._grow_at = 0.0
+        self._all_at = float("-inf")
         self._refusals = Outage(f"{system.name} accepts jobs", clock)
         self._disk = Outage(f"Records of {system.name} jobs can be written", clock)
 
@@ -120,8 +125,8 @@ class Submitter:
         """Jobs whose submit command is running."""
         return [ticket for one in self._under_way for ticket in one.tickets]
 
-    def send(self, blocked: Collection[Path] = ()) -> list[tuple[Ticket, str]]:
-        """Submits what waits, except for job scripts that are `blocked`.
+    def send(self, blocked: Collection[Path] = (), more_to_come: bool = False) -> list[tuple[Ticket, str]]:
+        """Submits what waits, except for job scripts that are `blocked`; see `Queue.step` for `more_to_come`.
 
         Returns the jobs for which the language could not even make a command, and why.
         """
@@ -129,7 +134,7 @@ class Submitter:
         for known in list(self._kinds.values()):
             while known.suspects and not known.on_trial and self._may_send():
                 failed += self._send_suspects(known, known.suspects.popleft())
-        for kind in list(self._lanes) if self._may_send() else ():
+        for kind in self._due(more_to_come):
             if not self._may_send():
                 break
             self._lanes[kind], held = self._without(blocked, self._lanes[kind])
@@ -140,6 +145,15 @@ class Submitter:
                 del self._lanes[kind]
         return failed
 
+    def _due(self, more_to_come: bool) -> list[Hashable]:
+        """The kinds of jobs to submit now: if more are to come, many of a kind, or all after some seconds."""
+        if not self._may_send() or not self._lanes:
+            return []
+        if more_to_come and self._clock() < self._all_at:
+            return [kind for kind, lane in self._lanes.items() if len(lane) >= min(MANY, self._most)]
+        self._all_at = self._clock() + GATHER
+        return list(self._lanes)
+
     def _may_send(self) -> bool:
         return len(self._under_way) < AT_ONCE and self._tries.is_due
 
@@ -147,8 +161,13 @@ class Submitter:
         """What became of the jobs whose command ended; "try later" is handled here."""
         for one in list(self._under_way):
             answer = one.running.poll()
-            if answer is not None:
-                self._under_way.remove(one)
+            if answer is None:
+                continue
+            self._under_way.remove(one)
+            if one.running.problem is not None:
+                yield from self._not_recorded(one.tickets, one.running.problem)
+            else:
+                self._disk.end()
                 yield from self._sorted_out(one.tickets, self._results(one.tickets, answer), answer)
 
     def _without(self, blocked: Collection[Path], lane: deque[Ticket]) -> tuple[deque[Ticket], list[Ticket]]:
@@ -188,29 +207,28 @@ class Submitter:
             if len(tickets) > 1 and not fits(command):
                 self._too_many(tickets)
                 return []
-            if not self._record(tickets, labels):
-                return []
-            running = self._start(command)
+            running = self._start(command, list(self._records(tickets, labels)))
         except Exception as error:  # a language of somebody else's: its error is its own jobs' alone
             return [(ticket, f"{type(error).__name__}: {error}") for ticket in tickets]
         self._under_way.append(_UnderWay(running, tickets))
         return []
 
-    def _record(self, tickets: list[Ticket], labels: Sequence[str]) -> bool:
-        """How to find the jobs again has to be on disk before they can be anywhere; False if it cannot be written."""
+    def _records(self, tickets: list[Ticket], labels: Sequence[str]) -> Iterator[Step]:
+        """What writes them: how to find the jobs again has to be on disk before they can be anywhere."""
         now = self._clock()
         for ticket, label in zip(tickets, labels, strict=True):
             ticket.label, ticket.submitted_at = label, now
             ticket.server = self._server_of(ticket.spec)
             ticket.move(TicketState.sent)
-            try:
-                if ticket.before_sending is not None:
-                    ticket.before_sending(ticket)
-            except OSError as error:
-                self._postpone(tickets, self._disk, NOT_RECORDED, str(error))
-                return False
-        self._disk.end()
-        return True
+            if ticket.before_sending is not None:
+                yield partial(ticket.before_sending, ticket)
+
+    def _not_recorded(self, tickets: list[Ticket], problem: Exception) -> Iterator[tuple[Ticket, Submitted]]:
+        if isinstance(problem, OSError):
+            self._postpone(tickets, self._disk, NOT_RECORDED, str(problem))
+            return
+        for ticket in tickets:
+            yield ticket, Refused(f"{type(problem).__name__}: {problem}")
 
     def _results(self, tickets: list[Ticket], answer: Answer) -> Sequence[Submitted]:
         if not answer.started:

@@ -53,7 +53,7 @@ class Ticket:
     label: str = ""
     """What the batch system's answers call this job: its token, but for elements of an array."""
     before_sending: Callable[[Ticket], None] | None = None
-    """Called right before the job is sent; an OSError keeps it from being sent now."""
+    """Called right before the job is sent, maybe on a thread; an OSError keeps it from being sent now."""
     state: TicketState = TicketState.waiting
     reason: str = ""
     """Why it is unsure, refused or not found: the words of the batch system."""
@@ -145,8 +145,11 @@ class Queue(Protocol):
         A job without an id is searched for. Raises ValueError for a job of which nothing can be known here.
         """
 
-    def step(self) -> list[Ticket]:
-        """Moves everything a little; returns the tickets with news (id, refusal, state, gone)."""
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
+        """Moves everything a little; returns the tickets with news (id, refusal, state, gone).
+
+        `more_to_come`: more jobs are being prepared, so that a few may wait for others.
+        """
 
     def hurry(self, ticket: Ticket) -> None:
         """Asks for this job soon: it looks as if it had ended."""

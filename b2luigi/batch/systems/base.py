@@ -16,6 +16,8 @@ Setting = Callable[[str], Any]
 class BatchSystem(abc.ABC):
     """The language of one batch system. All methods are pure, and raise only the documented exceptions.
 
+    A thread may call `parse_query` and `parse_history`, while the main thread calls other methods.
+
     A command that takes longer than the setting `command_timeout` is stopped. Its output until then does not count as
     an answer: only `parse_stopped_submit` gets it.
 

@@ -18,7 +18,7 @@ from b2luigi.batch import systems
 from b2luigi.batch.attempts.outcome import FAILED
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.interrupts import Interrupts
-from b2luigi.batch.processes.base import BatchProcess
+from b2luigi.batch.processes.base import BatchProcess, check_timeout
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.failed_setup import UnusableProcess
 from b2luigi.batch.processes.run import Run
@@ -27,16 +27,21 @@ from b2luigi.batch.queue.credentials import Credentials, kinds
 from b2luigi.batch.queue.detection import Detected, detect
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.local import LocalQueue
+from b2luigi.batch.queue.processors import check_slots
 from b2luigi.batch.queue.ticket import Queue
+from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.workers.jobs import Jobs
 from b2luigi.batch.workers.names import batch_system_of
 from b2luigi.batch.workers.results import Results
+from b2luigi.core.bad_input import BadCallError, BadInputError
 from b2luigi.core.checking_worker import CheckingWorker
 from b2luigi.core.checks import runs_itself
+from b2luigi.core.executable import check_job_script
 from b2luigi.core.graph import missing_requirements
-from b2luigi.core.paths import get_filename, map_folder
+from b2luigi.core.paths import map_folder
+from b2luigi.core.script import base_folder, get_filename
 from b2luigi.core.setting_checks import SettingChecks
-from b2luigi.core.settings import get_seconds, get_setting
+from b2luigi.core.settings import get_merged_setting, get_seconds, get_setting, source_of
 from b2luigi.monitor.journal.writer import Journal
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -56,11 +61,11 @@ class AssigningWorker(CheckingWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._jobs = Jobs()
-        self.journal = Journal(task_file_folder, get_filename, lambda: int(get_setting("keep_runs")))
+        self.journal = Journal(task_file_folder, _script, lambda: int(get_setting("keep_runs")))
         self.fresh = False
         self._credentials = Credentials(kinds())
         self._setting_checks = SettingChecks(
-            self._transfers_files, self._runs_here, self._refuse_setting, logger.warning
+            self._transfers_files, self._runs_here, self._refuse_setting, logger.warning, self._check_job
         )
 
     def detect_batch_system(self, task: luigi.Task) -> str:
@@ -93,12 +98,32 @@ class AssigningWorker(CheckingWorker):
         except OSError:  # unreadable for now
             return True
 
+    def _check_job(self, task: luigi.Task) -> None:
+        """Raises BadInputError for settings that its batch system would refuse, without asking it."""
+        name = str(get_setting("batch_system", task=task))
+        if name not in self._jobs.queues:
+            check_batch_system(task)
+        if name == "custom":
+            _process_class(task, name)
+        _check_numbers(task)
+        language = self._language(task)
+        carries = language is not None and language.carries_files
+        check_job_script(task, carried=carries and bool(get_setting("transfer_files", task=task)))
+        if language is not None:
+            check_options(task, language)
+
+    def _language(self, task: luigi.Task) -> BatchSystem | None:
+        name = self.detect_batch_system(task)
+        is_other = name in systems.OWN_WAYS or name in self._jobs.queues or systems.process_of(name) is not None
+        return None if is_other else systems.load(name)
+
     def _refuse_setting(self, text: str) -> None:
         self._checks.note(text, text)
 
     def _transfers_files(self, task: luigi.Task) -> bool:
         name = self.detect_batch_system(task)
-        return name not in ("local", "custom") and systems.load(name).carries_files
+        is_language = name not in systems.OWN_WAYS and systems.process_of(name) is None
+        return is_language and systems.load(name).carries_files
 
     def _runs_here(self, task: luigi.Task) -> bool:
         return self.detect_batch_system(task) == "local"
@@ -135,7 +160,7 @@ class AssigningWorker(CheckingWorker):
 
     def _batch_process(self, task: luigi.Task) -> BatchProcess:
         name = self.detect_batch_system(task)
-        cls = _process_class(task) if name == "custom" else ClusterProcess
+        cls = _process_class(task, name)
         process = cls(task, self._scheduler, self.results, self._config.timeout)
         process.status_reporter = TaskStatusReporter(self._scheduler, task.task_id, self._id, None)
         if isinstance(process, ClusterProcess):
@@ -150,7 +175,7 @@ class AssigningWorker(CheckingWorker):
         return queues[name]
 
     def _local_queue(self) -> Queue:
-        folder, known = os.path.dirname(get_filename()), self._shared.runs.labels
+        folder, known = base_folder(), self._shared.runs.labels
         return LocalQueue(folder=folder, slots=get_setting("local_slots"), known=known)
 
     def _job_queue(self, name: str) -> Queue:
@@ -177,8 +202,46 @@ class AssigningWorker(CheckingWorker):
 def check_batch_system(task: luigi.Task) -> None:
     """Raises ValueError, listing the names there are, if the setting `batch_system` of a task is none of them."""
     name = batch_system_of(task)
-    if name not in ("auto", "local", "custom"):
-        systems.load(name)
+    try:
+        if name not in systems.OWN_WAYS and systems.process_of(name) is None:
+            systems.load(name)
+    except ValueError as error:
+        raise BadInputError(f"{error} It is the value in: {source_of('batch_system', task)}.") from error
+
+
+def _check_numbers(task: luigi.Task) -> None:
+    """Raises BadInputError for numbers that cannot be meant."""
+    for key in ("command_timeout", "poll_interval", "result_grace"):
+        get_seconds(key, task=task)
+    check_slots(get_setting("local_slots"))
+    check_timeout(task.worker_timeout)
+
+
+def check_options(task: luigi.Task, language: BatchSystem) -> None:
+    """Raises BadInputError for a setting that a batch system cannot take; what the task's own code raises passes."""
+    try:
+        language.options(functools.partial(_own_setting, task))
+    except BadInputError:
+        raise
+    except ValueError as error:
+        family = task.get_task_family()
+        raise BadInputError(f"{family}: {error}", kind=str(error)) from error
+
+
+def _own_setting(task: luigi.Task, key: str) -> Any:
+    try:
+        return get_merged_setting(key, task=task)
+    except BadInputError:
+        raise
+    except ValueError as error:  # of a property
+        raise LookupError(key) from error
+
+
+def _script() -> str:
+    try:
+        return get_filename()
+    except AttributeError:  # a notebook
+        return ""
 
 
 def task_file_folder() -> Path:
@@ -213,12 +276,18 @@ def _of_former_job(task: luigi.Task, folder: str) -> str:
     )
 
 
-def _process_class(task: luigi.Task) -> type[BatchProcess]:
-    cls = get_setting("process_class", task=task)
+def _process_class(task: luigi.Task, name: str) -> type[BatchProcess]:
+    if name == "custom":
+        return _with_hooks(get_setting("process_class", task=task), "process_class")
+    cls = systems.process_of(name)
+    return ClusterProcess if cls is None else _with_hooks(cls, f"batch_system {name!r}")
+
+
+def _with_hooks(cls: Any, setting: str) -> type[BatchProcess]:
     if cls is None:
-        raise AttributeError('batch_system is "custom", but process_class names no subclass of BatchProcess.')
+        raise BadCallError('batch_system is "custom", but process_class names no subclass of BatchProcess.')
     if not (isinstance(cls, type) and issubclass(cls, BatchProcess)):
-        raise TypeError(f"process_class must be a subclass of BatchProcess, not {cls!r}.")
+        raise BadInputError(f"{setting} must be a subclass of BatchProcess, not {cls!r}.")
     return cls
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.node.reports import Reports
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.run import Run
-from b2luigi.batch.queue.ticket import Queue, counted
+from b2luigi.batch.queue.ticket import Queue, counted, never
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -17,15 +19,25 @@ END_PATIENCE = 60.0
 """Seconds that the end of a run waits for submissions and cancellations under way, for each batch system."""
 
 
-class Jobs:
-    """All jobs of one run."""
+SLICE = 0.01
+"""Seconds of one look for jobs with news, and again for those that are looked at without: the others have to wait for
+the next look, since ten thousand jobs may begin at the same time."""
 
-    def __init__(self) -> None:
+
+class Jobs:
+    """All jobs of one run. `clock` gives seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.queues: dict[str, Queue] = {}
         """By the name of their batch system."""
         self._by_token: dict[str, ClusterProcess] = {}
         self._watched: dict[str, ClusterProcess] = {}
         """By task id: those that have to be looked at without news."""
+        self._news: dict[str, None] = {}
+        """The tokens of jobs of which there is news that was not weighed yet, in their order."""
+        self._round: set[str] = set()
+        """The tokens of jobs that were weighed since all that had ended were."""
         self._reports = Reports()
         self._run: Run | None = None
         self._told_attached = self._told_unsubmitted = 0
@@ -42,17 +54,53 @@ class Jobs:
         else:
             self._watched.pop(process.task.task_id, None)
 
-    def look(self) -> bool:
-        """Moves all queues a little, and weighs the jobs of which there is news; True if something happened."""
-        news = [ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step()]
+    def look(self, more_to_come: bool = False) -> bool:
+        """Moves all queues a little, and weighs the jobs of which there is news; True if something happened.
+
+        `more_to_come`: more jobs are being prepared, so that a few may wait for others before they are submitted.
+        """
+        written = self._hear_of_written()
+        if self._run is not None:
+            with contextlib.suppress(OSError):  # written before a job is sent to a batch system, or it is not sent
+                self._run.runs.own.write_claims()
+        more = more_to_come or (self._run is not None and self._run.writer.is_busy)
+        news = [ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step(more)]
         if self._run is None:
             return bool(news)
+        self._news.update(dict.fromkeys(news))
         markers = dict(self._run.runs.markers()) if self._by_token else {}
-        ended = [self._weigh(process, None) for process in self._without(markers)]
-        heard = dict.fromkeys([*news, *markers])  # each once, and in this order, which is the same in each run
-        ended += [self._hear(token, markers.get(token), self._run) for token in heard]
+        ended = self._weigh_watched(markers) + self._weigh_news(markers, self._run)
         self._tell_attached(self._run)
-        return bool(news) or any(ended)
+        return written or bool(news or self._round) or any(ended)
+
+    def _weigh_watched(self, markers: Mapping[str, Inbox]) -> list[bool]:
+        """Those without a marker. Who had their turn are at the end of the line."""
+        ended, end = [], self._clock() + SLICE
+        for task_id, process in list(self._watched.items()):
+            if process.token not in markers:
+                del self._watched[task_id]
+                ended.append(self._weigh(process, None))
+                if self._clock() > end:
+                    break
+        return ended
+
+    def _weigh_news(self, markers: Mapping[str, Inbox], run: Run) -> list[bool]:
+        """Each once, and in this order, which is the same in each run. Who had their turn wait for the next round."""
+        ended, end = [], self._clock() + SLICE
+        tokens = list(dict.fromkeys([*self._news, *(token for token in markers if token not in self._round)]))
+        for token in tokens:
+            self._news.pop(token, None)
+            self._round.add(token)
+            ended.append(self._hear(token, markers.get(token), run))
+            if token != tokens[-1] and self._clock() > end:
+                return ended
+        self._round.clear()
+        return ended
+
+    @property
+    def is_writing_enough(self) -> bool:
+        """The files of so many jobs are being written that more tasks may wait."""
+        return self._run is not None and self._run.writer.is_full
 
     def forward_reports(self) -> None:
         """Forwards to luigi's scheduler what running tasks report. Called often; does little each time."""
@@ -60,6 +108,7 @@ class Jobs:
 
     def cancel(self, jobs: list[ClusterProcess], enough: Callable[[], bool]) -> list[ClusterProcess]:
         """Cancels everything. Returns those that may be left: their records stay open, for the next run to see to."""
+        self._stop_writing(enough)
         for job in jobs:
             job.detach_if_watched()
         there = _there(jobs)
@@ -76,14 +125,23 @@ class Jobs:
 
     def leave(self, jobs: list[ClusterProcess]) -> list[ClusterProcess]:
         """Leaves everything where it is; returns those that are there."""
+        self._stop_writing(never)
         for queue in self.queues.values():
             queue.leave(END_PATIENCE)
         left = [job for job in jobs if job.leave()]
         logger.warning("%s left running. Run the script again to resume.", counted(len(left)))
         return left
 
-    def _without(self, markers: Iterable[str]) -> list[ClusterProcess]:
-        return [process for process in self._watched.values() if process.token not in markers]
+    def _hear_of_written(self) -> bool:
+        """Hands in the jobs whose files were written beside the loop."""
+        processes = self._run.writer.finished() if self._run is not None else []
+        for process in processes:
+            self._weigh(process, None)
+        return bool(processes)
+
+    def _stop_writing(self, enough: Callable[[], bool]) -> None:
+        if self._run is not None:
+            self._run.writer.stop(END_PATIENCE, enough)
 
     def _hear(self, token: str, inbox: Inbox | None, run: Run) -> bool:
         if token in self._by_token:

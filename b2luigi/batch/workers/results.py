@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from b2luigi.batch.attempts.outcome import plain
 from b2luigi.batch.queue.backoff import Backoff
 
-SHORTEST, LONGEST, GROWTH = 0.02, 0.5, 1.5
+SHORTEST, LONGEST, GROWTH = 0.02, 0.15, 1.5
 """Seconds between two looks: short after anything happened, then longer and longer."""
 
 
@@ -58,6 +58,12 @@ class Results:
                 raise queue.Empty
         self._naps.reset()
         return _as_json(self._results.popleft())
+
+    def gather(self) -> None:
+        """Takes in what tasks in other processes have left so far; waits for none."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._results.append(self.real.get(timeout=0))
 
     def stir(self) -> None:
         """Something happened: look again soon."""

@@ -22,6 +22,7 @@ from b2luigi.batch.interrupts import Interrupts, Terminated
 from b2luigi.batch.messages.failure import headline
 from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
+from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.scheduling.indexed import IndexedScheduler
 from b2luigi.batch.scheduling.remote_scheduler import PatientScheduler, worker_id
 from b2luigi.batch.workers.assignment import (
@@ -44,6 +45,11 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 AWAKE = 0.2
 """Seconds between two looks while luigi pauses."""
+GLANCE_FIRST, GLANCE = 0.25, 1.0
+"""Seconds to the first look while luigi hands out tasks, and between two: what is ready by then is submitted together.
+The first ones come sooner, since batch systems are asked two questions before the first job."""
+NAP = 0.02
+"""Seconds between two looks while tasks wait for the disk."""
 
 
 class SendJobWorker(AssigningWorker):
@@ -68,6 +74,7 @@ class SendJobWorker(AssigningWorker):
         self._opening = contextlib.ExitStack()
         self._in_run = self._add_failed = False
         self._left = 0
+        self._glances = Backoff(time.monotonic, first=GLANCE_FIRST, most=GLANCE)
 
     def __enter__(self) -> SendJobWorker:
         self.interrupts.__enter__()
@@ -96,6 +103,7 @@ class SendJobWorker(AssigningWorker):
         """luigi's loop."""
         self._opening.close()
         self._in_run = True
+        self._glances.put_off()
         with graph_set_aside():
             return super().run() and not self._add_failed
 
@@ -131,6 +139,10 @@ class SendJobWorker(AssigningWorker):
 
     def _get_work(self) -> Any:
         """luigi's, which keeps every answer for its summary: what that needs are the tasks of other workers."""
+        self._glance()
+        while self._jobs.is_writing_enough:
+            time.sleep(NAP)
+            self._glance()
         response = super()._get_work()
         history = self._get_work_response_history
         if not history:  # it takes no more work (luigi's SIGUSR1), and has asked nobody
@@ -140,6 +152,14 @@ class SendJobWorker(AssigningWorker):
         if not others or history[-2:-1] == history[-1:]:
             history.pop()
         return response
+
+    def _glance(self) -> None:
+        """luigi handles no result before it has handed out all tasks that are ready, which may take long."""
+        if self._glances.is_due:
+            self._look(more_to_come=True)
+            self.results.gather()
+            while len(self.results):
+                self._handle_next_task()
 
     def _run_task(self, task_id: str) -> None:
         with self.interrupts.deferred():
@@ -197,9 +217,9 @@ class SendJobWorker(AssigningWorker):
         if not len(self.results):
             super()._purge_children()
 
-    def _look(self) -> None:
+    def _look(self, more_to_come: bool = False) -> None:
         with self.interrupts.deferred():
-            if self._jobs.look():
+            if self._jobs.look(more_to_come):
                 self.results.stir()
             self._try_again()
             self._credentials.look()
@@ -207,6 +227,7 @@ class SendJobWorker(AssigningWorker):
         if isinstance(self._scheduler, PatientScheduler):  # a page to see it on; interrupts may end a wait for it
             self._jobs.forward_reports()
         self.progress.look(self._running_tasks.values())
+        self._glances.put_off()
 
     # -- the end
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from b2luigi.batch.attempts.heartbeat import SILENCE, Heartbeat
-from b2luigi.batch.attempts.inbox import OWNER, Inbox, inboxes_below
+from b2luigi.batch.attempts.inbox import OWNER, Claim, Inbox, inboxes_below
 from b2luigi.batch.attempts.liveness import has_ended, stat_of, this_process
 from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.runs import Runs
@@ -46,6 +46,7 @@ def inbox(base: Path, owner: dict[str, object] | None, *claims: Path, clock: Clo
     found.open()
     for folder in claims:
         found.enter(folder)
+        found.write_claims()
     if owner is None:
         (found.folder / OWNER).unlink()
     else:
@@ -204,9 +205,11 @@ def test_an_inbox_that_another_run_removed_is_made_again(tmp_path: Path) -> None
     """It took this run for dead, since that was stopped for a while; jobs to come need an inbox all the same."""
     mine = Inbox(tmp_path / "inbox-1")
     mine.enter(tmp_path / "a")
+    mine.write_claims()
     Inbox(mine.folder).discard()
     assert not mine.folder.exists()
     mine.enter(tmp_path / "b")
+    mine.sync()
     assert Inbox(mine.folder).is_abandoned() is False
     assert folders_of(Inbox(mine.folder)) == [tmp_path / "b"]
     mine.close()
@@ -364,3 +367,65 @@ def test_markers_of_adopted_jobs_are_seen_too(tmp_path: Path) -> None:
     assert dict(runs.markers()) == {}
     adopted = runs.inbox_of(attempt)
     assert dict(runs.markers()) == {attempt.token: adopted}
+
+
+def test_claims_are_written_at_once(tmp_path: Path) -> None:
+    """What was entered, in one go: the last claim of each folder."""
+    mine = Inbox(tmp_path / "inbox-1")
+    mine.enter(tmp_path / "a", 1, TOKEN, server=None)
+    mine.enter(tmp_path / "b", 1, TOKEN[::-1])
+    mine.enter(tmp_path / "a", 1, TOKEN, server="cluster")
+    assert Inbox(mine.folder).claims() == ()
+    mine.sync()
+    found = {claim.folder: claim.facts for claim in Inbox(mine.folder).claims()}
+    assert found == {"a": {"server": "cluster"}, "b": {}}
+    mine.close()
+
+
+def test_claims_that_cannot_be_written_are_written_another_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk: whoever is about to submit jobs hears of it, and a claim that came meanwhile counts."""
+    mine = Inbox(tmp_path / "inbox-1")
+    mine.open()
+    mine.enter(tmp_path / "a", 1, TOKEN)
+    mine.enter(tmp_path / "b", 1, TOKEN)
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        with pytest.raises(OSError, match="No space left"):
+            mine.sync()
+    mine.enter(tmp_path / "a", 2, TOKEN)
+    mine.sync()
+    found = Inbox(mine.folder)
+    assert (found.claim_of(tmp_path / "a"), found.claim_of(tmp_path / "b")) == (
+        Claim("a", 2, TOKEN, {}),
+        Claim("b", 1, TOKEN, {}),
+    )
+    mine.close()
+
+
+def test_threads_enter_and_write_claims_at_the_same_time(tmp_path: Path) -> None:
+    """None is lost, and none is cut by another one."""
+    mine = Inbox(tmp_path / "inbox-1")
+
+    def work(thread: int) -> None:
+        for n in range(50):
+            mine.enter(tmp_path / f"{thread}-{n}", 1, TOKEN)
+            mine.sync() if n % 10 == thread else mine.write_claims()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    mine.sync()
+    assert len({claim.folder for claim in Inbox(mine.folder).claims()}) == 200
+    mine.close()
+
+
+def test_claims_reach_the_disk_when_jobs_are_left(tmp_path: Path) -> None:
+    """Also those that were entered last."""
+    mine = Inbox(tmp_path / "inbox-1")
+    mine.enter(tmp_path / "a", 1, TOKEN)
+    mine.leave()
+    assert folders_of(Inbox(mine.folder)) == [tmp_path / "a"]

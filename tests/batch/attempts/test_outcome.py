@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from b2luigi.batch.attempts.outcome import STATUSES, Marker, Outcome
+from b2luigi.core.version import VERSION
 
 WHOLE = {
     "format": 1,
@@ -37,11 +38,18 @@ def test_reports_keep_their_key_on_disk() -> None:
     reports = {"status_message": "half way"}
     outcome = Outcome("DONE", reports=reports)
     assert json.loads(outcome.to_json())["told"] == reports
-    assert set(json.loads(outcome.to_json())) == {*WHOLE, "told", "absent", "usage"}
+    assert set(json.loads(outcome.to_json())) == {*WHOLE, "told", "absent", "usage", "version"}
     read = Outcome.from_json(json.dumps({**WHOLE, "told": reports}))
     assert read is not None
     assert read.reports == reports
     assert Outcome.from_record(json.loads(json.dumps(outcome.to_dict()))) == outcome
+
+
+def test_an_older_version_did_not_name_itself() -> None:
+    """Outcomes of b2luigi before 2.0 have no version; a later one is whatever it says."""
+    versions = [Outcome.from_json(json.dumps({**WHOLE, **more})) for more in ({}, {"version": "9.1"})]
+    assert [found and found.version for found in versions] == ["", "9.1"]
+    assert Outcome("DONE").version == VERSION
 
 
 def test_an_outcome_cut_short_is_none() -> None:

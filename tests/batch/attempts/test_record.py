@@ -3,15 +3,17 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from b2luigi.batch.attempts.fresh_look import look_again
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.outcome import DONE, Marker, Outcome
-from b2luigi.batch.attempts.record import LARGEST_OUTCOME, ClaimedError, Record, look_again, read_outcome
+from b2luigi.batch.attempts.record import LARGEST_OUTCOME, ClaimedError, Record, read_outcome
 
 TOKENS = "0123456789abcdef", "fedcba9876543210"
 
@@ -111,6 +113,40 @@ def test_what_becomes_known_is_added(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "task") == ["attempt-1.json"]
 
 
+def test_a_few_facts_are_added_in_place(tmp_path: Path) -> None:
+    """Many, or an end, make a new file; whatever others have written meanwhile is not torn."""
+    attempt = Record.claim(tmp_path, {"server": None}, after=0)
+    inodes = [attempt.path.stat().st_ino]
+    for known in ({"server": "a"}, {"job_id": "7"}, {"text": "x" * 2000}, {"job_id": "8"}, {"ended": 1.0}):
+        attempt.note(**known)
+        assert facts(attempt.path) == attempt.facts
+        inodes.append(attempt.path.stat().st_ino)
+    assert inodes[0] == inodes[1] == inodes[2] != inodes[3]
+    assert inodes[3] == inodes[4] != inodes[5]
+    _, other = Record.latest(tmp_path)
+    assert other is not None
+    other.note(by="another")
+    attempt.note(job_id="9")
+    assert facts(attempt.path)["job_id"] == "9"
+
+
+def test_threads_note_facts_at_the_same_time(tmp_path: Path) -> None:
+    """The one that submits, and the loop; nothing is lost."""
+    attempt = Record.claim(tmp_path, {}, after=0)
+
+    def work(thread: int) -> None:
+        for number in range(30):
+            attempt.note(**{f"{thread}-{number}": "x" * (number % 3) * 500})
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert facts(attempt.path) == attempt.facts
+    assert len(attempt.facts) == 4 + 90
+
+
 def test_records_of_ended_attempts_go(tmp_path: Path) -> None:
     """Records do not pile up, but those of attempts that may live, or cannot be read, stay."""
     ended, living, mine = (Record.claim(tmp_path, {}, after=Record.last(tmp_path)[0]) for _ in range(3))
@@ -183,7 +219,9 @@ def test_attempts_that_were_given_up_while_their_job_may_run(tmp_path: Path) -> 
     void.void()
     running.note(job_id="8")
     over.note(given_up="timed out", ended=1.0)
-    assert {one.token for one in Record.given_up(tmp_path)} == {noted.token, void.token}
+    number, found = Record.all_in(tmp_path)
+    assert number == 5
+    assert [one.token for one in found if one.is_given_up] == [noted.token, void.token]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of somebody else")

@@ -26,6 +26,7 @@ from b2luigi.batch.node.runner import run_one
 from b2luigi.core.executable import create_executable_wrapper
 from b2luigi.core.job_script import CUT_SHORT, DONE_UNRECORDED, OUTCOME_VARIABLE, SCRIPT_VARIABLE, UNRECORDED
 from b2luigi.core.settings import set_setting
+from b2luigi.core.version import VERSION
 from tests.present import present
 from tests.waiting import PATIENCE, until
 
@@ -478,6 +479,16 @@ def test_complete_inputs_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert Counts.asked == [Counts().task_id]
     outcome = described(NeedsCounted(there=False), monkeypatch)[1]
     assert outcome.missing == (Counts(there=False).task_id,)
+
+
+def test_a_node_with_another_version(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The log of the job names both versions, since the installations differ; the task runs all the same."""
+    assert described(Works(number=2), monkeypatch)[1].version == VERSION
+    assert "version" not in caplog.text
+    assert described(Works(number=3), monkeypatch, b2luigi="9.1")[1].status == DONE
+    assert f"b2luigi: this node has version {VERSION}, and the submit host, which wrote the job script, has 9.1." in (
+        caplog.text
+    )
 
 
 def test_an_unknown_task(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.job import JobInFlight
 from b2luigi.batch.processes.run import Run
+from b2luigi.batch.processes.writer import Writer
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import JobSpec
 
@@ -101,7 +103,7 @@ class HandQueue:
     def leave(self, patience: float) -> None:
         pass
 
-    def step(self) -> list[Ticket]:
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
         news, self.news = self.news, []
         return news
 
@@ -134,9 +136,23 @@ class HandQueue:
         return []
 
 
+def at_once() -> Writer:
+    """For it, no disk is slow, however busy the machine is."""
+    return Writer(clock=lambda: 0.0)
+
+
+def beside() -> Writer:
+    """For it, each disk is slow: threads write the files of jobs."""
+    moments = itertools.count()
+    writer = Writer(clock=lambda: float(next(moments)), busy=lambda: 0.0)
+    while not writer.is_slow:
+        writer.timed(lambda: None)
+    return writer
+
+
 def a_process(queue: HandQueue, ticket: Ticket | None, *, watched: bool = False) -> ClusterProcess:
     """A task whose job is as its ticket says; None: there is none yet."""
-    run = Run(Runs(Path("/nowhere")), {}, lambda name: queue)
+    run = Run(Runs(Path("/nowhere")), {}, lambda name: queue, writer=at_once())
     process = ClusterProcess(Work(), None, SimpleQueue(), 0)
     process.connect(queue, run)
     if ticket is not None:
@@ -190,7 +206,7 @@ class Job:
         self.runs = Runs(folder / "task_file_dir", clock=lambda: self.now)
         self.output = folder / "result_dir" / "n=1" / "out.txt"
         self.process = ClusterProcess(self.task, None, self, 0)
-        self.shared = Run(self.runs, {}, lambda name: self.queue, clock=lambda: self.now)
+        self.shared = Run(self.runs, {}, lambda name: self.queue, clock=lambda: self.now, writer=at_once())
         self.process.connect(self.queue, self.shared)
 
     def put(self, obj: Any) -> None:

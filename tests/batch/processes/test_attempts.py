@@ -713,3 +713,16 @@ def test_a_fresh_run_does_not_wait_for_a_job_out_of_reach(job: Job) -> None:
     job.process.look()
     job.process.look()
     assert len(job.queue.tickets) == 1
+
+
+def test_a_job_that_was_sent_is_resumed_although_its_record_does_not_know(job: Job) -> None:
+    """A power cut: the claims were synced before the submission, the record was not."""
+    inbox = Inbox.new(Path(get_task_file_dir(job.process.task)).parent)
+    inbox.open()
+    former = a_former(job, inbox=str(inbox.folder), server=None)
+    inbox.enter(former.path.parent, 1, former.token, batch_system="hand", server="cluster", mark=f"{former.token}[3]")
+    inbox.leave()
+    job.process.run()
+    (facts,) = job.queue.attached
+    assert (facts["server"], facts["mark"]) == ("cluster", f"{former.token}[3]")
+    assert begun(job) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -17,6 +16,7 @@ from b2luigi.batch.attempts.outcome import Marker, Outcome
 from b2luigi.batch.processes.job import ANSWERS
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.core.deadline import Deadline
+from b2luigi.core.version import VERSION
 from tests.batch.processes.hands import Hiccups, Job, Work, accept, let_go, lose, refuse
 
 
@@ -43,13 +43,12 @@ def test_nothing_is_handed_in_that_could_not_be_claimed(job: Job, tmp_path: Path
 
 
 def test_a_job_the_system_could_not_carry_is_not_handed_in(job: Job, tmp_path: Path) -> None:
-    """The failure quotes the queue."""
+    """The failure quotes the queue, and no attempt was claimed."""
     job.queue.problem = "the folder name is too beautiful"
     job.process.run()
     assert (job.status, job.queue.tickets) == ("FAILED", [])
     assert "too beautiful" in job.process.story
-    (record,) = (tmp_path / "task_file_dir").rglob("attempt-*.json")
-    assert json.loads(record.read_text())["end"] == "not submitted"
+    assert list((tmp_path / "task_file_dir").rglob("attempt-*.json")) == []
 
 
 def test_a_grace_that_is_no_time_is_refused_before_anything_is_submitted(job: Job) -> None:
@@ -81,6 +80,46 @@ def test_the_result_is_reported_once(job: Job) -> None:
     job.process.terminate()
     assert job.status == "DONE"
     assert job.queue.cancelled == []
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [("9.1", "ran on node n1 with b2luigi 9.1;"), ("", "ran on node n1 with an older version of b2luigi, or")],
+)
+def test_a_node_with_another_version(job: Job, caplog: pytest.LogCaptureFixture, version: str, words: str) -> None:
+    """Its outcome counts; a warning names both versions and the settings that decide what a job runs, once."""
+    ticket = job.start()
+    ticket.spec.outcome.write_text(Outcome("DONE", node="n1", version=version).to_json())
+    job.process.look(Marker(0, True))
+    assert job.status == "DONE"
+    job.process.shared.mention_version(Outcome("DONE", node="n2", version=version), "hand job 8")
+    (text,) = (text for text in caplog.messages if "version" in text or VERSION in text)
+    assert words in text
+    assert f"this script runs with {VERSION}. Check what jobs run (settings executable, env_script, env)." in text
+
+
+def test_a_node_that_leaves_no_outcome(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    """b2luigi 1.x runs the task and leaves only its exit code: good enough, if the outputs are there, and reported."""
+    job.start()
+    job.output.touch()
+    job.process.look(Marker(0, False))
+    assert job.status == "DONE"
+    assert "left no outcome: it ran with an older version of b2luigi, or without it" in caplog.text
+
+
+def test_a_task_that_fails_with_an_older_version(job: Job) -> None:
+    """The traceback in its log shows what ran it, and the story says so."""
+    ticket = job.start()
+    ticket.spec.log_folder.mkdir(parents=True, exist_ok=True)
+    frame = 'File "/venv/lib/python3.11/site-packages/b2luigi/cli/runner.py", line 405, in run_as_batch_worker'
+    (ticket.spec.log_folder / "stderr").write_text(f"Traceback (most recent call last):\n  {frame}\nKeyError: 'a'\n")
+    job.output.unlink(missing_ok=True)
+    job.process.look(Marker(1, False))
+    job.now += 100
+    job.process.look(Marker(1, False))
+    assert job.status == "FAILED"
+    assert "left no outcome: it ran with b2luigi 1.x" in job.process.story
+    assert "install this version of b2luigi where jobs find it" in " ".join(job.process.story.split())
 
 
 def test_a_promised_outcome_is_waited_for(job: Job) -> None:

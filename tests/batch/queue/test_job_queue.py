@@ -310,6 +310,7 @@ def test_how_to_find_a_job_is_on_disk_before_it_is_sent(
     (ticket,) = submit(queue, "a")
     ticket.before_sending = note
     queue.step()
+    queue.step()
     assert (seen, site.commands("submit"), ticket.state) == ([0], [], TicketState.waiting)
     full = False
     run(queue, site, 10)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Mapping
 from itertools import pairwise
 
 import pytest
 
+from b2luigi.batch.queue import poller, presence
 from b2luigi.batch.queue.command import fits
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.poller import EARLY, FIRST
 from b2luigi.batch.queue.presence import SECOND_LOOK
 from b2luigi.batch.queue.search import SEARCHES
-from b2luigi.batch.queue.ticket import TicketState
+from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.listings import Listing
-from b2luigi.batch.systems.model import Answer, Command, JobStatus
+from b2luigi.batch.systems.model import Answer, Command, JobInfo, JobStatus
 from tests.batch.fakes import Fake, Site
 from tests.batch.queue.helpers import DOWN, POLL, a_queue, run, seen, submit, submitted, unsure, warnings
 from tests.batch.systems.recorded import a_job
+from tests.waiting import PATIENCE, until
 
 # -- doubt
 
@@ -109,6 +113,7 @@ def test_ten_thousand_jobs_in_doubt(site: Site) -> None:
     site.jobs = {str(n): ("running", f"t{n}") for n in range(10_000)}
     started = time.process_time()
     run(queue, site, 5)
+    until(lambda: queue.step() or all(ticket.job_id for ticket in tickets), "the answer is read")
     assert time.process_time() - started < 3
     assert all(ticket.job_id for ticket in tickets)
 
@@ -388,8 +393,38 @@ def test_an_outage_of_searches_is_logged_once(queue: JobQueue, site: Site, caplo
     assert not any("again" in line for line in warnings(caplog))
 
 
-def test_more_jobs_than_one_command_can_name_are_asked_about_in_portions(site: Site) -> None:
+def test_a_long_answer_is_read_beside_the_loop(queue: JobQueue, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And in slices: a listing of ten thousand jobs keeps the loop from nothing else, and no other is asked for."""
+    monkeypatch.setattr(poller, "LARGE", 0)
+    monkeypatch.setattr(presence, "AT_ONCE", 1)
+    monkeypatch.setattr(poller, "SLICE", -1.0)  # no time for a second one
+    tickets = submitted(queue, *"abc")
+    go_on, parse = threading.Event(), Fake.parse_query
+
+    def slowly(system: Fake, answer: Answer) -> Mapping[str, JobInfo]:
+        assert threading.current_thread() is not threading.main_thread()
+        assert go_on.wait(PATIENCE)
+        return parse(system, answer)
+
+    monkeypatch.setattr(Fake, "parse_query", slowly)
+    assert run(queue, site, 2 * FIRST) == []
+    go_on.set()
+    steps: list[list[Ticket]] = []
+
+    def is_known() -> bool:
+        steps.append(queue.step())
+        return sum(map(len, steps)) == 3
+
+    until(is_known, "the answer is read")
+    assert [some for some in steps if some] == [[ticket] for ticket in tickets]
+    assert len(site.commands("query")) == 1
+
+
+def test_more_jobs_than_one_command_can_name_are_asked_about_in_portions(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A query, a search and a history of more ids than Linux lets a command have; none of the jobs counts as absent."""
+    monkeypatch.setattr(poller, "LARGE", float("inf"))  # or else threads read the answers, and take their time
     queue = a_queue(site, Fake(bulk=1000))
     tickets = submit(queue, *(f"{n:016x}" + "f" * 4000 for n in range(500)))
     run(queue, site, FIRST + 5)

@@ -151,6 +151,16 @@ def test_a_job_is_submitted_once_its_server_is_known() -> None:
     assert noted == ["one"]
 
 
+def test_the_server_is_asked_for_when_the_first_job_is_handed_in() -> None:
+    """luigi hands out more tasks meanwhile: once they are ready to be sent, the answer is there."""
+    site = Site(now=1000.0, server="one")
+    queue = a_queue(site, Branched())
+    queue.submit(a_job("a"))
+    assert [call.argv[0] for call in site.calls] == ["server"]
+    queue.step()
+    assert [call.argv[0] for call in site.calls] == ["server", "submit"]
+
+
 def test_the_server_is_asked_for_once() -> None:
     """One command in a run, however long it is."""
     site = Site(now=1000.0, server="one")

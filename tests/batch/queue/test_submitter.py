@@ -12,7 +12,7 @@ import pytest
 
 from b2luigi.batch.queue.command import fits
 from b2luigi.batch.queue.job_queue import JobQueue
-from b2luigi.batch.queue.submitter import AT_ONCE
+from b2luigi.batch.queue.submitter import AT_ONCE, GATHER, MANY
 from b2luigi.batch.queue.ticket import TicketState
 from b2luigi.batch.systems.model import Answer, Command
 from tests.batch.fakes import Fake, Site
@@ -395,3 +395,26 @@ def _drain(queue: JobQueue, site: Site) -> None:
             return
         for call in fresh:
             site.answer(call)
+
+
+def test_a_few_jobs_wait_for_others_that_are_being_prepared(site: Site) -> None:
+    """The first ones go at once; then many together, or all there are after some seconds; and all if no more come."""
+    queue = a_queue(site, Fake(bulk=1000))
+    submit(queue, "first")
+    queue.step(more_to_come=True)
+    submit(queue, "a", "b")
+    for _ in range(3):
+        site.now += GATHER / 4
+        queue.step(more_to_come=True)
+    assert site.commands("submit") == [("first",)]
+    site.now += GATHER / 4
+    queue.step(more_to_come=True)
+    assert site.commands("submit") == [("first",), ("a", "b")]
+    submit(queue, *(f"t{n}" for n in range(MANY)))
+    queue.step(more_to_come=True)
+    assert len(site.commands("submit")[-1]) == MANY
+    submit(queue, "last")
+    queue.step(more_to_come=True)
+    assert len(site.commands("submit")) == 3
+    queue.step()
+    assert site.commands("submit")[-1] == ("last",)

@@ -413,3 +413,77 @@ def test_a_chain_of_any_length_has_no_circle() -> None:
     assert find_circle(range(20000, -1, -1), needs) == []
     assert len(asked) == 20001
     assert find_circle([5, 9], {5: [6], 6: [7, 8], 7: [], 8: [6]}.__getitem__) == [6, 8, 6]
+
+
+REFUSED = {
+    "lsf": ("lsf_settings", {"-J": "name"}, "lsf_settings has the option '-J': b2luigi sets this option itself"),
+    "htcondor": ("htcondor_settings", {"queue": 3}, "htcondor_settings has the key 'queue': b2luigi sets this itself"),
+    "slurm": ("slurm_settings", {"array": "1-3"}, "slurm_settings has the option 'array': b2luigi sets this option"),
+    "local": ("shell", "a shell", "shell must be the name of a shell in /bin or a path, not 'a shell'"),
+    "custom": ("process_class", None, "process_class names no subclass of BatchProcess"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("varies", [False, True])
+def test_a_setting_that_no_job_can_have(name: str, varies: bool) -> None:
+    """Before anything is submitted, and once: for all tasks of a class, or for those whose property is wrong."""
+    key, value, words = REFUSED[name]
+    given = property(lambda self: value if self.n > 2 else type(self).good) if varies else value
+    good = {"shell": "sh", "process_class": AtOnce}.get(key, {})
+    task = type("OneKind", (Base,), {"batch_system": name, key: given, "good": good})
+    text = refusal([task(n=n) for n in range(9)], "jobs")
+    assert words in text
+    assert len(text.splitlines()) == 1
+
+
+def test_own_code_that_fails_is_no_refusal() -> None:
+    """A property may read a file that a requirement makes: it says nothing before its task is submitted."""
+
+    class Late(Base):
+        @property
+        def shell(self) -> str:
+            raise ValueError("there is no such file yet")
+
+    build([Late()], "jobs")
+    assert "Late(n=1)" in STARTED
+
+
+def test_files_in_the_place_of_folders(script_folder: Path) -> None:
+    """No job could write its log or its result; each setting is named, with its source."""
+    (script_folder / "file").touch()
+    b2luigi.set_setting("log_dir", "file/logs")
+    b2luigi.set_setting("result_dir", "file")
+    text = refusal([Train(n=n) for n in range(9)], "jobs")
+    for key in ("result_dir", "log_dir"):
+        assert f"{key} (passed to set_setting): {script_folder}/file is a file, and not a folder." in text
+    assert len(text.splitlines()) == 2
+
+
+class Named(Base):
+    name = b2luigi.Parameter(default="x")
+
+    def output(self) -> Any:
+        return luigi.LocalTarget(f"outputs/{self.name.replace('/', '_')}")
+
+
+def test_values_that_only_the_logs_are_named_after() -> None:
+    """A task with targets of its own has no folder for its results that shows the mistake."""
+    text = refusal([Named(name=name) for name in ("a", "b/c", "d/e", "..")], "jobs")
+    assert "Named: the parameter 'name' has the value 'b/c', which is not a valid folder name" in text
+    assert len(text.splitlines()) == 1
+    build([Named(name="b/c")], "no jobs")
+    assert STARTED
+
+
+@pytest.mark.parametrize("kind", FACTORIES)
+def test_an_output_that_is_no_target(kind: str) -> None:
+    """A path, for example, of which nobody can say whether it is complete; luigi would print a traceback per task."""
+
+    class Path_(Base):
+        def output(self) -> Any:
+            return {"a": "a.txt"}
+
+    text = refusal([Path_(n=n) for n in range(9)], kind)
+    assert "output() of Path_(n=0) needs targets, not 'a.txt': use add_to_output" in text
+    assert "The same holds for 8 more." in text

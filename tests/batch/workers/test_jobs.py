@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from b2luigi.batch.queue.local import LocalQueue
 from b2luigi.batch.queue.ticket import Ticket, TicketState, never
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.batch.workers.jobs import Jobs
-from tests.batch.processes.hands import HandQueue, Job, Work, a_process, accept
+from tests.batch.processes.hands import HandQueue, Job, Work, a_process, accept, at_once
 from tests.batch.systems.recorded import a_job
 
 
@@ -82,7 +83,7 @@ def test_jobs_that_wait_for_a_slot_are_not_logged_as_cancelled(
 class Reporting(HandQueue):
     """A queue that reports all of its jobs at each step, in the order in which they were submitted."""
 
-    def step(self) -> list[Ticket]:
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
         return self.tickets
 
     def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
@@ -91,9 +92,9 @@ class Reporting(HandQueue):
 
 def test_results_come_in_the_order_in_which_the_queue_reports_them(script_folder: Path) -> None:
     """Not in the order of a set, which differs from run to run, and with it the log and luigi's next choices."""
-    jobs, site, results = Jobs(), Reporting(), queue.SimpleQueue[Any]()
+    jobs, site, results = Jobs(lambda: 0.0), Reporting(), queue.SimpleQueue[Any]()
     jobs.queues["hand"] = site
-    shared = Run(Runs(script_folder / "task_files"), {}, lambda name: site)
+    shared = Run(Runs(script_folder / "task_files"), {}, lambda name: site, writer=at_once())
     tasks = [Work(n=n) for n in range(20)]
     for task in tasks:
         process = ClusterProcess(task, None, results, 0)
@@ -105,6 +106,30 @@ def test_results_come_in_the_order_in_which_the_queue_reports_them(script_folder
         ticket.info = JobInfo(JobStatus.aborted, "killed by its owner", cause=Cause.cancelled)
     jobs.look()
     assert [results.get_nowait()[0] for _ in tasks] == [task.task_id for task in tasks]
+
+
+def test_many_jobs_with_news_are_weighed_in_several_looks(script_folder: Path) -> None:
+    """Ten thousand may begin at once, or end; each has its turn, also if those before it have to wait for something."""
+    now = itertools.count()
+    jobs, site, results = Jobs(lambda: float(next(now))), HandQueue(), queue.SimpleQueue[Any]()
+    jobs.queues["hand"] = site
+    shared = Run(Runs(script_folder / "task_files"), {}, lambda name: site, writer=at_once())
+    tasks = [Work(n=n) for n in range(4)]
+    for task in tasks:
+        process = ClusterProcess(task, None, results, 0)
+        process.connect(site, shared)
+        process.run()
+        jobs.register(process)
+    for number, ticket in enumerate(site.tickets):
+        accept(ticket, str(number))
+        (shared.runs.own.folder / ticket.spec.token).write_text("0 outcome")  # which is late
+    site.news = list(site.tickets)
+    assert jobs.look()
+    is_noted = [process.job is not None and process.job.is_ending for process in jobs._by_token.values()]
+    assert is_noted == [True, False, False, False]
+    for _ in range(3):
+        jobs.look()
+    assert all(process.job is not None and process.job.is_ending for process in jobs._by_token.values())
 
 
 @pytest.fixture

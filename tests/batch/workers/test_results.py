@@ -46,6 +46,16 @@ def test_first_come_first_served() -> None:
     assert (len(results), real.naps) == (0, [])
 
 
+def test_results_of_other_processes_are_taken_in_without_a_wait() -> None:
+    """While luigi hands out tasks; what is not there yet comes later."""
+    results, real = make()
+    for number in range(2):
+        real.put(number)
+    results.gather()
+    assert (len(results), real.naps) == (2, [0, 0, 0])
+    assert [results.get() for _ in range(2)] == [0, 1]
+
+
 def test_a_look_may_bring_the_result() -> None:
     """What a look finds is returned without another wait."""
     results, real = make(lambda: results.put("found"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -15,7 +16,9 @@ import pytest
 
 import b2luigi
 from b2luigi.batch.processes import BatchProcess
+from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.systems.model import JobStatus
+from b2luigi.batch.workers import worker as module
 from b2luigi.batch.workers.progress import Progress
 from b2luigi.batch.workers.worker import SendJobWorker, SendJobWorkerSchedulerFactory
 from tests.waiting import PATIENCE
@@ -111,8 +114,12 @@ def run(factory: SendJobWorkerSchedulerFactory, root: luigi.Task, folder: Path, 
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7, 100])
-def test_a_run_starts_its_tasks_in_the_order_of_luigis_own_scheduler(workers: int, script_folder: Path) -> None:
+def test_a_run_starts_its_tasks_in_the_order_of_luigis_own_scheduler(
+    workers: int, script_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole run, worker included: priorities and resources as in luigi."""
+    monkeypatch.setattr(module, "GLANCE_FIRST", float("inf"))  # looks on a slow machine bring other results to light
+    monkeypatch.setattr(module, "GLANCE", float("inf"))
     theirs = run(OfLuigi(), Node(n=0), script_folder / "theirs", workers)
     ours = run(SendJobWorkerSchedulerFactory(), Node(n=0), script_folder / "ours", workers)
     assert len(ours) == 60
@@ -234,6 +241,66 @@ def test_a_run_logs_its_progress(script_folder: Path, caplog: pytest.LogCaptureF
     logged = [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]
     assert logged[0].startswith("Checking the tasks: ")
     assert re.fullmatch(r"\d+ of 60 tasks done(; jobs: [1-3] pending)?", logged[-1])
+
+
+class Short(Simulated):
+    """A job that ends while it is being started, which takes long."""
+
+    now: ClassVar[float] = 0.0
+
+    def start_job(self) -> None:
+        super().start_job()
+        type(self).now += 0.4
+        self.finish("DONE")
+
+
+class First(b2luigi.Task):
+    n = b2luigi.IntParameter()
+    batch_system = "custom"
+    process_class = Short
+    priority = 1
+
+    def complete(self) -> bool:
+        return False
+
+    def run(self) -> None:
+        """Never called: the jobs are simulated."""
+
+
+class Then(First):
+    priority = 2
+
+    def requires(self) -> Any:
+        return First(n=self.n)
+
+
+class Pairs(b2luigi.WrapperTask):
+    def requires(self) -> Any:
+        return [Then(n=n) for n in range(10)]
+
+
+def test_ends_are_handled_while_luigi_hands_out_tasks(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most once a second: a task that waits for a job does not wait until all others are started."""
+    Simulated.started.clear()
+    Short.now = 0.0
+    worker = SendJobWorker(scheduler=SendJobWorkerSchedulerFactory().create_local_scheduler(), worker_processes=100)
+    looks: list[float] = []
+    with worker:
+        worker._glances = Backoff(lambda: Short.now, first=1.0, most=1.0)
+        look = worker._jobs.look
+
+        def noted(more_to_come: bool = False) -> bool:
+            looks.append(Short.now)
+            return look(more_to_come)
+
+        monkeypatch.setattr(worker._jobs, "look", noted)
+        worker.add(Pairs())
+        worker.run()
+    kinds = [task_id.partition("_")[0] for task_id in Simulated.started]
+    assert len(kinds) == 20
+    assert kinds[:4] == ["First"] * 3 + ["Then"]
+    while_handing_out = [moment for moment in looks if moment < Short.now]
+    assert all(after - before >= 1.0 for before, after in itertools.pairwise(while_handing_out))
 
 
 def test_the_timeout_of_a_users_own_process_ignores_the_time_of_day() -> None:

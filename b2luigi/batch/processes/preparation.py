@@ -1,0 +1,149 @@
+"""What comes before a submission, in two halves: settings and code of users make plain values, those become files.
+
+The first half belongs on the main thread. The second touches files only, and may run on any thread.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import luigi
+
+from b2luigi.batch.attempts.artifacts import files_of, outputs_there, put_logs_aside
+from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.outcome import DONE
+from b2luigi.batch.attempts.record import Record
+from b2luigi.batch.attempts.tokens import new_token
+from b2luigi.batch.processes import cleanup
+from b2luigi.batch.processes.job import NOT_SUBMITTED
+from b2luigi.batch.processes.run import Run
+from b2luigi.batch.queue.ticket import Queue
+from b2luigi.batch.systems.model import JobSpec
+from b2luigi.core.executable import SCRIPT_NAME, inputs_of, job_script_of, write_job_script
+from b2luigi.core.files import Folders
+from b2luigi.core.job_script import JobScript
+from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
+from b2luigi.core.settings import get_merged_setting, get_setting
+from b2luigi.core.version import VERSION
+
+CLAIMED_FACTS = ("batch_system", "submit_host", "server", "mark", "outputs_there")
+"""What a claim contains about a job: enough to find it, and to know which of its outputs it has made."""
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job that can be made: plain values, for which no setting and no code of users is needed any more."""
+
+    spec: JobSpec
+    script: JobScript
+    facts: Mapping[str, Any]
+    """What its record says of it from the beginning, but for the outputs that are there already."""
+    outputs: tuple[tuple[int, str], ...] | None
+    """The places and paths of its outputs, as far as they are files; None if the task cannot say."""
+    number: int
+    """Counts the jobs of the task in this run."""
+    grace: float
+    """Seconds by which its outcome may be late."""
+
+
+def described(task: luigi.Task, queue: Queue, run: Run, grace: float, number: int) -> NewJob:
+    """The first half: reads settings and calls code of users; touches no file but settings.json.
+
+    `number`: counts the jobs of the task in this run; it is `task.job_attempt` meanwhile.
+    Raises ValueError, naming the setting, for a value that cannot work, and whatever code of users raises.
+    """
+    options = queue.options(partial(get_merged_setting, task=task))
+    carried = queue.carries_files and bool(options.get("transfer_files"))
+    inputs = inputs_of(task) if carried else ()
+    folder, inbox, token = Path(get_task_file_dir(task)), run.runs.own.folder, new_token(run.runs.kin(task.task_id))
+    # `grace`: the node waits that long for inputs which its file system still hides.
+    worker = {**run.worker, "result_grace": grace, "job_attempt": number, "b2luigi": VERSION}
+    spec = JobSpec(
+        token=token,
+        name=f"{_job_name(task)}-{token}",
+        script=folder / SCRIPT_NAME,
+        folder=folder,
+        log_folder=Path(get_log_file_dir(task)),
+        inbox=inbox,
+        options=options,
+        inputs=inputs,
+        kin_of_inputs=lambda: [run.runs.kin(required.task_id) for required in task.deps()],
+    )
+    queue.check(spec)
+    script = job_script_of(task, inbox=inbox, carried=carried, worker=worker)
+    return NewJob(spec, script, _facts(task, queue, run), files_of(task), number, grace)
+
+
+def written(job: NewJob, after: int, own: Inbox, folders: Folders) -> Record:
+    """The second half: claims the attempt after number `after`, and writes all files of the job; touches no setting.
+
+    `own`: the inbox of this run; `folders`: makes its folders. The claim is on disk when this returns.
+    Raises OSError, and ClaimedError if another run was faster: then nothing may be submitted.
+    """
+    spec = job.spec
+    has_no_logs = folders.make(spec.log_folder)
+    own.ready()
+    facts = {**job.facts, "outputs_there": outputs_there(job.outputs)}
+    enter(Record.of(spec.folder, after + 1, spec.token, facts), own)
+    # First of all, since the job script names our inbox: where another run was faster, its own must stay.
+    # Once there is a report again, the job has started.
+    record = Record.claim(spec.folder, facts, after, spec.token, leftovers=[spec.report.name])
+    try:
+        write_job_script(spec.folder, replace(job.script, record=record.path.name))
+        if not has_no_logs:
+            put_logs_aside(record, spec.log_folder)
+    except Exception:
+        cleanup.close(record, None, NOT_SUBMITTED)
+        raise
+    return record
+
+
+def written_if_new(job: NewJob, own: Inbox, folders: Folders, judged: Collection[str]) -> Record | None:
+    """The second half, unless an earlier attempt is to be looked at first, which is for the main thread.
+
+    `judged`: the tokens of attempts that are over.
+    """
+    folder = job.spec.folder
+    if folders.make(folder):
+        return written(job, 0, own, folders)
+    number, records = Record.all_in(folder)
+    former = [record for record in records if record.is_given_up]
+    former += [last for last in records[-1:] if last.is_open or _is_done(last)]
+    if any(attempt.token not in judged for attempt in former):
+        return None
+    return written(job, number, own, folders)
+
+
+def enter(record: Record, own: Inbox) -> None:
+    """Notes in the claims of this run how to find a job, should its record be lost."""
+    facts = {name: record.facts[name] for name in CLAIMED_FACTS if name in record.facts}
+    own.enter(record.path.parent, record.number, record.token, **facts)
+
+
+def _is_done(record: Record) -> bool:
+    return record.facts.get("end") == DONE
+
+
+def _facts(task: luigi.Task, queue: Queue, run: Run) -> dict[str, Any]:
+    return {
+        "task_id": task.task_id,
+        "class": f"{type(task).__module__}.{type(task).__qualname__}",
+        "batch_system": queue.name,
+        "submit_host": platform.node(),
+        "server": None,  # until it is submitted
+        "inbox": str(run.runs.own.folder),
+        "run": run.runs.own.process,
+        "python": platform.python_version(),
+        "luigi": luigi.__version__,
+    }
+
+
+def _job_name(task: luigi.Task) -> str:
+    name = get_setting("job_name", task=task) or task.get_task_family()
+    return re.sub(r"[^\w.:+@-]", "_", str(name))[:100]
