@@ -84,7 +84,9 @@ def test_a_misspelt_argument_of_process(project: Project, argument: str, words: 
 def test_the_setting_workers(project: Project, argument: str, count: int) -> None:
     """It is the default of the argument, with and without batch."""
     write(project, f"b2luigi.set_setting('workers', 3)\nb2luigi.process(Part(), {argument})")
-    assert f"Running Worker with {count} processes" in project.run().text
+    printed = project.run().text
+    logs = [path.read_text() for path in project.folder.glob("task_files/runs/*/run.log")]
+    assert f"Running Worker with {count} processes" in "".join([printed, *logs])
 
 
 def test_workers_of_luigi(project: Project) -> None:

@@ -38,10 +38,10 @@ class Outcome:
     """The last reports of the task to luigi's scheduler: status message, progress, tracking URL."""
     absent: tuple[int, ...] = ()
     """Places of the outputs that do not exist on the node, if `complete()` of the task itself accepts that."""
-    version: str = field(default=VERSION, compare=False)
-    """Version of b2luigi on the node; empty for one that did not say so, which is older."""
     usage: Mapping[str, Any] = field(default_factory=dict)
     """What the task used: the fields of `b2luigi.monitor.Usage` that are known."""
+    version: str = field(default=VERSION, compare=False)
+    """Version of b2luigi on the node; empty for one that did not say so, which is older."""
 
     def to_dict(self) -> dict[str, Any]:
         """The entries of an outcome file. `reports` is stored as "told", the key that earlier versions read."""
@@ -78,8 +78,8 @@ class Outcome:
                 traceback=str(found["traceback"]),
                 headline=str(found["headline"]),
                 reports=dict(found.get("told", {})),
-                version=str(found.get("version", "")),
                 usage=dict(found.get("usage", {})),
+                version=str(found.get("version", "")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 
 import luigi
 
@@ -56,10 +57,8 @@ def of_exception(task: luigi.Task, system: str, ticket: Ticket, outcome: Outcome
 
 def of_death(task: luigi.Task, system: str, ticket: Ticket, verdict: Fail) -> str:
     """The job ended without an outcome that stands."""
-    words, what, advice = _log_tail(ticket.spec), verdict.what, verdict.advice
-    if OLD_RUNNER in words:
-        what, advice = f"{what}: it ran with b2luigi 1.x", ADVICE_OLD_RUNNER
-    return _story(task, system, ticket, what=what, advice=f"{advice} {FINISHED}", words=without_notes(words))
+    advice = f"{verdict.advice} {FINISHED}"
+    return _story(task, system, ticket, what=verdict.what, advice=advice, words=without_notes(_log_tail(ticket.spec)))
 
 
 def explained(ticket: Ticket, verdict: Fail) -> tuple[Fail, int]:
@@ -68,6 +67,8 @@ def explained(ticket: Ticket, verdict: Fail) -> tuple[Fail, int]:
     And the peak of its largest process, in bytes; 0 if that is not known.
     """
     words = _log_tail(ticket.spec)
+    if OLD_RUNNER in words:
+        return replace(verdict, what=f"{verdict.what}: it ran with b2luigi 1.x", advice=ADVICE_OLD_RUNNER), 0
     return explain(ticket, verdict, words), largest_process(words)
 
 

@@ -61,7 +61,7 @@ class AssigningWorker(CheckingWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._jobs = Jobs()
-        self.journal = Journal(task_file_folder, get_filename, lambda: int(get_setting("keep_runs")))
+        self.journal = Journal(task_file_folder, _script, lambda: int(get_setting("keep_runs")))
         self.fresh = False
         self._credentials = Credentials(kinds())
         self._setting_checks = SettingChecks(
@@ -235,6 +235,13 @@ def _own_setting(task: luigi.Task, key: str) -> Any:
         raise
     except ValueError as error:  # of a property
         raise LookupError(key) from error
+
+
+def _script() -> str:
+    try:
+        return get_filename()
+    except AttributeError:  # a notebook
+        return ""
 
 
 def task_file_folder() -> Path:

@@ -41,6 +41,8 @@ class Jobs:
         self._reports = Reports()
         self._run: Run | None = None
         self._told_attached = self._told_unsubmitted = 0
+        self._found = (0, 0)
+        """How many jobs of earlier runs the last look knew of, and how many that were never submitted."""
 
     def register(self, process: ClusterProcess) -> None:
         """Keeps a process where news of its job finds it, as long as there can be any."""
@@ -161,6 +163,10 @@ class Jobs:
         return process.is_over
 
     def _tell_attached(self, run: Run) -> None:
+        """Once it is known how many they are: there may be thousands, and each look sees to some of them."""
+        seen, self._found = self._found, (len(run.attached), len(run.unsubmitted))
+        if seen != self._found:
+            return
         if len(run.attached) > self._told_attached:
             new, self._told_attached = len(run.attached) - self._told_attached, len(run.attached)
             logger.warning("Attached to %s of an earlier run.", counted(new))

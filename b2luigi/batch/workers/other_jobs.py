@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ class OtherJobs:
         if isinstance(process, BatchProcess):
             task_id, name = process.task.task_id, type(process).__name__
             self._journal.open("")
-            self._tokens[task_id] = token = secrets.token_hex(8)
+            self._tokens[task_id] = token = f"{random.getrandbits(64):016x}"
             self._waiting[task_id] = process
             self._journal.add("submitting", id=task_id, token=token, batch_system=name)
         elif getattr(process, "use_multiprocessing", False):

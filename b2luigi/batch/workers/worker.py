@@ -74,8 +74,8 @@ class SendJobWorker(AssigningWorker):
         self._coming_roots: Iterator[luigi.Task] = iter(())
         self._opening = contextlib.ExitStack()
         self._in_run = self._add_failed = False
-        self._glances = Backoff(time.monotonic, first=GLANCE_FIRST, most=GLANCE)
         self._left = 0
+        self._glances = Backoff(time.monotonic, first=GLANCE_FIRST, most=GLANCE)
 
     def __enter__(self) -> SendJobWorker:
         self.interrupts.__enter__()

@@ -93,11 +93,14 @@ class Journal(NoJournal):
         """The run has a job: makes a folder for it, soon. `inbox`: name of the inbox of the run."""
         if self._spool is not None:
             return
-        base = self._base()
+        try:
+            base, script = self._base(), self._script()
+        except (OSError, ValueError, AttributeError):  # no folder for it: reported where it matters
+            return
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(self._began))}-{secrets.token_hex(3)}"
         self.folder = folder = base / RUNS / name
         before = self._events.take()
-        self._events.add(_encode({"format": FORMAT, "run": self._header(folder, inbox)}))
+        self._events.add(_encode({"format": FORMAT, "run": self._header(folder, inbox, script)}))
         if before:
             self._events.add(before.removesuffix("\n"))
         journal = File(lambda: folder / JOURNAL, lambda: file_mode(base))
@@ -152,10 +155,10 @@ class Journal(NoJournal):
 
     # -- what is written
 
-    def _header(self, folder: Path, inbox: str) -> dict[str, Any]:
+    def _header(self, folder: Path, inbox: str, script: str) -> dict[str, Any]:
         return {
             "id": folder.name,
-            "script": self._script(),
+            "script": script,
             "arguments": masked_arguments(sys.argv[1:]),
             "user": _user(),
             "host": platform.node(),
@@ -192,9 +195,14 @@ def _members(facts: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return _quoted(value)
-    return _encode(value) if value else _EMPTY.get(type(value)) or _encode(value)
+    if not value and kind in _EMPTY:
+        return _EMPTY[kind]
+    if kind is dict:
+        return f"{{{','.join([f'{_quoted(name)}:{_text(one)}' for name, one in value.items()])}}}"
+    return f"[{','.join(map(_text, value))}]" if kind is list else _encode(value)
 
 
 def _external(task: luigi.Task | None, status: str) -> dict[str, Any]:
