@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from b2luigi.cli.process import (
         process,
     )
+    from b2luigi.core.generators import (
+        ParameterGenerator,
+        ZippedParameterGenerator,
+    )
     from b2luigi.core.parameter import (
         BatchIntParameter,
         BoolParameter,
@@ -143,6 +147,7 @@ __all__ = [
     "OptionalStrParameter",
     "OptionalTupleParameter",
     "Parameter",
+    "ParameterGenerator",
     "PathParameter",
     "RPCError",
     "RemoteScheduler",
@@ -154,6 +159,7 @@ __all__ = [
     "TupleParameter",
     "WrapperTask",
     "YearParameter",
+    "ZippedParameterGenerator",
     "__version__",
     "auto_namespace",
     "build",
@@ -188,6 +194,7 @@ _NOT_FROM_LUIGI = ("range",)
 _NAMES_OF_MODULE = {
     "b2luigi.batch.dispatch": ["DispatchableTask", "dispatch"],
     "b2luigi.cli.process": ["process"],
+    "b2luigi.core.generators": ["ParameterGenerator", "ZippedParameterGenerator"],
     "b2luigi.core.parameter": [*(name for name in _KNOWN if name.endswith("Parameter")), "wrap_parameter"],
     "b2luigi.core.requires": ["inherits", "requires"],
     "b2luigi.core.settings": ["DeprecatedSettingsWarning", "clear_setting", "get_setting", "set_setting"],

@@ -12,11 +12,14 @@ from typing import Any
 
 import luigi
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
 import b2luigi
 from b2luigi.batch import systems
 from b2luigi.batch.attempts.judge import AGAIN
 from b2luigi.batch.systems.model import Cause
+from b2luigi.cli.command.app import app
 from b2luigi.core.flags import FLAGS
 from b2luigi.core.known_settings import KNOWN
 from b2luigi.core.settings import get_merged_setting, with_new_settings
@@ -56,7 +59,15 @@ def test_flags_that_are_mentioned_exist(page: Path) -> None:
     """No page mentions a flag that b2luigi does not have."""
     if not page.name.startswith("moving-"):  # that page mentions former flags
         mentioned = set(re.findall(r"`(--[a-z][a-z-]+)", prose(page)))
-        assert mentioned <= {flag.name for flag in FLAGS}
+        ours = {flag.name for flag in FLAGS}
+        assert mentioned <= (ours | _options_of_the_command() if page.name == "command.md" else ours)
+
+
+def _options_of_the_command() -> set[str]:
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    params = [*group.params, *(param for command in group.commands.values() for param in command.params)]
+    return {option for param in params for option in (*param.opts, *param.secondary_opts)}
 
 
 @pytest.mark.usefixtures("script_folder")

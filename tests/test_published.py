@@ -20,13 +20,12 @@ ROWS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("published.json
 OF_THE_COMMAND = {
     *(f"b2luigi.cli.{name}" for name in ("about", "get_b2luigi_version", "init", "main", "main_callback")),
     *(f"b2luigi.cli.{name}" for name in ("self_update", "version")),
-    *(f"b2luigi.cli.parameter_generator.{name}" for name in ("ParameterGenerator", "ZippedParameterGenerator")),
     *(f"b2luigi.cli.runner.render_{name}" for name in ("graph_dot", "graph_summary", "graph_tree")),
     *(f"b2luigi.cli.runner.render_{name}" for name in ("task_help", "task_list")),
     *(f"b2luigi.cli.runner.{name}" for name in ("get_task_outputs", "remove_requirement_outputs", "run_with_tui")),
     *(f"b2luigi.cli.runner.{name}" for name in ("show_task_outputs", "test_task")),
 }
-"""What the command `b2luigi` of 1.3.0 is made of. There is no such command here."""
+"""What the command `b2luigi` of 1.3.0 is made of; ours is made of other functions."""
 INSIDES = {
     "b2luigi.batch.processes.htcondor.HTCondorProcess.get_job_status_for_id",  # looks into the cache
     "b2luigi.batch.processes.test.TestProcess.get_job_output",  # empty since 0.7

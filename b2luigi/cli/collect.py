@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -25,6 +25,17 @@ def collect(tasks: Sequence[luigi.Task]) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def collecting() -> Iterator[list[luigi.Task]]:
+    """While entered, `process` runs nothing, and puts its tasks into this list."""
+    found: list[luigi.Task] = []
+    token = _collected.set(found)
+    try:
+        yield found
+    finally:
+        _collected.reset(token)
+
+
 def tasks_of_script(script: Path, arguments: Sequence[str] = ()) -> list[luigi.Task]:
     """Runs a script up to its end, in this process and as `__main__`, with `process` only noting its tasks.
 
@@ -36,14 +47,11 @@ def tasks_of_script(script: Path, arguments: Sequence[str] = ()) -> list[luigi.T
     sys.argv[:] = [str(script), *arguments]
     sys.path.insert(0, os.path.dirname(script))
     vars(main).update(__file__=str(script), __name__="__main__", __spec__=None)
-    found: list[luigi.Task] = []
-    token = _collected.set(found)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no part of our own output
-            exec(code, vars(main))
-    except SystemExit as error:
-        if error.code not in (None, 0):
-            raise
-    finally:
-        _collected.reset(token)
+    with collecting() as found:
+        try:
+            with contextlib.redirect_stdout(sys.stderr):  # what it prints is no part of our own output
+                exec(code, vars(main))
+        except SystemExit as error:
+            if error.code not in (None, 0):
+                raise
     return found

@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import NoReturn
 
 from b2luigi.batch.interrupts import SIGNALLED, interruption
+from b2luigi.core.script import is_session
 
 RESUME = "Interrupted. Run the script again to resume; complete tasks are not repeated."
 STOPPED = "Interrupted."
@@ -26,7 +27,7 @@ class ExitOnInterrupt:
 
     Also raises KeyboardInterrupt like Python does, so that everything in between can clean up. A handler of the user
     stays, and so does a signal that is ignored (in a background script). Python delivers signals to the main thread
-    only, so on any other thread this does nothing.
+    only, so on any other thread this does nothing. In a notebook or session, KeyboardInterrupt goes on to the user.
     """
 
     def __init__(self) -> None:
@@ -48,10 +49,18 @@ class ExitOnInterrupt:
         self._is_leaving = isinstance(error, KeyboardInterrupt) and bool(self.sentence) and os.getpid() == self._pid
         if self._is_leaving:
             print(self.sentence, file=sys.stderr)
+        if self._is_leaving and is_session():
+            self._is_leaving = False
+            self._restore()
+            raise KeyboardInterrupt from None
+        if self._is_leaving:
             if self._is_installed:  # and stays so: luigi may have left a pool of processes that forks others
                 atexit.register(signal.signal, signal.SIGINT, _exit_at_once)
             self._is_leaving = False
             sys.exit(EXIT_CODE)
+        self._restore()
+
+    def _restore(self) -> None:
         if self._is_installed:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -20,8 +20,8 @@ from b2luigi.cli.exit_on_interrupt import STOPPED, ExitOnInterrupt
 from b2luigi.core.bad_input import BadCallError, BadInputError
 from b2luigi.core.checks import GraphError, tasks_of
 from b2luigi.core.job_script import SCRIPT_VARIABLE
-from b2luigi.core.process_call import ProcessCall, running
-from b2luigi.core.script import refuse_foreign_program
+from b2luigi.core.process_call import ProcessCall, running, running_call
+from b2luigi.core.script import is_session, refuse_foreign_program
 from b2luigi.core.settings import get_setting
 from b2luigi.core.settings_file import SettingsCache
 
@@ -90,6 +90,10 @@ def process(
     calls before the one with the task do nothing there and return success.
     What cannot work (a circular requirement, two tasks that write the same file, a setting of the wrong type, arguments
     that are unknown or do not fit together, ...) ends the script with 1 and the reason, before the first task starts.
+
+    In a notebook or an interactive session, nothing exits: `process` returns False where it would end the script with
+    an exit code, Ctrl-C raises KeyboardInterrupt, and what cannot work raises BadInputError, a ValueError. With batch,
+    nodes import the modules of the tasks there, and with `python -c`.
     """
     with _refusal_in_words(), ExitOnInterrupt() as interrupt:
         number = next(_call_numbers)
@@ -110,16 +114,17 @@ def process(
         _refuse_lost_arguments()
         if kwargs:
             _refuse_unknown(kwargs, interrupt)
-        call = ProcessCall(number, in_process=test or flags.test)
+        code, of_project = _exit_code(flags.failure_exit_code), running_call().of_project
+        call = ProcessCall(number, test or flags.test, code, of_project)
         with running(call), SettingsCache():
             if show_output or flags.show_output:
                 return _show_outputs(tasks, interrupt)
             if dry_run or flags.dry_run:
-                _dry_run(tasks, interrupt)
+                return _dry_run(tasks, interrupt)
             if call.in_process:
                 return _build(tasks, {**kwargs, "log_level": "DEBUG", "workers": 1}, interrupt)
             if flags.remove or remove or flags.remove_only or remove_only:
-                _remove(
+                return _remove(
                     *(tasks, flags.remove or remove, flags.remove_only or remove_only, flags.keep or keep_tasks),
                     confirmed=flags.yes or auto_confirm,
                     interrupt=interrupt,
@@ -137,12 +142,12 @@ def _show_outputs(tasks: list[luigi.Task], interrupt: ExitOnInterrupt) -> bool:
     return True
 
 
-def _dry_run(tasks: list[luigi.Task], interrupt: ExitOnInterrupt) -> NoReturn:
+def _dry_run(tasks: list[luigi.Task], interrupt: ExitOnInterrupt) -> bool:
     interrupt.sentence = STOPPED
     with interrupt.deferred():
         from b2luigi.cli.modes import dry_run
     dry_run(tasks)
-    sys.exit(0)
+    return _end(0)
 
 
 def _refuse_lost_arguments() -> None:
@@ -189,13 +194,13 @@ def _run_here(tasks: list[luigi.Task], task_id: str | None, interrupt: ExitOnInt
 
 def _remove(
     tasks: list[luigi.Task], names: Any, only: Any, keep: Any, confirmed: bool, interrupt: ExitOnInterrupt
-) -> NoReturn:
+) -> bool:
     interrupt.sentence = STOPPED
     with interrupt.deferred():
         from b2luigi.cli.removal import Choice, class_names, remove_outputs
     alone = not names
     choice = Choice(class_names(only if alone else names), class_names(keep), not alone, confirmed)
-    sys.exit(remove_outputs(tasks, choice))
+    return _end(remove_outputs(tasks, choice))
 
 
 def _run_batch(tasks: list[luigi.Task], kwargs: dict[str, Any], flags: Any, interrupt: ExitOnInterrupt) -> Any:
@@ -232,7 +237,8 @@ def _build_and_summarize(
         if worker is not None:
             worker.journal.detach()
             totals, log = worker.progress.totals(()), worker.journal.log
-            end = End(totals, elapsed, worker.failures, log, code, result is not None)
+            shown = None if is_session() else code
+            end = End(totals, elapsed, worker.failures, log, shown, result is not None)
             print(closing(end), file=sys.stderr)
     return _returned(result, code, kwargs)
 
@@ -243,9 +249,15 @@ def _build(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInt
 
 
 def _returned(result: Any, code: int, kwargs: Mapping[str, Any]) -> Any:
-    if code:
+    succeeded = not code or _end(code)
+    return result if kwargs.get("detailed_summary") else succeeded and result.scheduling_succeeded
+
+
+def _end(code: int) -> bool:
+    """Exits with a code. A notebook or session goes on instead, and learns whether all went well."""
+    if not is_session():
         sys.exit(code)
-    return result if kwargs.get("detailed_summary") else result.scheduling_succeeded
+    return not code
 
 
 def _built(tasks: list[luigi.Task], kwargs: dict[str, Any], interrupt: ExitOnInterrupt) -> tuple[Any, int]:
@@ -280,13 +292,28 @@ def _check_build_arguments(kwargs: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _refusal_in_words() -> Iterator[None]:
-    """Ends the script with 1 and the reason, without a traceback, if something the user gave cannot work."""
+    """Ends the script with 1 and the reason, without a traceback, if something the user gave cannot work.
+
+    Raises BadInputError with the reason in a notebook or session, which goes on.
+    """
     try:
         yield
     except GraphError as error:
-        sys.exit(str(error) if error.is_late else f"Nothing was started. {error}")
+        _refuse(str(error) if error.is_late else f"Nothing was started. {error}")
     except BadInputError as error:
-        sys.exit(str(error))
+        _refuse(str(error))
+
+
+def _refuse(reason: str) -> NoReturn:
+    if is_session():
+        raise BadInputError(reason) from None
+    sys.exit(reason)
+
+
+def _exit_code(given: str | None) -> int:
+    if given is not None and not (given.isdecimal() and int(given) < 256):
+        raise ValueError(f"--failure-exit-code must be a number from 0 to 255, not {given!r}.")
+    return int(given or 0)
 
 
 def _central_scheduler(flags: argparse.Namespace, is_refused: bool) -> dict[str, Any]:

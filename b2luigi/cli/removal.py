@@ -50,9 +50,23 @@ def remove_outputs(tasks: Sequence[luigi.Task], choice: Choice, ask: Callable[[s
     graph = list(all_tasks(tasks))
     _refuse_unknown([*choice.names, *choice.keep], graph)
     chosen = [task for task in _chosen(graph, choice) if not _is_named(task, choice.keep)]
-    removable = [task for task in chosen if _is_removable(task)]
-    _report_kept([task for task in chosen if not _is_removable(task)])
-    kept = [task for task in graph if _is_external(task) or _is_named(task, choice.keep)]
+    return remove_these(chosen, graph, choice.keep, choice.confirmed, ask)
+
+
+def remove_these(
+    chosen: Sequence[luigi.Task],
+    graph: Sequence[luigi.Task],
+    keep: Sequence[str],
+    confirmed: bool,
+    ask: Callable[[str], str] = input,
+) -> int:
+    """Removes the outputs of these tasks of a graph. Returns the exit code: 1 if something could not be removed.
+
+    `keep`: names of classes whose outputs stay, even if another task names them as its own, too.
+    """
+    removable = [task for task in chosen if is_removable(task)]
+    _report_kept([task for task in chosen if not is_removable(task)])
+    kept = [task for task in graph if _is_external(task) or _is_named(task, keep)]
     if not removable:
         print("No outputs to remove.")
         return 0
@@ -63,7 +77,7 @@ def remove_outputs(tasks: Sequence[luigi.Task], choice: Choice, ask: Callable[[s
         print(_refusal(busy), file=sys.stderr)
         return 1
     try:
-        is_confirmed = choice.confirmed or _is_confirmed(removable, ask)
+        is_confirmed = confirmed or _is_confirmed(removable, ask)
     except EOFError:
         print("\nNothing was removed: cannot ask for confirmation; pass -y to remove without it.", file=sys.stderr)
         return 1
@@ -85,7 +99,8 @@ def _is_named(task: luigi.Task, names: Iterable[str]) -> bool:
     return bool({type(task).__name__, task.get_task_family()} & set(names))
 
 
-def _is_removable(task: luigi.Task) -> bool:
+def is_removable(task: luigi.Task) -> bool:
+    """Whether its outputs can be removed: a task here makes them, or says itself how to remove them."""
     return callable(getattr(task, "remove_output", None)) and not _is_external(task)
 
 
@@ -140,7 +155,7 @@ def _remove(tasks: Sequence[luigi.Task]) -> int:
     failed = 0
     for task in tasks:
         try:
-            getattr(task, "remove_output")()  # noqa: B009 - the user's own method
+            getattr(task, "remove_output")()  # noqa: B009 - the user's own method, or that of Task
         except Exception:
             failed += 1
             print(f"The outputs of {task} could not be removed:\n{traceback.format_exc()}", file=sys.stderr)

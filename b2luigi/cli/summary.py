@@ -10,6 +10,7 @@ from typing import Any
 import luigi.execution_summary
 from luigi.retcodes import retcode
 
+from b2luigi.core.process_call import running_call
 from b2luigi.core.settings import get_setting
 
 CODES = (
@@ -32,9 +33,14 @@ UPSTREAM = (
 
 
 def exit_code(result: Any) -> int:
-    """The exit code for the result of a run: that of luigi's section [retcode], or else that of `failure_exit_code`."""
+    """The exit code for the result of a run: that of luigi's section [retcode], or else that of `failure_exit_code`.
+
+    If that is 0, too, the flag --failure-exit-code counts.
+    """
     code = _retcode(result.worker)
-    return code if code or result.status in SUCCESSES else int(get_setting("failure_exit_code"))
+    if code or result.status in SUCCESSES:
+        return code
+    return int(get_setting("failure_exit_code")) or running_call().failure_exit_code
 
 
 def _retcode(worker: Any) -> int:

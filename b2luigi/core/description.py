@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import luigi
+
+from b2luigi.core.job_script import read_description
+from b2luigi.core.settings import set_setting
+
+_PLAIN = (type(None), bool, int, float, str)
 
 
 def describe(task: luigi.Task) -> dict[str, Any]:
@@ -32,22 +39,66 @@ def rebuild(description: Mapping[str, Any]) -> luigi.Task | None:
     cls = _find_class(description["module"], description["class"]) if texts is not None else None
     if cls is None or texts is None:
         return None
-    task = cls(**{name: parameter.parse(texts[name]) for name, parameter in cls.get_params() if name in texts})
+    task = cls(**{name: _value(one, texts[name]) for name, one in cls.get_params() if name in texts})
     return task if task.task_id == description["task_id"] else None
 
 
-def _parameters(task: luigi.Task) -> dict[str, str] | None:
-    texts: dict[str, str] = {}
+def import_module_of(description: Mapping[str, Any]) -> None:
+    """Imports the module of a task, for a node without a script. Raises what that raises, and LookupError."""
+    importlib.import_module(description["module"])
+    raise LookupError(
+        f"{description['module']}.{description['class']} is not there on the node, or makes another task than "
+        f"{description['task_id']}: has the file changed since the job was submitted?"
+    )
+
+
+def adopt_settings(script: str) -> None:
+    """Sets what `set_setting` had set on the submit host, as a job script says. Ignores one that cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        for key, value in read_description(Path(script)).get("settings", {}).items():
+            set_setting(key, value)
+
+
+def _value(parameter: luigi.Parameter, entry: Any) -> Any:
+    return entry["value"] if isinstance(entry, dict) else parameter.parse(entry)
+
+
+def unfaithful_parameter(task: luigi.Task) -> str:
+    """The first parameter whose value would not come back from its text; empty if there is none."""
+    return next((name for name, text in _texts(task) if text is None), "")
+
+
+def _parameters(task: luigi.Task) -> dict[str, Any] | None:
+    texts: dict[str, Any] = {}
+    for name, text in _texts(task):
+        if text is None:
+            return None
+        texts[name] = text
+    return texts
+
+
+def _texts(task: luigi.Task) -> Iterator[tuple[str, str | dict[str, Any] | None]]:
+    """The values of all parameters as text; None for one that would come back as another.
+
+    A number, or None, in a Parameter that reads something else comes as {"value": ...}.
+    """
     for name, parameter in task.get_params():
         value = task.param_kwargs[name]
         try:
-            texts[name] = parameter.serialize(value)
-            same = _same(parameter.normalize(parameter.parse(texts[name])), value)
+            text = parameter.serialize(value)
+            same = isinstance(text, str) and _same(parameter.normalize(parameter.parse(text)), value)
         except Exception:  # a parameter of the user's own may fail in any way
             same = False
-        if not same or not isinstance(texts[name], str):
-            return None
-    return texts
+        yield name, text if same else _as_it_is(parameter, value)
+
+
+def _as_it_is(parameter: luigi.Parameter, value: Any) -> dict[str, Any] | None:
+    """A value that JSON returns as it is, with its type."""
+    try:
+        is_plain = type(value) in _PLAIN and value == value and _same(parameter.normalize(value), value)
+    except Exception:
+        return None
+    return {"value": value} if is_plain else None
 
 
 def _same(rebuilt: Any, value: Any) -> bool:

@@ -18,8 +18,6 @@ _ONE_TASK = "each job runs one task, and reports its own failure"
 
 DROPPED_NAMES: Mapping[str, str] = MappingProxyType(
     {
-        "b2luigi.ParameterGenerator": _PROJECT,
-        "b2luigi.ZippedParameterGenerator": _PROJECT,
         "b2luigi.RemoteTarget": _REMOTE,
         "b2luigi.XRootDSystem": _REMOTE,
         "b2luigi.XRootDTarget": _REMOTE,

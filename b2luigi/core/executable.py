@@ -13,6 +13,7 @@ from typing import Any
 
 import luigi
 
+from b2luigi.core import imported
 from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.command_words import words_of
 from b2luigi.core.description import describe
@@ -23,7 +24,7 @@ from b2luigi.core.moved import moved
 from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
 from b2luigi.core.process_call import running_call
 from b2luigi.core.script import base_folder, get_filename
-from b2luigi.core.settings import get_setting, settings_files
+from b2luigi.core.settings import get_setting, settings_files, settings_for_nodes
 from b2luigi.core.settings_file import current_folder
 
 SCRIPT_NAME = "executable_wrapper.sh"
@@ -63,7 +64,7 @@ def job_script_of(
     """
     for_node = {"call": running_call().number, **(worker or {})}
     grace = float(for_node.get("result_grace", 0.0))
-    return replace(_collect(task, inbox, carried, {**describe(task), "worker": for_node}), grace=grace)
+    return replace(_collect(task, inbox, carried, {**_description(task), "worker": for_node}), grace=grace)
 
 
 def write_job_script(folder: Path, script: JobScript) -> Path:
@@ -81,7 +82,8 @@ def inputs_of(task: luigi.Task) -> tuple[Path, ...]:
     """
     nearest = settings_files()[:1]
     env_script = get_setting("env_script", task=task)
-    paths = [Path(get_filename()), *map(Path, nearest), *([_on_submit_host(env_script)] if env_script else [])]
+    code = imported.files_of(task) if imported.is_imported() else [get_filename()]
+    paths = [*map(Path, code), *map(Path, nearest), *([_on_submit_host(env_script)] if env_script else [])]
     for path in paths:
         if not path.exists():
             raise ValueError(f"env_script: the file {str(path)!r}, to be transferred to the node, does not exist.")
@@ -92,7 +94,8 @@ def create_cmd_from_task(task: luigi.Task) -> list[str]:
     """The command that runs this one task: prefix, executable, script, `--batch-runner --task-id ID`, arguments.
 
     The script's own arguments come before ours, so that it finds them where it expects them. A script started as a
-    module of a package, `python -m package.script`, is started in the same way on the node.
+    module of a package, `python -m package.script`, is started in the same way on the node. Without a script, the node
+    imports the module of the task.
     Raises ValueError, with the list to write, if an entry of a setting is several words.
     """
     return [
@@ -108,6 +111,8 @@ def check_job_script(task: luigi.Task, carried: bool = False) -> None:
 
     `carried`: see `create_executable_wrapper`.
     """
+    if imported.is_imported():
+        imported.check_importable(task)
     _shell(task)
     _env(task)
     create_cmd_from_task(task)
@@ -140,14 +145,31 @@ def _collect(
 def _in_container(script: JobScript, task: luigi.Task, carried: bool) -> JobScript:
     from b2luigi.core.container_settings import container_of  # few tasks need it
 
+    return replace(script, container=container_of(task, script, carried, _code_elsewhere(task)))
+
+
+def _code_elsewhere(task: luigi.Task) -> list[str]:
+    """Folders with code that the job needs besides its own folder."""
+    if imported.is_imported():
+        return [path for path in imported.folders() if path != base_folder()]
     module = _module(task)
     code = _above(module) if module else os.path.dirname(get_filename())
     # Not in the folder of the job, for example, if the script is an installed program.
     is_elsewhere = module or (code != base_folder() and not get_setting("working_dir", task=task))
-    return replace(script, container=container_of(task, script, carried, [code] if is_elsewhere else []))
+    return [code] if is_elsewhere else []
+
+
+def _description(task: luigi.Task) -> dict[str, Any]:
+    """What the node needs to make the task; without a script, the settings that a script would set there, too."""
+    if not imported.is_imported():
+        return describe(task)
+    imported.check_importable(task)
+    return {**describe(task), "settings": settings_for_nodes()}
 
 
 def _script(task: luigi.Task) -> list[str]:
+    if imported.is_imported():
+        return imported.entry(task)
     module = _module(task)
     if module:
         return ["-c", _as_module(module)]
@@ -177,7 +199,7 @@ def _above(name: str) -> str:
 
 
 def _arguments(ours: list[str]) -> list[str]:
-    own = script_arguments(sys.argv[1:])
+    own = [] if imported.is_imported() else script_arguments(sys.argv[1:])
     return [*ours, *own] if "--" in own else [*own, *ours]
 
 

@@ -44,6 +44,9 @@ FLAGS = (
     Flag("--remove-only", "remove the outputs of these task classes only, then exit", "A,B"),
     Flag("--keep", "with --remove: keep the outputs of these task classes", "A,B", only_with=REMOVING),
     Flag("--yes", "with --remove: do not ask for confirmation", short="-y", only_with=REMOVING),
+    Flag(
+        "--failure-exit-code", "the exit code of a run that fails, unless failure_exit_code or [retcode] sets one", "N"
+    ),
     Flag("--scheduler-host", "host of luigi's central scheduler", "HOST"),
     Flag("--scheduler-port", "port of luigi's central scheduler", "PORT"),
     Flag("--test", "run everything in this process, with all messages on the console"),

@@ -16,6 +16,10 @@ class ProcessCall:
     """Counted from 1 in each script; a node finds the task through the same call."""
     in_process: bool = False
     """Whether dispatched tasks run in the process of the script (`--test`)."""
+    failure_exit_code: int = 0
+    """The exit code of a run that fails, unless a setting has another one (`--failure-exit-code`)."""
+    of_project: bool = False
+    """Whether the tasks are those of a project: nodes import their modules, and run no script."""
 
 
 _RUNNING: ContextVar[ProcessCall | None] = ContextVar("_RUNNING", default=None)

@@ -21,10 +21,7 @@ def get_filename() -> str:
     """
     script = _main_file()
     if not script:
-        raise BadCallError(
-            "There is no script: batch jobs need the path of the running script, and an interactive session or a "
-            "notebook has none. Put the code into a file and run that, or run without batch."
-        )
+        raise BadCallError("There is no script: this is an interactive session, a notebook, or `python -c`.")
     return os.path.abspath(os.path.dirname(script) if _spec_name() == "__main__" else script)
 
 
@@ -33,13 +30,28 @@ def refuse_foreign_program() -> None:
 
     Programs that users have installed run tasks on nodes like any script.
     """
-    name = os.path.basename(get_filename())
+    name = os.path.basename(script_name())
     module = _spec_name().partition(".")[0]
     if name in RUNNERS or module in {*RUNNERS, *sys.stdlib_module_names} - {"__main__"}:
         raise BadCallError(
             f"The running program is {module or name}, with which no node can run a task: put the code into a script "
             "and run that, or run without batch."
         )
+
+
+def has_script() -> bool:
+    """Whether there is a script that nodes can run, too; not in an interactive session, a notebook, `python -c`."""
+    return bool(_main_file())
+
+
+def script_name() -> str:
+    """The path of the running script; empty if there is none."""
+    return get_filename() if has_script() else ""
+
+
+def is_session() -> bool:
+    """Whether somebody types into this process, in a notebook or a REPL, and it goes on after an error."""
+    return hasattr(sys, "ps1") and not has_script()
 
 
 def base_folder() -> str:
@@ -64,7 +76,7 @@ def script_folder() -> str:
     """The folder of the user's script or module; empty if the running program is not the user's, or there is none."""
     script = _main_file()
     folder = os.path.dirname(os.path.abspath(script)) if script else ""
-    return "" if not folder or _is_installed(folder) else folder
+    return "" if not folder or is_of_interpreter(folder) else folder
 
 
 def _spec_name() -> str:
@@ -75,11 +87,11 @@ def _spec_name() -> str:
 
 def _main_file() -> str:
     found: str | None = getattr(sys.modules.get("__main__"), "__file__", None)
-    return "" if found is None or found == "<stdin>" else found
+    return "" if found is None or found == "<stdin>" or found.endswith(".ipynb") else found
 
 
-@functools.lru_cache(maxsize=8)
-def _is_installed(folder: str) -> bool:
+@functools.lru_cache(maxsize=256)
+def is_of_interpreter(folder: str) -> bool:
     """Whether a folder is one of the interpreter's own, for programs or packages."""
     schemes = [sysconfig.get_paths(), sysconfig.get_paths(sysconfig.get_preferred_scheme("user"))]
     programs = {os.path.dirname(sys.executable), *(paths["scripts"] for paths in schemes)}

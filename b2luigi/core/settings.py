@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any
@@ -32,6 +33,7 @@ __all__ = [
     "get_setting",
     "set_setting",
     "settings_files",
+    "settings_for_nodes",
     "with_new_settings",
 ]
 
@@ -125,6 +127,18 @@ def clear_setting(key: str) -> None:
     """Remove the value that `set_setting` stored for `key`, under any of its names, if there is one."""
     for name in _names_of(key):
         _set_values.pop(name, None)
+
+
+def settings_for_nodes() -> dict[str, Any]:
+    """What `set_setting` has set in this process and JSON can express, for nodes that do not run the script."""
+    return {key: value for key, value in _set_values.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except (TypeError, ValueError):
+        return False
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from luigi.task_register import Register
 
 import b2luigi
 from b2luigi.core import parameter
-from b2luigi.core.description import describe, rebuild
+from b2luigi.core.description import describe, import_module_of, rebuild
 
 NOW = datetime.datetime(2024, 2, 29, 13, 37, 42)
 DAY = NOW.date()
@@ -210,17 +210,13 @@ def test_tasks_that_can_be_rebuilt(task: luigi.Task) -> None:
 @pytest.mark.parametrize(
     ("cls", "value"),
     [
-        (Optional, ""),
         (Words, [Level.low]),
         (Words, [{"a": [Text("x")]}]),
         (Words, [float("nan")]),
         (Table, {"a": Level.low}),
         (Table, {1: "a"}),
         (Table, {Text("a"): 1}),
-        (Real, 3),
         (Real, float("nan")),
-        (WithBroken, "x"),
-        (WithMute, "x"),
     ],
 )
 def test_values_that_would_change(cls: Any, value: Any) -> None:
@@ -229,13 +225,30 @@ def test_values_that_would_change(cls: Any, value: Any) -> None:
     assert on_the_node(cls(value=value)) is None
 
 
+@pytest.mark.filterwarnings("ignore:Parameter .* is not of type")
+@pytest.mark.parametrize(
+    ("cls", "value"),
+    [
+        *((Plain, value) for value in (3, 3.0, True, None)),
+        (Optional, ""),
+        (Real, 3),
+        (WithBroken, "x"),
+        (WithMute, "x"),
+    ],
+)
+def test_values_that_are_described_as_they_are(cls: Any, value: Any) -> None:
+    """Numbers, None and text that their parameter would read as something else."""
+    assert describe(cls(value=value))["parameters"] == {"value": {"value": value}}
+    assert_same(cls(value=value))
+
+
 @pytest.mark.filterwarnings("ignore:Parameter .* is not of type string")
 @pytest.mark.parametrize(
     "value",
-    [3, 3.0, True, None, ("a",), {"a": 1}, Colour.red, DAY, NOW, Path("/a"), Text("x"), Nothing(), Nothing, b"x"],
+    [("a",), {"a": 1}, Colour.red, DAY, NOW, Path("/a"), Text("x"), Nothing(), Nothing, b"x"],
 )
 def test_any_object_in_a_plain_parameter(value: Any) -> None:
-    """A plain Parameter would turn any object into a string with the same task id, so the task is not rebuilt."""
+    """A plain Parameter turns any other object into text with the same task id, so the task is not rebuilt."""
     task = Plain(value=value)
     assert describe(task) == {
         "task_id": task.task_id,
@@ -324,3 +337,13 @@ def test_a_description_that_does_not_match(change: dict[str, Any]) -> None:
 def test_only_an_id() -> None:
     """With only an id, the task must be found in the graph."""
     assert rebuild({"task_id": "T_1"}) is None
+
+
+def test_why_a_module_makes_no_task(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a node without a script: what the import raises, or that the class is another one by now."""
+    monkeypatch.syspath_prepend(str(script_folder))
+    (script_folder / "needs_uprooot.py").write_text("import uprooot\n")
+    with pytest.raises(ModuleNotFoundError, match="No module named 'uprooot'"):
+        import_module_of({"module": "needs_uprooot", "class": "Fit", "task_id": "Fit_1"})
+    with pytest.raises(LookupError, match=r"Gone is not there on the node, .* has the file changed"):
+        import_module_of({"module": __name__, "class": "Gone", "task_id": "Gone_1"})

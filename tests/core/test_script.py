@@ -108,12 +108,12 @@ def test_of_an_installed_program(project: Path, suffix: str, way: Callable[[Path
 
 
 def test_of_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has no script, and follows the current folder; jobs need a script, and the error gives advice."""
+    """It has no script, and follows the current folder."""
     monkeypatch.delattr(sys.modules["__main__"], "__file__")
     monkeypatch.chdir(tmp_path)
     assert map_folder("results") == str(tmp_path / "results")
     assert script_folder() == ""
-    with pytest.raises(AttributeError, match="Put the code into a file"):
+    with pytest.raises(AttributeError, match="There is no script: this is an interactive session"):
         get_filename()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import System
-from tests.end_to_end.project import Project
+from tests.end_to_end.project import Project, end_of
 
 pytestmark = pytest.mark.cluster
 
@@ -137,3 +137,14 @@ def test_invalid_transfers_are_rejected_before_submission(
     assert len(errors) == 1
     assert words in errors[0]
     assert system.calls("submit") == []
+
+
+@pytest.mark.parametrize("system", ["htcondor"], indirect=True)
+def test_a_module_instead_of_a_script(project: Project, tmp_path: Path) -> None:
+    """Without a script, the file with the class of the task goes to the node, and is imported there."""
+    project.write(CARRIED.format(parts=1), name="steps.py")
+    code = "import b2luigi, steps; b2luigi.process([steps.Part(n=n) for n in (1, 2)], batch=True)"
+    ended = end_of(project.start_python("-c", code))
+    assert ended.stories == {}, ended.text
+    assert (tmp_path / "results" / "n=2" / "part.txt").read_text() == "carried, set"
+    assert "/execute/dir_" in project.read("logs/n=2/Part/stderr")

@@ -131,3 +131,36 @@ def test_names_and_attributes_of_jobs_are_the_users(project: Project, htcondor_p
     process.send_signal(2)
     end_of(process)
     assert (job["JobBatchName"], job["Mine"], job["Other"]) == ("analysis", "x y", 5)
+
+
+@pytest.mark.matrix
+def test_the_queue_shows_classes_and_tasks(project: Project, htcondor_pool: HTCondorPool) -> None:
+    """The batch of a job is its class, its description the task; both classes share one command."""
+    project.write(
+        """
+        class Make(b2luigi.Task):
+            n = b2luigi.IntParameter()
+            mode = b2luigi.Parameter(default="a b,c")
+            def output(self):
+                yield self.add_to_output("out.txt")
+            def run(self):
+                time.sleep(300)
+
+        class Plot(Make):
+            pass
+
+        if __name__ == "__main__":
+            b2luigi.process([Make(n=1), Make(n=2), Plot(n=1)], batch=True)
+        """
+    )
+    process = project.start()
+    until(lambda: len(htcondor_pool.queue()) == 3, "the jobs are in the queue")
+    jobs = htcondor_pool.queue("JobBatchName", "JobDescription", "ClusterId")
+    process.send_signal(2)
+    end_of(process)
+    assert sorted((job["JobBatchName"], job["JobDescription"]) for job in jobs) == [
+        ("Make", "Make(n=1;mode=a_b_c)"),
+        ("Make", "Make(n=2;mode=a_b_c)"),
+        ("Plot", "Plot(n=1;mode=a_b_c)"),
+    ]
+    assert len({job["ClusterId"] for job in jobs}) == 1

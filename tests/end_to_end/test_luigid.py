@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -218,3 +219,28 @@ def test_luigid_shows_the_reports_of_a_task(project: Project, luigid: Luigid, ba
     assert shown(luigid, status) == {**first, "message": "all of it", "progress": 100}
     assert list(project.folder.rglob("*.progress")) == []
     assert len(luigid.ask("worker_list")) <= 1
+
+
+def test_luigid_shows_where_the_jobs_are(project: Project, luigid: Luigid) -> None:
+    """Batch system, job id, node, since when, and the logs; the worker says whose it is, and of which script.
+
+    A task that is cancelled from another terminal is not tried again before somebody asks for that.
+    """
+    project.write(WORK.format(work=GO, numbers=[1, 2], batch=True))
+    process = project.start(*flags(luigid))
+    script = str(project.folder / "analysis.py")
+    try:
+        until(lambda: "running in local" in str(shown(luigid, "RUNNING").get("message")), "luigid shows a job")
+        page = shown(luigid, "RUNNING")
+        assert re.fullmatch(r"running in local as \d+ on \S+ since \d\d:\d\d; logs: /.*/logs/.*", page["message"]), page
+        assert page["url"].startswith("file:///")
+        (worker,) = luigid.ask("worker_list")
+        assert re.search(r"user=\S+, script=analysis\.py, host=", worker["name"]), worker["name"]
+        words = ("-m", "b2luigi", "cancel", "Part(n=1)", "--in", script)
+        assert end_of(project.start_python(*words)).rc == 0
+        until(lambda: len(luigid.ask("task_list", status="DISABLED", upstream_status="")) == 1, "it is disabled")
+        assert end_of(project.start_python(*("-m", "b2luigi", "retry", "--failed", "--in", script))).rc == 0
+    finally:
+        (project.folder / "go").touch()
+        ended = end_of(process)
+    assert "* 3 ran successfully:" in ended.text, ended.text

@@ -307,10 +307,10 @@ def test_a_notebook(project: Project) -> None:
 
 @pytest.mark.parametrize("words", [["-c", "TEXT"], ["-"]], ids=" ".join)
 def test_no_batch_in_a_notebook(project: Project, words: list[str]) -> None:
-    """Nodes cannot run code that is in no file, so batch is rejected with advice."""
+    """Nodes cannot run tasks that are in no file, so batch is rejected with advice."""
     text = "sys.argv[1:] = []\nb2luigi.process(Part(), batch=True)"
     printed = without_script(project, text, *words)
-    assert "There is no script: batch jobs need the path of the running script" in printed
+    assert "Nothing was started. Part: a task that is defined in a cell, in a session or in `python -c`" in printed
     assert "Traceback" not in printed, printed
     assert list(project.folder.iterdir()) == []
 

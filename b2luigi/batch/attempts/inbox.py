@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from b2luigi.batch.attempts import requests
 from b2luigi.batch.attempts.heartbeat import BEAT, SILENCE, Heartbeat
 from b2luigi.batch.attempts.liveness import has_ended, this_process
 from b2luigi.batch.attempts.outcome import Marker
@@ -61,6 +62,8 @@ class Inbox:
         self._entering, self._writing = threading.Lock(), threading.Lock()
         self._unsynced, self._synced_folders = False, False
         self._opening = threading.Lock()
+        self._listing: tuple[float, list[str]] = (float("-inf"), [])
+        """When the folder was listed last, and what was in it."""
 
     @classmethod
     def new(cls, base: Path) -> Inbox:
@@ -264,9 +267,18 @@ class Inbox:
     def tokens(self) -> list[str]:
         """The attempts that ended. An unreadable folder counts as empty: the batch system reports ends as well."""
         try:
-            return [name for name in os.listdir(self.folder) if _TOKEN.fullmatch(name)]
+            self._listing = self._clock(), os.listdir(self.folder)
         except OSError:
             return []
+        return [name for name in self._listing[1] if _TOKEN.fullmatch(name)]
+
+    def requests(self) -> list[str]:
+        """Keys of the requests to this run, from the last listing by `tokens`, or a new one if that is a second old."""
+        if self._heartbeat is None:
+            return []
+        if self._clock() - self._listing[0] > 1.0:
+            self.tokens()
+        return [key for name in self._listing[1] if (key := requests.key_of(name)) is not None]
 
     def has(self, token: str) -> bool:
         """Whether an attempt has left its marker. Raises OSError where that cannot be read for now."""
@@ -305,6 +317,7 @@ class Inbox:
             # *.part: markers that could not be written; .run.json.*: a run that was killed while it wrote that file
             for path in [*self.folder.glob("*.part"), *self.folder.glob(f".{OWNER}.*"), self.folder / CLAIMS]:
                 path.unlink(missing_ok=True)
+            requests.sweep(self.folder)
             self.folder.rmdir()
 
     def discard(self) -> None:

@@ -144,12 +144,18 @@ class Runs:
             self.own.leave()
         else:
             self.own.close()
-        for inbox in list(self.others.values()):
-            if inbox.is_abandoned() and not _has_open_claims(inbox):
-                inbox.discard()
+        self.tidy()
         for folder in self._base.glob(f".{PREFIX}*"):  # a run that was killed while it made its inbox
             if _is_unfinished(folder):
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def tidy(self) -> list[Inbox]:
+        """Removes the inboxes of dead runs of which all was judged. Returns those of other runs that stay."""
+        others = list(self.others.values())
+        done = [inbox for inbox in others if inbox.is_abandoned() and not _has_open_claims(inbox)]
+        for inbox in done:
+            inbox.discard()
+        return [inbox for inbox in others if inbox not in done]
 
 
 def _is_unfinished(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import pwd
 import time
@@ -25,6 +26,14 @@ def user_name(uid: int | None) -> str:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
     except KeyError:
         return f"user {uid}"
+
+
+def login() -> str:
+    """The user's own name; their number in a container that has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def moment(seconds: float) -> str:

@@ -80,6 +80,12 @@ def of_timeout(task: luigi.Task, system: str, ticket: Ticket, seconds: float) ->
     )
 
 
+def of_cancellation(task: luigi.Task, system: str, ticket: Ticket, what: str) -> str:
+    """A person cancelled it, by a request to this run."""
+    advice = f"To run it after all: b2luigi retry, or run the script again. {FINISHED}"
+    return _story(task, system, ticket, what=what, advice=advice)
+
+
 def of_requirements(task: luigi.Task, system: str, ticket: Ticket, node: str, problem: str) -> str:
     """The tasks that `run()` yielded cannot be created on the submit host."""
     what = "run() yielded tasks that cannot be created here"

@@ -122,6 +122,8 @@ class Forwarder:
     def __init__(self, reporter: Any) -> None:
         self._reporter = reporter
         self._forwarded: dict[str, Any] = {}
+        self._of_task: set[str] = set()
+        """What the task itself has reported."""
         self._last_version: object = None
 
     def read(self, path: Path) -> None:
@@ -131,10 +133,20 @@ class Forwarder:
             version = (str(path), status.st_ino, status.st_mtime_ns)
             if version != self._last_version:
                 with open(path, encoding="utf-8") as file:
-                    self.forward(json.loads(file.read(LARGEST_REPORT)))
+                    self.forward_of_task(json.loads(file.read(LARGEST_REPORT)))
                 self._last_version = version
         except (OSError, ValueError):  # missing, removed or incomplete
             return
+
+    def forward_state(self, message: str, url: str) -> None:
+        """Forwards where the job is, and where its logs are, unless the task has something better to say."""
+        ours = {"status_message": message, "tracking_url": url}
+        self.forward({name: text for name, text in ours.items() if name not in self._of_task})
+
+    def forward_of_task(self, reports: Any) -> None:
+        """Forwards new values in what the task reports."""
+        self._of_task.update(reports if isinstance(reports, dict) else ())
+        self.forward(reports)
 
     def forward(self, reports: Any) -> None:
         """Forwards new values in the reports of the task."""
@@ -151,8 +163,8 @@ class HasReport(Protocol):
     """A job whose task may report something."""
 
     @property
-    def is_running(self) -> bool:
-        """Whether its batch system reports it as running."""
+    def may_report(self) -> bool:
+        """Whether there may be something new: it runs, or stands otherwise than before."""
 
     def forward_report(self) -> None:
         """Reads its file once and forwards new values."""
@@ -170,7 +182,7 @@ class Reports:
         """Reads the next files; to be called often. `jobs`: all jobs."""
         if not self._pending and self.clock() >= self._next_at:
             self._next_at = self.clock() + READ_EVERY
-            self._pending = [job for job in jobs if job.is_running]
+            self._pending = [job for job in jobs if job.may_report]
         for job in self._pending[:BATCH_SIZE]:
             job.forward_report()
         del self._pending[:BATCH_SIZE]

@@ -31,7 +31,7 @@ from b2luigi.batch.node.outputs import checked, failed, headline_of_missing
 from b2luigi.batch.node.reports import NodeReporter, report_path
 from b2luigi.batch.node.streams import prepare_streams
 from b2luigi.batch.node.usage import PeakNotes, measure
-from b2luigi.core.description import rebuild
+from b2luigi.core.description import import_module_of, rebuild
 from b2luigi.core.files import write_atomically
 from b2luigi.core.graph import find_task, missing_requirements, similar_task_ids
 from b2luigi.core.job_script import (
@@ -84,10 +84,10 @@ def run_one(
 ) -> int | None:
     """Runs the task with this id in this process and returns the exit code: 0 for success.
 
-    `tasks`: those passed to `process`; the task is searched for in their graph if the job script does not describe it
-    completely. `call`: number of this call of `process`. Does nothing and returns None if the job script expects a
-    later call. Called from a job script with a token, it writes the outcome to the file that the job script names, and
-    calls `ending` with the exit code and the seconds that the process may take to end.
+    `tasks`: those passed to `process`, or none without a script; the task is searched for in their graph if the job
+    script does not describe it completely. `call`: number of this call of `process`. Does nothing and returns None if
+    the job script expects a later call. Called from a job script with a token, it writes the outcome to the file that
+    the job script names, and calls `ending` with the exit code and the seconds that the process may take to end.
     """
     atexit.unregister(_report_missing_call)
     job = GivenJob(os.environ.get(SCRIPT_VARIABLE, ""), task_id)
@@ -178,6 +178,8 @@ def _report_missing_call(call: int, task_id: str) -> None:
 
 def _find(tasks: Sequence[luigi.Task], task_id: str, description: Mapping[str, Any]) -> luigi.Task:
     task = _rebuilt(description) if description else None
+    if task is None and description and not tasks:
+        import_module_of(description)
     task = task if task is not None else find_task(tasks, task_id)
     if task is None:
         similar = similar_task_ids(tasks, task_id)

@@ -129,6 +129,14 @@ class BatchProcess(abc.ABC):
         if self._started and not over:
             self._kill_once()
 
+    def cancel(self, by: str) -> str:
+        """A person does not want the task any more. Returns why that cannot be; empty if it is over now."""
+        if not self._done:
+            self.fail(f"Task {self.task} failed: {cancelled_by(by)}")
+            if self._started:
+                self._kill_once()
+        return ""
+
     def _kill_once(self) -> None:
         if self._killed:
             return
@@ -204,6 +212,11 @@ class BatchProcess(abc.ABC):
             return Path(get_log_file_dir(self.task))
         except Exception:  # the user's own method, or a parameter that cannot be part of a path
             return None
+
+
+def cancelled_by(whom: str) -> str:
+    """Why a task failed that a person cancelled."""
+    return f"cancelled by {whom}"
 
 
 def check_timeout(value: Any) -> Any:

@@ -23,6 +23,11 @@ class CircuitBreaker:
         """A task of this family was done, or yielded requirements."""
         self._trusted.add(family)
 
+    def forget(self, family: str) -> None:
+        """A person says that the reason is gone."""
+        self._reasons.pop(family, None)
+        self._counts.pop(family, None)
+
     def why_open(self, family: str, most: int) -> str:
         """Why no more tasks of this family are to be submitted; empty if they may. `most`: 0 for no breaker at all."""
         count = self._counts.get(family, 0)

@@ -69,4 +69,5 @@ def set_aside_unless_done(task: luigi.Task, record: Record, spec: JobSpec) -> No
 def _close_cancelled(task: luigi.Task, record: Record, spec: JobSpec, run: Run, end: str) -> None:
     set_aside_unless_done(task, record, spec)
     close(record, spec, end)
+    run.runs.inbox_of(record).remove(record.token)  # it may have left its marker on its way out
     run.runs.being_cancelled.discard(record.token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from b2luigi.batch.attempts.outcome import DONE, FAILED, PENDING, Marker, Outcom
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.messages import job_failures
 from b2luigi.batch.node.reports import Forwarder, report_path
-from b2luigi.batch.processes.base import BatchProcess
+from b2luigi.batch.processes.base import BatchProcess, cancelled_by
 from b2luigi.batch.processes.cleanup import NotYetError
 from b2luigi.batch.processes.job import GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
 from b2luigi.batch.processes.run import Run
@@ -61,6 +62,8 @@ class ClusterProcess(BatchProcess):
     _retries = _doubts = 0
     _last_report: Mapping[str, Any] | None = None
     _postponed_for = ""
+    _page = ("", "")
+    """Where luigi's page has the job, and since when."""
 
     def connect(self, queue: Queue, shared: Run) -> None:
         """Names the queue for its jobs; called once, before `run`."""
@@ -87,6 +90,17 @@ class ClusterProcess(BatchProcess):
             self.story = job_failures.of_timeout(self.task, job.queue.name, job.ticket, self.worker_timeout or 0.0)
             logger.error("%s", self.story, extra={"failure": self.story})
         job.stop()
+
+    def cancel(self, by: str) -> str:
+        """A person does not want the task any more. Returns why that cannot be; empty if it is over now."""
+        job = self.job
+        if job is None:
+            return super().cancel(by)
+        why_not = job.why_not_cancelled
+        if not why_not and not self._done:
+            aside = job_failures.aside(job.cancel(cancelled_by(by)))
+            self.fail(job_failures.of_cancellation(self.task, job.queue.name, job.ticket, cancelled_by(by)) + aside)
+        return why_not
 
     def leave(self) -> bool:
         """Leaves the job where it is, for a later run to resume; False if there is none."""
@@ -122,15 +136,27 @@ class ClusterProcess(BatchProcess):
         return self._done
 
     @property
-    def is_running(self) -> bool:
-        """Whether its batch system says that it runs."""
-        return not self._done and self.get_job_status() is JobStatus.running
+    def may_report(self) -> bool:
+        """Whether there may be something new for luigi's page: its task runs, or it stands otherwise than before."""
+        if self._done:
+            return False
+        return self.get_job_status() is JobStatus.running or self._stands != self._page[0]
+
+    @property
+    def _stands(self) -> str:
+        return self.job.stands if self.job is not None else ""
 
     def forward_report(self) -> None:
-        """Forwards to luigi's scheduler what is new in the reports of the task: from its node, or in its outcome."""
+        """Forwards to luigi's scheduler what is new: where the job is, and what the task reports, from its node or in
+        its outcome."""
         if self._last_report is not None:
-            self._forwarder.forward(self._last_report)
+            self._forwarder.forward_of_task(self._last_report)
         elif self.job is not None:
+            if self._stands != self._page[0]:
+                self._page = self._stands, time.strftime("%H:%M")
+                logs = self.job.ticket.spec.log_folder
+                message = f"{self._stands} since {self._page[1]}; logs: {logs}" if self._stands else ""
+                self._forwarder.forward_state(message, logs.as_uri())
             self._forwarder.read(report_path(self.job.ticket.spec.outcome))
 
     @functools.cached_property

@@ -14,7 +14,7 @@ from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.record import ClaimedError, Record
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.colleague import stand_back
-from b2luigi.batch.processes.job import GIVEN_UP, JobInFlight, Postponed
+from b2luigi.batch.processes.job import CANCELLED, GIVEN_UP, JobInFlight, Postponed
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState
 from b2luigi.batch.systems.model import JobSpec
@@ -114,6 +114,10 @@ def _cancel_former(task: luigi.Task, run: Run, given_up: list[Record]) -> None:
             stand_back(task, run, former, run.runs.inbox_of(former))
             continue
         _refuse_if_alive(run.runs.inbox_at(str(former.facts.get("by"))), run)
+        if former.facts.get("over"):  # `b2luigi cancel` has seen that, without the task
+            set_outputs_aside(task, former)
+            cleanup.close(former, None, CANCELLED)
+            continue
         queue, ticket = _attach(task, run, former)
         end = str(former.facts.get("given_up", GIVEN_UP))
         if ticket is not None:

@@ -32,7 +32,8 @@ CLAIMED = 1.0
 """Seconds until a task is tried again that another run has claimed."""
 GIVEN_UP = "given up"
 NOT_SUBMITTED = "not submitted"
-"""How attempts end that were replaced, and those that never became a job."""
+CANCELLED = "cancelled"
+"""How attempts end that were replaced, those that never became a job, and those that a person does not want."""
 ANSWERS = 3
 """So many answers about a job that a signal ended are asked for in a hurry; if all say that it lives, it does."""
 READING = 1.0
@@ -98,6 +99,21 @@ class JobInFlight:
     def status(self) -> JobStatus:
         """The last that the batch system reported; runs no command."""
         return self.ticket.info.status if self.ticket.info is not None else JobStatus.idle
+
+    @property
+    def stands(self) -> str:
+        """Where the job is, in a few words: "queued in slurm as 123"; empty once it has ended."""
+        info, job_id = self.ticket.info, self.ticket.job_id
+        where = self.queue.name + (f" as {job_id}" if job_id is not None else "")
+        match info:
+            case None:
+                return f"{'to be submitted to' if job_id is None else 'queued in'} {where}"
+            case _ if info.status.is_final:
+                return ""
+            case _ if info.status is JobStatus.running:
+                return f"running in {where}" + (f" on {info.node}" if info.node else "")
+            case _:
+                return f"{'held' if info.held else 'queued'} in {where}"
 
     @property
     def is_ending(self) -> bool:
@@ -368,6 +384,31 @@ class JobInFlight:
             self.queue.cancel([self.ticket])
             cleanup.set_aside_unless_done(self.task, self.record, self.ticket.spec)
         self.close("stopped")
+
+    @property
+    def why_not_cancelled(self) -> str:
+        """Why nobody can cancel it from here, or has to; empty if it can be cancelled."""
+        if self.watched:
+            return f"another run has its job, and can cancel it: {self.inbox.owner()}"
+        if self.ticket.may_be_elsewhere or self.ticket.state is TicketState.out_of_reach:
+            host = self.record.facts.get("submit_host")
+            return f"its job was submitted on {host} to a batch server that does not answer from here"
+        outcome = read_outcome(self.ticket.spec.outcome)
+        done = outcome is not None and outcome.status == DONE and outcome.task_id in ("", self.task.task_id)
+        return "it was done just now" if done else ""
+
+    def cancel(self, reason: str) -> list[str]:
+        """Nobody wants it any more, and no other job takes its place; returns the new names of its outputs."""
+        self.diary.reason = reason
+        aside = self.set_outputs_aside()
+        self.queue.cancel([self.ticket])
+        is_on_its_way = self.ticket.job_id is None and self.ticket.may_be_there and not self.ticket.is_over
+        if not is_on_its_way:
+            self.close(CANCELLED)
+            return aside
+        self.diary.end(CANCELLED, None, None)
+        cleanup.cancel_then_close(self.task, self.record, self.ticket, self.queue, self.run, CANCELLED)
+        return aside
 
     def leave(self) -> bool:
         """Leaves the job where it is, for a later run to resume; False if there is none."""

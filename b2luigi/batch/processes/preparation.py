@@ -31,9 +31,12 @@ from b2luigi.core.job_script import JobScript
 from b2luigi.core.paths import get_log_file_dir, get_task_file_dir
 from b2luigi.core.settings import get_merged_setting, get_setting
 from b2luigi.core.version import VERSION
+from b2luigi.monitor.journal.masks import is_secret
 
 CLAIMED_FACTS = ("batch_system", "submit_host", "server", "mark", "outputs_there")
 """What a claim contains about a job: enough to find it, and to know which of its outputs it has made."""
+TITLE = 150
+"""Characters of the parameters of a task that its batch system shows."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def described(task: luigi.Task, queue: Queue, run: Run, grace: float, number: in
     spec = JobSpec(
         token=token,
         name=f"{_job_name(task)}-{token}",
+        title=_title(task),
         script=folder / SCRIPT_NAME,
         folder=folder,
         log_folder=Path(get_log_file_dir(task)),
@@ -147,3 +151,14 @@ def _facts(task: luigi.Task, queue: Queue, run: Run) -> dict[str, Any]:
 def _job_name(task: luigi.Task) -> str:
     name = get_setting("job_name", task=task) or task.get_task_family()
     return re.sub(r"[^\w.:+@-]", "_", str(name))[:100]
+
+
+def _title(task: luigi.Task) -> str:
+    """Class and parameters, as other users of the batch system may read them."""
+    shown = {name: value for name, value in task.to_str_params(only_public=True).items() if not is_secret(name)}
+    family, values = _word(task.get_task_family()), ";".join(f"{name}={value}" for name, value in shown.items())
+    return f"{family[:100]}({_word(values)[:TITLE]})"
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[^\w.:+@=;-]", "_", text, flags=re.ASCII)

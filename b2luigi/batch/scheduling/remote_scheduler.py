@@ -13,6 +13,7 @@ from luigi.rpc import RemoteScheduler
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_never, wait_fixed
 
 from b2luigi.batch.attempts.liveness import has_ended, this_process
+from b2luigi.batch.attempts.users import login
 from b2luigi.batch.queue.outage import Outage
 from b2luigi.core.files import write_atomically
 
@@ -52,11 +53,12 @@ class PatientScheduler(RemoteScheduler):
         )
 
 
-def worker_id(base: Path) -> str | None:
+def worker_id(base: Path, script: str) -> str | None:
     """The name under which luigi's scheduler knows the runs of one task file folder, one after the other.
 
-    A run that was killed leaves its tasks running there; only a worker of the same name gets them back before a minute
-    is over. None if another run with this name may live, or nothing can be written.
+    It says whose they are, and of which script. A run that was killed leaves its tasks running there; only a worker of
+    the same name gets them back before a minute is over. None if another run with this name may live, or nothing can
+    be written.
     """
     base = Path(os.path.realpath(base))  # one name, whatever way leads there
     path = base / LOCK
@@ -68,7 +70,7 @@ def worker_id(base: Path) -> str | None:
         write_atomically(path, json.dumps(this_process()), 0o600)
     except (OSError, ValueError):
         return None
-    return f"b2luigi({platform.node()}, {base})"
+    return f"b2luigi(user={login()}, script={os.path.basename(script)}, host={platform.node()}, {base})"
 
 
 def _is_away(error: BaseException) -> bool:

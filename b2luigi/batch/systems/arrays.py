@@ -39,6 +39,10 @@ class Arrays:
         indexes = range(self.first, self.first + number)
         return [array] if number == 1 else [f"{array}{self.separator}{index}{self.end}" for index in indexes]
 
+    def name(self, jobs: Sequence[JobSpec]) -> str:
+        """The name of a submission: only that of a single job has the parameters of its task."""
+        return jobs[0].full_name if len(jobs) == 1 else jobs[0].name
+
     def grouped(self, job_ids: Iterable[str]) -> list[str]:
         """Groups the elements of each array in one word: ten times faster than one by one (100 elements on Slurm)."""
         groups: dict[str, list[str]] = {}

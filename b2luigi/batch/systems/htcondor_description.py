@@ -69,8 +69,8 @@ def check(job: JobSpec) -> None:
 def description(jobs: Sequence[JobSpec]) -> str:
     """The text of the submit description of jobs that share their options."""
     # `queue ... from` splits at blanks and commas; only the last variable gets the rest of its line.
-    items = [f"{job.token} {_unexpanded(job.folder)}" for job in jobs]
-    lines = [*_head(jobs[0]), "queue tok,dir from (", *items, ")", ""]
+    names = "tok,family,title,dir" if jobs[0].title else "tok,dir"
+    lines = [*_head(jobs[0]), f"queue {names} from (", *map(_item, jobs), ")", ""]
     return "\n".join(lines)
 
 
@@ -79,14 +79,28 @@ def _head(job: JobSpec) -> Iterator[str]:
     yield "executable = $(dir)/executable_wrapper.sh"
     yield "arguments = $(tok)"
     yield f'+{TOKEN} = "$(tok)"'
-    if job.options["job_name"]:
-        yield f"JobBatchName = {_literal(job.options['job_name'])}"
+    yield from _names(job)
     if job.options["transfer_files"]:
         yield from _transfer(job)
     else:
         yield f"output = $(dir)/{job.report.name}"
         yield f"error = $(dir)/{job.report.name}"
     yield from job.options["lines"]
+
+
+def _item(job: JobSpec) -> str:
+    for_people = (job.family, job.title) if job.title else ()
+    return " ".join((job.token, *for_people, _unexpanded(job.folder)))
+
+
+def _names(job: JobSpec) -> Iterator[str]:
+    """What condor_q shows: the batch of a job is the class of its task, and its description the task itself."""
+    if job.options["job_name"]:
+        yield f"JobBatchName = {_literal(job.options['job_name'])}"
+    elif job.title:
+        yield "JobBatchName = $(family)"
+    if job.title:
+        yield "description = $(title)"
 
 
 def _transfer(job: JobSpec) -> Iterator[str]:

@@ -175,7 +175,7 @@ class LSF(BatchSystem):
         array = f"[{ARRAYS.indexes(len(jobs))}]" if len(jobs) > 1 else ""
         # LSF writes its own output file after the end of the job, when we have already cleaned up; its report contains
         # nothing that bjobs does not know.
-        ours = ("bsub", "-env", "all", "-J", _name(jobs[0]) + array, "-Jd", jobs[0].token, "-oo", "/dev/null")
+        ours = ("bsub", "-env", "all", "-J", _name(ARRAYS.name(jobs)) + array, "-Jd", jobs[0].token, "-oo", "/dev/null")
         # By stdin, because bsub joins the words of a command and quotes them in its own way.
         return Command((*ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=ENVIRONMENT)
 
@@ -252,9 +252,9 @@ def _extra_option(key: str, value: Any) -> list[str]:
     return [word for one in values for word in _option(f"-{flag}", one, f"lsf_settings[{key!r}]")]
 
 
-def _name(job: JobSpec) -> str:
+def _name(name: str) -> str:
     """The name of a job without square brackets, which bsub interprets as an array."""
-    return job.name.replace("[", "(").replace("]", ")")
+    return name.replace("[", "(").replace("]", ")")
 
 
 def _lines(answer: Answer) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,7 @@ class JobSpec:
     token: str
     """Unique identifier of this attempt: `[0-9a-f]+`, the only argument of the job script."""
     name: str
-    """Name of the job in the batch system (not unique)."""
+    """Name of the job in the batch system (not unique): class of its task, or setting `job_name`, and token."""
     script: Path
     folder: Path
     """Task file folder: contains the script, the record and the outcome."""
@@ -60,6 +61,8 @@ class JobSpec:
     """Files the job script needs without shared folders: the user's script, env_script, settings files."""
     kin_of_inputs: Callable[[], Iterable[str]] = field(default=tuple, compare=False, repr=False)
     """How the tokens of the jobs begin that make its inputs; called rarely."""
+    title: str = field(default="", compare=False)
+    """Class and parameters of its task, for people: one word of letters, digits and `.:+@=;()_-`."""
 
     @property
     def report(self) -> Path:
@@ -70,6 +73,18 @@ class JobSpec:
     def outcome(self) -> Path:
         """File to which the node writes the outcome of this attempt."""
         return self.folder / f"{self.token}.outcome"
+
+    @property
+    def family(self) -> str:
+        """The class of its task, or what the setting `job_name` has in its place."""
+        return self.name.removesuffix(f"-{self.token}")
+
+    @property
+    def full_name(self) -> str:
+        """Its name with the parameters of its task, as far as these are known and `job_name` has no other one."""
+        if not self.title or self.options.get("job_name"):
+            return self.name
+        return f"{re.sub(r'[^-.:+@=0-9A-Za-z_]+', '_', self.title).strip('_')}-{self.token}"
 
     @property
     def begun(self) -> Path:

@@ -179,7 +179,13 @@ class Slurm(BatchSystem):
 
     def submit(self, jobs: Sequence[JobSpec]) -> Command:
         array = [f"--array={ARRAYS.indexes(len(jobs))}"] if len(jobs) > 1 else []
-        ours = ["--parsable", f"--job-name={jobs[0].name}", f"--comment={jobs[0].token}", "--output=/dev/null", *array]
+        ours = [
+            "--parsable",
+            f"--job-name={ARRAYS.name(jobs)}",
+            f"--comment={jobs[0].token}",
+            "--output=/dev/null",
+            *array,
+        ]
         return Command(("sbatch", *ours, *jobs[0].options["argv"]), stdin=ARRAYS.script(jobs), env=SUBMIT_ENVIRONMENT)
 
     def parse_submit(self, answer: Answer, jobs: Sequence[JobSpec]) -> Sequence[Submitted]:

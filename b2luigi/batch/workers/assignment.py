@@ -39,7 +39,7 @@ from b2luigi.core.checks import runs_itself
 from b2luigi.core.executable import check_job_script
 from b2luigi.core.graph import missing_requirements
 from b2luigi.core.paths import map_folder
-from b2luigi.core.script import base_folder, get_filename
+from b2luigi.core.script import base_folder, script_name
 from b2luigi.core.setting_checks import SettingChecks
 from b2luigi.core.settings import get_merged_setting, get_seconds, get_setting, source_of
 from b2luigi.monitor.journal.writer import Journal
@@ -61,7 +61,7 @@ class AssigningWorker(CheckingWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._jobs = Jobs()
-        self.journal = Journal(task_file_folder, _script, lambda: int(get_setting("keep_runs")))
+        self.journal = Journal(task_file_folder, script_name, lambda: int(get_setting("keep_runs")))
         self.fresh = False
         self._credentials = Credentials(kinds())
         self._setting_checks = SettingChecks(
@@ -235,13 +235,6 @@ def _own_setting(task: luigi.Task, key: str) -> Any:
         raise
     except ValueError as error:  # of a property
         raise LookupError(key) from error
-
-
-def _script() -> str:
-    try:
-        return get_filename()
-    except AttributeError:  # a notebook
-        return ""
 
 
 def task_file_folder() -> Path:

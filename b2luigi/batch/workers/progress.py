@@ -51,6 +51,10 @@ class Progress:
             counts[before] -= 1
         counts[status] += 1
 
+    def status(self, task_id: str) -> str | None:
+        """The last status of a task, one of luigi's; None if the run does not know it."""
+        return self._statuses.get(task_id)
+
     def look_at_scheduling(self) -> None:
         """Shows how much of the graph was seen, if that is due. Called often."""
         if self.screen.is_due:

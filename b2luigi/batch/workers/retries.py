@@ -29,6 +29,19 @@ class Retries:
             delay = _configured("retry_delay")
             self._due[task.task_id] = self._clock() + (DELAY if delay is None else delay)
 
+    def now(self, task_id: str) -> None:
+        """A person wants it to be tried again; earlier failures do not count any more."""
+        del self._failures[task_id]
+        self._due[task_id] = self._clock()
+
+    def drop(self, task_id: str) -> None:
+        """It is not tried again."""
+        self._due.pop(task_id, None)
+
+    def is_waiting(self, task_id: str) -> bool:
+        """This task is to be tried again, later."""
+        return task_id in self._due
+
     @property
     def waiting(self) -> bool:
         """Some task is to be tried again, later."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import random
 import time
@@ -16,11 +17,12 @@ import luigi
 import luigi.interface
 import luigi.rpc
 import luigi.worker
+from luigi.task_status import DISABLED
 
 from b2luigi.batch.attempts.outcome import DONE, FAILED
 from b2luigi.batch.interrupts import Interrupts, Terminated
 from b2luigi.batch.messages.failure import headline
-from b2luigi.batch.processes.base import BatchProcess
+from b2luigi.batch.processes.base import BatchProcess, cancelled_by
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.scheduling.indexed import IndexedScheduler
@@ -31,6 +33,7 @@ from b2luigi.batch.workers.assignment import (
     task_file_folder,
 )
 from b2luigi.batch.workers.collection import graph_set_aside, only_young_garbage
+from b2luigi.batch.workers.orders import Orders
 from b2luigi.batch.workers.other_jobs import OtherJobs
 from b2luigi.batch.workers.progress import Progress, Screen, quiet_keepalive
 from b2luigi.batch.workers.results import Results
@@ -38,7 +41,7 @@ from b2luigi.batch.workers.retries import Retries
 from b2luigi.batch.workers.totals import Totals
 from b2luigi.core.ahead import LookAhead, each
 from b2luigi.core.checks import GraphError
-from b2luigi.core.paths import get_task_file_dir
+from b2luigi.core.paths import get_filename, get_task_file_dir
 from b2luigi.core.settings import get_setting
 from b2luigi.core.settings_file import SettingsCache
 
@@ -66,6 +69,9 @@ class SendJobWorker(AssigningWorker):
         self.progress = Progress()
         self._other_jobs = OtherJobs(self.journal)
         self._retries = Retries()
+        self._orders = Orders(self)
+        self._cancelled: set[str] = set()
+        """The tasks that a person cancelled, by task id."""
         self._settings_cache = SettingsCache()
         self.look_ahead: Callable[[], LookAhead] = LookAhead
         """What makes answers about outputs come sooner where the file system is slow."""
@@ -179,13 +185,16 @@ class SendJobWorker(AssigningWorker):
             self.failures.pop(task_id, None)
         elif kwargs["status"] == FAILED and isinstance(process, BatchProcess):
             self.failures[task_id] = process.story or f"Task {process.task} failed: {kwargs.get('expl')}"
-            self._retries.failed(process.task)
+            if task_id not in self._cancelled:
+                self._retries.failed(process.task)
             self._credentials.listen(self.failures[task_id])
         if isinstance(process, ClusterProcess):
             process.forward_report()
         self._other_jobs.end(process, kwargs["status"])
         self.journal.report(kwargs, self._scheduled_tasks.get(task_id))
         super()._add_task(*args, **kwargs)
+        if task_id in self._cancelled and kwargs["status"] == FAILED:
+            self._scheduler.add_task(*args, **{**kwargs, "status": DISABLED})  # or luigi tries it again after a while
         task = self._scheduled_tasks.get(task_id)
         self.progress.note(task_id, str(kwargs.get("family") or getattr(task, "task_family", "")), kwargs["status"])
         if self._in_run:
@@ -200,9 +209,74 @@ class SendJobWorker(AssigningWorker):
     def _try_again(self) -> None:
         for task_id in self._retries.due():
             task = self._scheduled_tasks[task_id]
-            logger.warning("Retrying %s (retry_count).", task)
+            logger.warning("Retrying %s.", task)
             for _ in super()._add(task, False):  # its requirements are known
                 pass
+
+    # -- what a person asks for while the run is under way
+
+    def task_ids(self, family: str = "") -> list[str]:
+        """The tasks of a class, or of all classes, that this run knows."""
+        tasks = self._scheduled_tasks.items()
+        return [task_id for task_id, task in tasks if not family or task.task_family == family]
+
+    def is_done(self, task_id: str) -> bool:
+        """Whether a task has been done, or was so before."""
+        return self.progress.status(task_id) == DONE
+
+    def has_failed(self, task_id: str) -> bool:
+        """Whether a task has failed, and is not to be tried again by itself."""
+        is_over = self.progress.status(task_id) in (FAILED, DISABLED)
+        return is_over and not self._retries.is_waiting(task_id)
+
+    def cancel_task(self, task_id: str, by: str) -> str:
+        """Makes a task fail that has not ended. Returns why that cannot be; empty if it is cancelled."""
+        task, process = self._scheduled_tasks[task_id], self._running_tasks.get(task_id)
+        if isinstance(process, BatchProcess):
+            why_not = process.cancel(by)
+            if why_not:
+                return why_not
+        self._cancelled.add(task_id)
+        self._retries.drop(task_id)
+        self._other_jobs.end(process, "cancelled")
+        self.journal.add("status", id=task_id, status="cancelled", reason=cancelled_by(by))
+        if process is None:
+            self._fail(task, cancelled_by(by))
+        elif not isinstance(process, BatchProcess):
+            process.terminate()
+            self.failures[task_id] = f"Task {task} failed: {cancelled_by(by)}"
+            self.results.put((task_id, FAILED, cancelled_by(by), [], []))
+        return ""
+
+    def _fail(self, task: luigi.Task, why: str) -> None:
+        """Makes a task fail that has no process: as luigi does when a process says so."""
+        self.failures[task.task_id] = f"Task {task} failed: {why}"
+        self.run_succeeded = False
+        self._add_task(
+            worker=self._id,
+            task_id=task.task_id,
+            status=FAILED,
+            expl=json.dumps(why),
+            resources=task.process_resources(),
+            runnable=None,
+            params=task.to_str_params(),
+            family=task.task_family,
+            module=task.task_module,
+            new_deps=[],
+            assistant=self._assistant,
+            retry_policy_dict=luigi.worker._get_retry_policy_dict(task),
+        )
+
+    def retry_task(self, task_id: str, by: str) -> str:
+        """Gives a task that has failed another try, soon."""
+        self._cancelled.discard(task_id)
+        self.failures.pop(task_id, None)
+        if "_shared" in self.__dict__:
+            self._shared.breaker.forget(self._scheduled_tasks[task_id].task_family)
+        self._scheduler.re_enable_task(task_id)
+        self._retries.now(task_id)
+        self.journal.add("again", id=task_id, why=f"retried by {by}")
+        return ""
 
     def _sleeper(self) -> Iterator[None]:
         """luigi's pause while nothing runs (keep_alive): cancelled jobs may still be on their way out."""
@@ -226,6 +300,8 @@ class SendJobWorker(AssigningWorker):
             self._try_again()
             self._credentials.look()
             self._other_jobs.look()
+            if "_shared" in self.__dict__ and self._in_run:
+                self._orders.look(self._shared.runs.own)
         if isinstance(self._scheduler, PatientScheduler):  # a page to see it on; interrupts may end a wait for it
             self._jobs.forward_reports()
         self.progress.look(self._running_tasks.values())
@@ -243,6 +319,7 @@ class SendJobWorker(AssigningWorker):
             if process not in left:
                 process.terminate()
         if "_shared" in self.__dict__:
+            self._orders.close(self._shared.runs.own)
             self._shared.runs.close(left=bool(left))
 
     def _close_journal(self, error: BaseException | None) -> None:
@@ -279,7 +356,7 @@ class SendJobWorkerSchedulerFactory(luigi.interface._WorkerSchedulerFactory):
         central = isinstance(scheduler, PatientScheduler)
         self.worker = SendJobWorker(
             scheduler=scheduler,
-            worker_id=worker_id(task_file_folder()) if central else None,
+            worker_id=worker_id(task_file_folder(), get_filename()) if central else None,
             worker_processes=worker_processes,
             assistant=assistant,
         )

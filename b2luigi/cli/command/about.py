@@ -17,12 +17,15 @@ def about() -> None:
     """Print versions and places: of b2luigi, luigi, Python, and the batch systems that this machine has."""
     import b2luigi
     from b2luigi.batch import systems
+    from b2luigi.cli.project import PARAMS_VARIABLE, TASK_VARIABLE
 
     typer.echo(f"b2luigi {b2luigi.__version__} in {os.path.dirname(b2luigi.__file__)}")
     typer.echo("(a reimplementation; the package of this name on PyPI up to 1.3.0 is another one)")
     typer.echo(f"Python {platform.python_version()}: {sys.executable} on {platform.platform()}")
     for name in PACKAGES:
         typer.echo(f"{name} {_version(name)}")
+    for name in (TASK_VARIABLE, PARAMS_VARIABLE):
+        typer.echo(f"{name} {os.environ.get(name) or 'is not set'}")
     for system in systems.installed():
         typer.echo(f"batch system {system.name}: {shutil.which(system.probe)}")
 

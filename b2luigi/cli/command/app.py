@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from b2luigi.cli.command.about import about
+from b2luigi.cli.command.attach import attach
+from b2luigi.cli.command.control import cancel, retry
 from b2luigi.cli.command.graph import graph
+from b2luigi.cli.command.init import init
 from b2luigi.cli.command.logs import logs
+from b2luigi.cli.command.project import run
+from b2luigi.cli.command.remove import cleanup, remove
 from b2luigi.cli.command.report import report
 from b2luigi.cli.command.settings import settings
+from b2luigi.cli.command.show import show
 from b2luigi.cli.command.status import status
+from b2luigi.cli.command.tasks import app as tasks
+from b2luigi.cli.command.trial import trial
 from b2luigi.cli.command.why import why
 
 app = typer.Typer(
@@ -23,8 +32,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (status, why, logs, graph, report, settings, about):
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(run, attach, status, why, logs, cancel, retry, graph, report, settings),
+    *(show, remove, cleanup, init, about),
+)
+for command in COMMANDS:
     app.command()(command)
+app.command("test")(trial)
+app.add_typer(tasks, name="tasks")
 
 
 @app.command()
@@ -35,11 +50,19 @@ def version() -> None:
     typer.echo(b2luigi.__version__)
 
 
-@app.callback()
-def _root(show: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
-    if show:
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
         version()
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    show: Annotated[
+        bool, typer.Option("--version", "-V", "-v", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """The options of the command itself."""
 
 
 def main() -> None:

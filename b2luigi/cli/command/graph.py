@@ -12,6 +12,7 @@ import typer
 
 from b2luigi.batch.messages.failure import visible
 from b2luigi.cli.collect import tasks_of_script
+from b2luigi.cli.command.project import Params, ParamsFile, TaskFile, is_task, the_project
 from b2luigi.cli.command.runs import CommandError, in_words
 from b2luigi.core.graph import all_tasks
 from b2luigi.monitor import NoRunsError, load
@@ -27,25 +28,31 @@ class Form(str, enum.Enum):
 
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else standard output.")]
-WithStatus = Annotated[bool, typer.Option("--status", help="Show the state of each task: of the last run, or done.")]
+WithStatus = Annotated[bool, typer.Option("--status", "-s", help="Show the states of the last run, or done.")]
 Most = Annotated[int, typer.Option("--tasks", help="With more tasks than this, draw their classes.")]
 
 
 @in_words
 def graph(
-    script: Annotated[Path, typer.Argument(help="Script; it is run up to process().")],
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SCRIPT|TASK...]", help="Script, run up to process(); or tasks of a project."),
+    ] = None,
     with_status: WithStatus = False,
     form: Annotated[Form, typer.Option("--format", help="tree, dot (for Graphviz) or svg.")] = Form.tree,
     output: Output = None,
     most: Most = LARGE,
+    task_file: TaskFile = "",
+    params_file: ParamsFile = None,
+    param: Params = None,
 ) -> None:
-    """The tasks of a script and what they require; their classes, with counts, if there are many."""
-    try:
-        tasks = list(all_tasks(tasks_of_script(script)))
-    except OSError as error:
-        raise CommandError(f"The script cannot be read: {error}") from error
-    if not tasks:
-        raise CommandError(f"{script} passed no task to process().")
+    """The tasks of a script, or of a project, and what they require; their classes, with counts, if there are many."""
+    if what and not is_task(what[0]):
+        script = Path(what[0])
+        tasks = _of_script(script, what[1:])
+    else:
+        project = the_project(task_file, params_file, param)
+        script, tasks = project.file, project.select(what or [], with_requirements=True)
     states = _states(script, tasks) if with_status else {}
     nodes = drawing([_vertex(task, states.get(task.task_id, "")) for task in tasks], most)
     text = _text(nodes, form)
@@ -53,6 +60,18 @@ def graph(
         typer.echo("\n".join(map(visible, text.splitlines())))
     else:
         output.write_text(text + "\n", encoding="utf-8")
+
+
+def _of_script(script: Path, others: Sequence[str]) -> list[luigi.Task]:
+    if others:
+        raise CommandError(f"{script} is a script: tasks can be named of a project only.")
+    try:
+        tasks = list(all_tasks(tasks_of_script(script)))
+    except OSError as error:
+        raise CommandError(f"The script cannot be read: {error}") from error
+    if not tasks:
+        raise CommandError(f"{script} passed no task to process().")
+    return tasks
 
 
 def _text(nodes: Sequence[Node], form: Form) -> str:

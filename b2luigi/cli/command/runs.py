@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn, TypeVar, cast
 import typer
 
 from b2luigi.cli.command.selection import UnknownTaskError, select
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.monitor import NoRunsError, Run, Task, load_run, run_folders
 
 Where = Annotated[
@@ -30,7 +31,7 @@ def in_words(command: _Command) -> _Command:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except (CommandError, NoRunsError, UnknownTaskError) as error:
+        except (BadInputError, CommandError, NoRunsError, UnknownTaskError) as error:
             stop(str(error))
 
     return cast(_Command, wrapped)

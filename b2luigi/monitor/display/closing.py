@@ -23,7 +23,8 @@ class End:
     elapsed: float
     failures: Mapping[str, str]
     log: Path | None = None
-    exit_code: int = 0
+    exit_code: int | None = 0
+    """None where nothing exits: in a notebook or session."""
     is_complete: bool = True
     """luigi's loop ended by itself."""
 
@@ -36,7 +37,7 @@ def closing(end: End) -> str:
         lines.append("Correct the cause and run the script again; complete tasks are not repeated.")
     if end.log is not None:
         lines.append(f"Log: {end.log}")
-    if end.is_complete and (end.totals.failed or end.totals.done < end.totals.tasks):
+    if end.exit_code is not None and end.is_complete and (end.totals.failed or end.totals.done < end.totals.tasks):
         lines.append(f"The script ends with exit code {end.exit_code} (setting failure_exit_code).")
     return "\n\n".join([*parts, "\n".join(lines)])
 

@@ -18,7 +18,14 @@ CLOCKS_DIFFER = 2.0
 """Seconds that a clock may differ from another one, without a word about it."""
 NO_END = ("pending", "given up", "not submitted")
 """Ends of jobs after which the task has another one to come."""
-_OF_LUIGI = {"done": State.done, "failed": State.failed, "disabled": State.failed, "running": State.running}
+_OF_LUIGI = {
+    "done": State.done,
+    "failed": State.failed,
+    "disabled": State.failed,
+    "running": State.running,
+    "cancelled": State.cancelled,
+}
+"""The last one is our own word."""
 _Event = Mapping[str, Any]
 
 
@@ -59,7 +66,8 @@ class History:
             moment = event.get("t")
             if not isinstance(moment, (int, float)) or not math.isfinite(moment):
                 raise ValueError("t")
-            self.last = max(self.last, moment)
+            if not event.get("late"):  # what a command did after the run
+                self.last = max(self.last, moment)
             handle(self, event, float(moment))
 
     def tasks(self, is_alive: bool) -> dict[str, Task]:

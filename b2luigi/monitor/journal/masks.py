@@ -30,15 +30,16 @@ def masked(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def masked_arguments(arguments: Sequence[str]) -> list[str]:
-    """A command line without the values of secret options: `--token=x`, `--token x`."""
+    """A command line without the values of secret options: `--token=x`, `--token x`, `--param=token=x`."""
     shown, hide = [], False
     for word in arguments:
-        option, sign, _ = word.partition("=")
+        *names, _ = word.split("=")
+        last = next((number for number, name in enumerate(names) if is_secret(name)), None)
         if hide and not word.startswith("-"):
             word = MASK
-        elif sign and is_secret(option):
-            word = f"{option}={MASK}"
-        hide = word.startswith("-") and not sign and is_secret(word)
+        elif last is not None:
+            word = "=".join([*names[: last + 1], MASK])
+        hide = word.startswith("-") and not names and is_secret(word)
         shown.append(word)
     return shown
 

@@ -224,6 +224,8 @@ class Run:
     """Holds the journal and the log."""
     script: str = ""
     arguments: Sequence[str] = ()
+    cwd: str = ""
+    """The folder in which it was started."""
     user: str = ""
     host: str = ""
     pid: int | None = None

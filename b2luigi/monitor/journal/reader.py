@@ -132,6 +132,7 @@ def _run(folder: Path, header: Mapping[str, Any], history: History, is_alive: bo
         folder=folder,
         script=str(header.get("script") or ""),
         arguments=tuple(map(str, arguments)) if isinstance(arguments, list) else (),
+        cwd=str(header.get("cwd") or ""),
         user=str(header.get("user") or ""),
         host=str(header.get("host") or ""),
         pid=pid if isinstance(pid, int) else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ import luigi
 from luigi.task import flatten
 
 from b2luigi.batch.attempts.liveness import this_process
+from b2luigi.batch.attempts.users import login
 from b2luigi.monitor.journal.log_file import LogHandler
 from b2luigi.monitor.journal.masks import Masks, masked_arguments
 from b2luigi.monitor.journal.model import FORMAT
@@ -160,7 +160,8 @@ class Journal(NoJournal):
             "id": folder.name,
             "script": script,
             "arguments": masked_arguments(sys.argv[1:]),
-            "user": _user(),
+            "cwd": _cwd(),
+            "user": login(),
             "host": platform.node(),
             "pid": os.getpid(),
             "started": round(self._began, 3),
@@ -216,8 +217,8 @@ def _external(task: luigi.Task | None, status: str) -> dict[str, Any]:
     return {"external": True, "outputs": outputs}
 
 
-def _user() -> str:
+def _cwd() -> str:
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without a name for this user
-        return str(os.getuid())
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""

@@ -101,6 +101,19 @@ def test_each_value_is_forwarded_once(path: Path, scheduler: Scheduler) -> None:
     assert scheduler.received == [("message", "a"), ("progress", 50), ("url", "http://x"), ("progress", 100)]
 
 
+def test_what_the_task_says_counts_more_than_where_its_job_is(scheduler: Scheduler) -> None:
+    """Before it says something, the page shows the job and its logs."""
+    forwarder = Forwarder(scheduler)
+    forwarder.forward_state("queued in slurm as 7", "file:///logs")
+    forwarder.forward_of_task({"status_message": "half of it"})
+    forwarder.forward_state("running in slurm as 7", "file:///logs")
+    assert scheduler.received == [
+        ("message", "queued in slurm as 7"),
+        ("url", "file:///logs"),
+        ("message", "half of it"),
+    ]
+
+
 def test_an_unchanged_file_is_not_read_again(path: Path, scheduler: Scheduler) -> None:
     """It costs a stat and no more."""
     path.write_text('{"status_message": "a"}')
@@ -121,8 +134,8 @@ def test_a_scheduler_that_fails(scheduler: Scheduler, caplog: pytest.LogCaptureF
 class Job:
     """One of many jobs."""
 
-    def __init__(self, is_running: bool) -> None:
-        self.is_running = is_running
+    def __init__(self, may_report: bool) -> None:
+        self.may_report = may_report
         self.reads = 0
 
     def forward_report(self) -> None:
@@ -140,7 +153,7 @@ def test_few_files_are_read_at_a_time() -> None:
         reports.read(jobs)
         counts.append(sum(job.reads for job in jobs))
     assert counts == [BATCH_SIZE, 2 * BATCH_SIZE, 3 * BATCH_SIZE, 3 * BATCH_SIZE, 3 * BATCH_SIZE]
-    assert all(job.reads == job.is_running for job in jobs)
+    assert all(job.reads == job.may_report for job in jobs)
     now[0] = READ_EVERY
     reports.read(jobs)
     assert sum(job.reads for job in jobs) == 4 * BATCH_SIZE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -124,3 +125,19 @@ def test_a_variable_is_either_ignored_or_kept(table: Variables) -> None:
     for ignored in table.ignored:
         assert not [kept for kept in table.kept if kept.startswith(ignored.removesuffix("*")) and ignored.endswith("*")]
         assert ignored not in table.kept
+
+
+@pytest.mark.parametrize("system", ["lsf", "slurm"])
+def test_names_in_the_queue(system: str) -> None:
+    """The parameters of a task, where a job is no element of an array; the setting job_name wins over both."""
+
+    def name(jobs: int, **options: Any) -> str:
+        specs = [
+            replace(a_job(f"a{n}", {"argv": [], **options}), name=f"Make-a{n}", title=f"Make(n={n};mode=x)")
+            for n in range(jobs)
+        ]
+        words = systems.load(system).submit(specs).argv
+        return next(word for word in words if "-a0" in word).removeprefix("--job-name=").partition("[")[0]
+
+    assert (name(1), name(2)) == ("Make_n=0_mode=x-a0", "Make-a0")
+    assert name(1, job_name="mine") == "Make-a0"

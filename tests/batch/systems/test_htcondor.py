@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +156,26 @@ def test_job_name(name: str, line: str) -> None:
 
 
 def test_no_job_name() -> None:
-    """Without a name the batch has none of ours."""
+    """Without a name, and without knowing the task, the batch has none of ours."""
     assert not [line for line in description() if line.startswith("JobBatchName")]
+
+
+def test_a_batch_has_the_class_of_its_tasks_and_a_job_the_task() -> None:
+    """Tasks of several classes share one command all the same; job_name wins, for the batch only."""
+    titled = [
+        replace(job("a1"), name="Make-a1", title="Make(n=1;mode=fast)"),
+        replace(job("b2"), name="Plot-b2", title="Plot()"),
+    ]
+    lines = description(*titled)
+    assert (value(lines, "JobBatchName"), value(lines, "description")) == ("$(family)", "$(title)")
+    assert lines[lines.index("queue tok,family,title,dir from (") + 1 :] == [
+        "a1 Make Make(n=1;mode=fast) /t/f",
+        "b2 Plot Plot() /t/f",
+        ")",
+        "",
+    ]
+    named = description(replace(job(job_name="mine"), title="Make(n=1)"))
+    assert (value(named, "JobBatchName"), value(named, "description")) == ("mine", "$(title)")
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\\", "a\\ ", "$$(x)"])
