@@ -13,7 +13,6 @@ _CACHE = (
     "no cache is needed: one query returns the states of all jobs. For a batch system of your own, see "
     "b2luigi.batch.system.BatchSystem, or keep the states yourself and return them in get_job_status"
 )
-_PROJECT = "call b2luigi.process with one task for each combination of parameters, see b2luigi.core.utils.product_dict"
 _ONE_TASK = "each job runs one task, and reports its own failure"
 
 DROPPED_NAMES: Mapping[str, str] = MappingProxyType(

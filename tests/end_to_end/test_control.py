@@ -155,3 +155,36 @@ def test_jobs_of_a_killed_run_are_cancelled_without_it(system: System, project: 
 def _all_noted(project: Project) -> bool:
     found: list[dict[str, Any]] = project.records()
     return all("job_id" in record for record in found)
+
+
+NEVER = {
+    "lsf": "job_slots = 99",
+    "htcondor": 'htcondor_settings = {"requirements": "False"}',
+    "slurm": 'slurm_settings = {"begin": "now+1hour"}',
+}
+"""Attributes of a task whose job stays in the queue. On this machine, that is for want of a free place."""
+
+
+def test_jobs_that_wait_in_the_queue_are_cancelled(system: System, project: Project) -> None:
+    """Those of a run that is alive, and then, as it was killed, those that it has left: none of them ever runs."""
+    never = NEVER.get(system.name, "")
+    project.write(MAKE.replace("n = b2luigi.IntParameter()", f"n = b2luigi.IntParameter()\n        {never}"))
+    if system.name == "local":
+        project.write(MAKE.replace('"local_slots", 3', '"local_slots", 1'))
+    run = project.start("--batch")
+    until(lambda: _queued(project, system), "they are in the queue")
+    one = command(project, "cancel", "Make(n=2)", *of(project))
+    assert (one.rc, "Cancelled 1 task." in one.text) == (0, True), one.text
+    until(lambda: system.name == "local" or len(system.live_jobs()) == 2, "its job is gone")
+    run.send_signal(signal.SIGKILL)
+    end_of(run)
+    rest = command(project, "cancel", "--all", *of(project))
+    assert (rest.rc, "Cancelled 2 tasks." in rest.text) == (0, True), rest.text
+    until(lambda: system.live_jobs() == [], "all jobs are gone")
+    assert "2" not in ran(project)
+
+
+def _queued(project: Project, system: System) -> bool:
+    if system.name == "local":
+        return len(ran(project)) == 1
+    return len(system.live_jobs()) == 3 and _all_noted(project) and len(project.records()) == 3

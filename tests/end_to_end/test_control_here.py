@@ -116,3 +116,23 @@ def test_the_exit_code_of_a_run(project: Project) -> None:
     assert command(project, "run", script, "--", "--failure-exit-code", "7").rc == 7
     (project.folder / "settings.json").write_text('{"failure_exit_code": 3}')
     assert command(project, "run", script).rc == 3
+
+
+def test_a_wrapper_task_is_not_done_while_jobs_of_a_killed_run_write(project: Project) -> None:
+    """It is complete once what it requires is: outputs that are half written do not count, as for any other task."""
+    path = project.folder / "analysis.py"
+    path.write_text(path.read_text().replace("b2luigi.process(Merge())", "b2luigi.process(All(), batch=True)"))
+    text = (
+        "    class All(b2luigi.WrapperTask):\n    def requires(self):\n        return [Make(n=n) for n in range(3)]\n\n"
+    )
+    path.write_text(path.read_text().replace("if __name__", f"{text.strip()}\n\nif __name__", 1))
+    first = project.start()
+    until(lambda: len(ran(project)) == 3, "all jobs run")
+    first.send_signal(signal.SIGKILL)
+    end_of(first)
+    second = project.start()
+    second.until_printed("of an earlier run")
+    let_go(project, 0, 1, 2)
+    assert end_of(second).rc == 0
+    assert {path.read_text() for path in project.folder.rglob("out.txt")} == {"half of the whole"}
+    assert ran(project) == ["0", "1", "2"]

@@ -142,7 +142,7 @@ def test_the_queue_shows_classes_and_tasks(project: Project, htcondor_pool: HTCo
             n = b2luigi.IntParameter()
             mode = b2luigi.Parameter(default="a b,c")
             def output(self):
-                yield self.add_to_output("out.txt")
+                yield self.add_to_output(f"{type(self).__name__}.txt")
             def run(self):
                 time.sleep(300)
 
@@ -154,7 +154,8 @@ def test_the_queue_shows_classes_and_tasks(project: Project, htcondor_pool: HTCo
         """
     )
     process = project.start()
-    until(lambda: len(htcondor_pool.queue()) == 3, "the jobs are in the queue")
+    until(lambda: len(htcondor_pool.queue()) == 3 or process.poll() is not None, "the jobs are in the queue")
+    assert process.poll() is None, process.printed
     jobs = htcondor_pool.queue("JobBatchName", "JobDescription", "ClusterId")
     process.send_signal(2)
     end_of(process)

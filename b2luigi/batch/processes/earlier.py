@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import platform
 import time
@@ -152,6 +153,8 @@ def resumed(task: luigi.Task, run: Run, found: Record, grace: float) -> JobInFli
     if ticket is None:
         _replace_unreachable(task, run, found)
         return None
+    with contextlib.suppress(OSError):  # a full disk: nobody can ask anything of this run then
+        run.runs.own.open()
     watched = not is_abandoned
     is_wanted = not (watched or run.fresh)
     if is_wanted and ticket.state is not TicketState.not_found:  # or else what it may have left is looked at first

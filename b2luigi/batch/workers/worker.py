@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import random
 import time
@@ -17,12 +16,11 @@ import luigi
 import luigi.interface
 import luigi.rpc
 import luigi.worker
-from luigi.task_status import DISABLED
 
 from b2luigi.batch.attempts.outcome import DONE, FAILED
 from b2luigi.batch.interrupts import Interrupts, Terminated
 from b2luigi.batch.messages.failure import headline
-from b2luigi.batch.processes.base import BatchProcess, cancelled_by
+from b2luigi.batch.processes.base import BatchProcess
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.scheduling.indexed import IndexedScheduler
@@ -33,6 +31,7 @@ from b2luigi.batch.workers.assignment import (
     task_file_folder,
 )
 from b2luigi.batch.workers.collection import graph_set_aside, only_young_garbage
+from b2luigi.batch.workers.control import Control
 from b2luigi.batch.workers.orders import Orders
 from b2luigi.batch.workers.other_jobs import OtherJobs
 from b2luigi.batch.workers.progress import Progress, Screen, quiet_keepalive
@@ -69,9 +68,8 @@ class SendJobWorker(AssigningWorker):
         self.progress = Progress()
         self._other_jobs = OtherJobs(self.journal)
         self._retries = Retries()
-        self._orders = Orders(self)
-        self._cancelled: set[str] = set()
-        """The tasks that a person cancelled, by task id."""
+        self._control = Control(self, self._retries, self._other_jobs)
+        self._orders = Orders(self._control)
         self._settings_cache = SettingsCache()
         self.look_ahead: Callable[[], LookAhead] = LookAhead
         """What makes answers about outputs come sooner where the file system is slow."""
@@ -132,8 +130,16 @@ class SendJobWorker(AssigningWorker):
 
     def _add(self, task: luigi.Task, is_complete: bool) -> Iterator[luigi.Task]:
         """luigi's; outputs of a job that still runs do not count: they may be half written."""
-        half = is_complete is True and not runs_nothing(task) and self._has_open_attempt(task)
+        half = is_complete is True and self._may_be_half(task)
         yield from each(super()._add(task, False if half else is_complete), task.deps)
+
+    def _may_be_half(self, task: luigi.Task) -> bool:
+        """Whether a task that looks complete may not be: its job still runs, or one of those that it stands for."""
+        if not runs_nothing(task):
+            return self._has_open_attempt(task)
+        if not isinstance(task, luigi.WrapperTask) or not self._shared.runs.others:  # nobody has left a job
+            return False
+        return any(self._may_be_half(required) for required in task.deps())
 
     def _has_open_attempt(self, task: luigi.Task) -> bool:
         try:
@@ -185,7 +191,7 @@ class SendJobWorker(AssigningWorker):
             self.failures.pop(task_id, None)
         elif kwargs["status"] == FAILED and isinstance(process, BatchProcess):
             self.failures[task_id] = process.story or f"Task {process.task} failed: {kwargs.get('expl')}"
-            if task_id not in self._cancelled:
+            if task_id not in self._control.cancelled:
                 self._retries.failed(process.task)
             self._credentials.listen(self.failures[task_id])
         if isinstance(process, ClusterProcess):
@@ -193,8 +199,7 @@ class SendJobWorker(AssigningWorker):
         self._other_jobs.end(process, kwargs["status"])
         self.journal.report(kwargs, self._scheduled_tasks.get(task_id))
         super()._add_task(*args, **kwargs)
-        if task_id in self._cancelled and kwargs["status"] == FAILED:
-            self._scheduler.add_task(*args, **{**kwargs, "status": DISABLED})  # or luigi tries it again after a while
+        self._control.keep_cancelled(kwargs)
         task = self._scheduled_tasks.get(task_id)
         self.progress.note(task_id, str(kwargs.get("family") or getattr(task, "task_family", "")), kwargs["status"])
         if self._in_run:
@@ -212,71 +217,6 @@ class SendJobWorker(AssigningWorker):
             logger.warning("Retrying %s.", task)
             for _ in super()._add(task, False):  # its requirements are known
                 pass
-
-    # -- what a person asks for while the run is under way
-
-    def task_ids(self, family: str = "") -> list[str]:
-        """The tasks of a class, or of all classes, that this run knows."""
-        tasks = self._scheduled_tasks.items()
-        return [task_id for task_id, task in tasks if not family or task.task_family == family]
-
-    def is_done(self, task_id: str) -> bool:
-        """Whether a task has been done, or was so before."""
-        return self.progress.status(task_id) == DONE
-
-    def has_failed(self, task_id: str) -> bool:
-        """Whether a task has failed, and is not to be tried again by itself."""
-        is_over = self.progress.status(task_id) in (FAILED, DISABLED)
-        return is_over and not self._retries.is_waiting(task_id)
-
-    def cancel_task(self, task_id: str, by: str) -> str:
-        """Makes a task fail that has not ended. Returns why that cannot be; empty if it is cancelled."""
-        task, process = self._scheduled_tasks[task_id], self._running_tasks.get(task_id)
-        if isinstance(process, BatchProcess):
-            why_not = process.cancel(by)
-            if why_not:
-                return why_not
-        self._cancelled.add(task_id)
-        self._retries.drop(task_id)
-        self._other_jobs.end(process, "cancelled")
-        self.journal.add("status", id=task_id, status="cancelled", reason=cancelled_by(by))
-        if process is None:
-            self._fail(task, cancelled_by(by))
-        elif not isinstance(process, BatchProcess):
-            process.terminate()
-            self.failures[task_id] = f"Task {task} failed: {cancelled_by(by)}"
-            self.results.put((task_id, FAILED, cancelled_by(by), [], []))
-        return ""
-
-    def _fail(self, task: luigi.Task, why: str) -> None:
-        """Makes a task fail that has no process: as luigi does when a process says so."""
-        self.failures[task.task_id] = f"Task {task} failed: {why}"
-        self.run_succeeded = False
-        self._add_task(
-            worker=self._id,
-            task_id=task.task_id,
-            status=FAILED,
-            expl=json.dumps(why),
-            resources=task.process_resources(),
-            runnable=None,
-            params=task.to_str_params(),
-            family=task.task_family,
-            module=task.task_module,
-            new_deps=[],
-            assistant=self._assistant,
-            retry_policy_dict=luigi.worker._get_retry_policy_dict(task),
-        )
-
-    def retry_task(self, task_id: str, by: str) -> str:
-        """Gives a task that has failed another try, soon."""
-        self._cancelled.discard(task_id)
-        self.failures.pop(task_id, None)
-        if "_shared" in self.__dict__:
-            self._shared.breaker.forget(self._scheduled_tasks[task_id].task_family)
-        self._scheduler.re_enable_task(task_id)
-        self._retries.now(task_id)
-        self.journal.add("again", id=task_id, why=f"retried by {by}")
-        return ""
 
     def _sleeper(self) -> Iterator[None]:
         """luigi's pause while nothing runs (keep_alive): cancelled jobs may still be on their way out."""
@@ -300,7 +240,7 @@ class SendJobWorker(AssigningWorker):
             self._try_again()
             self._credentials.look()
             self._other_jobs.look()
-            if "_shared" in self.__dict__ and self._in_run:
+            if self._in_run and self.has_jobs:
                 self._orders.look(self._shared.runs.own)
         if isinstance(self._scheduler, PatientScheduler):  # a page to see it on; interrupts may end a wait for it
             self._jobs.forward_reports()
@@ -308,6 +248,11 @@ class SendJobWorker(AssigningWorker):
         self._glances.put_off()
 
     # -- the end
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether any task was to run as a job: before that, the run leaves no trace."""
+        return "_shared" in self.__dict__
 
     def _stop_jobs(self, error: BaseException | None) -> None:
         processes = [process for process in self._running_tasks.values() if isinstance(process, BatchProcess)]
@@ -318,7 +263,7 @@ class SendJobWorker(AssigningWorker):
         for process in processes:
             if process not in left:
                 process.terminate()
-        if "_shared" in self.__dict__:
+        if self.has_jobs:
             self._orders.close(self._shared.runs.own)
             self._shared.runs.close(left=bool(left))
 

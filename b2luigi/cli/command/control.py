@@ -146,7 +146,7 @@ def _awaited(run: Run, inbox: Inbox, key: str) -> Reply:
 
 
 def _why_not_asked(inbox: Inbox, error: OSError) -> str:
-    if not inbox.folder.is_dir():
+    if not inbox.folder.is_dir() and inbox.is_abandoned():
         return "The run has just ended. To see how: b2luigi status"
     owner = foreign_owner(inbox.folder)
     whose = f"It is a run of {user_name(owner)}, and only they can do that. " if owner is not None else ""

@@ -31,7 +31,7 @@ def test_the_command_that_runs_a_script() -> None:
         (("retry", "Make(n=1)"), "is done"),
         (("retry", "--failed"), "its script is not there"),
         (("attach",), "not running any more"),
-        (("cancel", "Mke"), "The nearest: Make"),
+        (("cancel", "Mak"), "The nearest: Make"),
     ],
 )
 def test_what_cannot_be(words: tuple[str, ...], said: str, journal: Text, call: Call) -> None:
