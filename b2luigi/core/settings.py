@@ -27,6 +27,7 @@ from b2luigi.core.warn import warn
 __all__ = [
     "DeprecatedSettingsWarning",
     "UnknownSettingWarning",
+    "changed_settings",
     "clear_setting",
     "get_merged_setting",
     "get_seconds",
@@ -127,6 +128,12 @@ def clear_setting(key: str) -> None:
     """Remove the value that `set_setting` stored for `key`, under any of its names, if there is one."""
     for name in _names_of(key):
         _set_values.pop(name, None)
+
+
+def changed_settings() -> list[tuple[str, Any, str]]:
+    """Name, value and source (see `source_of`) of each setting of b2luigi that is not at its default, for all tasks."""
+    found = ((name, source_of(name)) for name in KNOWN)
+    return [(name, get_merged_setting(name), source) for name, source in found if source != "default"]
 
 
 def settings_for_nodes() -> dict[str, Any]:

@@ -41,7 +41,7 @@ from b2luigi.core.graph import missing_requirements
 from b2luigi.core.paths import map_folder
 from b2luigi.core.script import base_folder, script_name
 from b2luigi.core.setting_checks import SettingChecks
-from b2luigi.core.settings import get_merged_setting, get_seconds, get_setting, source_of
+from b2luigi.core.settings import changed_settings, get_merged_setting, get_seconds, get_setting, source_of
 from b2luigi.monitor.journal.writer import Journal
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -61,7 +61,9 @@ class AssigningWorker(CheckingWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._jobs = Jobs()
-        self.journal = Journal(task_file_folder, script_name, lambda: int(get_setting("keep_runs")))
+        self.journal = Journal(
+            task_file_folder, script_name, lambda: int(get_setting("keep_runs")), settings=changed_settings
+        )
         self.fresh = False
         self._credentials = Credentials(kinds())
         self._setting_checks = SettingChecks(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +14,7 @@ from b2luigi.cli.command.printing import console, table
 from b2luigi.cli.command.runs import CommandError, in_words
 from b2luigi.core.known_settings import KNOWN
 from b2luigi.core.settings import get_merged_setting, settings_files, source_of
-from b2luigi.monitor.journal.masks import is_secret
-from b2luigi.monitor.journal.names import MASK
+from b2luigi.monitor.journal.masks import masked_settings
 
 Script = Annotated[
     Path | None, typer.Argument(help="Script whose set_setting and tasks count; it is run up to process().")
@@ -60,13 +58,4 @@ def _rows(task: Any) -> Iterator[list[str]]:
             value, source = get_merged_setting(name, task=task), source_of(name, task)
         except Exception as error:  # a property of the task, a value of the wrong type
             value, source = f"{type(error).__name__}: {error}", "?"
-        yield [name, _text(name, value), source]
-
-
-def _text(name: str, value: Any) -> str:
-    if isinstance(value, dict):
-        value = {key: MASK if name == "env" or is_secret(str(key)) else entry for key, entry in value.items()}
-    try:
-        return json.dumps(MASK if is_secret(name) else value)
-    except TypeError:
-        return repr(value)
+        yield list(masked_settings([(name, value, source)])[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -27,6 +28,17 @@ def is_secret(name: str) -> bool:
 def masked(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """The values with those of these names replaced."""
     return {**values, **{name: MASK for name in names if name in values}}
+
+
+def masked_settings(settings: Iterable[tuple[str, Any, str]]) -> list[tuple[str, str, str]]:
+    """Name, value as text, and source of settings; without the values of `env`, and of all that is secret."""
+    return [(name, _shown(name, value), source) for name, value, source in settings]
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = {key: MASK if name == "env" or is_secret(str(key)) else entry for key, entry in value.items()}
+    return json.dumps(MASK if is_secret(name) else value, default=repr)
 
 
 def masked_arguments(arguments: Sequence[str]) -> list[str]:

@@ -241,6 +241,8 @@ class Run:
     """All that luigi and b2luigi logged."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of b2luigi, luigi and python."""
+    settings: Sequence[tuple[str, str, str]] = ()
+    """Those that were not at their default: name, value as JSON, and where it came from."""
     inbox: str = ""
     """Name of its inbox, beside the folder `runs`."""
     process: Mapping[str, Any] = field(default_factory=dict)

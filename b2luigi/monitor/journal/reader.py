@@ -143,12 +143,18 @@ def _run(folder: Path, header: Mapping[str, Any], history: History, is_alive: bo
         is_alive=is_alive,
         log=str(folder / LOG),
         versions={name: str(header[name]) for name in ("b2luigi", "luigi", "python") if name in header},
+        settings=_settings(header.get("settings")),
         inbox=str(header.get("inbox") or ""),
         process=process if isinstance(process, dict) else {},
         tasks=history.tasks(is_alive),
         outages=history.outages,
         problems=tuple(problems),
     )
+
+
+def _settings(found: Any) -> tuple[tuple[str, str, str], ...]:
+    rows = found if isinstance(found, list) else []
+    return tuple((str(row[0]), str(row[1]), str(row[2])) for row in rows if isinstance(row, list) and len(row) == 3)
 
 
 def _moment(value: Any) -> float | None:

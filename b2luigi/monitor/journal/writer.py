@@ -9,7 +9,7 @@ import platform
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from luigi.task import flatten
 from b2luigi.batch.attempts.liveness import this_process
 from b2luigi.batch.attempts.users import login
 from b2luigi.monitor.journal.log_file import LogHandler
-from b2luigi.monitor.journal.masks import Masks, masked_arguments
+from b2luigi.monitor.journal.masks import Masks, masked_arguments, masked_settings
 from b2luigi.monitor.journal.model import FORMAT
 from b2luigi.monitor.journal.names import JOURNAL, LOG, RUNS
 from b2luigi.monitor.journal.pruning import prune
@@ -55,6 +55,7 @@ class Journal(NoJournal):
 
     What happens before the first job waits in memory; a run without a job leaves nothing. `base`: its task file folder,
     `script`: the path of the script; both are asked for when they are needed. `keep`: finished runs that stay.
+    `settings`: name, value and source of those that are not at their default.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class Journal(NoJournal):
         script: Callable[[], str],
         keep: Callable[[], int] = lambda: 20,
         *,
+        settings: Callable[[], Iterable[tuple[str, Any, str]]] = tuple,
         every: float = EVERY,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._base, self._script, self._keep, self._clock = base, script, keep, clock
+        self._settings = settings
         self._masks = Masks()
         self.folder: Path | None = None
         """Of this run; None as long as it has no job."""
@@ -171,6 +174,7 @@ class Journal(NoJournal):
             "luigi": luigi.__version__,
             "python": platform.python_version(),
             "inbox": inbox,
+            "settings": masked_settings(self._settings()),
             "process": this_process(),
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -23,8 +23,8 @@ REASON = 300
 FIRST = (State.failed, State.cancelled, State.held, State.running, State.queued, State.submitting, State.waiting)
 
 
-def page(run: Run, settings: Sequence[tuple[str, str, str]] = ()) -> str:
-    """The page as HTML. `settings`: name, value, and where that came from."""
+def page(run: Run) -> str:
+    """The page as HTML."""
     environment = Environment(
         loader=PackageLoader("b2luigi.monitor.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -50,7 +50,7 @@ def page(run: Run, settings: Sequence[tuple[str, str, str]] = ()) -> str:
         columns=COLUMNS,
         rows=_inside_script([_row(task) for task in _urgent_first(run)]),
         outages=run.outages,
-        settings=settings,
+        settings=run.settings,
         duration=duration,
         size=size,
         moment=moment,

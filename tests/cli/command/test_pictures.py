@@ -142,6 +142,16 @@ def test_a_page(journal: Text, project: Path, call: Call) -> None:
     assert any("</script>" in row[0] for row in rows)
 
 
+def test_the_settings_of_the_run(project: Path, call: Call) -> None:
+    """Those that were changed, with where that was, as the run itself has noted them."""
+    Text(project, settings=[["log_dir", '"my_logs"', "passed to set_setting"]]).task("Make_1_aa", n="1")
+    assert call("report").exit_code == 0
+    assert re.search(
+        r"<td>log_dir</td><td class=\"mono\">&#34;my_logs&#34;</td><td class=\"soft\">passed to set_setting</td>",
+        (project / "report.html").read_text(),
+    )
+
+
 def test_a_table(journal: Text, project: Path, call: Call) -> None:
     """The columns of `status --json`, as any program reads them."""
     rows = list(csv.DictReader(io.StringIO(call("report", "--format", "csv", "-o", "-").stdout)))
