@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -20,6 +21,9 @@ RESUME = "Interrupted. Run the script again to resume; complete tasks are not re
 STOPPED = "Interrupted."
 EXIT_CODE = SIGNALLED + signal.SIGINT
 """As in a shell."""
+
+
+_HOOKS = (threading._after_fork.__code__, multiprocessing.util._exit_function.__code__)  # type: ignore[attr-defined]
 
 
 class ExitOnInterrupt:
@@ -86,7 +90,7 @@ class ExitOnInterrupt:
         is_second, self._is_received = self._is_received, True
         if self._is_leaving or (frame is not None and frame.f_code is ExitOnInterrupt.__exit__.__code__):
             return
-        if _is_shutdown(frame):
+        if _is_shutdown(frame) or _is_hook(frame):
             _exit_at_once(number, frame)
         if is_second or not self._is_deferred or os.getpid() != self._pid:
             raise interruption(self._pid)
@@ -97,6 +101,15 @@ def _is_shutdown(frame: FrameType | None) -> bool:
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
     return frame is not None and frame.f_globals.get("__name__") == threading.__name__
+
+
+def _is_hook(frame: FrameType | None) -> bool:
+    """Python is about to begin a process that was forked, or to end this one: it would drop what is raised there."""
+    while frame is not None:
+        if frame.f_code in _HOOKS:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_replaceable(handler: object) -> bool:

@@ -152,7 +152,7 @@ def test_jobs_in_containers_are_stopped(system: System, project: Project, tmp_pa
     jobs = {record["task_id"]: record["job_id"] for record in project.records()}
     system.cancel_by_hand(next(job_id for task_id, job_id in jobs.items() if task_id.startswith("Sleeper_0")))
     until(lambda: is_gone(pids[0]), "the first has ended", every=0.1)
-    process.until_printed("Sleeper_0")
+    process.until_printed("Sleeper(n=0")
     process.send_signal(signal.SIGINT)
     ended = end_of(process)
     assert ended.rc == 130, ended.text

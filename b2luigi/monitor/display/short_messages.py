@@ -14,6 +14,8 @@ LUIGIS_FORMAT = "%(levelname)s: %(message)s"
 """Of the handler that luigi installs unless its configuration or the script has another one. (luigi 3.8.1)"""
 SUMMARY = "===== Luigi Execution Summary ====="
 """In the message with which luigi ends a run."""
+ENDS = ("timed out after", "died unexpectedly")
+"""In messages of level INFO on tasks that luigi runs itself and that failed. (luigi 3.8.1)"""
 FAILURES, MESSAGES = 2, 3
 """How many failures, and how many other messages, of one kind are printed."""
 ALWAYS = ("outage", "outage_over", "progress")
@@ -90,6 +92,8 @@ class _Few(logging.Filter):
         self._counts: Counter[tuple[bool, str]] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == LUIGIS and any(words in str(record.msg) for words in ENDS):
+            return True
         if record.levelno < self._least:
             return False
         if record.name == LUIGIS and record.levelno < logging.WARNING:

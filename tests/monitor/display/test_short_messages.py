@@ -49,6 +49,14 @@ def test_luigis_lines_on_each_task_are_not_printed(printed: io.StringIO) -> None
     ]
 
 
+def test_how_tasks_end_that_luigi_runs_itself(printed: io.StringIO) -> None:
+    """luigi reports that at level INFO, and nobody else does."""
+    with ShortMessages(logging.WARNING) as messages:
+        messages.shorten()
+        LUIGI.info("Task T timed out after 2 seconds and was terminated.")
+    assert printed.getvalue() == "INFO: Task T timed out after 2 seconds and was terminated.\n"
+
+
 def test_a_live_block_says_what_is_no_warning(printed: io.StringIO) -> None:
     """Beside it only warnings and failures are printed."""
     with ShortMessages(logging.WARNING) as messages:
