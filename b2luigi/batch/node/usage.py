@@ -55,11 +55,12 @@ class PeakNotes:
         self._thread = threading.Thread(target=self._work, name="b2luigi-memory", daemon=True)
 
     def __enter__(self) -> PeakNotes:
-        self._thread.start()
+        with contextlib.suppress(RuntimeError):  # no room for a thread: the task needs none
+            self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if os.getpid() == self._pid:  # a child that the task has forked has no such thread
+        if os.getpid() == self._pid and self._thread.ident:  # a child that the task has forked has no such thread
             self._stopped.set()
             self._thread.join()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from b2luigi.batch.node.streams import prepare_streams
 from b2luigi.batch.node.usage import PeakNotes, cgroup_peak, measure
 
 MB = 1024 * 1024
+
+
+def no_room(thread: threading.Thread) -> None:
+    """What Python does where the user has as many processes as the machine allows."""
+    raise RuntimeError("can't start new thread")
 
 
 class TestUsage:
@@ -69,6 +75,13 @@ class TestUsage:
         path.unlink()
         PeakNotes(path).look()
         assert not path.exists()
+
+    def test_a_node_with_no_room_for_a_thread_runs_the_task_all_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(threading.Thread, "start", no_room)
+        with PeakNotes(tmp_path / "begun") as notes:
+            assert isinstance(notes, PeakNotes)
 
 
 class TestStreams:
