@@ -25,7 +25,7 @@ from b2luigi.monitor import State, load, load_run
 from b2luigi.monitor.journal.log_file import LogHandler
 from b2luigi.monitor.journal.spool import File, Lines, Spool
 from b2luigi.monitor.journal.writer import Journal, NoJournal
-from tests.batch.node.test_usage import no_room
+from tests.machine import no_room
 from tests.present import present
 from tests.waiting import until
 

@@ -65,7 +65,8 @@ def end_in_time(code: int, grace: float) -> None:
     """
     timer = threading.Timer(max(grace, SHORTEST_END), _end_now, (code, grace))
     timer.daemon = True
-    timer.start()
+    with contextlib.suppress(RuntimeError):  # no room for a thread
+        timer.start()
 
 
 def _end_now(code: int, grace: float) -> None:

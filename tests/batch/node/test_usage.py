@@ -12,13 +12,9 @@ import pytest
 
 from b2luigi.batch.node.streams import prepare_streams
 from b2luigi.batch.node.usage import PeakNotes, cgroup_peak, measure
+from tests.machine import no_room
 
 MB = 1024 * 1024
-
-
-def no_room(thread: threading.Thread) -> None:
-    """What Python does where the user has as many processes as the machine allows."""
-    raise RuntimeError("can't start new thread")
 
 
 class TestUsage:
