@@ -53,6 +53,11 @@ class TestUsage:
         assert cgroup_peak(tmp_path) == 700 * MB
         assert measure(tmp_path)["memory_from"] == "cgroup"
 
+    def test_the_name_of_a_cgroup_may_be_no_text(self, tmp_path: Path) -> None:
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/self/cgroup").write_bytes(b"0::/user.slice/M\xfcller\n")
+        assert cgroup_peak(tmp_path) is None
+
     @pytest.mark.parametrize("group", ["0::/", "0::/user.slice/user-0.slice", "4:memory:/docker/ab12", "nonsense"])
     def test_one_that_others_share_says_nothing(self, tmp_path: Path, group: str) -> None:
         folder = tmp_path / "sys/fs/cgroup" / group.rpartition(":")[2].strip("/")
