@@ -170,6 +170,17 @@ def test_a_setting_that_cannot_work_fails_its_task(slow: Job) -> None:
     assert "result_grace must be a number of seconds" in slow.process.story
 
 
+def test_a_breaker_that_opens_meanwhile_keeps_the_job_from_being_submitted(slow: Job) -> None:
+    """A thousand jobs may be prepared when the first ones fail."""
+    b2luigi.set_setting("failure_brake", 1)
+    slow.process.run()
+    slow.shared.breaker.failed(slow.task.get_task_family(), "no module")
+    moved(slow)
+    assert (slow.status, slow.queue.tickets) == ("FAILED", [])
+    assert "no module" in slow.process.story
+    assert [record["end"] for record in records(slow)] == ["not submitted"]
+
+
 @pytest.mark.parametrize("leave", [True, False], ids=["left", "cancelled"])
 def test_the_end_of_a_run_closes_what_is_being_claimed(slow: Job, monkeypatch: pytest.MonkeyPatch, leave: bool) -> None:
     """It waits for the thread at work; what no thread has begun is not begun any more."""
