@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,11 @@ PATH = os.environ.get("PATH", os.defpath)
 
 MARK = "B2LUIGI_TESTS"
 """Variable by which processes are known that a test has started, itself or by others."""
+
+
+def no_room(thread: threading.Thread) -> None:
+    """What Python does where the user has as many processes as the machine allows."""
+    raise RuntimeError("can't start new thread")
 
 
 def without_mark() -> dict[str, str]:

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import resource
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from b2luigi.monitor import State, load, load_run
 from b2luigi.monitor.journal.log_file import LogHandler
 from b2luigi.monitor.journal.spool import File, Lines, Spool
 from b2luigi.monitor.journal.writer import Journal, NoJournal
+from tests.machine import no_room
 from tests.present import present
 from tests.waiting import until
 
@@ -37,6 +39,13 @@ class Part(b2luigi.Task):
     n = b2luigi.IntParameter()
     grid_token = b2luigi.Parameter(default="open sesame, please")
     hidden = b2luigi.Parameter(default="family matters", visibility=ParameterVisibility.PRIVATE)
+
+
+class Unspeakable(str):
+    """A value that has no text."""
+
+    def __str__(self) -> str:
+        raise ValueError("unspeakable")
 
 
 def reported(task: luigi.Task, status: str = "PENDING", deps: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -247,6 +256,43 @@ class TestDisk:
             spool.write()
         assert (tmp_path / "f").read_text() == "0\n1\n2\n"
         assert [message for message in caplog.messages if "No space left" in message] == caplog.messages[:1]
+
+    def test_text_that_is_no_text_is_written_all_the_same(self, tmp_path: Path) -> None:
+        """A log may quote a file name with broken characters, or half of a pair of UTF-16."""
+        file = File(lambda: tmp_path / "f", lambda: 0o600)
+        file.append("one \udcff\n")
+        file.append("two \ud800\n")
+        file.append("three\n")
+        assert (tmp_path / "f").read_bytes() == b"one \xff\ntwo \\ud800\nthree\n"
+
+    def test_an_error_of_what_comes_then_does_not_end_the_writing(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Say, a setting `keep_runs` that is no number."""
+        journal = Journal(lambda: tmp_path, lambda: "s.py", lambda: int("many"), every=0.01)
+        journal.open("inbox-1")
+        until(lambda: "many" in caplog.text, "the error is reported")
+        journal.close(result="done")
+        assert load_run(folder_of(journal)).result == "done"
+
+    def test_a_value_that_cannot_be_shown_is_reported_once(
+        self, journal: Journal, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Nobody's run ends for it."""
+        for n in (1, 2):
+            journal.report(reported(Part(n=n, hidden=Unspeakable())), Part(n=n, hidden=Unspeakable()))
+        assert [message for message in caplog.messages if "unspeakable" in message] == [
+            "The journal of this run is not complete. ValueError: unspeakable"
+        ]
+
+    def test_no_room_for_a_thread_no_matter(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All is written at the end."""
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_room)
+            journal = Journal(lambda: tmp_path, lambda: "s.py")
+            journal.open("inbox-1")
+        journal.close(result="done")
+        assert load_run(folder_of(journal)).result == "done"
 
     def test_no_folder_no_matter(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -32,8 +33,11 @@ class Heartbeat:
         self._last, self._longest = clock(), 0.0
 
     def start(self) -> None:
-        """Starts the thread."""
-        threading.Thread(target=self._beat_on, name=f"b2luigi-heartbeat {self._path}", daemon=True).start()
+        """Starts the thread. Raises OSError if there is no room for one for now."""
+        try:
+            threading.Thread(target=self._beat_on, name=f"b2luigi-heartbeat {self._path}", daemon=True).start()
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, str(error)) from error
 
     def stop(self) -> None:
         """Ends the thread: the run is over."""

@@ -81,11 +81,12 @@ class Inbox:
         """Makes the folder if it is not there, with its owner file in it from the first moment. Raises OSError."""
         if self._heartbeat is None or not self.folder.is_dir():  # not any more: somebody took this run for dead
             with self._opening:  # threads that write the files of jobs come at the same time
-                if self._heartbeat is None or not self.folder.is_dir():
+                if not self.folder.is_dir():
                     self._make_at_once()
                 if self._heartbeat is None:
-                    self._heartbeat = Heartbeat(self.folder / OWNER, self._beat)
-                    self._heartbeat.start()
+                    heartbeat = Heartbeat(self.folder / OWNER, self._beat)
+                    heartbeat.start()
+                    self._heartbeat = heartbeat
         return self.folder
 
     def _make_at_once(self) -> None:

@@ -96,9 +96,14 @@ class NodeReporter:
             if wait <= 0:
                 self._write()
             else:
-                self._timer = threading.Timer(wait, self._write_later)
-                self._timer.daemon = True
-                self._timer.start()
+                self._write_in(wait)
+
+    def _write_in(self, seconds: float) -> None:
+        timer = threading.Timer(seconds, self._write_later)
+        timer.daemon = True
+        with contextlib.suppress(RuntimeError):  # no room for a thread: written with the next report
+            timer.start()
+            self._timer = timer
 
     def _write_later(self) -> None:
         with self._lock:

@@ -30,7 +30,7 @@ from b2luigi.batch.node.given_job import GivenJob
 from b2luigi.batch.node.outputs import checked, failed, headline_of_missing
 from b2luigi.batch.node.reports import NodeReporter, report_path
 from b2luigi.batch.node.streams import prepare_streams
-from b2luigi.batch.node.usage import PeakNotes, measure
+from b2luigi.batch.node.usage import PeakNotes, measured
 from b2luigi.core.description import import_module_of, rebuild
 from b2luigi.core.files import write_atomically
 from b2luigi.core.graph import find_task, missing_requirements, similar_task_ids
@@ -65,7 +65,8 @@ def end_in_time(code: int, grace: float) -> None:
     """
     timer = threading.Timer(max(grace, SHORTEST_END), _end_now, (code, grace))
     timer.daemon = True
-    timer.start()
+    with contextlib.suppress(RuntimeError):  # no room for a thread
+        timer.start()
 
 
 def _end_now(code: int, grace: float) -> None:
@@ -125,7 +126,7 @@ def _run_and_write(tasks: Sequence[luigi.Task], job: GivenJob, outcome_file: Pat
     reporter = NodeReporter(report_path(outcome_file) if outcome_file else None)
     outcome = _run(tasks, job, reporter, outcome_file is not None)
     reporter.close()
-    outcome = replace(outcome, task_id=job.task_id, node=platform.node(), reports=reporter.reports, usage=measure())
+    outcome = replace(outcome, task_id=job.task_id, node=platform.node(), reports=reporter.reports, usage=measured())
     code = EXIT_CODES[outcome.status]
     if outcome_file is not None and not _write(outcome, outcome_file, lambda: job.grace):
         code = IF_UNRECORDED.get(outcome.status, code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import resource
@@ -14,11 +15,22 @@ from typing import Any
 
 from b2luigi.batch.attempts.liveness import stat_of
 
+logger = logging.getLogger("luigi-interface.b2luigi")
+
 PEAKS = ("memory.peak", "memory.max_usage_in_bytes")
 """Files with the most memory of a cgroup, in bytes, in cgroup version 2 (since Linux 5.19) and 1."""
 _OF_JOB = re.compile(r"job[_.-]?\d.*|condor_.*slot\d.*")
 """How batch systems name the cgroup of a job: slurmstepd.scope/job_12, lsf/.../job.12.1, htcondor/condor_...slot1_1@...
 All others are those of a machine, a container or a session, which use memory for other purposes, too."""
+
+
+def measured() -> dict[str, Any]:
+    """What `measure` finds; nothing where it fails: the task has run, and its outcome matters more."""
+    try:
+        return measure()
+    except Exception as error:
+        logger.warning("b2luigi: what the job has used cannot be measured: %s: %s", type(error).__name__, error)
+        return {}
 
 
 def measure(root: Path = Path("/"), now: float | None = None) -> dict[str, Any]:
@@ -55,11 +67,12 @@ class PeakNotes:
         self._thread = threading.Thread(target=self._work, name="b2luigi-memory", daemon=True)
 
     def __enter__(self) -> PeakNotes:
-        self._thread.start()
+        with contextlib.suppress(RuntimeError):  # no room for a thread: the task needs none
+            self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if os.getpid() == self._pid:  # a child that the task has forked has no such thread
+        if os.getpid() == self._pid and self._thread.ident:  # a child that the task has forked has no such thread
             self._stopped.set()
             self._thread.join()
 
@@ -104,7 +117,7 @@ def cgroup_peak(root: Path) -> int | None:
 def _groups_of_job(root: Path) -> Iterator[Path]:
     """The cgroup of this process and those above it, as long as their names are those of a job (cgroups(7))."""
     try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
+        lines = (root / "proc/self/cgroup").read_text(errors="surrogateescape").splitlines()
     except OSError:
         return
     for line in lines:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec
 
 import luigi
 
@@ -12,12 +14,26 @@ from b2luigi.batch.queue.ticket import Queue, Ticket
 from b2luigi.batch.systems.model import JobInfo, JobStatus
 from b2luigi.monitor.journal.writer import NoJournal
 
+P = ParamSpec("P")
 LEFT = "left"
 """How an attempt ends, for this run, whose job stays in the batch system."""
 
 
+def _harmless(note: Callable[Concatenate[Diary, P], None]) -> Callable[Concatenate[Diary, P], None]:
+    """What keeps something from being noted, such as odd facts of somebody else's batch system, touches no job."""
+
+    @functools.wraps(note)
+    def noted(diary: Diary, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            note(diary, *args, **kwargs)
+        except Exception as error:
+            diary.miss(error)
+
+    return noted
+
+
 class Diary:
-    """Of one attempt of a task. Notes each thing once, however often it is called."""
+    """Of one attempt of a task. Notes each thing once, however often it is called. Its methods do not raise."""
 
     def __init__(self, journal: NoJournal, task: luigi.Task, record: Record, queue: Queue, ticket: Ticket) -> None:
         self._journal, self._task, self._record, self._queue, self._ticket = journal, task, record, queue, ticket
@@ -28,6 +44,7 @@ class Diary:
         self.peak = 0
         """Of its largest process, in bytes, if it left no outcome."""
 
+    @_harmless
     def begin(self, inbox: str, earlier: bool) -> None:
         """There is an attempt. `inbox`: of this run; `earlier`: another run has submitted the job."""
         self._journal.open(inbox)
@@ -43,10 +60,12 @@ class Diary:
             facts.update(memory_requested=asked.memory, time_requested=asked.time)
             self._journal.add("submitting", **facts)
 
+    @_harmless
     def queued(self) -> None:
         """It has a job id."""
         self._add("queued", job_id=self._ticket.job_id, server=self._ticket.server)
 
+    @_harmless
     def see(self, info: JobInfo) -> None:
         """The batch system said something about the job."""
         state = _state_of(info)
@@ -62,6 +81,7 @@ class Diary:
             self._notices.add(info.notice)
             self._add("notice", reason=info.notice)
 
+    @_harmless
     def end(self, end: str, outcome: Outcome | None, marker: Marker | None) -> None:
         """The attempt is over, at least for this run. `end`: a status of luigi, or the name of a cause."""
         if self._has_ended:
@@ -78,6 +98,10 @@ class Diary:
             exit_code=code if code is not None or info is None else info.exit_code,
             usage=self._usage(outcome, info),
         )
+
+    def miss(self, error: Exception) -> None:
+        """Something could not be noted."""
+        self._journal.miss(error)
 
     def _usage(self, outcome: Outcome | None, info: JobInfo | None) -> dict[str, Any]:
         """What the node measured, or else what the batch system knows, or else how large the job was when it died."""

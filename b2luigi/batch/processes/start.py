@@ -81,7 +81,14 @@ def finish(task: luigi.Task, queue: Queue, run: Run, beside: Beside) -> Beginnin
     def handed_in() -> Beginning:
         with _over_if_it_fails(beside.job, run):
             record = beside.writing.result()
-        return _handed_in(task, queue, run, beside.job, record) if record is not None else _begun(task, queue, run)
+        if record is None:
+            return _begun(task, queue, run)
+        blocked = _blocked(task, run)  # since it was begun
+        if blocked is not None:
+            run.judged.add(record.token)
+            cleanup.close(record, None, NOT_SUBMITTED)
+            return blocked
+        return _handed_in(task, queue, run, beside.job, record)
 
     with read_once(task):
         return _or_postponed(run, handed_in)

@@ -44,3 +44,5 @@ class Aside(Generic[_T]):
             self._found.append(self._work())
         except Exception as error:
             self._error = error
+        except SystemExit as error:  # it would end this thread only, and nobody would hear of it
+            self._error = RuntimeError(f"SystemExit: {error}")

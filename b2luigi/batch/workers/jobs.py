@@ -111,12 +111,12 @@ class Jobs:
 
     def cancel(self, jobs: list[ClusterProcess], enough: Callable[[], bool]) -> list[ClusterProcess]:
         """Cancels everything. Returns those that may be left: their records stay open, for the next run to see to."""
-        self._stop_writing(enough)
         for job in jobs:
             job.detach_if_watched()
         there = _there(jobs)
         if there:
             logger.warning("Cancelling %s; please wait (press Ctrl-C again to stop waiting).", counted(there))
+        self._stop_writing(enough)
         left = [(queue, ticket) for queue in self.queues.values() for ticket in queue.close(END_PATIENCE, enough)]
         for queue, ticket in left:
             what = f"{queue.name} job {ticket.job_id}" if ticket.job_id else f"{ticket.spec.name} in {queue.name}"

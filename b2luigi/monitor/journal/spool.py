@@ -28,7 +28,7 @@ class File:
 
     def append(self, text: str) -> None:
         """Writes a text, after what could not be written before. Raises OSError; nothing is lost then."""
-        self._rest += text.encode("utf-8", errors="surrogateescape")
+        self._rest += _encoded(text)
         if not self._rest:
             return
         descriptor = os.open(self._path(), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, self._mode())
@@ -59,18 +59,27 @@ class Spool:
 
     def start(self, every: float = EVERY) -> None:
         """Begins to write, now and then every so many seconds."""
-        self._thread = threading.Thread(target=self._work, args=(every,), name="b2luigi-journal", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._work, args=(every,), name="b2luigi-journal", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no room for a thread: all is written at the end
+            return
+        self._thread = thread
 
     def stop(self, patience: float = PATIENCE) -> None:
         """Writes the last batch, and waits so many seconds for that."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join(patience)
+        else:
+            self.write()
 
     def _work(self, every: float) -> None:
         self.write()
-        self._then()
+        try:
+            self._then()
+        except Exception as error:  # a setting that cannot work
+            logger.warning("Folders of old runs are not removed: %s: %s", type(error).__name__, error)
         while not self._stopped.wait(every):
             self.write()
         self.write()
@@ -104,6 +113,14 @@ class Lines:
                 taken.append(self._lines.popleft())
         taken.append("")
         return "\n".join(taken)
+
+
+def _encoded(text: str) -> bytes:
+    """As the bytes it was read from; what comes from no bytes, as Python shows it."""
+    try:
+        return text.encode("utf-8", errors="surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", errors="backslashreplace")
 
 
 def file_mode(base: Path) -> int:

@@ -49,6 +49,9 @@ class NoJournal:
     def keep_secret(self, env: Any) -> None:
         """Environment variables of a job: those whose names say that they are secret do not appear in any file."""
 
+    def miss(self, error: Exception) -> None:
+        """Something could not be noted."""
+
 
 class Journal(NoJournal):
     """Keeps the journal and the log of one run, from `listen` to `close`.
@@ -80,6 +83,7 @@ class Journal(NoJournal):
         self._every = every
         self._spool: Spool | None = None
         self._log_file: File | None = None
+        self._is_incomplete = False
 
     @property
     def log(self) -> Path | None:
@@ -134,7 +138,13 @@ class Journal(NoJournal):
         self._events.add(_line(self._clock(), kind, facts))
 
     def report(self, facts: Mapping[str, Any], task: luigi.Task | None) -> None:
-        """A task has a status. `facts`: what luigi's worker reports to its scheduler."""
+        """A task has a status. `facts`: what luigi's worker reports to its scheduler. Does not raise."""
+        try:
+            self._report(facts, task)
+        except Exception as error:  # a value of a parameter is the user's own
+            self.miss(error)
+
+    def _report(self, facts: Mapping[str, Any], task: luigi.Task | None) -> None:
         task_id, status = facts["task_id"], facts["status"].lower()
         if task_id in self._known or "family" not in facts:
             self.add("status", id=task_id, status=status)
@@ -147,6 +157,12 @@ class Journal(NoJournal):
     def keep_secret(self, env: Any) -> None:
         """Environment variables of a job: those whose names say that they are secret do not appear in any file."""
         self._masks.variables(env)
+
+    def miss(self, error: Exception) -> None:
+        """Something could not be noted: logs that, once."""
+        if not self._is_incomplete:
+            self._is_incomplete = True
+            logger.warning("The journal of this run is not complete. %s: %s", type(error).__name__, error)
 
     def _note_outage(self, record: logging.LogRecord) -> None:
         """`queue.outage` says in the records of the log what begins and ends."""

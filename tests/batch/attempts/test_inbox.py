@@ -18,6 +18,7 @@ from b2luigi.batch.attempts.inbox import OWNER, Claim, Inbox, inboxes_below
 from b2luigi.batch.attempts.liveness import has_ended, stat_of, this_process
 from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.runs import Runs
+from tests.machine import no_room
 from tests.waiting import until
 
 TOKEN = "0123456789abcdef"
@@ -149,6 +150,18 @@ def test_a_run_says_that_it_lives(tmp_path: Path) -> None:
     until_touched(mine.folder / OWNER)
     mine.close()
     until(lambda: not heartbeats(tmp_path), "nobody touches it any more", every=0.001)
+
+
+def test_a_run_that_cannot_say_that_it_lives_has_no_jobs_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room for a thread for now: others would take it for dead, and its jobs for theirs."""
+    mine = Inbox(tmp_path / "inbox-1")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_room)
+        for _ in range(2):
+            with pytest.raises(BlockingIOError, match="can't start new thread"):
+                mine.ready()
+    assert (mine.ready(), heartbeats(tmp_path)) == (mine.folder, 1)
+    mine.close()
 
 
 def test_a_child_of_a_run_does_not_speak_for_it(tmp_path: Path) -> None:

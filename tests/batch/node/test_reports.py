@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from b2luigi.batch.node.reports import BATCH_SIZE, READ_EVERY, Forwarder, NodeReporter, Reports, report_path
+from tests.machine import no_room
 from tests.waiting import until
 
 
@@ -63,6 +65,17 @@ def test_a_loop_does_not_flood_the_disk(path: Path) -> None:
     assert path.stat().st_ino == first
     until(lambda: json.loads(path.read_text()) == {"progress_percentage": 99}, "the last value is written")
     reporter.close()
+
+
+def test_no_room_for_a_thread_fails_no_task(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it reports is written later."""
+    reporter = NodeReporter(path)
+    reporter.update_progress_percentage(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_room)
+        reporter.update_progress_percentage(1)
+    reporter.update_progress_percentage(2)
+    until(lambda: json.loads(path.read_text()) == {"progress_percentage": 2}, "the last one is written")
 
 
 def test_the_end(path: Path) -> None:

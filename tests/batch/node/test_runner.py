@@ -149,6 +149,17 @@ def test_success() -> None:
     assert stat.S_IMODE(OUTCOME.stat().st_mode) == 0o600
 
 
+def test_a_node_that_cannot_measure_reports_the_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is forbidden in a sandbox, say: the task is done all the same."""
+
+    def forbidden(clock: int) -> float:
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr(time, "clock_gettime", forbidden)
+    code, outcome = run(Works(number=2))
+    assert (code, outcome.status, outcome.usage) == (0, DONE, {})
+
+
 def test_a_missing_output(script_folder: Path) -> None:
     """A task that ends without an error but with missing outputs has failed; its first line names the file."""
     code, outcome = run(Works(number=1))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import faulthandler
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from b2luigi.batch.node.streams import prepare_streams
 from b2luigi.batch.node.usage import PeakNotes, cgroup_peak, measure
+from tests.machine import no_room
 
 MB = 1024 * 1024
 
@@ -51,6 +53,11 @@ class TestUsage:
         assert cgroup_peak(tmp_path) == 700 * MB
         assert measure(tmp_path)["memory_from"] == "cgroup"
 
+    def test_the_name_of_a_cgroup_may_be_no_text(self, tmp_path: Path) -> None:
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/self/cgroup").write_bytes(b"0::/user.slice/M\xfcller\n")
+        assert cgroup_peak(tmp_path) is None
+
     @pytest.mark.parametrize("group", ["0::/", "0::/user.slice/user-0.slice", "4:memory:/docker/ab12", "nonsense"])
     def test_one_that_others_share_says_nothing(self, tmp_path: Path, group: str) -> None:
         folder = tmp_path / "sys/fs/cgroup" / group.rpartition(":")[2].strip("/")
@@ -69,6 +76,13 @@ class TestUsage:
         path.unlink()
         PeakNotes(path).look()
         assert not path.exists()
+
+    def test_a_node_with_no_room_for_a_thread_runs_the_task_all_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(threading.Thread, "start", no_room)
+        with PeakNotes(tmp_path / "begun") as notes:
+            assert isinstance(notes, PeakNotes)
 
 
 class TestStreams:

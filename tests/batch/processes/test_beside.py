@@ -22,7 +22,7 @@ from b2luigi.batch.queue.ticket import never
 from b2luigi.batch.workers.jobs import Jobs
 from b2luigi.core.executable import write_job_script
 from b2luigi.core.paths import get_task_file_dir
-from tests.batch.processes.hands import Job, Work, beside
+from tests.batch.processes.hands import Job, Work, accept, beside
 from tests.waiting import PATIENCE, until
 
 
@@ -170,6 +170,17 @@ def test_a_setting_that_cannot_work_fails_its_task(slow: Job) -> None:
     assert "result_grace must be a number of seconds" in slow.process.story
 
 
+def test_a_breaker_that_opens_meanwhile_keeps_the_job_from_being_submitted(slow: Job) -> None:
+    """A thousand jobs may be prepared when the first ones fail."""
+    b2luigi.set_setting("failure_brake", 1)
+    slow.process.run()
+    slow.shared.breaker.failed(slow.task.get_task_family(), "no module")
+    moved(slow)
+    assert (slow.status, slow.queue.tickets) == ("FAILED", [])
+    assert "no module" in slow.process.story
+    assert [record["end"] for record in records(slow)] == ["not submitted"]
+
+
 @pytest.mark.parametrize("leave", [True, False], ids=["left", "cancelled"])
 def test_the_end_of_a_run_closes_what_is_being_claimed(slow: Job, monkeypatch: pytest.MonkeyPatch, leave: bool) -> None:
     """It waits for the thread at work; what no thread has begun is not begun any more."""
@@ -196,6 +207,38 @@ def test_the_end_of_a_run_closes_what_is_being_claimed(slow: Job, monkeypatch: p
     assert slow.queue.tickets == []
     assert [record["end"] for record in records(slow)] == ["not submitted"]
     assert not Path(get_task_file_dir(other.task)).exists()
+
+
+def test_whoever_interrupts_a_run_hears_at_once_that_it_cancels_its_jobs(
+    slow: Job, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also while a thread keeps it waiting: a second Ctrl-C for want of a word would leave the jobs where they are."""
+    slow.process.run()
+    moved(slow)
+    accept(slow.queue.tickets[0], "7")
+    begun, go_on, heard = threading.Event(), threading.Event(), []
+
+    def waits() -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+
+    in_the_second_half(monkeypatch, waits)
+    other = ClusterProcess(Work(n=2), None, slow, 0)
+    other.connect(slow.queue, slow.shared)
+    jobs = Jobs()
+    jobs.queues["hand"] = slow.queue
+    other.run()
+    for process in (slow.process, other):
+        jobs.register(process)
+    assert begun.wait(PATIENCE)
+
+    def enough() -> bool:
+        heard.append("Cancelling 1 job; please wait" in caplog.text)
+        go_on.set()
+        return False
+
+    jobs.cancel([slow.process, other], enough)
+    assert heard[0]
 
 
 def test_a_crash_after_the_claim_leaves_a_record_that_says_so(slow: Job) -> None:

@@ -17,6 +17,7 @@ from b2luigi.batch.processes.job import ANSWERS
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from b2luigi.core.deadline import Deadline
 from b2luigi.core.version import VERSION
+from b2luigi.monitor.journal.writer import NoJournal
 from tests.batch.processes.hands import Hiccups, Job, Work, accept, let_go, lose, refuse
 
 
@@ -57,6 +58,28 @@ def test_a_grace_that_is_no_time_is_refused_before_anything_is_submitted(job: Jo
     job.process.run()
     assert (job.status, job.queue.tickets) == ("FAILED", [])
     assert "result_grace must be a number of seconds" in job.process.story
+
+
+class Unwilling(NoJournal):
+    """A journal in which nothing can be noted."""
+
+    def open(self, inbox: str) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def add(self, kind: str, **facts: object) -> None:
+        raise TypeError("no such facts")
+
+
+def test_a_journal_that_fails_touches_no_job(job: Job) -> None:
+    """Its job is followed from the submission to the end, and counts as done."""
+    job.shared.journal = Unwilling()
+    ticket = job.start()
+    ticket.info = JobInfo(JobStatus.running, "RUN")
+    job.process.look()
+    assert job.process.is_alive()
+    ticket.spec.outcome.write_text(Outcome("DONE", task_id=job.task.task_id).to_json())
+    job.process.look(Marker(0, True))
+    assert (job.status, job.record["end"], job.queue.cancelled) == ("DONE", "DONE", [])
 
 
 def test_an_outcome_is_delivered_whatever_else_is_reported(job: Job) -> None:

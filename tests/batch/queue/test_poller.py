@@ -420,6 +420,29 @@ def test_a_long_answer_is_read_beside_the_loop(queue: JobQueue, site: Site, monk
     assert len(site.commands("query")) == 1
 
 
+def test_a_language_that_ends_its_thread_keeps_nothing_waiting(
+    queue: JobQueue, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sys.exit` in code of somebody else's, where a thread reads the answer: the same question comes again."""
+    monkeypatch.setattr(poller, "LARGE", 0)
+    tickets = submitted(queue, *"abc")
+    ends, parse = [SystemExit("cannot read this")], Fake.parse_query
+
+    def read(system: Fake, answer: Answer) -> Mapping[str, JobInfo]:
+        if ends:
+            raise ends.pop()
+        return parse(system, answer)
+
+    monkeypatch.setattr(Fake, "parse_query", read)
+
+    def is_known() -> bool:
+        site.now += 1
+        queue.step()
+        return all(ticket.answers for ticket in tickets)
+
+    until(is_known, "the second answer is read")
+
+
 def test_more_jobs_than_one_command_can_name_are_asked_about_in_portions(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
