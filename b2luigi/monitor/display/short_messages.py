@@ -21,6 +21,8 @@ FAILURES, MESSAGES = 2, 3
 ALWAYS = ("outage", "outage_over", "progress")
 """Marks of records that are printed every time."""
 NO_MORE = "(More messages like this one are counted, not printed; the log file has them.)"
+LUIGIS_NO_MORE = "(More warnings like this one are not printed.)"
+"""luigi warns while it schedules: a run that starts no job has no log file."""
 
 
 class News(logging.Handler):
@@ -84,7 +86,7 @@ def _luigis_handlers() -> Iterator[logging.Handler]:
 
 
 class _Few(logging.Filter):
-    """Drops luigi's lines on each task, and all but the first messages of a kind."""
+    """Drops luigi's lines on each task, and all but the first messages and warnings of a kind."""
 
     def __init__(self, least: int) -> None:
         super().__init__()
@@ -98,14 +100,28 @@ class _Few(logging.Filter):
             return False
         if record.name == LUIGIS and record.levelno < logging.WARNING:
             return SUMMARY in str(record.msg)
-        if record.name != OURS or any(hasattr(record, name) for name in ALWAYS):
+        if not _is_counted(record):
             return True
         failure = getattr(record, "failure", "")
-        kind = bool(failure), kind_of(failure or record.getMessage())
+        kind = bool(failure), kind_of(failure or _message(record))
         most = FAILURES if failure else MESSAGES
         self._counts[kind] += 1
         record.is_last = self._counts[kind] == most
         return self._counts[kind] <= most
+
+
+def _is_counted(record: logging.LogRecord) -> bool:
+    if record.name == LUIGIS:
+        return record.levelno == logging.WARNING
+    return record.name == OURS and not any(hasattr(record, name) for name in ALWAYS)
+
+
+def _message(record: logging.LogRecord) -> str:
+    """What tells kinds of messages apart: luigi's own name the task, and end with what was raised."""
+    if record.name == OURS:
+        return record.getMessage()
+    _, *traceback = record.getMessage().rstrip().splitlines()
+    return f"{str(record.msg).partition(chr(10))[0]} {''.join(traceback[-1:])}"
 
 
 class _Brief(logging.Formatter):
@@ -114,4 +130,5 @@ class _Brief(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         failure = getattr(record, "failure", "")
         text = f"{record.levelname}: {brief(failure)}" if failure else super().format(record)
-        return f"{text}\n    {NO_MORE}" if getattr(record, "is_last", False) else text
+        no_more = NO_MORE if record.name == OURS else LUIGIS_NO_MORE
+        return f"{text.rstrip()}\n    {no_more}" if getattr(record, "is_last", False) else text

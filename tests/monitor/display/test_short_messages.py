@@ -8,7 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from b2luigi.monitor.display.short_messages import FAILURES, LUIGIS_FORMAT, MESSAGES, NO_MORE, ShortMessages
+from b2luigi.monitor.display.short_messages import (
+    FAILURES,
+    LUIGIS_FORMAT,
+    LUIGIS_NO_MORE,
+    MESSAGES,
+    NO_MORE,
+    ShortMessages,
+)
 
 LUIGI, B2LUIGI = logging.getLogger("luigi-interface"), logging.getLogger("luigi-interface.b2luigi")
 STORY = "Task Work failed: KeyError: {n}\n    n = {n}\n  task id: W_{n}\n  job:     slurm job {n}\n  Correct it."
@@ -55,6 +62,21 @@ def test_how_tasks_end_that_luigi_runs_itself(printed: io.StringIO) -> None:
         messages.shorten()
         LUIGI.info("Task T timed out after 2 seconds and was terminated.")
     assert printed.getvalue() == "INFO: Task T timed out after 2 seconds and was terminated.\n"
+
+
+def test_luigis_warnings_on_each_task_are_printed_three_times(printed: io.StringIO) -> None:
+    """400 missing input files, or a requires() that raises for 400 tasks: what was raised tells the kinds apart."""
+    trace = "Traceback (most recent call last):\n  File 's.py'\n%s: no file %s\n"
+    with ShortMessages() as messages:
+        messages.shorten()
+        for name in "abcdefg":
+            LUIGI.warning("Data for %s does not exist (yet?).", f"Data(name={name})")
+            LUIGI.warning("Will not run %s due to error in %s method:\n%s", name, "deps()", trace % ("KeyError", 1))
+        LUIGI.warning("Will not run %s due to error in %s method:\n%s", "h", "deps()", trace % ("OSError", 1))
+    lines = printed.getvalue().splitlines()
+    assert sum("does not exist" in line for line in lines) == MESSAGES
+    assert [line for line in lines if "no file" in line] == ["KeyError: no file 1"] * MESSAGES + ["OSError: no file 1"]
+    assert lines.count(f"    {LUIGIS_NO_MORE}") == 2
 
 
 def test_a_live_block_says_what_is_no_warning(printed: io.StringIO) -> None:
