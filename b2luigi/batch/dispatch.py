@@ -21,7 +21,7 @@ from b2luigi.batch.messages.failure import tail
 from b2luigi.batch.queue.process_groups import KILL_AFTER
 from b2luigi.core.executable import create_executable_wrapper
 from b2luigi.core.paths import get_log_file_dir
-from b2luigi.core.process_call import running_call
+from b2luigi.core.process_call import DISPATCHED, running_call
 from b2luigi.core.settings import get_setting
 from b2luigi.core.task import Task
 
@@ -49,6 +49,7 @@ def dispatch(run_function: Callable[[Any], Any]) -> Callable[[Any], None]:
         elif isinstance(run_function(self), Generator):
             raise TypeError(_yields_message(f"{self.get_task_family()}.run"))
 
+    setattr(dispatched, DISPATCHED, True)
     return dispatched
 
 

@@ -9,7 +9,10 @@ from typing import Any
 import luigi
 
 from b2luigi.cli.exit_on_interrupt import ExitOnInterrupt
+from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.checking_worker import CheckingFactory, CheckingWorker
+from b2luigi.core.executable import check_job_script
+from b2luigi.core.process_call import DISPATCHED, running_call
 
 
 class InterruptibleFactory(CheckingFactory):
@@ -58,6 +61,17 @@ class InterruptibleWorker(CheckingWorker):
         process = super()._create_task_process(task)
         process.start = functools.partial(self._fork, process.start)
         return process
+
+    def _check_settings(self, task: luigi.Task) -> None:
+        """What is dispatched runs through a job script."""
+        if not getattr(task.run, DISPATCHED, False) or running_call().in_process:
+            return
+        try:
+            check_job_script(task)
+        except BadInputError as error:
+            self._checks.note_bad_input(error)
+        except Exception:  # of the user's own code: a property may need a file that is still to be made
+            return
 
     def _fork(self, start: Callable[[], None]) -> None:
         with self.interrupt.deferred():

@@ -239,7 +239,8 @@ def _build_and_summarize(
             totals, log = worker.progress.totals(()), worker.journal.log
             shown = None if is_session() else code
             end = End(totals, elapsed, worker.failures, log, shown, result is not None)
-            print(closing(end), file=sys.stderr)
+            if worker.is_started:
+                print(closing(end), file=sys.stderr)
     return _returned(result, code, kwargs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +32,17 @@ class CheckingWorker(luigi.worker.Worker):
         self._checked_task: luigi.Task | None = None
         self._is_started = False
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the graph was found to work, so that tasks may have been started."""
+        return self._is_started
+
+    def add(self, *args: Any, **kwargs: Any) -> Any:
+        """Schedules a task and all that it requires."""
+        with warnings.catch_warnings():  # the checks say more about tasks without outputs
+            warnings.filterwarnings("ignore", "Task .* without outputs has no custom complete")
+            return super().add(*args, **kwargs)
+
     def run(self) -> Any:
         """luigi's loop."""
         self._checks.look_at_graph(self._scheduled_tasks, self._config.check_unfulfilled_deps)
@@ -38,6 +50,8 @@ class CheckingWorker(luigi.worker.Worker):
         missing = self._checks.missing_files()
         if missing:
             logger.warning("Missing, and not created by any task:\n    %s", missing)
+        for text in self._checks.never_complete():
+            logger.warning("%s", text)
         self._is_started = True
         return super().run()
 

@@ -144,6 +144,13 @@ class GraphChecks:
         more = sum(1 for _ in entries)
         return "\n    ".join([*rows, *([f"... and up to {more} more"] if more else [])])
 
+    def never_complete(self) -> list[str]:
+        """One sentence for each class of tasks without a method `output`."""
+        tasks = {type(task): task for task in reversed(self._undeclared.values())}
+        return [
+            f"{task} has no output(), so it is never complete: each run starts it again." for task in tasks.values()
+        ]
+
     def note(self, kind: object, text: str) -> None:
         """Objects to something; of each kind, the first text is shown, and how many others there were."""
         texts = self._problems.setdefault(kind, [])

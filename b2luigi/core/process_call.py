@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+DISPATCHED = "is_dispatched"
+"""Attribute of a `run` that goes through the job script of its task."""
+
 
 @dataclass(frozen=True)
 class ProcessCall:

@@ -84,6 +84,40 @@ def test_a_call_that_a_node_does_not_make(project: Project) -> None:
     assert len(ended.stories) == 1
 
 
+def test_a_dispatched_task_that_cannot_have_a_job_script(project: Project) -> None:
+    """Refused like a job, in one sentence, before any task runs."""
+    write(
+        project,
+        """
+        class Dispatched(b2luigi.DispatchableTask):
+            executable_prefix = ["nice -n 5"]
+            def output(self):
+                yield self.add_to_output("dispatched.txt")
+        b2luigi.process([Part(n=1), Dispatched()], log_level="WARNING")
+        """,
+    )
+    ended = project.run()
+    assert ended.rc == 1
+    assert ended.text.startswith("Nothing was started. executable_prefix (attribute of the task Dispatched): ")
+    assert len(ended.text.splitlines()) == 1
+    assert not (project.folder / "n=1").exists()
+
+
+def test_a_refused_run_does_not_count_its_tasks(project: Project) -> None:
+    """The reason is all it prints, not "All 0 tasks done" before it."""
+    write(
+        project,
+        """
+        Part.batch_system = "local"
+        Part.requires = lambda self: "x.root"
+        b2luigi.process(Part(n=1), batch=True)
+        """,
+    )
+    ended = project.run()
+    assert ended.rc == 1
+    assert ended.text == "Nothing was started. requires() of Part(n=1) needs a task, not 'x.root'.\n"
+
+
 def test_dispatch_in_a_later_call(project: Project) -> None:
     """A task dispatched in the second call is found by its own process."""
     write(

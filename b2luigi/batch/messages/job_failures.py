@@ -36,7 +36,14 @@ def of_refusal(task: luigi.Task, system: str, ticket: Ticket) -> str:
     advice = f"Correct the setting for {system} that the message is about."
     if "command not found" in ticket.reason:
         advice = "Check the setting batch_system, and PATH."
-    return _story(task, system, ticket, what=f"{system} did not accept the job", advice=advice, words=ticket.reason)
+    what = ": ".join(filter(None, [f"{system} did not accept the job", _complaint(ticket.reason)]))
+    return _story(task, system, ticket, what=what, advice=advice, words=ticket.reason)
+
+
+def _complaint(reason: str) -> str:
+    """The line of what a batch system said that names the error, or else its first line."""
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    return next((line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)), *lines[:1] or [""])
 
 
 def of_doubt(task: luigi.Task, system: str, ticket: Ticket, times: int) -> str:

@@ -424,7 +424,7 @@ def test_the_failure_of_a_refused_job_quotes_the_batch_system(job: Job) -> None:
     refuse(ticket, "nosuch: No such queue. Job not submitted.")
     job.process.look()
     assert job.status == "FAILED"
-    assert "hand did not accept the job" in job.process.story
+    assert "failed: hand did not accept the job: nosuch: No such queue. Job not submitted.\n" in job.process.story
     assert ticket.reason in job.process.story
     job.process.terminate()
     assert job.queue.cancelled == []

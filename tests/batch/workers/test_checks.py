@@ -161,6 +161,10 @@ class SideEffect(b2luigi.Task):
         STARTED.append(str(self))
 
 
+class Aside(SideEffect):
+    n = b2luigi.IntParameter()
+
+
 class NeedsSideEffect(Base):
     def requires(self) -> Any:
         return SideEffect()
@@ -258,7 +262,6 @@ def test_the_same_file_by_another_spelling(script_folder: Path) -> None:
     assert str(script_folder / "a/b") in refusal(roots, "no jobs")
 
 
-@pytest.mark.filterwarnings("ignore:Task .* without outputs has no custom complete")
 @pytest.mark.parametrize("root", [Meant, TakesOver, Wrapped, OwnComplete, SideEffect])
 @pytest.mark.parametrize("kind", FACTORIES)
 def test_what_is_meant_is_started(kind: str, root: type[luigi.Task]) -> None:
@@ -281,7 +284,7 @@ def test_a_task_that_is_complete_writes_nothing(script_folder: Path) -> None:
     assert STARTED == []
 
 
-@pytest.mark.filterwarnings("ignore:Task .* without outputs has no custom complete")
+@pytest.mark.filterwarnings("error:Task .* without outputs has no custom complete")
 @pytest.mark.parametrize("kind", FACTORIES)
 @pytest.mark.parametrize("root", [Forgot, Empty])
 def test_an_output_that_returns_nothing(kind: str, root: type[luigi.Task]) -> None:
@@ -291,7 +294,13 @@ def test_an_output_that_returns_nothing(kind: str, root: type[luigi.Task]) -> No
     assert "yield" in text
 
 
-@pytest.mark.filterwarnings("ignore:Task .* without outputs has no custom complete")
+def test_a_task_without_outputs_is_named_once_for_its_class(caplog: pytest.LogCaptureFixture) -> None:
+    """luigi's own warning comes for each task, with a line of luigi's source."""
+    build([Aside(n=1), Aside(n=2)], "jobs")
+    said = [record.getMessage() for record in caplog.records if "no output()" in record.getMessage()]
+    assert said == ["Aside(n=1) has no output(), so it is never complete: each run starts it again."]
+
+
 def test_a_required_task_without_outputs() -> None:
     """luigi runs it, and then finds the requirement unfulfilled."""
     text = refusal([NeedsSideEffect()], "jobs")
