@@ -265,6 +265,17 @@ class TestPlaces:
         with pytest.raises(NoRunsError, match=r"no such script or folder: .*nowhere"):
             load(tmp_path / "nowhere")
 
+    def test_the_current_folder_and_its_parents_have_their_names(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The paths of a run are shown, and copied."""
+        (tmp_path / "empty").mkdir()
+        monkeypatch.chdir(tmp_path / "empty")
+        with pytest.raises(NoRunsError, match=f"was found for {tmp_path}/empty. "):
+            load(".")
+        journal = Text(tmp_path)
+        assert [run.folder for run in load("..")] == [journal.folder]
+
     def test_the_log_folder_of_a_task_with_secrets_is_found(self, tmp_path: Path) -> None:
         folder = tmp_path / "logs" / "token=open sesame" / "n=[1]" / "A"
         folder.mkdir(parents=True)

@@ -16,6 +16,11 @@ OWN_WORDS = "b2luigi: "
 NEARLY = 0.9
 """The part of the memory that was asked for from which on a job that was killed probably wanted more."""
 _EXCEPTION = re.compile(r"^(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)\b(?:: .*)?$")
+_CRASHED = re.compile(
+    r'^Fatal Python error: .*\n(?:.*\n)*?(?:Current thread|Stack).*most recent call first\):\n  File (".+", line \d+ in .+)$',
+    re.M,
+)
+"""What Python's faulthandler prints when a library crashes: the place is `"FILE", line N in FUNCTION`."""
 _KILLED = f"signal {int(signal.SIGKILL)} "
 
 
@@ -30,7 +35,8 @@ def explain(ticket: Ticket, verdict: Fail, words: str) -> Fail:
         return _before_the_task(ticket, verdict, words)
     if verdict.cause is Cause.infrastructure and _KILLED in verdict.what:
         return _killed(ticket, verdict, _numbers(ours, MEMORY_LINE), _numbers(ours, BEGUN_LINE))
-    return verdict
+    crashed = _CRASHED.search(words)
+    return replace(verdict, what=f"{verdict.what}, in {crashed[1]}") if crashed else verdict
 
 
 def largest_process(words: str) -> int:
@@ -78,7 +84,9 @@ def _killed(ticket: Ticket, verdict: Fail, of_cgroup: list[int], of_process: lis
         return replace(verdict, what=f"probably out of memory{size}: {verdict.what}", advice=ADVICE[Cause.memory])
     if limit and peak:
         return verdict
-    return replace(verdict, advice=f"If nobody killed it, it ran out of memory: then ask for more. {verdict.advice}")
+    seen = f" (its largest process had {gigabytes(peak)} GB when last seen)" if peak else ""
+    memory = f"If nobody killed it, it ran out of memory{seen}: then ask for more."
+    return replace(verdict, advice=f"{memory} {verdict.advice}")
 
 
 def gigabytes(size: int) -> str:

@@ -42,7 +42,7 @@ def load(where: str | os.PathLike[str]) -> list[Run]:
 
 def run_folders(where: str | os.PathLike[str]) -> list[Path]:
     """The folders of these runs, the newest first. Raises NoRunsError if there are none."""
-    path = Path(where)
+    path = Path(os.path.abspath(where))
     if not path.exists():
         raise NoRunsError(f"There is no such script or folder: {path}")
     if (path / JOURNAL).is_file():

@@ -61,6 +61,20 @@ class TestBeforeTheTask:
         assert "4 more failed in the same way" in summary(stories)
 
 
+CRASH = """Fatal Python error: Segmentation fault
+
+Current thread 0x00007f (most recent call first):
+  File "/home/me/analysis.py", line 8 in run
+  File "/lib/luigi/worker.py", line 145 in _run_get_new_deps"""
+
+
+def test_a_crash_is_placed_in_its_first_line(ticket: Ticket) -> None:
+    """The task had begun; a library crashed in it, and Python says where it was called."""
+    crashed = Fail(Cause.ended, "the program crashed: SIGSEGV (exit code 139)", "Look into the log folder.")
+    found = explain(ticket, crashed, f"{CRASH}\nb2luigi: {BEGUN_LINE} 1000")
+    assert found.what == f'{crashed.what}, in "/home/me/analysis.py", line 8 in run'
+
+
 class TestKilled:
     """kill -9 has no words; the memory of the job has."""
 
@@ -90,7 +104,14 @@ class TestKilled:
     def test_where_nothing_is_known_memory_is_a_guess(self, ticket: Ticket) -> None:
         found = explain(ticket, KILLED, f"b2luigi: {BEGUN_LINE} unknown")
         assert found.what == KILLED.what
-        assert "out of memory" in found.advice
+        assert "out of memory: then" in found.advice
+
+    def test_without_a_limit_the_advice_has_the_size(self, ticket: Ticket) -> None:
+        """On this machine nobody asks for memory."""
+        ticket.requested = Requested()
+        found = explain(ticket, KILLED, f"b2luigi: {BEGUN_LINE} 6100000000")
+        assert found.what == KILLED.what
+        assert "out of memory (its largest process had 6.1 GB when last seen): then ask" in found.advice
 
 
 @pytest.mark.parametrize(
