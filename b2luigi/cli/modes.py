@@ -6,14 +6,12 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 import luigi
 from colorama import Fore, Style
-from luigi.task import flatten
 
 from b2luigi.core.ahead import LookAhead
-from b2luigi.core.checks import refuse_circle
+from b2luigi.core.checks import GraphChecks, luigi_quiet_about_outputs, outputs_of, refuse_circle
 from b2luigi.core.former_folders import FormerFolders
 from b2luigi.core.graph import all_tasks, get_output_files
 
@@ -31,11 +29,12 @@ def show_outputs(tasks: Iterable[luigi.Task]) -> None:
 def dry_run(tasks: Sequence[luigi.Task]) -> None:
     """Lists the tasks that would run, and calls their `dry_run` methods, if they have one.
 
-    Raises GraphError if a task requires itself, so that none could run.
+    Raises GraphError if none could run: a task requires itself, has no outputs, or writes a file of another one.
     """
-    with LookAhead(last_first=False):
+    with LookAhead(last_first=False), luigi_quiet_about_outputs():
         incomplete = list(all_tasks(tasks, only_non_complete=True))
     refuse_circle(incomplete)
+    _refuse_outputs(incomplete)
     to_run = [task for task in incomplete if not _is_external(task)]
     for task in incomplete:
         print("Missing, and not created by any task:" if _is_external(task) else "Would run", task)
@@ -47,16 +46,18 @@ def dry_run(tasks: Sequence[luigi.Task]) -> None:
     print(f"{count} to run." if incomplete else "All tasks are complete.")
 
 
+def _refuse_outputs(tasks: Iterable[luigi.Task]) -> None:
+    checks = GraphChecks()
+    for task in tasks:
+        targets = outputs_of(task)
+        if targets is not None:
+            checks.look_at_outputs(task, targets)
+    checks.raise_problems()
+
+
 def _former_results(tasks: Iterable[luigi.Task]) -> Iterator[str]:
     former = FormerFolders()
-    return filter(None, (former.problem_of_results(task, _outputs(task)) for task in tasks))
-
-
-def _outputs(task: luigi.Task) -> list[Any]:
-    try:
-        return list(flatten(task.output()))
-    except Exception:  # reported when the task is to run
-        return []
+    return filter(None, (former.problem_of_results(task, outputs_of(task) or []) for task in tasks))
 
 
 def _is_external(task: luigi.Task) -> bool:

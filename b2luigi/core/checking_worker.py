@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ import luigi.worker
 from luigi.task_status import DONE, FAILED
 
 from b2luigi.core.bad_input import BadInputError
-from b2luigi.core.checks import GraphChecks, GraphError
+from b2luigi.core.checks import GraphChecks, GraphError, luigi_quiet_about_outputs
 from b2luigi.core.deadline import Deadline
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -39,8 +38,7 @@ class CheckingWorker(luigi.worker.Worker):
 
     def add(self, *args: Any, **kwargs: Any) -> Any:
         """Schedules a task and all that it requires."""
-        with warnings.catch_warnings():  # the checks say more about tasks without outputs
-            warnings.filterwarnings("ignore", "Task .* without outputs has no custom complete")
+        with luigi_quiet_about_outputs():
             return super().add(*args, **kwargs)
 
     def run(self) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import luigi
@@ -44,9 +46,8 @@ class GraphChecks:
 
     def look(self, task: luigi.Task) -> None:
         """Looks at the outputs of a task that is not complete. Ignores errors of its own code, which luigi reports."""
-        try:
-            targets = flatten(task.output())
-        except Exception:
+        targets = outputs_of(task)
+        if targets is None:
             return
         if task.run in (None, NotImplemented):
             self._external.update((name_of(target), (task, target)) for target in targets)
@@ -55,6 +56,10 @@ class GraphChecks:
         former = self.former.problem_of_results(task, targets)
         if former:
             self.note(("former", type(task)), former)
+        self.look_at_outputs(task, targets)
+
+    def look_at_outputs(self, task: luigi.Task, targets: Sequence[Any]) -> None:
+        """Looks whether the outputs of a task that is not complete can show that it is done, and are its own."""
         if not targets:
             self._look_at_nothing(task)
         elif runs_itself(task):
@@ -193,6 +198,22 @@ class GraphChecks:
         if other is not task and other.task_id != task.task_id and not _is_meant(task, other):
             pair = frozenset((type(task), type(other)))
             self.note(("same output", pair), _of_same_output(other, task, path))
+
+
+def outputs_of(task: luigi.Task) -> list[Any] | None:
+    """The targets of a task; None if its own code fails, which luigi reports."""
+    try:
+        return list(flatten(task.output()))
+    except Exception:
+        return None
+
+
+@contextmanager
+def luigi_quiet_about_outputs() -> Iterator[None]:
+    """While entered, luigi does not warn of tasks without outputs: the checks say more."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Task .* without outputs has no custom complete")
+        yield
 
 
 def tasks_of(elements: Any) -> list[luigi.Task]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from colorama import Fore, Style
 
 import b2luigi
 from b2luigi.cli.modes import dry_run, show_outputs
+from b2luigi.core.checks import GraphError
 
 
 class Leaf(b2luigi.Task):
@@ -135,6 +137,37 @@ def test_a_dry_run(capsys: pytest.CaptureFixture[str], script_folder: Path) -> N
         "own words of 2",
         "2 tasks to run.",
     ]
+
+
+class Forgot(Leaf):
+    def output(self) -> Any:
+        self.add_to_output("leaf.txt")
+
+
+class Made(Leaf):
+    def run(self) -> None:
+        make(self, "leaf.txt")
+
+
+class Twin(Made):
+    """Its output is that of a Made."""
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("tasks", "reason"),
+    [
+        ([Forgot(number=1)], "Forgot(number=1) can never be complete"),
+        ([Made(number=1), Twin(number=1)], "would both run and write the same file"),
+    ],
+)
+def test_a_dry_run_refuses_what_a_run_would_refuse(
+    tasks: list[luigi.Task], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who looks before a run finds out then."""
+    with pytest.raises(GraphError, match=re.escape(reason)):
+        dry_run(tasks)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_single_task(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,8 +17,9 @@ NEARLY = 0.9
 """The part of the memory that was asked for from which on a job that was killed probably wanted more."""
 _EXCEPTION = re.compile(r"^(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)\b(?:: .*)?$")
 _CRASHED = re.compile(
-    r'^Fatal Python error: .*\n(?:.*\n)*?(?:Current thread|Stack).*most recent call first\):\n  File (".+", line \d+ in .+)$',
-    re.M,
+    r"^Fatal Python error: .*\n(?:.*\n)*?(?:Current thread|Stack).*most recent call first\):\n"
+    r'  File (".+", line \d+ in .+)$',
+    re.MULTILINE,
 )
 """What Python's faulthandler prints when a library crashes: the place is `"FILE", line N in FUNCTION`."""
 _KILLED = f"signal {int(signal.SIGKILL)} "
