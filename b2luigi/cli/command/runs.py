@@ -20,6 +20,10 @@ OfRun = Annotated[str, typer.Option("--run", help="Which run: the beginning of i
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+RESUME = "Run the script again: it waits for the jobs that are still there, and submits what is missing."
+"""What to do after a run that was killed."""
+
+
 class CommandError(Exception):
     """What the user asked for is not there; the message says so in a sentence or two."""
 
@@ -55,6 +59,11 @@ def the_run(where: Path, which: str = "") -> Run:
         ids = "\n".join(f"  {folder.name}" for folder in folders)
         raise CommandError(f"{'No run begins' if not found else 'Several runs begin'} with {which}. The runs:\n{ids}")
     return load_run(found[0])
+
+
+def was_killed(run: Run) -> bool:
+    """Whether a run is over without having ended."""
+    return not run.is_alive and not run.finished
 
 
 def the_tasks(run: Run, words: list[str]) -> list[Task]:

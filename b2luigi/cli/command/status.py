@@ -15,7 +15,7 @@ from rich.text import Text
 
 from b2luigi.batch.messages.failure import visible
 from b2luigi.cli.command.printing import console, state, table
-from b2luigi.cli.command.runs import OfRun, in_words, the_run, the_tasks
+from b2luigi.cli.command.runs import RESUME, OfRun, in_words, the_run, the_tasks, was_killed
 from b2luigi.core.words import duration, moment, size
 from b2luigi.monitor import Run, State, Task
 from b2luigi.monitor.journal.model import FORMAT
@@ -84,6 +84,7 @@ def _page(run: Run, tasks: Sequence[Task], is_short: bool) -> RenderableType:
         parts.append(Text(f"... and {len(tasks) - len(shown):,} more; --all lists every task.", "dim"))
     parts += [Text(line, "yellow") for line in _outages(run)]
     parts += [Text(problem, "yellow") for problem in run.problems]
+    parts += [RESUME] if was_killed(run) else []
     return Group(*parts)
 
 

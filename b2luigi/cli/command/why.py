@@ -10,7 +10,7 @@ import typer
 
 from b2luigi.batch.messages.failure import tail, visible
 from b2luigi.cli.command.asking import asked
-from b2luigi.cli.command.runs import OfRun, Where, in_words, the_run, the_tasks
+from b2luigi.cli.command.runs import RESUME, OfRun, Where, in_words, the_run, the_tasks, was_killed
 from b2luigi.core.words import duration, moment, size
 from b2luigi.monitor import Attempt, Run, State, Task
 
@@ -66,7 +66,7 @@ def _lines(task: Task, run: Run) -> Iterator[str]:
     if task.log_dir:
         yield f"  logs:    {task.log_dir}"
     yield from _last_words(task)
-    yield from _advice(task)
+    yield from _advice(task, run)
 
 
 def _state(task: Task, run: Run) -> str:
@@ -171,7 +171,9 @@ def _last_words(task: Task) -> Iterator[str]:
         yield from (f"    | {line}" for line in words.splitlines())
 
 
-def _advice(task: Task) -> Iterator[str]:
+def _advice(task: Task, run: Run) -> Iterator[str]:
     last = task.last
+    if was_killed(run) and task.state not in (State.done, State.failed, State.cancelled):
+        yield f"  {RESUME}"
     if task.state in (State.failed, State.cancelled) and last is not None and last.end in ADVICE:
         yield f"  {ADVICE[last.end]}"
