@@ -120,8 +120,8 @@ def _message(record: logging.LogRecord) -> str:
     """What tells kinds of messages apart: luigi's own name the task, and end with what was raised."""
     if record.name == OURS:
         return record.getMessage()
-    _, *traceback = record.getMessage().rstrip().splitlines()
-    return f"{str(record.msg).partition(chr(10))[0]} {''.join(traceback[-1:])}"
+    traceback = record.getMessage().rstrip().splitlines()[1:]
+    return " ".join([*str(record.msg).splitlines()[:1], *traceback[-1:]])
 
 
 class _Brief(logging.Formatter):
