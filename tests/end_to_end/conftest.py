@@ -148,6 +148,13 @@ ONE_CLUSTER = [*SYSTEMS[:2], pytest.param("htcondor", marks=pytest.mark.matrix),
 """For what is the same code on each system: `-m cluster` tests it on one cluster, `-m matrix` on the other."""
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module may say on which systems its tests run: `systems = ONE_CLUSTER`."""
+    systems = getattr(metafunc.module, "systems", None)
+    if systems is not None and "system" in metafunc.fixturenames:
+        metafunc.parametrize("system", systems, indirect=True)
+
+
 @pytest.fixture(params=SYSTEMS)
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System]:
     """Each batch system in turn."""

@@ -36,6 +36,8 @@ b2luigi.process(After(n=3), batch=BATCH, workers=4)
 """
 LOOKS = """
 import luigi.worker
+
+systems = ONE_CLUSTER
 purge = luigi.worker.Worker._purge_children
 def looking(worker):
     if os.path.exists("jumped"):

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import System
+from tests.end_to_end.conftest import ONE_CLUSTER, System
 from tests.end_to_end.project import Project, Started, end_of
 from tests.waiting import until
+
+systems = ONE_CLUSTER
 
 ENDS = """
     import ctypes, signal

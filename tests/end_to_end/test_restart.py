@@ -8,9 +8,11 @@ import signal
 import pytest
 
 from b2luigi.monitor import State, load, load_run
-from tests.end_to_end.conftest import System
+from tests.end_to_end.conftest import ONE_CLUSTER, System
 from tests.end_to_end.project import Ended, Project, Started, end_of
 from tests.waiting import until
+
+systems = ONE_CLUSTER
 
 PARTS = """
     class Part(b2luigi.Task):

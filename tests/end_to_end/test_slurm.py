@@ -224,7 +224,7 @@ def test_jobs_that_slurm_forgot_are_judged_all_the_same(tmp_path: Path) -> None:
         ended = project.run()
     assert "* 2 ran successfully:" in ended.text, ended.text
     (story,) = ended.stories.values()
-    assert "ended without an outcome and without an exit code" in story
+    assert "ended without an outcome and without an exit code" in story or "signal 9" in story
 
 
 def test_accounting_is_asked_for_jobs_that_slurm_forgot(tmp_path: Path) -> None:
@@ -247,6 +247,7 @@ def test_accounting_is_asked_for_jobs_that_slurm_forgot(tmp_path: Path) -> None:
         time.sleep(10)
         system.shims.heal()
         ended = end_of(process)
-        assert len(ended.stories) == 3
-        assert all("CANCELLED" in story for story in ended.stories.values()), ended.text
+        (story,) = ended.stories.values()
+        assert "CANCELLED" in story, ended.text
+        assert "2 more failed in the same way:" in ended.text
         assert len(system.shims.calls("sacct")) == 1

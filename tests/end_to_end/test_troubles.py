@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import System
+from tests.end_to_end.conftest import ONE_CLUSTER, System
 from tests.end_to_end.project import Project, end_of
 from tests.standins.lsf import FakeLSF
 from tests.waiting import until
+
+systems = ONE_CLUSTER
 
 SLOW = """
     class Slow(b2luigi.Task):
