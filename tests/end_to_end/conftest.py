@@ -148,16 +148,16 @@ ONE_CLUSTER = [*SYSTEMS[:2], pytest.param("htcondor", marks=pytest.mark.matrix),
 """For what is the same code on each system: `-m cluster` tests it on one cluster, `-m matrix` on the other."""
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A module may say on which systems its tests run: `systems = ONE_CLUSTER`."""
-    systems = getattr(metafunc.module, "systems", None)
-    if systems is not None and "system" in metafunc.fixturenames:
-        metafunc.parametrize("system", systems, indirect=True)
-
-
 @pytest.fixture(params=SYSTEMS)
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System]:
     """Each batch system in turn."""
+    with _made(request, tmp_path) as system:
+        yield system
+
+
+@pytest.fixture(params=ONE_CLUSTER)
+def on_one_cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System]:
+    """For a whole module, as `system = on_one_cluster`."""
     with _made(request, tmp_path) as system:
         yield system
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import System, local
+from tests.end_to_end.conftest import System, local, on_one_cluster
 from tests.end_to_end.project import Ended, Project, end_of
 from tests.waiting import until
+
+system = on_one_cluster
+
 
 SCRIPT = """
 if "--batch-runner" not in sys.argv:
@@ -36,8 +39,6 @@ b2luigi.process(After(n=3), batch=BATCH, workers=4)
 """
 LOOKS = """
 import luigi.worker
-
-systems = ONE_CLUSTER
 purge = luigi.worker.Worker._purge_children
 def looking(worker):
     if os.path.exists("jumped"):

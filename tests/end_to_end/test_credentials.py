@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.end_to_end.conftest import ONE_CLUSTER, System
+from tests.end_to_end.conftest import System, on_one_cluster
 from tests.end_to_end.project import Project, end_of
 
-systems = ONE_CLUSTER
+system = on_one_cluster
+
 
 SCRIPT = """
 class Work(b2luigi.Task):

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import ONE_CLUSTER, System
+from tests.end_to_end.conftest import System, on_one_cluster
 from tests.end_to_end.project import Project, Started, end_of
 from tests.waiting import until
 
-systems = ONE_CLUSTER
+system = on_one_cluster
+
 
 ENDS = """
     import ctypes, signal

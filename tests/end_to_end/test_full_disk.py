@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import ONE_CLUSTER, System
+from tests.end_to_end.conftest import System, on_one_cluster
 from tests.end_to_end.project import Project, end_of
 from tests.end_to_end.test_restart import is_whole, parts, ran
 from tests.waiting import until
 
-systems = ONE_CLUSTER
+system = on_one_cluster
+
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
 

@@ -8,11 +8,12 @@ import signal
 import pytest
 
 from b2luigi.monitor import State, load, load_run
-from tests.end_to_end.conftest import ONE_CLUSTER, System
+from tests.end_to_end.conftest import System, on_one_cluster
 from tests.end_to_end.project import Ended, Project, Started, end_of
 from tests.waiting import until
 
-systems = ONE_CLUSTER
+system = on_one_cluster
+
 
 PARTS = """
     class Part(b2luigi.Task):

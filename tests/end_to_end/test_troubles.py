@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import ONE_CLUSTER, System
+from tests.end_to_end.conftest import System, on_one_cluster
 from tests.end_to_end.project import Project, end_of
 from tests.standins.lsf import FakeLSF
 from tests.waiting import until
 
-systems = ONE_CLUSTER
+system = on_one_cluster
+
 
 SLOW = """
     class Slow(b2luigi.Task):
