@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import sys
 from collections.abc import Collection, Iterator
 from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
@@ -70,11 +71,17 @@ def warn_once(text: str) -> None:
     logger.warning("%s", text)
 
 
-def _points() -> list[EntryPoint]:
+def _points() -> tuple[EntryPoint, ...]:
+    return _points_on(tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=8)
+def _points_on(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Asked for by each task; reading the metadata of all installed packages takes milliseconds."""
     try:
-        return list(entry_points(group=GROUP))
+        return tuple(entry_points(group=GROUP))
     except Exception:  # the metadata of one package is broken; which one, is not said
-        return list(_legible_points())
+        return tuple(_legible_points())
 
 
 def _legible_points() -> Iterator[EntryPoint]:

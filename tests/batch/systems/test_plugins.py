@@ -12,6 +12,7 @@ import pytest
 
 from b2luigi.batch import systems
 from b2luigi.batch.processes import BatchProcess
+from b2luigi.batch.systems import plugins
 from b2luigi.batch.systems.lsf import LSF
 
 Install = Callable[..., str]
@@ -185,3 +186,21 @@ def test_an_unknown_name_has_a_hint(name: str, hint: str) -> None:
     with pytest.raises(ValueError, match="which is none of: ") as caught:
         systems.load(name)
     assert str(caught.value).endswith(f"local, custom.{hint}")
+
+
+def test_the_metadata_of_packages_is_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each task asks for its batch system, and reading takes milliseconds; a new place to look in is looked at."""
+    asked: list[str] = []
+
+    def none(group: str) -> tuple[()]:
+        asked.append(group)
+        return ()
+
+    monkeypatch.setattr(plugins, "entry_points", none)
+    monkeypatch.syspath_prepend(tmp_path / "one")
+    for _ in range(100):
+        systems.names()
+    assert asked == [systems.GROUP]
+    monkeypatch.syspath_prepend(tmp_path / "two")
+    systems.names()
+    assert len(asked) == 2
