@@ -94,6 +94,7 @@ class _Few(logging.Filter):
         self._counts: Counter[tuple[bool, str]] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Called by logging: whether a record is printed."""
         if record.name == LUIGIS and any(words in str(record.msg) for words in ENDS):
             return True
         if record.levelno < self._least:
