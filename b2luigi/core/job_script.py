@@ -36,6 +36,10 @@ INSIDE = "--inside"
 """First argument of a job script that is started again, in its container."""
 SHELLS_OF_POSIX = ("sh", "bash", "dash")
 """Shells in which `command exec` opens files like `exec`, and does not end the shell if it cannot."""
+PACK = "b2luigi-pack"
+"""In place of a task id: the job script runs several tasks."""
+MEMBER = "--member"
+"""Second argument of a job script that a pack has started: the pack reports how its task has ended."""
 DESCRIPTION = "#b2luigi-task "
 """Prefix of the last line of a job script: the description of the task, as one line of JSON."""
 
@@ -90,7 +94,7 @@ def _header(script: JobScript) -> Iterator[str]:
     yield "# Job script of b2luigi. Without arguments, it runs its task in this shell."
     if script.container is not None:
         yield from _inside(script)
-    yield "b2luigi_token=${1-}"
+    yield "b2luigi_token=${1-} b2luigi_member=${2-}"
     yield 'case "$0" in /*) b2luigi_script=$0 ;; *) b2luigi_script=$PWD/$0 ;; esac'
     yield "set --"
     yield f"umask {script.umask:04o}"
@@ -177,7 +181,7 @@ def _exit_trap(script: JobScript) -> Iterator[str]:
     yield '        echo "b2luigi: $b2luigi_what while $b2luigi_step, $b2luigi_where" >&2'
     yield "    fi"
     yield '    [ "$b2luigi_status" -ne 137 ] || b2luigi_memory'
-    yield '    if [ -n "$b2luigi_token" ]; then'
+    yield '    if [ -n "$b2luigi_token" ] && [ -z "$b2luigi_member" ]; then'
     yield "        b2luigi_look"
     yield f'        b2luigi_marker="{marker}"'
     yield f"        b2luigi_tries={int(script.grace)}"

@@ -40,6 +40,7 @@ OPTIONS = Kind("a string, or a list of strings", (str, list, tuple, NoneType))
 ENTRIES = Kind("a dictionary", (Mapping, NoneType))
 QUEUE = Kind("the name of a queue, or null (None in Python)", (str, int, bool, NoneType))
 SLOTS = Kind("a number of slots, or null (None in Python)", (int, str, NoneType))
+TASKS = Kind('an integer, or "auto"', (int, str))
 MAKER = Kind("a class (can be set only in Python)", (Callable, NoneType))  # type: ignore[arg-type]
 
 
@@ -235,6 +236,33 @@ _ROWS = (
         None,
         "Maximum number of tasks that run on this machine at once; None means the number of available processors, "
         "within a job those of the job.",
+    ),
+    Setting(
+        "tasks_per_job",
+        TASKS,
+        1,
+        'How many tasks may share a job, for short tasks: a number, or "auto", which chooses by the tasks that are '
+        "ready, the slots, and how long tasks of the class take; each task keeps its own log, result and retries.",
+    ),
+    Setting(
+        "tasks_per_job_seconds",
+        SECONDS,
+        300,
+        'With tasks_per_job "auto": how much work one job may hold; it hands back what it has not begun by then.',
+        unit="s",
+    ),
+    Setting(
+        "tasks_at_once",
+        COUNT,
+        1,
+        "How many tasks of a shared job run at the same time; ask the batch system for as many cores.",
+    ),
+    Setting(
+        "pack_mode",
+        TEXT,
+        "fork",
+        'How tasks that share a job run: "fork" starts the script once, and copies the process for each task; '
+        '"process" starts it anew for each, for scripts that cannot be copied (threads, GPUs, open connections).',
     ),
     Setting("command_timeout", SECONDS, 60, "Maximum duration of a command of the batch system.", unit="s"),
     Setting("poll_interval", SECONDS, 60, "Maximum time between two queries of the batch system.", unit="s"),

@@ -43,6 +43,8 @@ class Evidence:
     """An earlier run has submitted the job."""
     lived: bool = True
     """This run has seen the job alive."""
+    not_begun: bool = False
+    """The job that the task shared with others is over, and has begun with others only."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,12 @@ class Another:
     outcome: Outcome
 
 
-Verdict = Wait | Deliver | Fail | Anew | Refused | Another
+@dataclass(frozen=True)
+class NotBegun:
+    """The job that the task shared with others is over, and had not come to this one: it counts for nothing."""
+
+
+Verdict = Wait | Deliver | Fail | Anew | Refused | Another | NotBegun
 NO_JOB = "an earlier run was interrupted during submission; no such job exists"
 
 ADVICE = {
@@ -205,6 +212,10 @@ def _ask_first(evidence: Evidence, questions: Questions) -> Verdict | None:
     return None if known or not wants_reason(evidence.marker) else Wait()
 
 
+def _not_begun(evidence: Evidence, questions: Questions) -> Verdict | None:
+    return NotBegun() if evidence.not_begun and evidence.outcome is None else None
+
+
 def _done_unrecorded(evidence: Evidence, questions: Questions) -> Verdict | None:
     """The exit code itself says that the work is done; the disk of the outcome was full."""
     if _exit_code(evidence) != DONE_UNRECORDED:
@@ -219,7 +230,7 @@ def _done_unrecorded(evidence: Evidence, questions: Questions) -> Verdict | None
 
 def _by_batch_system(evidence: Evidence, questions: Questions) -> Verdict | None:
     info = evidence.info
-    if info is None or info.cause is None:
+    if info is None or info.cause is None or _is_alone(evidence):
         return None
     return Fail(info.cause, f"the batch system reports: {info.native}", ADVICE[info.cause])
 
@@ -274,6 +285,7 @@ RULES = (
     _by_outcome,
     _outcome_on_its_way,
     _ask_first,
+    _not_begun,
     _done_unrecorded,
     _by_batch_system,
     _exit_zero,
@@ -285,9 +297,15 @@ RULES = (
 def wants_reason(marker: Marker | None) -> bool:
     """True for a job that ended in a way that its exit code does not explain.
 
-    It may have left an outcome that says no more than that the task was interrupted.
+    It may have left an outcome that says no more than that the task was interrupted. Of the end of one task of a pack
+    whose job works on, the batch system knows nothing.
     """
-    return marker is not None and (marker.exit_code is None or marker.exit_code > SIGNALLED)
+    unexplained = marker is not None and (marker.exit_code is None or marker.exit_code > SIGNALLED)
+    return unexplained and not (marker is not None and marker.alone)
+
+
+def _is_alone(evidence: Evidence) -> bool:
+    return evidence.marker is not None and evidence.marker.alone
 
 
 def _exit_code(evidence: Evidence) -> int | None:

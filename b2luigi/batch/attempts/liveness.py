@@ -18,14 +18,16 @@ class Stat:
     """Its process group."""
     start: int
     """Clock ticks from the boot to its start."""
+    parent: int
+    """The process that has started it, or looks after it since that has ended."""
 
 
 def stat_of(pid: int) -> Stat | None:
     """A process that is alive; None if it ended, or the machine does not say (proc(5): the state follows the name)."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            state, _, group, *others = file.read().rpartition(b")")[2].split()
-            return Stat(int(group), int(others[16])) if state not in (b"Z", b"X") else None
+            state, parent, group, *others = file.read().rpartition(b")")[2].split()
+            return Stat(int(group), int(others[16]), int(parent)) if state not in (b"Z", b"X") else None
     except (OSError, ValueError, IndexError):
         return None
 

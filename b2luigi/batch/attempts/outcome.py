@@ -104,12 +104,21 @@ class Marker:
     exit_code: int | None
     has_outcome: bool
     """Whether an outcome file was there on the node: if so, it is only a matter of time until we see it."""
+    alone: bool = False
+    """The end of one task of a pack, whose job works on: the batch system knows nothing of it."""
 
     @classmethod
     def from_text(cls, text: str) -> Marker:
-        """Reads `<exit code> outcome` or `<exit code> none`; from anything else only the end is known."""
-        found = re.fullmatch(r"([0-9]{1,3}) (outcome|none)\s*", text)
-        return cls(int(found[1]), found[2] == "outcome") if found else cls(None, False)
+        """Reads `<exit code> outcome` or `<exit code> none`; from anything else only the end is known.
+
+        "alone" follows if one task of a pack has ended, and not its job.
+        """
+        found = re.fullmatch(r"([0-9]{1,3}) (outcome|none)( alone)?\s*", text)
+        return cls(int(found[1]), found[2] == "outcome", bool(found[3])) if found else cls(None, False)
+
+    def to_text(self) -> str:
+        """What `from_text` reads."""
+        return f"{self.exit_code} {'outcome' if self.has_outcome else 'none'}{' alone' if self.alone else ''}\n"
 
 
 def _one_of(known: tuple[Any, ...], word: Any) -> str:

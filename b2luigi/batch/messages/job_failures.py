@@ -148,7 +148,7 @@ def _story(
         batch_system=system,
         job_id=ticket.job_id,
         node=node or (ticket.info.node if ticket.info else None),
-        log_folder=ticket.spec.log_folder if ticket.job_id else None,
+        log_folder=ticket.logs if ticket.job_id else None,
         last_words=last_lines(words),
         here=here,
     )
@@ -156,7 +156,8 @@ def _story(
 
 
 def _log_tail(spec: JobSpec) -> str:
-    return tail([spec.log_folder / "stderr", spec.report])
+    of_pack = [spec.pack / "stderr"] if spec.pack is not None else []
+    return tail([spec.log_folder / "stderr", *of_pack, spec.report])
 
 
 def _headline(words: str) -> str:

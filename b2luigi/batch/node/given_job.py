@@ -16,6 +16,13 @@ class GivenJob:
     def __init__(self, script: str, task_id: str) -> None:
         self._script, self.task_id = script, task_id
 
+    @classmethod
+    def described(cls, description: Mapping[str, Any]) -> GivenJob:
+        """A task that the job script of a pack describes."""
+        job = cls("", str(description["task_id"]))
+        vars(job)["description"] = description
+        return job
+
     @functools.cached_property
     def description(self) -> Mapping[str, Any]:
         """Empty without a job script. Raises OSError and ValueError."""

@@ -38,6 +38,7 @@ from b2luigi.core.job_script import (
     BEGUN_VARIABLE,
     DONE_UNRECORDED,
     OUTCOME_VARIABLE,
+    PACK,
     SCRIPT_VARIABLE,
     UNRECORDED,
 )
@@ -99,12 +100,30 @@ def run_one(
         logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     # Removed from the environment: a script that the task itself starts is a separate run.
     names = (SCRIPT_VARIABLE, OUTCOME_VARIABLE, BEGUN_VARIABLE)
-    _, outcome_file, begun = (os.environ.pop(name, "") for name in names)
+    script, outcome_file, begun = (os.environ.pop(name, "") for name in names)
+    if task_id == PACK:
+        return _run_pack(tasks, job, Path(script), ending)
     prepare_streams()
     with _noted_beginning(begun), SettingsCache(valid_for=float("inf")):
         code = _run_and_write(tasks, job, Path(outcome_file) if outcome_file else None)
     if outcome_file:
         ending(code, job.grace)
+    return code
+
+
+def _run_pack(tasks: Sequence[luigi.Task], pack: GivenJob, script: Path, ending: Callable[[int, float], None]) -> int:
+    """Runs the tasks of a pack, each in a process of its own. No thread of ours may run before the last one begins."""
+    from b2luigi.batch.node.pack import run_pack  # few jobs need it
+
+    def work(job: GivenJob, outcome_file: Path) -> int:
+        prepare_streams()
+        code = _run_and_write(tasks, job, outcome_file, is_alone=False)
+        ending(code, job.grace)
+        return code
+
+    with SettingsCache(valid_for=float("inf")):
+        code = run_pack(pack, script, work)
+    ending(code, pack.grace)
     return code
 
 
@@ -122,11 +141,12 @@ def _noted_beginning(path: str) -> Iterator[None]:
             begun.unlink(missing_ok=True)
 
 
-def _run_and_write(tasks: Sequence[luigi.Task], job: GivenJob, outcome_file: Path | None) -> int:
+def _run_and_write(tasks: Sequence[luigi.Task], job: GivenJob, outcome_file: Path | None, is_alone: bool = True) -> int:
     reporter = NodeReporter(report_path(outcome_file) if outcome_file else None)
     outcome = _run(tasks, job, reporter, outcome_file is not None)
     reporter.close()
-    outcome = replace(outcome, task_id=job.task_id, node=platform.node(), reports=reporter.reports, usage=measured())
+    used = measured(is_alone)
+    outcome = replace(outcome, task_id=job.task_id, node=platform.node(), reports=reporter.reports, usage=used)
     code = EXIT_CODES[outcome.status]
     if outcome_file is not None and not _write(outcome, outcome_file, lambda: job.grace):
         code = IF_UNRECORDED.get(outcome.status, code)

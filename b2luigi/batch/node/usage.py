@@ -14,35 +14,42 @@ from pathlib import Path
 from typing import Any
 
 from b2luigi.batch.attempts.liveness import stat_of
+from b2luigi.core.job_script import MEMORY_LINE
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
 PEAKS = ("memory.peak", "memory.max_usage_in_bytes")
 """Files with the most memory of a cgroup, in bytes, in cgroup version 2 (since Linux 5.19) and 1."""
+MEMORY_FILES = (
+    ("memory.peak", "memory.max", "memory.events"),
+    ("memory.max_usage_in_bytes", "memory.limit_in_bytes", "memory.oom_control"),
+)
+"""Files with the peak, the limit and the events of a cgroup, in version 2 and 1."""
 _OF_JOB = re.compile(r"job[_.-]?\d.*|condor_.*slot\d.*")
 """How batch systems name the cgroup of a job: slurmstepd.scope/job_12, lsf/.../job.12.1, htcondor/condor_...slot1_1@...
 All others are those of a machine, a container or a session, which use memory for other purposes, too."""
 
 
-def measured() -> dict[str, Any]:
+def measured(is_alone: bool = True) -> dict[str, Any]:
     """What `measure` finds; nothing where it fails: the task has run, and its outcome matters more."""
     try:
-        return measure()
+        return measure(is_alone=is_alone)
     except Exception as error:
         logger.warning("b2luigi: what the job has used cannot be measured: %s: %s", type(error).__name__, error)
         return {}
 
 
-def measure(root: Path = Path("/"), now: float | None = None) -> dict[str, Any]:
+def measure(root: Path = Path("/"), now: float | None = None, is_alone: bool = True) -> dict[str, Any]:
     """What this process and its children have used so far: the fields of `b2luigi.monitor.Usage`.
 
-    `root`: holds `proc` and `sys`; `now`: seconds since the epoch.
+    `root`: holds `proc` and `sys`; `now`: seconds since the epoch. `is_alone`: the job runs no other task, so that the
+    memory of its cgroup is that of the task.
     """
     now = time.time() if now is None else now
     wall = _age()
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = sum(one.ru_utime + one.ru_stime for one in (own, children))
-    peak = cgroup_peak(root)
+    peak = cgroup_peak(root) if is_alone else None
     return {
         "started": round(now - wall, 3),
         "ended": round(now, 3),
@@ -112,6 +119,17 @@ def cgroup_peak(root: Path) -> int | None:
             except (OSError, ValueError):
                 continue
     return found
+
+
+def memory_note(root: Path = Path("/")) -> str:
+    """What the job script of a task that was killed says of the memory of its job; empty if that is not known."""
+    for folder in _groups_of_job(root):
+        for peak, limit, events in MEMORY_FILES:
+            with contextlib.suppress(OSError, ValueError):
+                most, allowed = int((folder / peak).read_text()), int((folder / limit).read_text())
+                kills = dict(line.split() for line in (folder / events).read_text().splitlines()).get("oom_kill", "0")
+                return f"{MEMORY_LINE} {most}, limit {allowed}, killed {kills}"
+    return ""
 
 
 def _groups_of_job(root: Path) -> Iterator[Path]:

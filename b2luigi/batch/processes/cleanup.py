@@ -29,7 +29,7 @@ def close(record: Record, spec: JobSpec | None, end: str, outcome: Outcome | Non
         record.close(end, outcome, beside)
         if spec is not None:
             collect_logs(spec, beside)
-            if end == DONE and spec.report.name in beside:
+            if end == DONE and spec.pack is None and spec.report.name in beside:
                 spec.report.unlink(missing_ok=True)
         record.sweep(beside)
 

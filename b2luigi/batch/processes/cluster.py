@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
@@ -11,14 +12,26 @@ from typing import Any, ClassVar
 from luigi.task_register import load_task
 
 from b2luigi.batch.attempts.artifacts import collect_logs
-from b2luigi.batch.attempts.judge import AGAIN, ALWAYS, CHANGED, NO_JOB, Anew, Another, Deliver, Fail, Refused, Wait
+from b2luigi.batch.attempts.judge import (
+    AGAIN,
+    ALWAYS,
+    CHANGED,
+    NO_JOB,
+    Anew,
+    Another,
+    Deliver,
+    Fail,
+    NotBegun,
+    Refused,
+    Wait,
+)
 from b2luigi.batch.attempts.outcome import DONE, FAILED, PENDING, Marker, Outcome
 from b2luigi.batch.interrupts import Terminated
 from b2luigi.batch.messages import job_failures
 from b2luigi.batch.node.reports import Forwarder, report_path
 from b2luigi.batch.processes.base import BatchProcess, cancelled_by
 from b2luigi.batch.processes.cleanup import NotYetError
-from b2luigi.batch.processes.job import GIVEN_UP, NOT_SUBMITTED, JobInFlight, Postponed
+from b2luigi.batch.processes.job import GIVEN_UP, NOT_BEGUN, NOT_SUBMITTED, JobInFlight, Postponed
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.processes.start import (
     CAN_SUBMIT,
@@ -34,6 +47,7 @@ from b2luigi.batch.processes.start import (
 from b2luigi.batch.queue.ticket import Queue
 from b2luigi.batch.systems.model import Cause, JobStatus
 from b2luigi.core.deadline import Deadline
+from b2luigi.core.executable import create_executable_wrapper
 from b2luigi.core.settings import get_setting
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -205,6 +219,8 @@ class ClusterProcess(BatchProcess):
                 self._died(job, verdict)
             case Anew(why):
                 self._start_anew(job, why)
+            case NotBegun():
+                self._submit_rest(job)
             case Refused():
                 self._refused(job, verdict)
             case Another(outcome):
@@ -251,6 +267,15 @@ class ClusterProcess(BatchProcess):
             logger.warning("%s: %s; it is submitted anew.", self.task, why)
         self.shared.journal.add("again", id=self.task.task_id, why=why)
         self.job, self._due = None, self.shared.clock()
+
+    def _submit_rest(self, job: JobInFlight) -> None:
+        """The job that the task shared with others has not come to it, which costs none of its retries."""
+        job.give_up(NOT_BEGUN)
+        self.shared.not_begun[f"{job.queue.name} job {job.ticket.job_id}"] += 1
+        self.shared.journal.add("again", id=self.task.task_id, why="its job ended before it began")
+        self.shared.tries[self.task.task_id] -= 1
+        self.job, self._due = None, self.shared.clock()
+        self._begin()
 
     def _start_clock(self, job: JobInFlight) -> None:
         if job.watched or job.status is not JobStatus.running or job.is_ending:
@@ -320,6 +345,8 @@ class ClusterProcess(BatchProcess):
     def _is_worth_another(self, job: JobInFlight, cause: Cause) -> bool:
         if self._retries >= int(get_setting("job_retries", task=self.task)):
             return False
+        if AGAIN[cause] == CHANGED and job.ticket.pack is not None and job.ticket.pack.size > 1:
+            return True  # the next one shares its job with fewer
         if AGAIN[cause] == CHANGED:  # the same again would end the same way
             options = options_of(self.task, self.queue, self.shared.tries[self.task.task_id] + 1)
             return dict(options) != dict(job.ticket.spec.options)
@@ -348,6 +375,9 @@ class ClusterProcess(BatchProcess):
         died: bool = False,
     ) -> None:
         self.shared.breaker.failed(self.task.get_task_family(), reason)
+        if job.ticket.pack is not None:  # it has no job script of its own, with which a person could run it again
+            with contextlib.suppress(Exception):
+                create_executable_wrapper(self.task)
         job.diary.reason = job.diary.reason or reason
         aside = job_failures.aside(job.set_outputs_aside())
         self.fail(story + aside, explanation=explanation, missing=missing, died=died)

@@ -26,7 +26,7 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 PAUSE = 5.0
 """Seconds until that is tried again which a full disk, or another run, prevents for now."""
-RESTORED = ("batch_system", "submit_host", "server", "inbox", "mark", "job_id", "given_up", "by")
+RESTORED = ("batch_system", "submit_host", "server", "inbox", "mark", "pack", "job_id", "given_up", "by")
 """What is needed, beside the token, to find the job of a record that was cut short."""
 
 

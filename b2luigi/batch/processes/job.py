@@ -32,8 +32,10 @@ CLAIMED = 1.0
 """Seconds until a task is tried again that another run has claimed."""
 GIVEN_UP = "given up"
 NOT_SUBMITTED = "not submitted"
+NOT_BEGUN = "not begun"
 CANCELLED = "cancelled"
-"""How attempts end that were replaced, those that never became a job, and those that a person does not want."""
+"""How attempts end that were replaced, those that never became a job, those whose job ended before it came to them, and
+those that a person does not want."""
 ANSWERS = 3
 """So many answers about a job that a signal ended are asked for in a hurry; if all say that it lives, it does."""
 READING = 1.0
@@ -145,6 +147,7 @@ class JobInFlight:
             if not self._can_read_inbox():
                 return Wait()
             marker = self.inbox.read(self.token) if self.inbox.has(self.token) else None
+        marker = marker or self._end_of_pack
         self.note_job_id()
         ended = self._see(marker)
         # Read after the batch system's last word, which is older than the outcome.
@@ -162,7 +165,26 @@ class JobInFlight:
     @property
     def _may_have_begun(self) -> bool:
         """False for a job of this run that nobody has seen yet: there is nothing to read on a slow disk."""
+        if self.ticket.pack is not None and not self.ticket.pack.has_begun(self.token):
+            return self.earlier
         return self.earlier or self.ticket.info is not None
+
+    @property
+    def _end_of_pack(self) -> Marker | None:
+        """What the job script of the job left that the task shares with others, if that has ended without it."""
+        return self.ticket.pack.marker if self.ticket.pack is not None else None
+
+    def _is_left_out(self, marker: Marker | None) -> bool:
+        """Whether the job that the task shares with others has ended, and has begun with others only."""
+        pack = self.ticket.pack
+        over = pack is not None and (marker is not None or pack.is_over or self.ticket.is_gone)
+        if pack is None or not over or (marker is not None and marker.alone):
+            return False
+        try:
+            pack.read_ledger(at_most_every=READING)
+        except OSError as error:
+            raise NotYetError from error
+        return pack.has_begun_any and not pack.has_begun(self.token)
 
     def _judged(self, marker: Marker | None, outcome: Outcome | None) -> Verdict:
         ticket = self.ticket
@@ -180,6 +202,7 @@ class JobInFlight:
             task_id=self.task.task_id,
             earlier=self.earlier,
             lived=self._lived and not self._was_moved,
+            not_begun=self._is_left_out(marker),
         )
         try:
             return judge(evidence, self._questions())
@@ -427,6 +450,8 @@ class JobInFlight:
         """
         self.run.judged.add(self.token)
         self.diary.end(end, outcome, self._marker)
+        if outcome is not None and self.ticket.pack is not None and "wall" in outcome.usage:
+            self.queue.learn(self.task.get_task_family(), float(outcome.usage["wall"]))
         if self.watched:
             self.queue.detach(self.ticket)
             return

@@ -20,9 +20,11 @@ from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.outcome import DONE
 from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.tokens import new_token
+from b2luigi.batch.packs.share import Share
 from b2luigi.batch.processes import cleanup
 from b2luigi.batch.processes.job import NOT_SUBMITTED
 from b2luigi.batch.processes.run import Run
+from b2luigi.batch.processes.sharing import share_of
 from b2luigi.batch.queue.ticket import Queue
 from b2luigi.batch.systems.model import JobSpec
 from b2luigi.core.executable import SCRIPT_NAME, inputs_of, job_script_of, write_job_script
@@ -33,7 +35,7 @@ from b2luigi.core.settings import get_merged_setting, get_setting
 from b2luigi.core.version import VERSION
 from b2luigi.monitor.journal.masks import is_secret
 
-CLAIMED_FACTS = ("batch_system", "submit_host", "server", "mark", "outputs_there")
+CLAIMED_FACTS = ("batch_system", "submit_host", "server", "mark", "pack", "outputs_there")
 """What a claim contains about a job: enough to find it, and to know which of its outputs it has made."""
 TITLE = 150
 """Characters of the parameters of a task that its batch system shows."""
@@ -53,6 +55,13 @@ class NewJob:
     """Counts the jobs of the task in this run."""
     grace: float
     """Seconds by which its outcome may be late."""
+    share: Share | None = None
+    """What it brings along if the task shares its job with others."""
+
+    @property
+    def has_script(self) -> bool:
+        """Whether it has a job script of its own: in a pack, only where the script is started anew for each task."""
+        return self.share is None or self.share.script.description["mode"] == "process"
 
 
 def described(task: luigi.Task, queue: Queue, run: Run, grace: float, number: int) -> NewJob:
@@ -81,7 +90,8 @@ def described(task: luigi.Task, queue: Queue, run: Run, grace: float, number: in
     )
     queue.check(spec)
     script = job_script_of(task, inbox=inbox, carried=carried, worker=worker)
-    return NewJob(spec, script, _facts(task, queue, run), files_of(task), number, grace)
+    share = share_of(task, spec, script) if queue.shares_jobs else None
+    return NewJob(spec, script, _facts(task, queue, run), files_of(task), number, grace, share)
 
 
 def written(job: NewJob, after: int, own: Inbox, folders: Folders) -> Record:
@@ -99,7 +109,8 @@ def written(job: NewJob, after: int, own: Inbox, folders: Folders) -> Record:
     # Once there is a report again, the job has started.
     record = Record.claim(spec.folder, facts, after, spec.token, leftovers=[spec.report.name])
     try:
-        write_job_script(spec.folder, replace(job.script, record=record.path.name))
+        if job.has_script:
+            write_job_script(spec.folder, replace(job.script, record=record.path.name))
         if not has_no_logs:
             put_logs_aside(record, spec.log_folder)
     except Exception:

@@ -42,6 +42,8 @@ class Run:
     """Tasks whose job is one of an earlier run, by task id."""
     unsubmitted: list[str] = field(default_factory=list)
     """Tasks that an earlier run was about to submit when it ended, by task id."""
+    not_begun: Counter[str] = field(default_factory=Counter)
+    """How many tasks jobs had not come to when they ended, by their batch system and id."""
     watched: int = 0
     """How many jobs of living runs were met."""
     judged: set[str] = field(default_factory=set)

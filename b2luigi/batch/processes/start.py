@@ -192,14 +192,15 @@ def _over_if_it_fails(new: NewJob, run: Run) -> Iterator[None]:
 
 def _handed_in(task: luigi.Task, queue: Queue, run: Run, new: NewJob, record: Record) -> JobInFlight:
     run.tries[task.task_id] = vars(task)["job_attempt"] = new.number
-    ticket = queue.submit(new.spec, before_sending=lambda ticket: _note_sending(record, ticket, run))
+    ticket = queue.submit(new.spec, lambda ticket: _note_sending(record, ticket, run), new.share)
     return JobInFlight(task, run, queue, record, ticket, run.runs.own, grace=new.grace)
 
 
 def _note_sending(record: Record, ticket: Ticket, run: Run) -> None:
     """How and where to find a job is on disk before it is submitted: its label, and the batch server it goes to."""
     label = {"mark": ticket.label} if ticket.label != record.token else {}
-    record.note(server=ticket.server, **label)
+    pack = {"pack": ticket.spec.pack.name} if ticket.spec.pack is not None else {}
+    record.note(server=ticket.server, **label, **pack)
     enter(record, run.runs.own)
 
 

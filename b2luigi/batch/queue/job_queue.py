@@ -8,8 +8,10 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.queue.command import Running, start
 from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.poller import FirstAnswer
@@ -70,6 +72,28 @@ class JobQueue:
         """Jobs of earlier runs of which it is not known whether their server answers, and where they were submitted."""
         self._reported: dict[str, Outage] = {}
         self._asked_at: float | None = None
+        self._held: set[Path] = set()
+
+    shares_jobs, slots = False, None
+
+    @property
+    def leaving(self) -> set[Path]:
+        """The job scripts of jobs that may be at work although nobody wants them any more."""
+        unplaced = (ticket for ticket in self._placing if ticket.cancelled)
+        return {
+            ticket.spec.script for ticket in (*unplaced, *(one for server in self._servers for one in server.leaving))
+        }
+
+    def hold(self, scripts: set[Path]) -> None:
+        """Starts none of these job scripts until it is called again: something else may be at work on their tasks."""
+        self._held = scripts
+
+    def hear(self, markers: Mapping[str, Inbox]) -> list[Ticket]:
+        """A marker concerns the job that left it only."""
+        return []
+
+    def learn(self, family: str, seconds: float) -> None:
+        """It makes no difference here."""
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         """The settings of one task that this system cares about. Raises ValueError, naming the setting."""
@@ -86,7 +110,9 @@ class JobQueue:
         """Raises ValueError for a job this system could not carry as it is."""
         self._system.check(spec)
 
-    def submit(self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None) -> Ticket:
+    def submit(
+        self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None, share: Any = None
+    ) -> Ticket:
         """Hands a job in; it is sent at the next `step`, together with others of equal options."""
         ticket = Ticket(spec, before_sending=before_sending, is_own=True, requested=self._requested(spec))
         self._submitter.add(ticket)
@@ -125,9 +151,7 @@ class JobQueue:
             server.canceller.step()
         if self._may_send():
             # A new attempt waits until there is no job of the one before: it was cancelled, or searched for in vain.
-            unplaced = [ticket for ticket in self._placing if ticket.cancelled]
-            leaving = [*unplaced, *(ticket for server in self._servers for ticket in server.leaving)]
-            blocked = {ticket.spec.script for ticket in leaving}
+            blocked = self.leaving | self._held
             if self._census is not None:
                 ours = self._labels | {ticket.label for ticket in self._submitter.under_way}
                 blocked |= self._census.blocked(self._submitter.waiting, ours)

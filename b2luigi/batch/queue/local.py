@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.outcome import Marker
 from b2luigi.batch.interrupts import SIGNALLED
 from b2luigi.batch.queue.backoff import Backoff
@@ -92,6 +93,7 @@ class LocalQueue:
 
     name: ClassVar[str] = "local"
     carries_files: ClassVar[bool] = False
+    shares_jobs: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -103,7 +105,7 @@ class LocalQueue:
         known: Callable[[], set[str]] | None = None,
     ) -> None:
         check_slots(slots)
-        self._folder, self._slots = folder, slots or processors()
+        self._folder, self.slots = folder, slots or processors()
         self._clock, self._sleep = clock, sleep
         self._waiting: list[Ticket] = []
         self._untold = 0
@@ -119,6 +121,23 @@ class LocalQueue:
         self._starts = Backoff(clock, first=START_AGAIN, most=START_AGAIN_MOST)
         self._outage = Outage("Local jobs can be started", clock)
         self._tokens: set[str] = set()
+        self._held: set[Path] = set()
+
+    @property
+    def leaving(self) -> set[Path]:
+        """The job scripts that are at work."""
+        return {ticket.spec.script for ticket in self._tickets()}
+
+    def hold(self, scripts: set[Path]) -> None:
+        """Starts none of these job scripts until it is called again: something else may be at work on their tasks."""
+        self._held = scripts
+
+    def hear(self, markers: Mapping[str, Inbox]) -> list[Ticket]:
+        """A marker concerns the job that left it only."""
+        return []
+
+    def learn(self, family: str, seconds: float) -> None:
+        """It makes no difference here."""
 
     def options(self, setting: Setting) -> Mapping[str, Any]:
         """Nothing to choose."""
@@ -127,9 +146,14 @@ class LocalQueue:
     def check(self, spec: JobSpec) -> None:
         """Any folder will do."""
 
-    def submit(self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None) -> Ticket:
-        """Hands a job in; it starts as soon as there is a free slot."""
-        ticket = Ticket(spec)
+    def submit(
+        self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None, share: Any = None
+    ) -> Ticket:
+        """Hands a job in; it starts as soon as there is a free slot.
+
+        That of one task is found again by the token in its record; of a pack, the records have to say which it is.
+        """
+        ticket = Ticket(spec, before_sending=before_sending if spec.is_pack else None)
         self._tokens.add(spec.token)
         self._waiting.append(ticket)
         self._untold += 1
@@ -193,9 +217,9 @@ class LocalQueue:
         """Those that can start, in their order; a new attempt waits until the job of the one before has ended."""
         for ticket in list(self._waiting):
             there = self._tickets()
-            if len(there) >= self._slots:
+            if len(there) >= self.slots:
                 return
-            if ticket.spec.script in self._blocked:
+            if ticket.spec.script in self._blocked or ticket.spec.script in self._held:
                 continue
             if all(ticket.spec.script != other.spec.script for other in there):
                 yield ticket
@@ -214,7 +238,7 @@ class LocalQueue:
 
     def _tell_new(self) -> None:
         if self._untold:
-            logger.info("Submitted %s to this machine, at most %d at a time", counted(self._untold), self._slots)
+            logger.info("Submitted %s to this machine, at most %d at a time", counted(self._untold), self.slots)
         self._untold = 0
 
     def hurry(self, ticket: Ticket) -> None:
@@ -269,6 +293,8 @@ class LocalQueue:
         """False if no job can be started for now: a full disk, no memory, too many processes."""
         spec = ticket.spec
         try:
+            if ticket.before_sending is not None:
+                ticket.before_sending(ticket)
             with open(spec.report, "wb", buffering=0) as report:
                 report.write(SAMPLE)  # its logs, its outcome and its marker need room, too
                 report.seek(0)

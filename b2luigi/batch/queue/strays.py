@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from b2luigi.batch.attempts.tokens import PROJECT, TASK, is_of_pack
 from b2luigi.batch.queue.aside import LARGE, Aside
 from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.command import Running
@@ -18,8 +19,6 @@ from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobInfo
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-PROJECT, TASK = 4, 9
-"""So many digits at the beginning of a token name the project, and the task in it."""
 AGAIN, AGAIN_MOST = 5.0, 60.0
 """Seconds from one listing to the next, as long as a job that nobody knows keeps tasks waiting."""
 TRIES = 3
@@ -40,12 +39,13 @@ class Strays:
     def blocked(self, jobs: Mapping[str, str], tickets: Iterable[Ticket]) -> set[Path]:
         """The job scripts that must wait for a stray job: that of their own task, or one that makes their input.
 
-        `jobs`: job ids by label. An element of an array has the token of the first one in its label: which task it
-        works on is not known, so that all of the project waits for it.
+        `jobs`: job ids by label. An element of an array has the token of the first one in its label, and a pack has
+        several tasks: on which it works is not known, so that all of the project waits for it.
         """
         by_kin: dict[str, str] = {}
         for label in jobs:
-            by_kin.setdefault(label[:TASK] if len(label) == 16 else label[:PROJECT], label)
+            names_task = len(label) == 16 and not is_of_pack(label)
+            by_kin.setdefault(label[:TASK] if names_task else label[:PROJECT], label)
         found = {ticket: label for ticket in tickets if (label := self._concerning(ticket, by_kin))} if by_kin else {}
         for ticket, label in found.items():
             self._report(jobs[label], ticket)

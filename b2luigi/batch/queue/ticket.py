@@ -5,8 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.outcome import Marker
 from b2luigi.batch.systems.base import Setting
 from b2luigi.batch.systems.model import JobInfo, JobSpec, Requested
 
@@ -43,6 +46,31 @@ NEXT: Mapping[TicketState, frozenset[TicketState]] = {
     _S.not_found: frozenset(),
 }
 """All moves there are. From `ended`, `refused` and `not_found` there is no way back."""
+
+
+class SharedJob(Protocol):
+    """A job that runs several tasks, as the ticket of one of them shows it."""
+
+    marker: Marker | None
+    """What its job script left when it ended."""
+
+    @property
+    def size(self) -> int:
+        """How many tasks it runs, as far as that is known."""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing of it begins any more, and nothing of it is at work."""
+
+    @property
+    def has_begun_any(self) -> bool:
+        """Whether one of its tasks has begun, as far as is known."""
+
+    def has_begun(self, token: str) -> bool:
+        """Whether the task of an attempt has begun, as far as is known."""
+
+    def read_ledger(self, at_most_every: float = 0.0) -> set[str]:
+        """Learns which tasks have begun; returns those that are new. Raises OSError."""
 
 
 @dataclass(eq=False)
@@ -92,6 +120,8 @@ class Ticket:
     """What it asks for."""
     released: bool = False
     """It was judged: nobody waits for news of it."""
+    pack: SharedJob | None = None
+    """The job that its task shares with others; None if it has one of its own."""
 
     def __post_init__(self) -> None:
         self.label = self.label or self.spec.token
@@ -102,6 +132,12 @@ class Ticket:
             self.state, self.reason = state, reason
             if self.is_over and self.when_over is not None:
                 self.when_over()
+
+    @property
+    def logs(self) -> Path:
+        """The folder with what its task has printed, or, if a job of several has not come to it, what that has."""
+        of_pack = self.spec.pack
+        return self.spec.log_folder if of_pack is None or (self.spec.log_folder / "stderr").exists() else of_pack
 
     @property
     def is_over(self) -> bool:
@@ -130,14 +166,34 @@ class Queue(Protocol):
     def carries_files(self) -> bool:
         """Whether the system can carry files to the node and back."""
 
+    @property
+    def shares_jobs(self) -> bool:
+        """Whether several tasks may share a job."""
+
+    @property
+    def slots(self) -> int | None:
+        """How many jobs run at once at most; None if that is not known."""
+
+    @property
+    def leaving(self) -> set[Path]:
+        """The job scripts of jobs that may be at work although nobody wants them any more."""
+
+    def hold(self, scripts: set[Path]) -> None:
+        """Starts none of these job scripts until it is called again: something else may be at work on their tasks."""
+
     def options(self, setting: Setting) -> Mapping[str, Any]:
         """The settings of one task that this system cares about. Raises ValueError, naming the setting."""
 
     def check(self, spec: JobSpec) -> None:
         """Raises ValueError for a job this system could not carry as it is."""
 
-    def submit(self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None) -> Ticket:
-        """Hands a job in; it is sent at the next `step`. `before_sending`: see `Ticket`."""
+    def submit(
+        self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None, share: Any = None
+    ) -> Ticket:
+        """Hands a job in; it is sent at the next `step`. `before_sending`: see `Ticket`.
+
+        `share`: what the task brings along that may share its job with others, if the queue `shares_jobs`.
+        """
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
         """Follows a job of another run; `facts`: what the record of its attempt says.
@@ -156,6 +212,12 @@ class Queue(Protocol):
 
     def calm(self, ticket: Ticket) -> None:
         """The job lives on, although it looked as if it had ended."""
+
+    def hear(self, markers: Mapping[str, Inbox]) -> list[Ticket]:
+        """Learns which job scripts have left markers, by token; returns tickets of other tasks that this concerns."""
+
+    def learn(self, family: str, seconds: float) -> None:
+        """A task of this class has taken so long."""
 
     def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
         """Removes jobs from the batch system: at the next `step`, or within seconds, together with others."""

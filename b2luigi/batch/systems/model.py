@@ -64,10 +64,15 @@ class JobSpec:
     title: str = field(default="", compare=False)
     """Class and parameters of its task, for people: one word of letters, digits and `.:+@=;()_-`."""
 
+    pack: Path | None = field(default=None, compare=False)
+    """Folder of the job that its task shares with others, if it does."""
+    is_pack: bool = field(default=False, compare=False)
+    """It runs several tasks."""
+
     @property
     def report(self) -> Path:
         """File for output of the batch system itself (LSF's report, errors before the logs are open)."""
-        return self.folder / "batch.log"
+        return (self.pack or self.folder) / "batch.log"
 
     @property
     def outcome(self) -> Path:

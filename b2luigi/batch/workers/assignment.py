@@ -18,10 +18,12 @@ from b2luigi.batch import systems
 from b2luigi.batch.attempts.outcome import FAILED
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.interrupts import Interrupts
+from b2luigi.batch.packs.queue import PackingQueue
 from b2luigi.batch.processes.base import BatchProcess, check_timeout
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.failed_setup import UnusableProcess
 from b2luigi.batch.processes.run import Run
+from b2luigi.batch.processes.sharing import check_sharing
 from b2luigi.batch.queue import command
 from b2luigi.batch.queue.credentials import Credentials, kinds
 from b2luigi.batch.queue.detection import Detected, detect
@@ -108,6 +110,7 @@ class AssigningWorker(CheckingWorker):
         if name == "custom":
             _process_class(task, name)
         _check_numbers(task)
+        check_sharing(task)
         language = self._language(task)
         carries = language is not None and language.carries_files
         check_job_script(task, carried=carries and bool(get_setting("transfer_files", task=task)))
@@ -173,7 +176,7 @@ class AssigningWorker(CheckingWorker):
     def _queue(self, name: str) -> Queue:
         queues = self._jobs.queues
         if name not in queues:
-            queues[name] = self._local_queue() if name == "local" else self._job_queue(name)
+            queues[name] = PackingQueue(self._local_queue() if name == "local" else self._job_queue(name))
         return queues[name]
 
     def _local_queue(self) -> Queue:

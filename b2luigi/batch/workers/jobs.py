@@ -71,7 +71,10 @@ class Jobs:
             return bool(news)
         self._news.update(dict.fromkeys(news))
         markers = dict(self._run.runs.markers()) if self._by_token else {}
+        concerned = [ticket.spec.token for queue in self.queues.values() for ticket in queue.hear(markers)]
+        self._news.update(dict.fromkeys(concerned))
         ended = self._weigh_watched(markers) + self._weigh_news(markers, self._run)
+        self._log_not_begun(self._run)
         if not more_to_come:
             self._tell_attached(self._run)
         return written or bool(news or self._round) or any(ended)
@@ -161,6 +164,12 @@ class Jobs:
             self._by_token.pop(token, None)
         self.register(process)
         return process.is_over
+
+    def _log_not_begun(self, run: Run) -> None:
+        for job, number in run.not_begun.items():
+            tasks = "1 of its tasks" if number == 1 else f"{number:,} of its tasks"
+            logger.info("%s ended before it began with %s, which go into the next jobs.", job, tasks)
+        run.not_begun.clear()
 
     def _tell_attached(self, run: Run) -> None:
         """Once it is known how many they are: there may be thousands, and each look sees to some of them."""

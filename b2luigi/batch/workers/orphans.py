@@ -16,6 +16,7 @@ from b2luigi.batch.attempts.outcome import DONE
 from b2luigi.batch.attempts.record import Record, read_outcome
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.attempts.users import user_name
+from b2luigi.batch.packs.queue import PackingQueue
 from b2luigi.batch.processes.job import CANCELLED
 from b2luigi.batch.queue import command
 from b2luigi.batch.queue.job_queue import JobQueue
@@ -146,6 +147,6 @@ class Orphans:
 
 def _queue(name: str) -> Queue:
     if name == "local":
-        return LocalQueue(folder="/")
+        return PackingQueue(LocalQueue(folder="/"))
     start = functools.partial(command.start, timeout=get_seconds("command_timeout"))
-    return JobQueue(systems.load(name), start=start, poll_interval=get_seconds("poll_interval"))
+    return PackingQueue(JobQueue(systems.load(name), start=start, poll_interval=get_seconds("poll_interval")))

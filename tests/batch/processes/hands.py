@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import b2luigi
+from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.processes.cluster import ClusterProcess
@@ -52,10 +53,13 @@ class Hiccups(Work):
 class HandQueue:
     """A queue in which nothing happens by itself."""
 
-    carries_files = False
+    carries_files = shares_jobs = False
+    slots: int | None = None
 
     def __init__(self, name: str = "hand") -> None:
         self.name = name
+        self.leaving: set[Path] = set()
+        self.held: set[Path] = set()
         self.tickets: list[Ticket] = []
         self.cancelled: list[Ticket] = []
         self.released: list[Ticket] = []
@@ -79,7 +83,18 @@ class HandQueue:
         if self.problem:
             raise ValueError(self.problem)
 
-    def submit(self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None) -> Ticket:
+    def hold(self, scripts: set[Path]) -> None:
+        self.held = scripts
+
+    def hear(self, markers: Mapping[str, Inbox]) -> list[Ticket]:
+        return []
+
+    def learn(self, family: str, seconds: float) -> None:
+        pass
+
+    def submit(
+        self, spec: JobSpec, before_sending: Callable[[Ticket], None] | None = None, share: Any = None
+    ) -> Ticket:
         self.tickets.append(Ticket(spec, before_sending=before_sending))
         return self.tickets[-1]
 

@@ -1,0 +1,283 @@
+"""The node of a pack: starts a process for each of its tasks, and reports how each has ended.
+
+The user's script has run once, up to `process()`. With `pack_mode` "fork" each task runs in a copy of this process, and
+with "process" in a script that is started anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, Protocol
+
+from b2luigi.batch.attempts.fresh_look import look_again
+from b2luigi.batch.attempts.ledger import Ledger
+from b2luigi.batch.attempts.outcome import INTERRUPTED, Marker
+from b2luigi.batch.attempts.record import Record, read_outcome
+from b2luigi.batch.interrupts import SIGNALLED
+from b2luigi.batch.node.children import Forked, Started, kill_tree
+from b2luigi.batch.node.given_job import GivenJob
+from b2luigi.batch.node.usage import memory_note
+from b2luigi.core.files import write_atomically
+from b2luigi.core.job_script import BEGUN_LINE, CUT_SHORT, SIGNALS
+from b2luigi.core.patience import patiently
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+GLANCE = 2.0
+"""Seconds between two looks whether a task that is at work is still wanted."""
+KILL_AFTER = 5.0
+"""Seconds from the request to stop to the end."""
+THREADS = (
+    "b2luigi: the script has started %d threads before process(): %s. A copy of its process does not have them, and "
+    'may wait for them for ever. If tasks hang or crash, set pack_mode to "process".'
+)
+UNFIT: Mapping[str, Callable[[Any], bool]] = {
+    "torch": lambda torch: bool(torch.cuda.is_initialized()),
+    "XRootD": lambda xrootd: True,
+}
+"""Modules that may hold what a copy of the process cannot use, and how to find out."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One task of a pack, as the job script of the pack has it. Paths are those of this node."""
+
+    token: str
+    folder: Path
+    logs: Path
+    description: Mapping[str, Any]
+
+    @property
+    def job(self) -> GivenJob:
+        """What its own job script would say."""
+        return GivenJob.described(self.description)
+
+    @property
+    def outcome(self) -> Path:
+        """The file for its outcome."""
+        return self.folder / f"{self.token}.outcome"
+
+    @property
+    def void(self) -> Path:
+        """If this file is there, the task must not run."""
+        return self.folder / f"{self.token}.void"
+
+    @property
+    def stderr(self) -> Path:
+        """The log in which people look first."""
+        return self.logs / "stderr"
+
+    def is_over(self) -> bool:
+        """It was judged or given up, or has ended in an earlier execution of this job."""
+        if self.void.exists():
+            return True
+        with contextlib.suppress(OSError):
+            _, records = Record.all_in(self.folder)
+            if any(one.token == self.token and {"ended", "given_up"} & one.facts.keys() for one in records):
+                return True
+        outcome = read_outcome(self.outcome)
+        return outcome is not None and outcome.status != INTERRUPTED
+
+
+class Child(Protocol):
+    """The process of one task."""
+
+    sentinel: int | None
+    """A file descriptor that can be read once it has ended; None where the system has no such thing."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def exit_code(self) -> int | None:
+        """0..255, 128 + n for signal n; None while it runs."""
+
+
+@dataclass(eq=False)
+class _AtWork:
+    member: Member
+    child: Child
+    kill_at: float | None = None
+
+
+def run_pack(job: GivenJob, script: Path, work: Callable[[GivenJob, Path], int]) -> int:
+    """Runs the tasks of a pack. `script`: its job script; `work`: runs one task in this process, and returns its code.
+
+    Returns 0 if all that it has begun has ended, however that was.
+    """
+    description = job.description
+    base = os.environ.get("PWD", os.getcwd())  # that of the job script: the user's script may have changed to another
+    members = [_member(one, base) for one in description["members"]]
+    inbox = Path(base, str(description["inbox"]))
+    mode, at_once, limit = description["mode"], int(description["at_once"]), description["limit"]
+    make: Callable[[Member], Child] = (
+        (lambda member: Forked(member.job, member.outcome, member.logs, work))
+        if mode == "fork"
+        else (lambda member: Started(member.folder / script.name, member.token, base))
+    )
+    if mode == "fork":
+        _warn_of_what_cannot_be_copied()
+    return _Supervisor(members, inbox, Ledger(script.parent), make, at_once, limit, job.grace).run()
+
+
+def _member(facts: Mapping[str, Any], base: str) -> Member:
+    return Member(
+        token=str(facts["token"]),
+        folder=Path(base, str(facts["home"])),
+        logs=Path(base, str(facts["logs"])),
+        description=facts["description"],
+    )
+
+
+class _Supervisor:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        inbox: Path,
+        ledger: Ledger,
+        make: Callable[[Member], Child],
+        at_once: int,
+        limit: float | None,
+        grace: float,
+    ) -> None:
+        self._waiting, self._at_work = deque(members), list[_AtWork]()
+        self._inbox, self._ledger, self._make = inbox, ledger, make
+        self._at_once, self._grace = at_once, grace
+        self._end = time.monotonic() + limit if limit is not None else float("inf")
+        self._stopped_by = 0
+
+    def run(self) -> int:
+        with self._signals():
+            glance = time.monotonic() + GLANCE
+            while self._at_work or self._may_begin:
+                while self._may_begin and len(self._at_work) < self._at_once:
+                    self._begin(self._waiting.popleft())
+                self._wait()
+                for one in list(self._at_work):
+                    self._reap(one)
+                if time.monotonic() >= glance or self._is_stopping:
+                    glance = time.monotonic() + GLANCE
+                    self._stop_unwanted()
+        if self._stopped_by:
+            signal.signal(self._stopped_by, signal.SIG_DFL)
+            os.kill(os.getpid(), self._stopped_by)
+        return 0
+
+    def _wait(self) -> None:
+        """For the end of a task, at most a moment."""
+        sentinels = [one.child.sentinel for one in self._at_work if one.child.sentinel is not None]
+        if sentinels:
+            wait(sentinels, timeout=0.1 if self._is_stopping else 1.0)
+        elif self._at_work:
+            time.sleep(0.1)
+
+    @property
+    def _may_begin(self) -> bool:
+        return bool(self._waiting) and not self._stopped_by and time.monotonic() < self._end
+
+    @property
+    def _is_stopping(self) -> bool:
+        return any(one.kill_at is not None for one in self._at_work)
+
+    def _begin(self, member: Member) -> None:
+        if member.is_over():
+            return
+        try:
+            patiently(lambda: self._ledger.begin(member.token), lambda: self._grace)
+            child = self._make(member)
+        except OSError as error:  # no memory, too many processes, a full disk
+            self._report(member, 1, f"b2luigi: the task cannot be started: {error}")
+            return
+        self._at_work.append(_AtWork(member, child))
+
+    def _reap(self, one: _AtWork) -> None:
+        code = one.child.exit_code()
+        if code is None:
+            return
+        self._at_work.remove(one)
+        member, note = one.member, ""
+        has_outcome = _has_outcome(member.outcome)
+        if code == 0 and not has_outcome:
+            code, note = CUT_SHORT, "b2luigi: the program ended with exit code 0 in the middle of the task"
+        elif code != 0 and not has_outcome:
+            note = f"b2luigi: {BEGUN_LINE} unknown"
+            if code == SIGNALLED + signal.SIGKILL and (memory := memory_note()):
+                note = f"b2luigi: {memory}\n{note}"
+        self._report(member, code, note)
+
+    def _report(self, member: Member, code: int, note: str) -> None:
+        """Leaves the marker of a task. If the job itself is being stopped, the batch system knows better why."""
+        if note:
+            with contextlib.suppress(OSError), open(member.stderr, "a") as file:
+                file.write(f"{note}\n")
+        marker = Marker(code, _has_outcome(member.outcome), alone=not self._stopped_by)
+        with contextlib.suppress(OSError):  # without the folder there is nobody who would read it
+            patiently(
+                lambda: write_atomically(self._inbox / member.token, marker.to_text(), 0o644),
+                lambda: self._grace if self._inbox.is_dir() else 0.0,
+            )
+
+    def _stop_unwanted(self) -> None:
+        now = time.monotonic()
+        for one in self._at_work:
+            if one.kill_at is not None:
+                if now >= one.kill_at:
+                    kill_tree(one.child.pid, signal.SIGKILL)
+                continue
+            look_again(one.member.folder)
+            if one.member.void.exists():
+                one.kill_at = now + KILL_AFTER
+                kill_tree(one.child.pid, signal.SIGTERM)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """A signal with which batch systems end jobs goes on to the tasks at work; no other one begins."""
+        former = {}
+        for name in SIGNALS:
+            number = signal.Signals[f"SIG{name}"]
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                former[number] = signal.signal(number, self._stop)
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: object) -> None:
+        self._stopped_by = number
+        for one in self._at_work:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one.child.pid, number)
+
+
+def _has_outcome(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _warn_of_what_cannot_be_copied() -> None:
+    others = [one.name for one in threading.enumerate() if one is not threading.current_thread()]
+    if others:
+        logger.warning(THREADS, len(others), ", ".join(others[:5]))
+    for name, is_used in UNFIT.items():
+        module = sys.modules.get(name)
+        with contextlib.suppress(Exception):
+            if module is not None and is_used(module):
+                logger.warning(
+                    "b2luigi: the script has used %s before process(), which may not work in a copy of its process. If "
+                    'tasks hang or crash, set pack_mode to "process".',
+                    name,
+                )

@@ -1,0 +1,531 @@
+"""PackingQueue: a queue in which tasks may share a job. Jobs of one task go through it as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from b2luigi.batch.attempts.inbox import Inbox
+from b2luigi.batch.attempts.judge import wants_reason
+from b2luigi.batch.attempts.record import Record
+from b2luigi.batch.attempts.tokens import TASK
+from b2luigi.batch.packs.description import folder_of, job_of, members_in, script_of, tidy
+from b2luigi.batch.packs.pack import Pack
+from b2luigi.batch.packs.share import Share
+from b2luigi.batch.packs.size import UNKNOWN_SECONDS, Durations, tasks_per_job
+from b2luigi.batch.queue.backoff import Backoff
+from b2luigi.batch.queue.outage import Outage
+from b2luigi.batch.queue.ticket import Queue, Ticket, counted, never
+from b2luigi.batch.systems.base import Setting
+from b2luigi.batch.systems.model import Cause, JobSpec
+from b2luigi.core.executable import write_job_script
+
+logger = logging.getLogger("luigi-interface.b2luigi")
+
+GATHER = 5.0
+"""Seconds for which a pack waits to be full while more tasks are being prepared."""
+QUIET, PATIENT = 0.3, 2.0
+"""While other jobs of the queue are under way: seconds without another task after which a pack that is not full goes
+out, and seconds after which it does in any case."""
+SLOTS = 16
+"""Jobs of which we assume that they run at once, until more of them do."""
+READING = 1.0
+"""Seconds between two looks into the ledger of a pack; more if there are many packs."""
+ENDING = 10.0
+"""Seconds for which a pack may be at its end after the last of its tasks."""
+SHRINK = (Cause.memory, Cause.time)
+"""Ends that a job with half as many tasks may not come to."""
+AGAIN, AGAIN_MOST = 5.0, 60.0
+"""Seconds until packs are written again that could not be for now."""
+
+
+@dataclass(eq=False)
+class _Lane:
+    """Tasks that wait for others with which they may share a job."""
+
+    share: Share
+    first: float
+    last: float
+    tickets: list[Ticket] = field(default_factory=list)
+
+
+class PackingQueue:
+    """A queue in which tasks may share a job. `queue` is where jobs go; `clock` gives seconds."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        durations: Durations | None = None,
+    ) -> None:
+        self._queue, self._clock, self._sleep = queue, clock, sleep
+        self.durations = durations or Durations()
+        self._lanes: dict[Hashable, _Lane] = {}
+        self._shares: dict[Ticket, tuple[Share, Callable[[Ticket], None] | None]] = {}
+        """Of the tasks that wait here: what each brings along, and what is to come before its job is sent."""
+        self._packs: dict[str, Pack] = {}
+        """By token."""
+        self._of_member: dict[str, Pack] = {}
+        self._ending: dict[str, float] = {}
+        """The tokens of packs for which nobody waits any more, and since when."""
+        self._most: dict[Hashable, int] = {}
+        """How many tasks may share a job, where one with more of them died."""
+        self._ran_at_once = 0
+        self._is_tidy = False
+        self._writes = Backoff(clock, first=AGAIN, most=AGAIN_MOST)
+        self._outage = Outage("Jobs that run several tasks can be written", clock)
+
+    # -- as it is
+
+    @property
+    def name(self) -> str:
+        """Name of the batch system."""
+        return self._queue.name
+
+    @property
+    def carries_files(self) -> bool:
+        """Whether the system can carry files to the node and back."""
+        return self._queue.carries_files
+
+    @property
+    def slots(self) -> int | None:
+        """How many jobs run at once at most; None if that is not known."""
+        return self._queue.slots
+
+    @property
+    def shares_jobs(self) -> bool:
+        """Whether several tasks may share a job."""
+        return True
+
+    def options(self, setting: Setting) -> Mapping[str, Any]:
+        """The settings of one task that the batch system cares about. Raises ValueError, naming the setting."""
+        return self._queue.options(setting)
+
+    def check(self, spec: JobSpec) -> None:
+        """Raises ValueError for a job the batch system could not carry as it is."""
+        self._queue.check(spec)
+
+    def hold(self, scripts: set[Path]) -> None:
+        """Starts none of these job scripts until it is called again."""
+        self._queue.hold(scripts | self._own_leaving())
+
+    @property
+    def leaving(self) -> set[Path]:
+        """The job scripts of jobs that may be at work although nobody wants them any more."""
+        return self._queue.leaving | self._own_leaving()
+
+    def _own_leaving(self) -> set[Path]:
+        packs = [pack for pack in self._packs.values() if pack.leaving]
+        return {pack.members[token].spec.script for pack in packs for token in pack.leaving if token in pack.members}
+
+    # -- tasks come
+
+    def submit(
+        self,
+        spec: JobSpec,
+        before_sending: Callable[[Ticket], None] | None = None,
+        share: Share | None = None,
+    ) -> Ticket:
+        """Hands a job in; with `share`, one that runs other tasks as well."""
+        if share is None:
+            return self._queue.submit(spec, before_sending)
+        ticket, now = Ticket(spec, is_own=True), self._clock()
+        lane = self._lanes.setdefault(share.key, _Lane(share, now, now))
+        lane.tickets.append(ticket)
+        lane.last = now
+        self._shares[ticket] = share, before_sending
+        return ticket
+
+    def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
+        """Follows a job of another run; that of a pack once, whichever of its tasks comes first. Raises ValueError."""
+        token = str(facts.get("pack") or "")
+        if not token:
+            return self._queue.attach(spec, facts)
+        folder = folder_of(spec.inbox, token)
+        pack = self._packs.get(token)
+        if pack is None:
+            ticket = self._queue.attach(job_of(token, folder, spec), facts)
+            pack = self._packs[token] = Pack(ticket, members_in(folder), self._clock)
+        with contextlib.suppress(OSError):
+            pack.read_ledger()
+        ticket = Ticket(replace(spec, pack=folder))
+        pack.adopt(ticket)
+        self._of_member[spec.token] = pack
+        return ticket
+
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
+        """Moves everything a little; returns the tickets with news."""
+        if self._lanes:
+            self._form(more_to_come)
+        held = self._own_leaving()
+        self._queue.hold(held)
+        news = []
+        for ticket in self._queue.step(more_to_come):
+            pack = self._packs.get(ticket.spec.token)
+            news += [ticket] if pack is None else self._heard(pack)
+        if self._packs:
+            if news:
+                self._ran_at_once = max(self._ran_at_once, sum(pack.is_running for pack in self._packs.values()))
+            news += self._read_ledgers()
+            self._see_to_leaving()
+            self._see_to_ending()
+        return news
+
+    def hear(self, markers: Mapping[str, Inbox]) -> list[Ticket]:
+        """What job scripts have left in inboxes: those of packs concern all tasks that are still open in them."""
+        news: list[Ticket] = []
+        if not self._packs:
+            return news
+        for token, inbox in markers.items():
+            if token in self._of_member:
+                self._of_member[token].ended.add(token)
+            elif token in self._packs and self._packs[token].marker is None:
+                pack = self._packs[token]
+                pack.note_end(inbox)
+                if wants_reason(pack.marker):
+                    self._queue.hurry(pack.ticket)
+                news += pack.members.values()
+        return news
+
+    def learn(self, family: str, seconds: float) -> None:
+        """A task of this class has taken so long."""
+        self.durations.note(family, seconds)
+
+    # -- packs are formed
+
+    def _form(self, more_to_come: bool) -> None:
+        if not self._writes.is_due:
+            return
+        self._tidy()
+        blocked = self.leaving
+        for key, lane in list(self._lanes.items()):
+            waiting = [ticket for ticket in lane.tickets if not self._is_dropped(ticket)]
+            held = [ticket for ticket in waiting if ticket.spec.script in blocked]
+            free = [ticket for ticket in waiting if ticket.spec.script not in blocked]
+            lane.tickets = held + self._sent(lane, free, more_to_come)
+            if not lane.tickets:
+                del self._lanes[key]
+
+    def _tidy(self) -> None:
+        """Once, before the first pack: removes what packs that did not end well have printed long ago."""
+        if self._is_tidy:
+            return
+        self._is_tidy = True
+        for inbox in {ticket.spec.inbox for ticket in self._shares}:
+            tidy(inbox)
+
+    def _is_dropped(self, ticket: Ticket) -> bool:
+        if ticket.cancelled:
+            self._shares.pop(ticket, None)
+        return ticket.cancelled
+
+    def _sent(self, lane: _Lane, free: list[Ticket], more_to_come: bool) -> list[Ticket]:
+        """Sends what can go now; returns those that wait for others."""
+        now, before, jobs = self._clock(), len(free), 0
+        while free:
+            size = self._size(lane.share, len(free))
+            is_full = lane.share.most is not None and len(free) >= size
+            if not (is_full or self._is_due(lane, now, more_to_come)):
+                break
+            if not self._send(lane.share, free[:size]):
+                break
+            free, jobs = free[size:], jobs + 1
+        if jobs:
+            sent = before - len(free)
+            logger.info("%s of %s in %s", _tasks(sent), lane.share.family, counted(jobs))
+        lane.first = now if not free else lane.first
+        return free
+
+    def _is_due(self, lane: _Lane, now: float, more_to_come: bool) -> bool:
+        if more_to_come:
+            return now - lane.first >= GATHER
+        is_idle = not self._of_member
+        return is_idle or now - lane.last >= QUIET or now - lane.first >= PATIENT
+
+    def _size(self, share: Share, waiting: int) -> int:
+        most = self._most.get(share.key, waiting)
+        if share.most is not None:
+            return min(share.most, most)
+        slots = (self._queue.slots or max(SLOTS, self._ran_at_once)) * share.at_once
+        return max(1, min(most, tasks_per_job(waiting, slots, self.durations.mean(share.family), share.seconds)))
+
+    def _send(self, share: Share, tickets: list[Ticket]) -> bool:
+        shares = [self._shares[ticket][0] for ticket in tickets]
+        spec, script = script_of(shares, [ticket.spec for ticket in tickets], self._limit(share))
+        try:
+            write_job_script(spec.folder, script)
+        except OSError as error:
+            self._outage.begin("No job can be written now; retrying in %.0f s: %s", self._writes.put_off(), error)
+            return False
+        self._writes.reset()
+        self._outage.end()
+        kin = partial(_kin, [ticket.spec for ticket in tickets])
+        notes = [(ticket, self._shares.pop(ticket)[1]) for ticket in tickets]
+        pack_ticket = self._queue.submit(replace(spec, kin_of_inputs=kin), partial(self._before_sending, notes))
+        pack = Pack(pack_ticket, [ticket.spec.token for ticket in tickets], self._clock, share.key)
+        self._packs[pack.token] = pack
+        for ticket in tickets:
+            ticket.spec = replace(ticket.spec, pack=spec.folder)
+            ticket.requested = pack_ticket.requested
+            self._of_member[ticket.spec.token] = pack
+            pack.adopt(ticket)
+        return True
+
+    def _limit(self, share: Share) -> float | None:
+        """Seconds of work after which a pack hands back what it has not begun; None where the user chose its size."""
+        if share.most is not None:
+            return None
+        return share.seconds if self.durations.mean(share.family) else min(UNKNOWN_SECONDS, share.seconds)
+
+    def _before_sending(self, notes: list[tuple[Ticket, Callable[[Ticket], None] | None]], ticket: Ticket) -> None:
+        """How to find the job is in the records of all its tasks before it is sent; maybe on a thread."""
+        for member, note in notes:
+            member.label, member.server = ticket.label, ticket.server
+            if note is not None:
+                note(member)
+
+    # -- packs are followed
+
+    def _heard(self, pack: Pack) -> list[Ticket]:
+        info = pack.ticket.info
+        if info is not None and info.status.is_final and info.cause in SHRINK and pack.key is not None:
+            half = max(1, pack.size // 2)
+            self._most[pack.key] = min(half, self._most.get(pack.key, half))
+        return self._mirrored(pack)
+
+    def _mirrored(self, pack: Pack) -> list[Ticket]:
+        ends = pack.is_over or pack.ticket.is_gone or pack.ticket.end_reported
+        return [member for member in list(pack.members.values()) if pack.mirror(member) or ends]
+
+    def _read_ledgers(self) -> list[Ticket]:
+        news: list[Ticket] = []
+        every = READING * (1 + len(self._packs) / 50)
+        for pack in list(self._packs.values()):
+            if pack.members and pack.is_running:
+                with contextlib.suppress(OSError):
+                    new = pack.read_ledger(at_most_every=every)
+                    members = [pack.members[token] for token in new if token in pack.members]
+                    news += [member for member in members if pack.mirror(member)]
+        return news
+
+    def hurry(self, ticket: Ticket) -> None:
+        """Asks for this job soon: it looks as if it had ended."""
+        self._queue.hurry(self._job_of(ticket))
+
+    def calm(self, ticket: Ticket) -> None:
+        """The job lives on, although it looked as if it had ended."""
+        pack = self._of_member.get(ticket.spec.token)
+        if pack is not None:
+            pack.forget_end()
+            pack.ended.discard(ticket.spec.token)
+        self._queue.calm(self._job_of(ticket))
+
+    def _job_of(self, ticket: Ticket) -> Ticket:
+        pack = self._of_member.get(ticket.spec.token)
+        return pack.ticket if pack is not None else ticket
+
+    # -- tasks leave
+
+    def cancel(self, tickets: Iterable[Ticket], soon: bool = True) -> None:
+        """Removes jobs; a task of a pack is stopped, or kept from beginning, and its job only with the last of them."""
+        alone = []
+        for ticket in tickets:
+            pack = self._of_member.get(ticket.spec.token)
+            if pack is not None:
+                ticket.cancelled = True
+                self._leave(pack, ticket)
+            elif ticket in self._shares or ticket.pack is not None:
+                ticket.cancelled = True
+            else:
+                alone.append(ticket)
+        self._queue.cancel(alone, soon)
+
+    def cancel_then(self, ticket: Ticket, when_over: Callable[[], None], soon: bool = True) -> None:
+        """Cancels a job, and calls `when_over` as soon as there is no such job any more: now, if there is none."""
+        pack = self._of_member.get(ticket.spec.token)
+        if pack is None and ticket.pack is None and ticket not in self._shares:
+            self._queue.cancel_then(ticket, when_over, soon)
+        elif ticket.is_over or pack is None:
+            ticket.cancelled = True
+            when_over()
+        else:
+            ticket.when_over = when_over
+            self.cancel([ticket], soon)
+
+    def _leave(self, pack: Pack, ticket: Ticket) -> None:
+        if ticket.spec.token in pack.ended:
+            self._over(pack, ticket.spec.token)
+        elif ticket.spec.token not in pack.leaving:
+            pack.leaving[ticket.spec.token] = None
+
+    def release(self, ticket: Ticket) -> None:
+        """Forgets a job that was judged. If it is being cancelled, that goes on."""
+        pack = self._of_member.get(ticket.spec.token)
+        ticket.released = True
+        if pack is None and ticket.pack is None and self._shares.pop(ticket, None) is None:
+            self._queue.release(ticket)
+        elif pack is not None and ticket.spec.token not in pack.leaving:
+            self._forget(pack, ticket.spec.token)
+
+    def detach(self, ticket: Ticket) -> None:
+        """Leaves a job to another run."""
+        pack = self._of_member.get(ticket.spec.token)
+        if pack is None:
+            if ticket.pack is None:
+                self._queue.detach(ticket)
+            return
+        self._drop(pack, ticket.spec.token)
+        if not pack.members:
+            self._queue.detach(pack.ticket)
+            self._packs.pop(pack.token, None)
+
+    def _drop(self, pack: Pack, token: str) -> None:
+        pack.members.pop(token, None)
+        pack.leaving.pop(token, None)
+        self._of_member.pop(token, None)
+
+    def _forget(self, pack: Pack, token: str) -> None:
+        pack.ended.add(token)
+        self._drop(pack, token)
+        if not pack.members:
+            self._ending.setdefault(pack.token, self._clock())
+
+    def _over(self, pack: Pack, token: str) -> None:
+        """A task that nobody wants is not at work, and will not be."""
+        ticket = pack.members[token]
+        self._forget(pack, token)
+        pack.end(ticket)
+
+    def _see_to_leaving(self) -> None:
+        for pack in [pack for pack in self._packs.values() if pack.leaving]:
+            with contextlib.suppress(OSError):  # another time
+                for token, since in list(pack.leaving.items()):
+                    if since is None:
+                        _void(pack.members[token])
+                        pack.leaving[token] = self._clock()
+                for token in pack.over_by_now():
+                    self._over(pack, token)
+            if pack.leaving and not pack.is_cancelled and pack.accounts_for_all(partial(_is_closed, pack)):
+                pack.is_cancelled = True
+                self._queue.cancel_then(pack.ticket, partial(self._cancelled, pack))
+
+    def _cancelled(self, pack: Pack) -> None:
+        """The job of a pack is gone: nothing of it is at work."""
+        for token in list(pack.leaving):
+            self._over(pack, token)
+
+    def _see_to_ending(self) -> None:
+        """Closes packs for which nobody waits, once their job scripts have ended."""
+        for token, since in list(self._ending.items()):
+            pack = self._packs[token]
+            if pack.members:
+                del self._ending[token]
+            elif pack.is_over or pack.ticket.is_gone or self._clock() >= since + ENDING:
+                self._close(pack)
+
+    def _close(self, pack: Pack) -> None:
+        self._packs.pop(pack.token, None)
+        self._ending.pop(pack.token, None)
+        if pack.tokens is None or pack.tokens - pack.ended - {t for t in pack.tokens if _is_closed(pack, t)}:
+            self._queue.detach(pack.ticket)  # another run may wait for the rest
+            return
+        info = pack.ticket.info
+        if not (pack.ended_well or (info is not None and info.status.is_final and not info.lingers)):
+            self._queue.cancel([pack.ticket], soon=False)
+        self._queue.release(pack.ticket)
+        with contextlib.suppress(OSError):
+            (pack.ticket.spec.inbox / pack.token).unlink(missing_ok=True)
+        pack.remove()
+
+    # -- the end
+
+    def leave(self, patience: float) -> None:
+        """Leaves the jobs where they are; waits, at most `patience` seconds, for submissions under way."""
+        self._lanes.clear()
+        self._shares.clear()
+        self._queue.leave(patience)
+        for pack in self._packs.values():
+            self._mirrored(pack)
+
+    def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
+        """Cancels all jobs and waits until that is done; returns what may be left.
+
+        Of a pack of another run, only the tasks that are known here are stopped, unless nobody waits for the others.
+        """
+        self._lanes.clear()
+        self._shares.clear()
+        self._await_ending(enough)
+        end = self._clock() + patience
+        self.cancel([member for pack in self._packs.values() for member in pack.members.values()])
+        self._see_to_leaving()
+        in_part = [pack for pack in self._packs.values() if pack.members and not pack.is_cancelled]
+        while any(pack.members and not pack.is_cancelled for pack in in_part):
+            if self._clock() >= end or enough():
+                break
+            self.step()
+            self._look_for_markers(in_part)
+            self._sleep(0.05)
+        for pack in in_part:
+            if not pack.is_cancelled:
+                self._queue.detach(pack.ticket)
+        left = self._queue.close(max(0.0, end - self._clock()), enough)
+        tokens = {ticket.spec.token for ticket in left}
+        alone = [ticket for ticket in left if ticket.spec.token not in self._packs]
+        stopped = [pack for pack in self._packs.values() if pack.token not in tokens and pack not in in_part]
+        for pack in stopped:
+            self._cancelled(pack)
+        return alone + [member for pack in self._packs.values() for member in pack.members.values()]
+
+    def _await_ending(self, enough: Callable[[], bool]) -> None:
+        """A pack ends a moment after its last task; to cancel it then would only leave traces."""
+        end = self._clock() + PATIENT
+        while self._ending and self._clock() < end and not enough():
+            self.step()
+            self._look_for_markers([self._packs[token] for token in self._ending])
+            self._see_to_ending()
+            if self._ending:
+                self._sleep(0.01)
+
+    def _look_for_markers(self, packs: Iterable[Pack]) -> None:
+        for pack in packs:
+            inbox = Inbox(pack.ticket.spec.inbox)
+            with contextlib.suppress(OSError):
+                found = {token: inbox for token in (pack.token, *pack.members) if inbox.has(token)}
+                self.hear(found)
+
+
+def _tasks(number: int) -> str:
+    return "1 task" if number == 1 else f"{number:,} tasks"
+
+
+def _kin(specs: list[JobSpec]) -> Iterator[str]:
+    """How the tokens of the tasks of a pack begin, and those of jobs that make their inputs."""
+    for spec in specs:
+        yield spec.token[:TASK]
+        yield from spec.kin_of_inputs()
+
+
+def _void(member: Ticket) -> None:
+    """From now on its task does not begin, and is stopped if it has. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        (member.spec.folder / f"{member.spec.token}.void").touch()
+
+
+def _is_closed(pack: Pack, token: str) -> bool:
+    """Whether an attempt in a pack, for which nobody waits here, is over by its record."""
+    folder = members_in(pack.folder, {}).get(token) if token not in pack.members else None
+    if folder is None:
+        return False
+    try:
+        _, records = Record.all_in(folder)
+    except OSError:
+        return False
+    return all(not record.is_open for record in records if record.token == token)
