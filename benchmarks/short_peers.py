@@ -57,7 +57,8 @@ class Peer:
     packages: tuple[str, ...]
     command: Callable[[Path, Path, Cluster, Path], list[str]] = on_the_submit_host
     env: Mapping[str, str] = field(default_factory=dict)
-    note: str = "CPU of the submit host"
+    note: str = "the script alone"
+    limit: str = "ratio 1"
 
     @property
     def title(self) -> str:
@@ -78,9 +79,12 @@ class Peer:
 
 
 def _install(folder: Path, python: Path, packages: tuple[str, ...]) -> None:
-    venv.create(folder, with_pip=True, clear=True)
     words = [str(python), "-m", "pip", "install", "--quiet", *packages]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=INSTALL_TIMEOUT)
+    try:
+        venv.create(folder, with_pip=True, clear=True)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=INSTALL_TIMEOUT)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CannotInstall(str(error)) from error
     if done.returncode:
         raise CannotInstall(f"pip install {' '.join(packages)}: {done.stderr.strip()[-200:]}")
 
@@ -92,7 +96,8 @@ _HYPERQUEUE = Peer(
     ("hyperqueue==0.27.0",),
     as_one_job,
     {"KIND": "programs"},
-    "server and worker in one process, in one job; CPU of that process",
+    "server and worker, which are one process",
+    "",
 )
 PEERS = (
     Peer("Parsl", "2026.10.26", "short_parsl.py", ("parsl==2026.10.26",)),

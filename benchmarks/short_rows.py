@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -11,11 +12,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.clusters import CLUSTERS, Cluster, wait_until
 from benchmarks.measure import SCRIPT, ours
+from benchmarks.short_cpu import Seconds, counted
 from benchmarks.short_peers import PEERS, SLOTS, CannotInstall, Peer
 from benchmarks.table import Row
 
@@ -43,6 +45,23 @@ class Timed:
     """From the start of the command to its last output."""
     cpu: float
     """Of the command and the programs that it called; not of the jobs."""
+    all_cpu: float | None = None
+    """Of these, the batch system and the jobs. None: this machine cannot count it."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A running batch system, and the CPU time of all that runs on it."""
+
+    system: Cluster
+    seconds: Seconds
+
+
+@contextlib.contextmanager
+def bench(name: str) -> Iterator[Bench]:
+    """The batch system with this name. Raises CannotRun (a RuntimeError) if it cannot be started."""
+    with counted() as seconds, CLUSTERS[name]() as system:
+        yield Bench(system, seconds)
 
 
 def timed(words: Sequence[str], folder: Path, outputs: int, env: Mapping[str, str], timeout: float = TIMEOUT) -> Timed:
@@ -72,30 +91,36 @@ def _cpu_at_end(process: subprocess.Popen[bytes], timeout: float) -> float:
         time.sleep(0.05)
 
 
-def by_us(system: Cluster, durations: Sequence[float], setting: Setting, runs: int = 1) -> list[Timed]:
+def by_us(bench: Bench, durations: Sequence[float], setting: Setting, runs: int = 1) -> list[Timed]:
     """Some runs of the same tasks: from the second on, the journal of the former ones is there."""
-    env = {**os.environ, **system.env, **_tasks(system, durations), "TASKS_PER_JOB": json.dumps(setting)}
+    tasks = {**_tasks(bench.system, durations), "TASKS_PER_JOB": json.dumps(setting)}
     found = []
-    with tempfile.TemporaryDirectory(dir=system.folder) as folder:
+    with tempfile.TemporaryDirectory(dir=bench.system.folder) as folder:
         for _ in range(runs):
             shutil.rmtree(Path(folder) / "result_dir", ignore_errors=True)
-            words = [ours(), str(SHORT)]
-            found.append(timed(words, Path(folder), len(durations), {**env, "FOLDER": folder}))
-            wait_until(lambda: not system.live_jobs())
+            env = {**os.environ, **bench.system.env, **tasks, "FOLDER": folder}
+            found.append(_counted(bench, [ours(), str(SHORT)], Path(folder), len(durations), env))
     return found
 
 
-def by_peer(system: Cluster, durations: Sequence[float], peer: Peer) -> Timed:
+def by_peer(bench: Bench, durations: Sequence[float], peer: Peer) -> Timed:
     """A run of the peer. Raises RuntimeError if it fails, or cannot be installed."""
-    with tempfile.TemporaryDirectory(dir=system.folder) as name:
+    with tempfile.TemporaryDirectory(dir=bench.system.folder) as name:
         folder = Path(name)
-        env = {**os.environ, **system.env, **_tasks(system, durations), **peer.env, "FOLDER": name}
+        env = {**os.environ, **bench.system.env, **_tasks(bench.system, durations), **peer.env, "FOLDER": name}
         env.pop("PYTHONPATH", None)
         env["PATH"] = f"{peer.python().parent}{os.pathsep}{env['PATH']}"
-        found = timed(peer.words(system, folder), folder, len(durations), env)
-        wait_until(lambda: not system.live_jobs())
+        found = _counted(bench, peer.words(bench.system, folder), folder, len(durations), env)
         own = folder / "cpu"
-        return Timed(found.wall, float(own.read_text())) if own.exists() else found
+        return replace(found, cpu=float(own.read_text())) if own.exists() else found
+
+
+def _counted(bench: Bench, words: Sequence[str], folder: Path, outputs: int, env: Mapping[str, str]) -> Timed:
+    before = bench.seconds()
+    found = timed(words, folder, outputs, env)
+    wait_until(lambda: not bench.system.live_jobs())
+    after = bench.seconds()
+    return replace(found, all_cpu=after - before) if before is not None and after is not None else found
 
 
 def _tasks(system: Cluster, durations: Sequence[float]) -> dict[str, str]:
@@ -105,66 +130,72 @@ def _tasks(system: Cluster, durations: Sequence[float]) -> dict[str, str]:
 def short_tasks(full: bool) -> Iterator[Row]:
     """A thousand tasks of 0.1 s: several settings of `tasks_per_job`, and the peers in the same run."""
     durations = [0.1] * (1000 if full else 32)
-    for name, cluster in CLUSTERS.items():
-        with cluster() as system:
+    for name in CLUSTERS:
+        with bench(name) as there:
             label = f"{len(durations)} tasks of 0.1 s on {name}"
             settings = SETTINGS if full else (1, "auto")
-            found = {setting: by_us(system, durations, setting, 1 + (setting == "auto")) for setting in settings}
-            yield from _rows_of_ours(label, durations, found)
+            found = {setting: by_us(there, durations, setting, 1 + (setting == "auto")) for setting in settings}
+            yield from rows_of_ours(label, durations, found)
             for peer in PEERS if full else ():
-                yield _row_of_peer(label, durations, found["auto"][0], system, peer)
+                yield row_of_peer(label, durations, found["auto"][0], there, peer)
 
 
-def _rows_of_ours(label: str, durations: Sequence[float], found: Mapping[Setting, list[Timed]]) -> Iterator[Row]:
+def rows_of_ours(label: str, durations: Sequence[float], found: Mapping[Setting, list[Timed]]) -> Iterator[Row]:
     for setting, runs in found.items():
+        first, name = runs[0], f"{label}, tasks_per_job={setting}"
         again = "".join(f"; run again: {one.wall:.1f} s" for one in runs[1:])
-        note = f"{_against_ideal(runs[0].wall, durations)}{again}; load {os.getloadavg()[0]:.1f}"
-        yield Row(f"{label}, tasks_per_job={setting}", runs[0].wall, None, "s", LIMITS.get(setting, ""), note)
-        limit = "15" if setting in LIMITS else ""
-        per_task = 1000 * runs[0].cpu / len(durations)
-        yield Row(f"{label}, tasks_per_job={setting}: CPU of the submit host per task", per_task, None, "ms", limit)
+        note = f"{first.wall / _ideal(durations):.1f} times ideal ({_ideal(durations):.2f} s on {SLOTS} slots){again}"
+        yield Row(name, first.wall, None, "s", LIMITS.get(setting, ""), f"{note}; {_load()}")
+        if first.all_cpu is not None:
+            per_task = 1000 * first.all_cpu / len(durations)
+            note = f"script, batch system and jobs; the script alone: {1000 * first.cpu / len(durations):.1f} ms"
+            yield Row(f"{name}: CPU per task", per_task, None, "ms", "15" if setting in LIMITS else "", note)
 
 
-def _row_of_peer(label: str, durations: Sequence[float], mine: Timed, system: Cluster, peer: Peer) -> Row:
+def row_of_peer(label: str, durations: Sequence[float], mine: Timed, there: Bench, peer: Peer) -> Row:
     """The peer's seconds stand in the column of 1.3.0."""
     name = f"{label}, tasks_per_job=auto; beside it {peer.title}"
     try:
-        theirs = by_peer(system, durations, peer)
+        theirs = by_peer(there, durations, peer)
     except CannotInstall as error:
         return Row(name, mine.wall, None, "s", note=f"cannot be installed: {error}")
     except (RuntimeError, subprocess.SubprocessError) as error:
         return Row(name, mine.wall, None, "s", note=f"failed: {error}")
-    note = f"{peer.note}: {1000 * theirs.cpu / len(durations):.1f} ms per task; load {os.getloadavg()[0]:.1f}"
-    return Row(name, mine.wall, theirs.wall, "s", "" if peer.name.startswith("HyperQueue") else "ratio 1", note)
+    note = f"CPU per task: {_per_task(theirs.all_cpu, durations)}; {peer.note}: {_per_task(theirs.cpu, durations)}"
+    return Row(name, mine.wall, theirs.wall, "s", peer.limit, f"{note}; {_load()}")
 
 
 def short_tasks_many(full: bool) -> Iterator[Row]:
     """Ten thousand tasks of one second: ten minutes on 16 slots, if nothing else took time."""
     durations = [1.0] * (10_000 if full else 64)
-    for name, cluster in CLUSTERS.items():
-        with cluster() as system:
-            (found,) = by_us(system, durations, "auto")
+    for name in CLUSTERS:
+        with bench(name) as there:
+            (found,) = by_us(there, durations, "auto")
+            note = f"{found.wall:.0f} s; CPU per task: {_per_task(found.all_cpu, durations)}; {_load()}"
             label = f"{len(durations)} tasks of 1 s on {name}, against ideal"
-            note = f"{found.wall:.0f} s, {1000 * found.cpu / len(durations):.1f} ms of CPU per task"
             yield Row(label, found.wall / _ideal(durations), None, "", "1.1", note)
 
 
 def short_tasks_auto(full: bool) -> Iterator[Row]:
     """What "auto" takes once it knows the durations from a former run, divided by the time of the best fixed value."""
-    for name, cluster in CLUSTERS.items():
-        with cluster() as system:
+    for name in CLUSTERS:
+        with bench(name) as there:
             for kind, (all_durations, values) in KINDS.items():
                 durations = all_durations if full else all_durations[:32]
-                first, auto = (one.wall for one in by_us(system, durations, "auto", 2))
-                fixed = {value: by_us(system, durations, value)[0].wall for value in values}
+                first, auto = (one.wall for one in by_us(there, durations, "auto", 2))
+                fixed = {value: by_us(there, durations, value)[0].wall for value in values}
                 note = f"auto: first run {first:.1f} s, run again {auto:.1f} s"
                 note += "".join(f"; {value}: {wall:.1f} s" for value, wall in fixed.items())
                 label = f"auto against the best fixed tasks_per_job, {len(durations)} tasks of {kind} on {name}"
-                yield Row(label, auto / min(fixed.values()), None, "", "1.3", note)
+                yield Row(label, auto / min(fixed.values()), None, "", "1.3", f"{note}; {_load()}")
 
 
-def _against_ideal(wall: float, durations: Sequence[float]) -> str:
-    return f"{wall / _ideal(durations):.1f} times ideal ({_ideal(durations):.2f} s on {SLOTS} slots)"
+def _per_task(seconds: float | None, durations: Sequence[float]) -> str:
+    return "not counted" if seconds is None else f"{1000 * seconds / len(durations):.1f} ms"
+
+
+def _load() -> str:
+    return f"load {os.getloadavg()[0]:.0f}"
 
 
 def _ideal(durations: Sequence[float]) -> float:
