@@ -8,7 +8,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+import b2luigi
+from b2luigi.cli.command.app import app
+from b2luigi.core.flags import FLAGS
+from b2luigi.core.known_settings import KNOWN
 from tests.end_to_end.project import FAST, Project
 from tests.snippets import ROOT, Snippet, of_page
 
@@ -82,6 +88,21 @@ def test_from_luigi_one_line_is_enough(tmp_path: Path) -> None:
     ended = analysis.run()
     assert {record["end"] for record in analysis.records()} == {"DONE"}, ended.text
     assert analysis.read("results/table.txt") == shown()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_is_to_be_typed_for_b2luigi_exists(page: Path) -> None:
+    """Flags of the script, commands of `b2luigi`, and names of its API and settings."""
+    text = page.read_text()
+    flags = set(re.findall(r"python analysis\.py (--[a-z-]+)", text))
+    assert flags
+    assert flags <= {flag.name for flag in FLAGS}
+    command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    assert set(re.findall(r"`b2luigi ([a-z]+)", text)) <= set(command.commands)
+    assert [name for name in re.findall(r"b2luigi\.([A-Za-z_]+)", text) if not hasattr(b2luigi, name)] == []
+    settings = set(re.findall(r"`(\w+_settings|\w+_script|batch_system|apptainer_\w+|job_retries)\b", text))
+    assert settings <= set(KNOWN)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
