@@ -18,6 +18,7 @@ from benchmarks.cluster_rows import cluster_latency, cluster_run, cluster_submit
 from benchmarks.look_rows import looks
 from benchmarks.measure import MEMORY, SCRIPT, cpu_of, ours, peer, run, start
 from benchmarks.operation_rows import file_operations
+from benchmarks.short_rows import short_tasks, short_tasks_auto, short_tasks_many
 from benchmarks.slow_rows import submission
 from benchmarks.table import Row, plot_cost, plot_latency
 from tests.standins.lsf import FakeLSF
@@ -238,12 +239,14 @@ ROWS: dict[str, Callable[[bool], Iterator[Row]]] = {
     measure.__name__: measure
     for measure in (
         *(cost, queue, node, idle, latency, ctrl_c, shapes, listing, slow_disk),
-        *(submission, looks, file_operations, *CLUSTER_ROWS),
+        *(submission, looks, file_operations, *CLUSTER_ROWS, short_tasks),
     )
 }
 
 
-ON_REQUEST: dict[str, Callable[[bool], Iterator[Row]]] = {"million": million}
+ON_REQUEST: dict[str, Callable[[bool], Iterator[Row]]] = {
+    measure.__name__: measure for measure in (million, short_tasks_many, short_tasks_auto)
+}
 """Measurements that run with `--only` alone."""
 
 

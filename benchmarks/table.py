@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Row:
-    """One result. `ours` and `peer` are in `unit`; None: not measured."""
+    """One result. `ours` and `peer` are in `unit`; None: not measured. The peer is 1.3.0 unless `name` has another."""
 
     name: str
     ours: float | None
@@ -24,8 +24,8 @@ class Row:
 
 def markdown(rows: Iterable[Row]) -> str:
     """The table; the ratio is the peer's value divided by ours."""
-    head = "| measured | b2luigi | 1.3.0 | unit | ratio | target | |\n|---|--:|--:|---|--:|---|---|\n"
-    return head + "".join(f"| {' | '.join(_cells(row))} |\n" for row in rows)
+    head = "| measured | b2luigi | 1.3.0, or the program named | unit | ratio | target | |\n"
+    return head + "|---|--:|--:|---|--:|---|---|\n" + "".join(f"| {' | '.join(_cells(row))} |\n" for row in rows)
 
 
 def _cells(row: Row) -> list[str]:
