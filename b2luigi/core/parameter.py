@@ -28,7 +28,7 @@ class Parameter(luigi.Parameter[T]):
     - `hash_function`: with `hashed`, takes the value and returns the very text that stands for it in folder names,
     - `hidden`: the folders of outputs and logs are not named after this parameter; by default, insignificant
       parameters are hidden,
-    - `grouping`: tasks that differ in this parameter may share a job; for now, each has a job of its own. Folder names
+    - `grouping`: up to `max_grouping_size` tasks of the class share a job, unless `tasks_per_job` is set. Folder names
       contain a list or a text as `grouped_<elements>`, as in b2luigi 1.3.0,
     - `grouping_function`: accepted with `grouping`, but not needed.
 

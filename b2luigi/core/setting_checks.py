@@ -22,6 +22,7 @@ SETTINGS = frozenset(
         *("transfer_files", "htcondor_settings", "slurm_settings", "lsf_settings", "env", "shell"),
         *("task_cmd_additional_args", "job_name", "queue", "job_slots", "process_class"),
         *("apptainer_image", "apptainer_cmd", "apptainer_mounts"),
+        *("tasks_per_job", "tasks_per_job_seconds", "tasks_at_once", "pack_mode"),
         "cmd_prefix",
     )
 )
@@ -80,6 +81,10 @@ class SettingChecks:
             self._once(self._error, str(error), error.kind)
         except Exception:
             return
+
+    def warn_once(self, text: str) -> None:
+        """Passes a sentence on that is no error, if it was not yet."""
+        self._once(self._warn, text, text)
 
     def _look(self, task: luigi.Task) -> None:
         for text in check_words(task):

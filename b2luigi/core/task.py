@@ -56,7 +56,7 @@ class Task(TypedTask):
     """Number of the job in this run, starting at 1; settings can depend on it, to request more memory in a retry."""
 
     max_grouping_size = 1
-    """How many tasks a job may run at most. For now each task is a job, also with parameters that have `grouping`."""
+    """How many tasks with parameters that have `grouping` may share a job; the setting `tasks_per_job` wins."""
     max_batch_size = cast("float", 1)
     """luigi's limit for parameters with `batch_method`; `max_grouping_size`, if only that is set, as in b2luigi 1.x."""
     _redirection = cast("PathRedirection | None", None)

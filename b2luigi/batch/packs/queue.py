@@ -19,6 +19,7 @@ from b2luigi.batch.packs.description import folder_of, job_of, members_in, scrip
 from b2luigi.batch.packs.pack import Pack
 from b2luigi.batch.packs.share import Share
 from b2luigi.batch.packs.size import UNKNOWN_SECONDS, Durations, tasks_per_job
+from b2luigi.batch.queue.aside import Aside
 from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import Queue, Ticket, counted, never
@@ -56,7 +57,10 @@ class _Lane:
 
 
 class PackingQueue:
-    """A queue in which tasks may share a job. `queue` is where jobs go; `clock` gives seconds."""
+    """A queue in which tasks may share a job. `queue` is where jobs go; `clock` gives seconds.
+
+    `earlier`: reads how many seconds a task of each class took in earlier runs; called on a thread.
+    """
 
     def __init__(
         self,
@@ -64,10 +68,12 @@ class PackingQueue:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        durations: Durations | None = None,
+        earlier: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self._queue, self._clock, self._sleep = queue, clock, sleep
-        self.durations = durations or Durations()
+        self._durations, self._earlier = Durations(), earlier
+        self._reading: Aside[Mapping[str, float]] | None = None
+        """The durations of earlier runs, which are read once they matter."""
         self._lanes: dict[Hashable, _Lane] = {}
         self._shares: dict[Ticket, tuple[Share, Callable[[Ticket], None] | None]] = {}
         """Of the tasks that wait here: what each brings along, and what is to come before its job is sent."""
@@ -197,7 +203,7 @@ class PackingQueue:
 
     def learn(self, family: str, seconds: float) -> None:
         """A task of this class has taken so long."""
-        self.durations.note(family, seconds)
+        self._durations.note(family, seconds)
 
     # -- packs are formed
 
@@ -229,12 +235,11 @@ class PackingQueue:
 
     def _sent(self, lane: _Lane, free: list[Ticket], more_to_come: bool) -> list[Ticket]:
         """Sends what can go now; returns those that wait for others."""
+        if lane.share.most is None and not self._has_read_earlier():
+            return free
         now, before, jobs = self._clock(), len(free), 0
-        while free:
-            size = self._size(lane.share, len(free))
-            is_full = lane.share.most is not None and len(free) >= size
-            if not (is_full or self._is_due(lane, now, more_to_come)):
-                break
+        size, is_due = self._size(lane.share, len(free)), self._is_due(lane, now, more_to_come)
+        while free and (is_due or (lane.share.most is not None and len(free) >= size)):
             if not self._send(lane.share, free[:size]):
                 break
             free, jobs = free[size:], jobs + 1
@@ -243,6 +248,16 @@ class PackingQueue:
             logger.info("%s of %s in %s", _tasks(sent), lane.share.family, counted(jobs))
         lane.first = now if not free else lane.first
         return free
+
+    def _has_read_earlier(self) -> bool:
+        if self._reading is None:
+            self._reading = Aside(self._earlier, at_once=False)
+        if not self._reading.is_over:
+            return False
+        if not self._durations.earlier:
+            with contextlib.suppress(Exception):  # then nothing is known
+                self._durations.earlier = self._reading.result()
+        return True
 
     def _is_due(self, lane: _Lane, now: float, more_to_come: bool) -> bool:
         if more_to_come:
@@ -255,7 +270,7 @@ class PackingQueue:
         if share.most is not None:
             return min(share.most, most)
         slots = (self._queue.slots or max(SLOTS, self._ran_at_once)) * share.at_once
-        return max(1, min(most, tasks_per_job(waiting, slots, self.durations.mean(share.family), share.seconds)))
+        return max(1, min(most, tasks_per_job(waiting, slots, self._durations.mean(share.family), share.seconds)))
 
     def _send(self, share: Share, tickets: list[Ticket]) -> bool:
         shares = [self._shares[ticket][0] for ticket in tickets]
@@ -283,7 +298,7 @@ class PackingQueue:
         """Seconds of work after which a pack hands back what it has not begun; None where the user chose its size."""
         if share.most is not None:
             return None
-        return share.seconds if self.durations.mean(share.family) else min(UNKNOWN_SECONDS, share.seconds)
+        return share.seconds if self._durations.mean(share.family) else min(UNKNOWN_SECONDS, share.seconds)
 
     def _before_sending(self, notes: list[tuple[Ticket, Callable[[Ticket], None] | None]], ticket: Ticket) -> None:
         """How to find the job is in the records of all its tasks before it is sent; maybe on a thread."""

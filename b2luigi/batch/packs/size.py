@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 UNKNOWN_SECONDS = 30.0
@@ -17,8 +18,10 @@ it."""
 
 @dataclass
 class Durations:
-    """How long tasks of each class have taken, in seconds, in this run and in the last one."""
+    """How long tasks of each class have taken, in seconds, in this run and in earlier ones."""
 
+    earlier: Mapping[str, float] = field(default_factory=dict)
+    """Means of earlier runs, by class."""
     _sums: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
 
     def note(self, family: str, seconds: float) -> None:
@@ -28,9 +31,9 @@ class Durations:
         entry[1] += 1
 
     def mean(self, family: str) -> float | None:
-        """The mean of a class; None as long as no task of it has ended."""
+        """The mean of a class, in this run or else before; None as long as no task of it has ended."""
         total, number = self._sums.get(family, (0.0, 0.0))
-        return total / number if number else None
+        return total / number if number else self.earlier.get(family)
 
 
 def tasks_per_job(waiting: int, slots: int, mean: float | None, seconds: float) -> int:

@@ -22,13 +22,25 @@ NOT_WITH = ("transfer_files", "apptainer_image")
 
 
 def most_tasks_per_job(task: luigi.Task) -> int | None:
-    """The setting `tasks_per_job`; None for "auto". Raises BadInputError for a value that cannot be meant."""
-    most = get_setting("tasks_per_job", task=task)
+    """The setting `tasks_per_job`; None for "auto". Raises BadInputError for a value that cannot be meant.
+
+    Without it, b2luigi 1.3.0's names for the same hold, where nothing else in the settings speaks against it.
+    """
+    most = get_setting("tasks_per_job", default=_size_of_group(task), task=task)
     if most == "auto":
         return None
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise BadInputError(f'tasks_per_job must be a whole number of at least 1, or "auto", not {most!r}.')
     return most
+
+
+def _size_of_group(task: luigi.Task) -> int:
+    """`max_grouping_size` of a task with `grouping`."""
+    has_group = getattr(task, "has_grouped_params", None)
+    size = getattr(task, "max_grouping_size", 1)
+    if has_group is None or not isinstance(size, int) or size < 2 or not has_group():
+        return 1
+    return 1 if any(get_setting(name, task=task) for name in NOT_WITH) else size
 
 
 def check_sharing(task: luigi.Task) -> None:

@@ -18,12 +18,13 @@ from b2luigi.batch import systems
 from b2luigi.batch.attempts.outcome import FAILED
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.interrupts import Interrupts
+from b2luigi.batch.packs.earlier import seconds_of_earlier_runs
 from b2luigi.batch.packs.queue import PackingQueue
 from b2luigi.batch.processes.base import BatchProcess, check_timeout
 from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.processes.failed_setup import UnusableProcess
 from b2luigi.batch.processes.run import Run
-from b2luigi.batch.processes.sharing import check_sharing
+from b2luigi.batch.processes.sharing import check_sharing, most_tasks_per_job
 from b2luigi.batch.queue import command
 from b2luigi.batch.queue.credentials import Credentials, kinds
 from b2luigi.batch.queue.detection import Detected, detect
@@ -110,12 +111,23 @@ class AssigningWorker(CheckingWorker):
         if name == "custom":
             _process_class(task, name)
         _check_numbers(task)
-        check_sharing(task)
+        if most_tasks_per_job(task) != 1:
+            self._check_sharing(task)
         language = self._language(task)
         carries = language is not None and language.carries_files
         check_job_script(task, carried=carries and bool(get_setting("transfer_files", task=task)))
         if language is not None:
             check_options(task, language)
+
+    def _check_sharing(self, task: luigi.Task) -> None:
+        name = self.detect_batch_system(task)
+        if name == "custom" or systems.process_of(name) is not None:
+            self._setting_checks.warn_once(
+                f"tasks_per_job has no effect for {task.get_task_family()}: its batch_system is {name!r}, with a "
+                "process_class of its own, and so each task has a job."
+            )
+        else:
+            check_sharing(task)
 
     def _language(self, task: luigi.Task) -> BatchSystem | None:
         name = self.detect_batch_system(task)
@@ -176,7 +188,8 @@ class AssigningWorker(CheckingWorker):
     def _queue(self, name: str) -> Queue:
         queues = self._jobs.queues
         if name not in queues:
-            queues[name] = PackingQueue(self._local_queue() if name == "local" else self._job_queue(name))
+            queue = self._local_queue() if name == "local" else self._job_queue(name)
+            queues[name] = PackingQueue(queue, earlier=functools.partial(seconds_of_earlier_runs, task_file_folder()))
         return queues[name]
 
     def _local_queue(self) -> Queue:
