@@ -497,6 +497,7 @@ class PackingQueue:
         stopped = [pack for pack in self._packs.values() if pack.token not in tokens and pack not in in_part]
         for pack in stopped:
             self._cancelled(pack)
+            self._close(pack)
         return alone + [member for pack in self._packs.values() for member in pack.members.values()]
 
     def _await_ending(self, enough: Callable[[], bool]) -> None:
