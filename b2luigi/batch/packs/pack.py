@@ -109,8 +109,8 @@ class Pack:
         return by_script or (info is not None and info.status is JobStatus.successful)
 
     def remove(self) -> None:
-        """Removes its files. What it has printed stays for a while if it did not end well."""
-        if self.ended_well:
+        """Removes its files. What it has printed stays for a while if it ended badly, and not because we wanted it."""
+        if self.ended_well or self.is_cancelled:
             shutil.rmtree(self.folder, ignore_errors=True)
             with contextlib.suppress(OSError):
                 self.folder.parent.rmdir()
