@@ -7,6 +7,7 @@ with "process" in a script that is started anew.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -28,9 +29,12 @@ from b2luigi.batch.interrupts import SIGNALLED
 from b2luigi.batch.node.children import Forked, Started, kill_tree
 from b2luigi.batch.node.given_job import GivenJob
 from b2luigi.batch.node.usage import memory_note
+from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_atomically
 from b2luigi.core.job_script import BEGUN_LINE, CUT_SHORT, SIGNALS
 from b2luigi.core.patience import patiently
+from b2luigi.core.script import base_folder
+from b2luigi.core.settings_file import contents
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -128,6 +132,7 @@ def run_pack(job: GivenJob, script: Path, work: Callable[[GivenJob, Path], int])
     )
     if mode == "fork":
         _warn_of_what_cannot_be_copied()
+        _prepare_copies(members)
     return _Supervisor(members, inbox, Ledger(script.parent), make, at_once, limit, job.grace).run()
 
 
@@ -266,6 +271,16 @@ def _has_outcome(path: Path) -> bool:
         return path.stat().st_size > 0
     except OSError:
         return False
+
+
+def _prepare_copies(members: Sequence[Member]) -> None:
+    """What all copies would do anew: reading settings, looking at a class for the first time, looking for garbage."""
+    with contextlib.suppress(Exception):  # reported by the task that needs it
+        base_folder()
+        list(contents())
+        rebuild(members[0].description)
+    gc.collect()
+    gc.freeze()
 
 
 def _warn_of_what_cannot_be_copied() -> None:
