@@ -20,6 +20,8 @@ SCRIPT_VARIABLE, OUTCOME_VARIABLE = "B2LUIGI_JOB_SCRIPT", "B2LUIGI_OUTCOME"
 that this is a node, and the path of the outcome."""
 BEGUN_VARIABLE = "B2LUIGI_BEGUN"
 """Names a file that exists while the node is at work on the task. Programs that know nothing of it do no harm."""
+PACK_VARIABLE = "B2LUIGI_PACK"
+"""Names the process of the pack that has started this job script, and with which it ends."""
 CUT_SHORT, UNRECORDED, DONE_UNRECORDED = 117, 118, 119
 """Exit codes of job scripts: the program ended with 0 while the node was at work on the task; the node could not write
 the outcome, which is not that the task is done; the task is done, and the node could not write that.

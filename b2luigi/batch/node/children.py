@@ -12,16 +12,20 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from b2luigi.batch.attempts.liveness import stat_of
 from b2luigi.batch.interrupts import SIGNALLED
 from b2luigi.batch.node.given_job import GivenJob
-from b2luigi.core.job_script import MEMBER, SIGNALS
+from b2luigi.core.job_script import MEMBER, PACK_VARIABLE, SIGNALS
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
+STOPPING = [signal.Signals[f"SIG{name}"] for name in SIGNALS]
+"""Signals with which batch systems ask a job to end."""
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a process gets when its parent has ended."""
 FROM_THE_SYSTEM = 2**64
@@ -31,16 +35,25 @@ FROM_THE_SYSTEM = 2**64
 class Forked:
     """A copy of this process that runs one task, with logs and random numbers of its own. Raises OSError."""
 
-    def __init__(self, job: GivenJob, outcome: Path, logs: Path, work: Callable[[GivenJob, Path], int]) -> None:
+    def __init__(
+        self,
+        job: GivenJob,
+        outcome: Path,
+        logs: Path,
+        work: Callable[[GivenJob, Path], int],
+        draw_anew: Callable[[], None],
+    ) -> None:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()  # or else each copy prints what was printed before
         parent = os.getpid()
         streams = _opened(logs)
         context = multiprocessing.get_context("fork")
-        self._process = context.Process(target=_work, args=(job, outcome, streams, work, parent), name=job.task_id)
+        task = (job, outcome, streams, work, draw_anew, parent)
+        self._process = context.Process(target=_work, args=task, name=job.task_id)
         try:
-            self._process.start()
+            with _signals_later():
+                self._process.start()
         finally:
             for descriptor in streams:
                 os.close(descriptor)
@@ -60,7 +73,14 @@ class Started:
     """The job script of one task, which the pack has started. Raises OSError."""
 
     def __init__(self, script: Path, token: str, base: str) -> None:
-        self._process = subprocess.Popen([script, token, MEMBER], cwd=base, stdin=subprocess.DEVNULL)
+        parent = os.getpid()
+        self._process = subprocess.Popen(
+            [script, token, MEMBER],
+            cwd=base,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, PACK_VARIABLE: str(parent)},
+            preexec_fn=lambda: _end_with_parent(parent),
+        )
         self.sentinel: int | None = os.pidfd_open(self._process.pid) if hasattr(os, "pidfd_open") else None
 
     @property
@@ -87,14 +107,32 @@ def _opened(logs: Path) -> list[int]:
     return [os.open(logs / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666) for name in ("stdout", "stderr")]
 
 
-def _work(job: GivenJob, outcome: Path, streams: list[int], work: Callable[[GivenJob, Path], int], parent: int) -> None:
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """Those that come meanwhile come afterwards; a copy made meanwhile gets its own when it is ready for them."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def _work(
+    job: GivenJob,
+    outcome: Path,
+    streams: list[int],
+    work: Callable[[GivenJob, Path], int],
+    draw_anew: Callable[[], None],
+    parent: int,
+) -> None:
     """In the copy. `multiprocessing` ends it without the exit handlers of the script, which run once, in the parent."""
     _end_with_parent(parent)
-    for name in SIGNALS:
-        signal.signal(signal.Signals[f"SIG{name}"], signal.SIG_DFL)
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, descriptor in enumerate(streams, 1):
-        os.dup2(descriptor, number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    for stream, descriptor in enumerate(streams, 1):
+        os.dup2(descriptor, stream)
         os.close(descriptor)
     draw_anew()
     sys.exit(work(job, outcome))
@@ -108,45 +146,94 @@ def _end_with_parent(parent: int) -> None:
         os._exit(SIGNALLED + signal.SIGKILL)
 
 
-def draw_anew() -> None:
-    """Random numbers that differ from those of the other copies: of `random`, and of numpy if the script has it.
+def end_with_pack(pack: str) -> None:
+    """In a script that a pack has started anew, whose shell ends with the pack. `pack`: its process id, or empty."""
+    if pack.isdecimal():
+        shell = os.getppid()
+        if stat_of(int(pack)) is None:  # the shell was killed before we came here
+            shell = 0
+        _end_with_parent(shell)
+
+
+class Randomness:
+    """The random numbers of the script: of `random`, and of numpy if the script has it.
 
     numpy's generators that were made with a seed keep it. Other libraries: `os.register_at_fork(after_in_child=...)`.
     """
-    random.seed()
-    numpy = sys.modules.get("numpy.random")
-    if numpy is not None:
-        try:
-            numpy.seed()
-            _renew_generators(numpy)
-        except Exception:  # an old version, or somebody's own
-            logger.warning("b2luigi: numpy's random numbers cannot be drawn anew.", exc_info=True)
+
+    def __init__(self) -> None:
+        self._numpy: Any = sys.modules.get("numpy.random")
+        self._unseeded: list[Any] = []
+        """Those that the script has made without a seed, at the top of a module, say."""
+        with contextlib.suppress(Exception):  # an old version, or somebody's own
+            self._unseeded = [bits for bits in _bit_generators(self._numpy) if _is_unseeded(bits)]
+
+    def draw_anew(self) -> None:
+        """In a copy: random numbers that differ from those of the other copies."""
+        random.seed()
+        if self._numpy is not None:
+            try:
+                self._numpy.seed()
+                for bits in self._unseeded:
+                    bits.state = type(bits)().state
+            except Exception:
+                logger.warning("b2luigi: numpy's random numbers cannot be drawn anew.", exc_info=True)
 
 
-def _renew_generators(numpy: object) -> None:
-    """Those that the script made without a seed, at the top of a module, say."""
+def _bit_generators(numpy: Any) -> Iterator[Any]:
+    """Those of all generators there are."""
     import gc
 
-    kind = getattr(numpy, "Generator", None)
-    if kind is None:
-        return
-    for generator in [one for one in gc.get_objects() if type(one) is kind]:
-        bits = generator.bit_generator
-        seeds = getattr(bits, "seed_seq", None) or getattr(bits, "_seed_seq", None)
-        entropy = getattr(seeds, "entropy", None)
-        if isinstance(entropy, int) and entropy >= FROM_THE_SYSTEM:
-            bits.state = type(bits)().state
+    kinds = [kind for name in ("Generator", "RandomState") if (kind := getattr(numpy, name, None)) is not None]
+    for one in gc.get_objects() if kinds else ():
+        if type(one) in kinds:
+            yield one.bit_generator if hasattr(one, "bit_generator") else one._bit_generator
 
 
-def kill_tree(pid: int, number: signal.Signals) -> None:
-    """Signals a process and all that it has started, as long as these have not left it."""
-    children = defaultdict(list)
-    for name in os.listdir("/proc"):
-        if name.isdecimal() and (stat := stat_of(int(name))) is not None:
-            children[stat.parent].append(int(name))
-    found = [pid]
-    for one in found:
-        found += children[one]
-    for one in found:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(one, number)
+def _is_unseeded(bits: Any) -> bool:
+    seeds = getattr(bits, "seed_seq", None) or getattr(bits, "_seed_seq", None)
+    entropy = getattr(seeds, "entropy", None)
+    return isinstance(entropy, int) and entropy >= FROM_THE_SYSTEM
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A process and all that it had started, as long as these had not left it: process ids, and when each began."""
+
+    members: frozenset[tuple[int, int]] = frozenset()
+
+    @classmethod
+    def below(cls, pid: int) -> Tree:
+        """The tree of this process, as it is now."""
+        found = {one: stat for one in _pids() if (stat := stat_of(one)) is not None}
+        children = defaultdict(list)
+        for one, stat in found.items():
+            children[stat.parent].append(one)
+        line = [pid]
+        for one in line:
+            line += children[one]
+        return cls(frozenset((one, found[one].start) for one in line if one in found))
+
+    @property
+    def lives(self) -> bool:
+        """Whether some of it has not ended."""
+        return any(_lives(*one) for one in self.members)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signals all of it that has not ended, and nobody who has such a number by now."""
+        for pid, start in self.members:
+            if _lives(pid, start):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+
+
+def _lives(pid: int, start: int) -> bool:
+    stat = stat_of(pid)
+    return stat is not None and stat.start == start
+
+
+def _pids() -> Iterable[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    except OSError:
+        return []

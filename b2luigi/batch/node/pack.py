@@ -7,6 +7,7 @@ with "process" in a script that is started anew.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -14,7 +15,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,14 +25,14 @@ from b2luigi.batch.attempts.ledger import Ledger
 from b2luigi.batch.attempts.outcome import INTERRUPTED, Marker
 from b2luigi.batch.attempts.record import Record, read_outcome
 from b2luigi.batch.interrupts import SIGNALLED
-from b2luigi.batch.node.children import Forked, Started, kill_tree
+from b2luigi.batch.node.children import STOPPING, Forked, Randomness, Started, Tree
 from b2luigi.batch.node.forkable import NOT_FORKABLE, unforkable
 from b2luigi.batch.node.given_job import GivenJob
 from b2luigi.batch.node.usage import memory_note
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_atomically
-from b2luigi.core.job_script import BEGUN_LINE, CUT_SHORT, SIGNALS
-from b2luigi.core.patience import patiently
+from b2luigi.core.job_script import BEGUN_LINE, CUT_SHORT, UNRECORDED
+from b2luigi.core.patience import PASSING, patiently
 from b2luigi.core.script import base_folder
 from b2luigi.core.settings_file import contents
 
@@ -41,6 +42,10 @@ GLANCE = 2.0
 """Seconds between two looks whether a task that is at work is still wanted."""
 KILL_AFTER = 5.0
 """Seconds from the request to stop to the end."""
+TOGETHER = 0.5
+"""Seconds by which a signal for the whole job may come later here than to one of its tasks."""
+OF_NODE = (*PASSING, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Errors for which this node cannot start any task now: a disk that is full or away, no memory, too many processes."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,15 @@ class Member:
         """The log in which people look first."""
         return self.logs / "stderr"
 
+    def is_void(self) -> bool:
+        """Nobody wants the task any more."""
+        with contextlib.suppress(OSError):  # a disk that hiccups
+            return self.void.exists()
+        return False
+
     def is_over(self) -> bool:
         """It was judged or given up, or has ended in an earlier execution of this job."""
-        if self.void.exists():
+        if self.is_void():
             return True
         with contextlib.suppress(OSError):
             _, records = Record.all_in(self.folder)
@@ -103,6 +114,15 @@ class _AtWork:
     member: Member
     child: Child
     kill_at: float | None = None
+    tree: Tree = field(default_factory=Tree)
+    """What was asked to stop."""
+
+    @property
+    def has_ended(self) -> bool:
+        """With all that was asked to stop, as long as there is patience."""
+        if self.child.exit_code() is None:
+            return False
+        return self.kill_at is None or time.monotonic() >= self.kill_at or not self.tree.lives
 
 
 def run_pack(job: GivenJob, script: Path, work: Callable[[GivenJob, Path], int]) -> int:
@@ -115,15 +135,15 @@ def run_pack(job: GivenJob, script: Path, work: Callable[[GivenJob, Path], int])
     members = [_member(one, base) for one in description["members"]]
     inbox = Path(base, str(description["inbox"]))
     mode, at_once, limit = description["mode"], int(description["at_once"]), description["limit"]
-    make: Callable[[Member], Child] = (
-        (lambda member: Forked(member.job, member.outcome, member.logs, work))
-        if mode == "fork"
-        else (lambda member: Started(member.folder / script.name, member.token, base))
-    )
+    make: Callable[[Member], Child]
     if mode == "fork":
         for what in unforkable():
             logger.warning("b2luigi: " + NOT_FORKABLE, what)
+        draw_anew = Randomness().draw_anew  # before what there is gets out of sight
         _prepare_copies(members)
+        make = lambda member: Forked(member.job, member.outcome, member.logs, work, draw_anew)  # noqa: E731
+    else:
+        make = lambda member: Started(member.folder / script.name, member.token, base)  # noqa: E731
     return _Supervisor(members, inbox, Ledger(script.parent), make, at_once, limit, job.grace).run()
 
 
@@ -152,8 +172,10 @@ class _Supervisor:
         self._at_once, self._grace = at_once, grace
         self._end = time.monotonic() + limit if limit is not None else float("inf")
         self._stopped_by = 0
+        self._has_begun = self._is_unfit = False
 
     def run(self) -> int:
+        """Returns the exit code of the pack."""
         with self._signals():
             glance = time.monotonic() + GLANCE
             while self._at_work or self._may_begin:
@@ -168,11 +190,12 @@ class _Supervisor:
         if self._stopped_by:
             signal.signal(self._stopped_by, signal.SIG_DFL)
             os.kill(os.getpid(), self._stopped_by)
-        return 0
+        return UNRECORDED if self._is_unfit and not self._has_begun else 0
 
     def _wait(self) -> None:
         """For the end of a task, at most a moment."""
-        sentinels = [one.child.sentinel for one in self._at_work if one.child.sentinel is not None]
+        running = [one.child for one in self._at_work if one.child.exit_code() is None]
+        sentinels = [child.sentinel for child in running if child.sentinel is not None]
         if sentinels:
             wait(sentinels, timeout=0.1 if self._is_stopping else 1.0)
         elif self._at_work:
@@ -180,7 +203,9 @@ class _Supervisor:
 
     @property
     def _may_begin(self) -> bool:
-        return bool(self._waiting) and not self._stopped_by and time.monotonic() < self._end
+        if not self._waiting or self._stopped_by or self._is_unfit:
+            return False
+        return time.monotonic() < self._end or not self._has_begun
 
     @property
     def _is_stopping(self) -> bool:
@@ -191,16 +216,32 @@ class _Supervisor:
             return
         try:
             patiently(lambda: self._ledger.begin(member.token), lambda: self._grace)
-            child = self._make(member)
-        except OSError as error:  # no memory, too many processes, a full disk
-            self._report(member, 1, f"b2luigi: the task cannot be started: {error}")
+        except OSError as error:
+            logger.error("b2luigi: no task can begin on this node: %s", error)
+            self._is_unfit = True
             return
-        self._at_work.append(_AtWork(member, child))
+        self._has_begun = True
+        look_again(member.folder)
+        if member.is_void():  # whoever cancels it looks into the ledger after that, and one of both sees the other
+            self._report(member, SIGNALLED + signal.SIGTERM, "")
+            return
+        try:
+            self._at_work.append(one := _AtWork(member, self._make(member)))
+        except OSError as error:
+            self._is_unfit = error.errno in OF_NODE
+            code = UNRECORDED if self._is_unfit else 1
+            self._report(member, code, f"b2luigi: the task cannot be started: {error}")
+            return
+        if self._stopped_by:
+            self._pass_on(self._stopped_by, one)
 
     def _reap(self, one: _AtWork) -> None:
         code = one.child.exit_code()
-        if code is None:
+        if code is None or not one.has_ended:
             return
+        one.tree.signal(signal.SIGKILL)
+        if code - SIGNALLED in STOPPING and one.kill_at is None and not self._stopped_by:
+            time.sleep(TOGETHER)
         self._at_work.remove(one)
         member, note = one.member, ""
         has_outcome = _has_outcome(member.outcome)
@@ -229,19 +270,18 @@ class _Supervisor:
         for one in self._at_work:
             if one.kill_at is not None:
                 if now >= one.kill_at:
-                    kill_tree(one.child.pid, signal.SIGKILL)
+                    Tree.below(one.child.pid).signal(signal.SIGKILL)
                 continue
             look_again(one.member.folder)
-            if one.member.void.exists():
-                one.kill_at = now + KILL_AFTER
-                kill_tree(one.child.pid, signal.SIGTERM)
+            if one.member.is_void():
+                one.kill_at, one.tree = now + KILL_AFTER, Tree.below(one.child.pid)
+                one.tree.signal(signal.SIGTERM)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         """A signal with which batch systems end jobs goes on to the tasks at work; no other one begins."""
         former = {}
-        for name in SIGNALS:
-            number = signal.Signals[f"SIG{name}"]
+        for number in STOPPING:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 former[number] = signal.signal(number, self._stop)
         try:
@@ -253,8 +293,11 @@ class _Supervisor:
     def _stop(self, number: int, frame: object) -> None:
         self._stopped_by = number
         for one in self._at_work:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(one.child.pid, number)
+            self._pass_on(number, one)
+
+    def _pass_on(self, number: int, one: _AtWork) -> None:
+        """Also to what the task has started, as batch systems do: a shell would keep it for itself."""
+        Tree.below(one.child.pid).signal(signal.Signals(number))
 
 
 def _has_outcome(path: Path) -> bool:

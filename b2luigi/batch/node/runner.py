@@ -39,6 +39,7 @@ from b2luigi.core.job_script import (
     DONE_UNRECORDED,
     OUTCOME_VARIABLE,
     PACK,
+    PACK_VARIABLE,
     SCRIPT_VARIABLE,
     UNRECORDED,
 )
@@ -101,6 +102,10 @@ def run_one(
     # Removed from the environment: a script that the task itself starts is a separate run.
     names = (SCRIPT_VARIABLE, OUTCOME_VARIABLE, BEGUN_VARIABLE)
     script, outcome_file, begun = (os.environ.pop(name, "") for name in names)
+    if pack := os.environ.pop(PACK_VARIABLE, ""):
+        from b2luigi.batch.node.children import end_with_pack  # few jobs need it
+
+        end_with_pack(pack)
     if task_id == PACK:
         return _run_pack(tasks, job, Path(script), ending)
     prepare_streams()

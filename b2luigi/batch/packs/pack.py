@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.ledger import Ledger
 from b2luigi.batch.attempts.outcome import Marker
+from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import JobInfo, JobStatus
 
 SETTLED = 5.0
 """Seconds from the moment when a task must not begin any more to the one when it is sure that it has not."""
 WAITS = "its job runs, and it waits for its turn"
-AFTER_QUEUED = (TicketState.gone, TicketState.ended)
+RECORDS = 1.0
+"""Seconds between two looks into the records of tasks for which nobody waits here."""
+WAY: Mapping[TicketState, TicketState] = {
+    TicketState.gone: TicketState.queued,
+    TicketState.ended: TicketState.queued,
+    TicketState.out_of_reach: TicketState.unsure,
+    TicketState.not_found: TicketState.unsure,
+}
+"""States that cannot be the first one of a ticket, and what comes before each."""
 
 
 class Pack:
-    """One job that runs several tasks. `tokens`: of all of them; None for a job of another run that does not say."""
+    """One job that runs several tasks.
+
+    `folders`: of all of them, by token; None for a job of another run that does not say.
+    """
 
     def __init__(
-        self, ticket: Ticket, tokens: Iterable[str] | None, clock: Callable[[], float], key: Hashable = None
+        self, ticket: Ticket, folders: Mapping[str, Path] | None, clock: Callable[[], float], key: Hashable = None
     ) -> None:
         self.ticket, self.key = ticket, key
-        self.tokens = None if tokens is None else frozenset(tokens)
+        self._folders = folders
         self.members: dict[str, Ticket] = {}
         """By token: those for which somebody waits."""
         self.ended: set[str] = set()
-        """The tokens of those that have left their markers."""
+        """The tokens of those that have left their markers, or were judged."""
         self.leaving: dict[str, float | None] = {}
         """The tokens of those that are not wanted any more, and since when they cannot begin."""
         self.marker: Marker | None = None
@@ -40,8 +52,9 @@ class Pack:
         self._inbox: Inbox | None = None
         self._ledger, self._clock = Ledger(ticket.spec.folder), clock
         self._begun: frozenset[str] = frozenset()
-        self._read_at = float("-inf")
+        self._read_at = self._records_read_at = float("-inf")
         self._read_at_end = False
+        self._shown = (0, 0)
 
     @property
     def token(self) -> str:
@@ -56,7 +69,7 @@ class Pack:
     @property
     def size(self) -> int:
         """How many tasks it runs, as far as that is known."""
-        return len(self.tokens) if self.tokens is not None else len(self.members)
+        return len(self._folders if self._folders is not None else self.members)
 
     @property
     def is_over(self) -> bool:
@@ -127,8 +140,8 @@ class Pack:
         member.submitted_at, member.answers, member.absent = mine.submitted_at, mine.answers, mine.absent
         member.may_be_elsewhere, member.is_own = mine.may_be_elsewhere, mine.is_own
         member.info = self._info_of(member.spec.token)
-        if state in AFTER_QUEUED and member.state is not state:
-            member.move(TicketState.queued)
+        if state in WAY and member.state is not state:
+            member.move(WAY[state])
         member.move(state, mine.reason)
         return before != (member.state, member.info, member.job_id, member.server)
 
@@ -137,6 +150,14 @@ class Pack:
         if info is None or info.status is not JobStatus.running or self.has_begun(token):
             return info
         return replace(info, status=JobStatus.idle, native=WAITS)
+
+    def mirror_answers(self) -> None:
+        """Passes on how often the batch system has answered since something looked like the end of the job."""
+        shown = self.ticket.answers, self.ticket.absent
+        if self.ticket.end_reported and shown != self._shown:
+            self._shown = shown
+            for member in self.members.values():
+                self.mirror(member)
 
     def note_end(self, inbox: Inbox) -> None:
         """Its job script has left a marker there."""
@@ -148,11 +169,27 @@ class Pack:
         if self._inbox is not None:
             self._inbox.remove(self.token)
 
-    def accounts_for_all(self, is_closed: Callable[[str], bool]) -> bool:
-        """Nobody wants any of its tasks any more; `is_closed`: an attempt of which there is no ticket here is over."""
-        if self.tokens is None or any(token not in self.leaving for token in self.members):
-            return False
-        return all(token in self.leaving or token in self.ended or is_closed(token) for token in self.tokens)
+    @property
+    def is_unwanted(self) -> bool:
+        """Nobody wants any of its tasks any more, as far as is known."""
+        return self.leaving.keys() >= self.members.keys() and not self.others_want(at_most_every=RECORDS)
+
+    def others_want(self, at_most_every: float = 0.0) -> bool:
+        """Whether another run may wait for one of its tasks, by their records.
+
+        True until the next look is due, if the last one found one.
+        """
+        if self._folders is None:
+            return True
+        unknown = self._folders.keys() - self.members.keys() - self.ended
+        if unknown and self._clock() < self._records_read_at + at_most_every:
+            return True
+        self._records_read_at = self._clock()
+        for token in unknown:
+            if _is_open(token, self._folders[token]):
+                return True
+            self.ended.add(token)
+        return False
 
     def over_by_now(self) -> list[str]:
         """Those of the unwanted that are not at work, and will not be. Raises OSError."""
@@ -168,3 +205,12 @@ class Pack:
         """A task of it that nobody wants is not at work, and will not be."""
         member.move(TicketState.queued)
         member.move(TicketState.ended)
+
+
+def _is_open(token: str, folder: Path) -> bool:
+    """Whether an attempt may not be over; what cannot be read says nothing."""
+    try:
+        _, records = Record.all_in(folder)
+    except OSError:
+        return True
+    return not folder.is_dir() or any(one.is_open for one in records if one.token == token or one.is_torn)

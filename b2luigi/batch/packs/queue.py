@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,6 @@ from typing import Any
 
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.judge import wants_reason
-from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.tokens import TASK
 from b2luigi.batch.packs.description import folder_of, job_of, members_in, script_of, tidy
 from b2luigi.batch.packs.pack import Pack
@@ -22,10 +22,11 @@ from b2luigi.batch.packs.size import UNKNOWN_SECONDS, Durations, tasks_per_job
 from b2luigi.batch.queue.aside import Aside
 from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.outage import Outage
-from b2luigi.batch.queue.ticket import Queue, Ticket, counted, never
+from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState, counted, never
 from b2luigi.batch.systems.base import Setting
 from b2luigi.batch.systems.model import Cause, JobSpec
 from b2luigi.core.executable import write_job_script
+from b2luigi.core.patience import PASSING
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -84,6 +85,8 @@ class PackingQueue:
         """The tokens of packs for which nobody waits any more, and since when."""
         self._most: dict[Hashable, int] = {}
         """How many tasks may share a job, where one with more of them died."""
+        self._refused: list[Ticket] = []
+        """Those of which nobody was informed yet."""
         self._ran_at_once = 0
         self._is_tidy = False
         self._writes = Backoff(clock, first=AGAIN, most=AGAIN_MOST)
@@ -171,9 +174,8 @@ class PackingQueue:
         """Moves everything a little; returns the tickets with news."""
         if self._lanes:
             self._form(more_to_come)
-        held = self._own_leaving()
-        self._queue.hold(held)
-        news = []
+        self._queue.hold(self._own_leaving())
+        news, self._refused = self._refused, []
         for ticket in self._queue.step(more_to_come):
             pack = self._packs.get(ticket.spec.token)
             news += [ticket] if pack is None else self._heard(pack)
@@ -183,6 +185,8 @@ class PackingQueue:
             news += self._read_ledgers()
             self._see_to_leaving()
             self._see_to_ending()
+            for pack in self._packs.values():
+                pack.mirror_answers()
         return news
 
     def hear(self, markers: Mapping[str, Inbox]) -> list[Ticket]:
@@ -213,7 +217,7 @@ class PackingQueue:
         self._tidy()
         blocked = self.leaving
         for key, lane in list(self._lanes.items()):
-            waiting = [ticket for ticket in lane.tickets if not self._is_dropped(ticket)]
+            waiting = [ticket for ticket in lane.tickets if ticket in self._shares and not self._is_dropped(ticket)]
             held = [ticket for ticket in waiting if ticket.spec.script in blocked]
             free = [ticket for ticket in waiting if ticket.spec.script not in blocked]
             lane.tickets = held + self._sent(lane, free, more_to_come)
@@ -237,14 +241,14 @@ class PackingQueue:
         """Sends what can go now; returns those that wait for others."""
         if lane.share.most is None and not self._has_read_earlier():
             return free
-        now, before, jobs = self._clock(), len(free), 0
+        now, before, packs = self._clock(), len(free), len(self._packs)
         size, is_due = self._size(lane.share, len(free)), self._is_due(lane, now, more_to_come)
         while free and (is_due or (lane.share.most is not None and len(free) >= size)):
             if not self._send(lane.share, free[:size]):
                 break
-            free, jobs = free[size:], jobs + 1
-        if jobs:
-            sent = before - len(free)
+            free = free[size:]
+        if len(self._packs) > packs:
+            sent, jobs = before - len(free), len(self._packs) - packs
             logger.info("%s of %s in %s", _tasks(sent), lane.share.family, counted(jobs))
         lane.first = now if not free else lane.first
         return free
@@ -266,7 +270,7 @@ class PackingQueue:
         return is_idle or now - lane.last >= QUIET or now - lane.first >= PATIENT
 
     def _size(self, share: Share, waiting: int) -> int:
-        most = self._most.get(share.key, waiting)
+        most = self._most.get(share.key, share.most or waiting)
         if share.most is not None:
             return min(share.most, most)
         slots = (self._queue.slots or max(SLOTS, self._ran_at_once)) * share.at_once
@@ -277,15 +281,18 @@ class PackingQueue:
         spec, script = script_of(shares, [ticket.spec for ticket in tickets], self._limit(share))
         try:
             write_job_script(spec.folder, script)
-        except OSError as error:
-            self._outage.begin("No job can be written now; retrying in %.0f s: %s", self._writes.put_off(), error)
-            return False
+        except Exception as error:
+            if _may_pass(error, spec.inbox):
+                self._outage.begin("No job can be written now; retrying in %.0f s: %s", self._writes.put_off(), error)
+                return False
+            self._refuse(tickets, f"the job script cannot be written: {type(error).__name__}: {error}")
+            return True
         self._writes.reset()
         self._outage.end()
         kin = partial(_kin, [ticket.spec for ticket in tickets])
         notes = [(ticket, self._shares.pop(ticket)[1]) for ticket in tickets]
         pack_ticket = self._queue.submit(replace(spec, kin_of_inputs=kin), partial(self._before_sending, notes))
-        pack = Pack(pack_ticket, [ticket.spec.token for ticket in tickets], self._clock, share.key)
+        pack = Pack(pack_ticket, {one.spec.token: one.spec.folder for one in tickets}, self._clock, share.key)
         self._packs[pack.token] = pack
         for ticket in tickets:
             ticket.spec = replace(ticket.spec, pack=spec.folder)
@@ -293,6 +300,12 @@ class PackingQueue:
             self._of_member[ticket.spec.token] = pack
             pack.adopt(ticket)
         return True
+
+    def _refuse(self, tickets: list[Ticket], why: str) -> None:
+        for ticket in tickets:
+            del self._shares[ticket]
+            ticket.move(TicketState.refused, why)
+        self._refused += tickets
 
     def _limit(self, share: Share) -> float | None:
         """Seconds of work after which a pack hands back what it has not begun; None where the user chose its size."""
@@ -394,13 +407,14 @@ class PackingQueue:
         """Leaves a job to another run."""
         pack = self._of_member.get(ticket.spec.token)
         if pack is None:
-            if ticket.pack is None:
+            if ticket.pack is None and self._shares.pop(ticket, None) is None:
                 self._queue.detach(ticket)
             return
         self._drop(pack, ticket.spec.token)
         if not pack.members:
             self._queue.detach(pack.ticket)
             self._packs.pop(pack.token, None)
+            self._ending.pop(pack.token, None)
 
     def _drop(self, pack: Pack, token: str) -> None:
         pack.members.pop(token, None)
@@ -428,7 +442,7 @@ class PackingQueue:
                         pack.leaving[token] = self._clock()
                 for token in pack.over_by_now():
                     self._over(pack, token)
-            if pack.leaving and not pack.is_cancelled and pack.accounts_for_all(partial(_is_closed, pack)):
+            if pack.leaving and not pack.is_cancelled and pack.is_unwanted:
                 pack.is_cancelled = True
                 self._queue.cancel_then(pack.ticket, partial(self._cancelled, pack))
 
@@ -449,8 +463,8 @@ class PackingQueue:
     def _close(self, pack: Pack) -> None:
         self._packs.pop(pack.token, None)
         self._ending.pop(pack.token, None)
-        if pack.tokens is None or pack.tokens - pack.ended - {t for t in pack.tokens if _is_closed(pack, t)}:
-            self._queue.detach(pack.ticket)  # another run may wait for the rest
+        if pack.others_want():
+            self._queue.detach(pack.ticket)
             return
         info = pack.ticket.info
         if not (pack.ended_well or (info is not None and info.status.is_final and not info.lingers)):
@@ -488,13 +502,15 @@ class PackingQueue:
             self.step()
             self._look_for_markers(in_part)
             self._sleep(0.05)
-        for pack in in_part:
-            if not pack.is_cancelled:
+        for pack in list(self._packs.values()):
+            if not pack.members:
+                self._close(pack)  # another run may want the rest of it
+            elif not pack.is_cancelled:
                 self._queue.detach(pack.ticket)
         left = self._queue.close(max(0.0, end - self._clock()), enough)
         tokens = {ticket.spec.token for ticket in left}
         alone = [ticket for ticket in left if ticket.spec.token not in self._packs]
-        stopped = [pack for pack in self._packs.values() if pack.token not in tokens and pack not in in_part]
+        stopped = [pack for pack in self._packs.values() if pack.token not in tokens and pack.is_cancelled]
         for pack in stopped:
             self._cancelled(pack)
             self._close(pack)
@@ -518,6 +534,11 @@ class PackingQueue:
                 self.hear(found)
 
 
+def _may_pass(error: Exception, inbox: Path) -> bool:
+    """Whether a job script can be written another time: a full disk, or a run that cannot write anywhere for now."""
+    return isinstance(error, OSError) and (error.errno in PASSING or not os.access(inbox, os.W_OK))
+
+
 def _tasks(number: int) -> str:
     return "1 task" if number == 1 else f"{number:,} tasks"
 
@@ -533,15 +554,3 @@ def _void(member: Ticket) -> None:
     """From now on its task does not begin, and is stopped if it has. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         (member.spec.folder / f"{member.spec.token}.void").touch()
-
-
-def _is_closed(pack: Pack, token: str) -> bool:
-    """Whether an attempt in a pack, for which nobody waits here, is over by its record."""
-    folder = members_in(pack.folder, {}).get(token) if token not in pack.members else None
-    if folder is None:
-        return False
-    try:
-        _, records = Record.all_in(folder)
-    except OSError:
-        return False
-    return all(not record.is_open for record in records if record.token == token)
