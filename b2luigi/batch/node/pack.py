@@ -11,8 +11,6 @@ import gc
 import logging
 import os
 import signal
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +25,7 @@ from b2luigi.batch.attempts.outcome import INTERRUPTED, Marker
 from b2luigi.batch.attempts.record import Record, read_outcome
 from b2luigi.batch.interrupts import SIGNALLED
 from b2luigi.batch.node.children import Forked, Started, kill_tree
+from b2luigi.batch.node.forkable import NOT_FORKABLE, unforkable
 from b2luigi.batch.node.given_job import GivenJob
 from b2luigi.batch.node.usage import memory_note
 from b2luigi.core.description import rebuild
@@ -42,15 +41,6 @@ GLANCE = 2.0
 """Seconds between two looks whether a task that is at work is still wanted."""
 KILL_AFTER = 5.0
 """Seconds from the request to stop to the end."""
-THREADS = (
-    "b2luigi: the script has started %d threads before process(): %s. A copy of its process does not have them, and "
-    'may wait for them for ever. If tasks hang or crash, set pack_mode to "process".'
-)
-UNFIT: Mapping[str, Callable[[Any], bool]] = {
-    "torch": lambda torch: bool(torch.cuda.is_initialized()),
-    "XRootD": lambda xrootd: True,
-}
-"""Modules that may hold what a copy of the process cannot use, and how to find out."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +121,8 @@ def run_pack(job: GivenJob, script: Path, work: Callable[[GivenJob, Path], int])
         else (lambda member: Started(member.folder / script.name, member.token, base))
     )
     if mode == "fork":
-        _warn_of_what_cannot_be_copied()
+        for what in unforkable():
+            logger.warning("b2luigi: " + NOT_FORKABLE, what)
         _prepare_copies(members)
     return _Supervisor(members, inbox, Ledger(script.parent), make, at_once, limit, job.grace).run()
 
@@ -281,18 +272,3 @@ def _prepare_copies(members: Sequence[Member]) -> None:
         rebuild(members[0].description)
     gc.collect()
     gc.freeze()
-
-
-def _warn_of_what_cannot_be_copied() -> None:
-    others = [one.name for one in threading.enumerate() if one is not threading.current_thread()]
-    if others:
-        logger.warning(THREADS, len(others), ", ".join(others[:5]))
-    for name, is_used in UNFIT.items():
-        module = sys.modules.get(name)
-        with contextlib.suppress(Exception):
-            if module is not None and is_used(module):
-                logger.warning(
-                    "b2luigi: the script has used %s before process(), which may not work in a copy of its process. If "
-                    'tasks hang or crash, set pack_mode to "process".',
-                    name,
-                )

@@ -18,6 +18,7 @@ from b2luigi.batch import systems
 from b2luigi.batch.attempts.outcome import FAILED
 from b2luigi.batch.attempts.runs import Runs
 from b2luigi.batch.interrupts import Interrupts
+from b2luigi.batch.node.forkable import NOT_FORKABLE, unforkable
 from b2luigi.batch.packs.earlier import seconds_of_earlier_runs
 from b2luigi.batch.packs.queue import PackingQueue
 from b2luigi.batch.processes.base import BatchProcess, check_timeout
@@ -42,7 +43,7 @@ from b2luigi.core.checks import runs_itself
 from b2luigi.core.executable import check_job_script
 from b2luigi.core.graph import missing_requirements
 from b2luigi.core.paths import map_folder
-from b2luigi.core.script import base_folder, script_name
+from b2luigi.core.script import base_folder, is_session, script_name
 from b2luigi.core.setting_checks import SettingChecks
 from b2luigi.core.settings import changed_settings, get_merged_setting, get_seconds, get_setting, source_of
 from b2luigi.monitor.journal.writer import Journal
@@ -64,6 +65,7 @@ class AssigningWorker(CheckingWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._jobs = Jobs()
+        self._unforkable = [] if is_session() else list(unforkable())  # before any thread of luigi's begins
         self.journal = Journal(
             task_file_folder, script_name, lambda: int(get_setting("keep_runs")), settings=changed_settings
         )
@@ -126,8 +128,10 @@ class AssigningWorker(CheckingWorker):
                 f"tasks_per_job has no effect for {task.get_task_family()}: its batch_system is {name!r}, with a "
                 "process_class of its own, and so each task has a job."
             )
-        else:
-            check_sharing(task)
+            return
+        check_sharing(task)
+        for what in self._unforkable if get_setting("pack_mode", task=task) == "fork" else ():
+            self._setting_checks.warn_once(NOT_FORKABLE[0].upper() + NOT_FORKABLE[1:] % what)
 
     def _language(self, task: luigi.Task) -> BatchSystem | None:
         name = self.detect_batch_system(task)
