@@ -130,6 +130,7 @@ class Pack:
         with contextlib.suppress(OSError):
             for path in (self.ticket.spec.script, self._ledger.path):
                 path.unlink(missing_ok=True)
+            self.folder.rmdir()  # if it has printed nothing
 
     def mirror(self, member: Ticket) -> bool:
         """Passes on what is known of the job to the ticket of a task; True if that is news."""
