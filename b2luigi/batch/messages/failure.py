@@ -30,6 +30,8 @@ _FOREIGN_FOLDERS = (str(Path(__file__).parents[2]), *(sysconfig.get_path(name) f
 """Folders of code that is not the user's: b2luigi, Python, installed packages."""
 _FRAME = re.compile(r'  File "(.*)", line \d+ in ')
 """A line of the stack that `faulthandler` prints, the most recent call first."""
+_FOREIGN = re.compile(r"/(?:b2luigi/(?:batch|cli)|site-packages|lib/python3\.\d+)/")
+"""What is in paths of code that is not the user's on a node, which may have it in other folders."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def _without_our_calls(lines: Iterable[str]) -> Iterator[str]:
     is_below = False
     for line in lines:
         frame = _FRAME.match(line)
-        is_foreign = frame is not None and frame[1].startswith(_FOREIGN_FOLDERS)
+        is_foreign = frame is not None and bool(_FOREIGN.search(frame[1]))
         if not (is_foreign and is_below):
             yield line
         is_below = frame is not None and (is_below or not is_foreign)

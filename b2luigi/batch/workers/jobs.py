@@ -65,7 +65,8 @@ class Jobs:
         if self._run is not None:
             with contextlib.suppress(OSError):  # written before a job is sent to a batch system, or it is not sent
                 self._run.runs.own.write_claims()
-        more = more_to_come or (self._run is not None and self._run.writer.is_busy)
+        writes = self._run is not None and self._run.writer.is_busy
+        more = more_to_come or writes or self._are_waiting
         news = [ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step(more)]
         if self._run is None:
             return bool(news)
@@ -74,10 +75,16 @@ class Jobs:
         concerned = [ticket.spec.token for queue in self.queues.values() for ticket in queue.hear(markers)]
         self._news.update(dict.fromkeys(concerned))
         ended = self._weigh_watched(markers) + self._weigh_news(markers, self._run)
-        self._log_not_begun(self._run)
+        if not self._are_waiting:
+            self._log_not_begun(self._run)
         if not more_to_come:
             self._tell_attached(self._run)
         return written or bool(news or self._round) or any(ended)
+
+    @property
+    def _are_waiting(self) -> bool:
+        """There are jobs to be weighed, so that some of their tasks may be submitted again."""
+        return bool(self._news or self._round)
 
     def _weigh_watched(self, markers: Mapping[str, Inbox]) -> list[bool]:
         """Those without a marker. Who had their turn are at the end of the line."""
