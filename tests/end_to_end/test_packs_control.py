@@ -45,7 +45,7 @@ def test_an_interrupted_run_leaves_nothing_behind(system: System, project: Proje
     process.send_signal(signal.SIGINT)
     ended = end_of(process)
     assert ended.rc == 130, ended.text
-    assert "Could not confirm" not in ended.text
+    assert "Cancelled 1 job." in ended.text
     assert "Traceback" not in ended.text
     until(lambda: not system.live_jobs(), "no job is left")
     until(lambda: not any(map(is_alive, pids)), "no process is left")
@@ -90,7 +90,7 @@ def test_tasks_are_cancelled_in_a_run_that_is_over(system: System, project: Proj
     until(lambda: ran(project)["2"], "the next one is at work")
     assert system.name == "local" or system.live_jobs() == [number]
     process = project.start()
-    process.until_printed("of an earlier run.")
+    process.until_printed("Attached to 1 job of an earlier run.")
     let_go(project)
     assert_whole(project, system, end_of(process))
     assert ran(project) == AGAIN
@@ -144,7 +144,7 @@ def test_a_second_run_takes_over_when_the_first_is_killed(system: System, projec
     second.until_printed("Another run is at work")
     first.kill()
     end_of(first)
-    second.until_printed("of an earlier run.")
+    second.until_printed("Attached to 1 job of an earlier run.")
     let_go(project)
     assert_whole(project, system, end_of(second))
     assert ran(project) == ONCE

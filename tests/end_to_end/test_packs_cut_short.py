@@ -152,7 +152,7 @@ def test_a_job_that_lives_is_resumed_by_the_next_run(system: System, project: Pr
     process.kill()
     end_of(process)
     process = project.start()
-    process.until_printed("of an earlier run.")
+    process.until_printed("Attached to 1 job of an earlier run.")
     let_go(project)
     assert_whole(project, system, end_of(process))
     assert ran(project) == ONCE

@@ -142,7 +142,7 @@ class Jobs:
         for queue in self.queues.values():
             queue.leave(END_PATIENCE)
         left = [job for job in jobs if job.leave()]
-        logger.warning("%s left running. Run the script again to resume.", counted(len(left)))
+        logger.warning("%s left running. Run the script again to resume.", counted(_different(left)))
         return left
 
     def _hear_of_written(self) -> bool:
@@ -194,4 +194,9 @@ class Jobs:
 
 def _there(jobs: Iterable[ClusterProcess]) -> int:
     """How many of them are ours to cancel, as far as is known."""
-    return sum(process.job is not None and process.job.is_ours_to_cancel for process in jobs)
+    return _different(process for process in jobs if process.job is not None and process.job.is_ours_to_cancel)
+
+
+def _different(jobs: Iterable[ClusterProcess]) -> int:
+    """How many jobs have these tasks, some of which may share one."""
+    return len({process.job.ticket.names_job for process in jobs if process.job is not None})
