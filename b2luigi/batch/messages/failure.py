@@ -28,6 +28,10 @@ LOGS_LABEL = "  logs:    "
 """Prefix of the line of a story that names the log folder."""
 _FOREIGN_FOLDERS = (str(Path(__file__).parents[2]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib")))
 """Folders of code that is not the user's: b2luigi, Python, installed packages."""
+_FRAME = re.compile(r'  File "(.*)", line \d+ in ')
+"""A line of the stack that `faulthandler` prints, the most recent call first."""
+_FOREIGN = re.compile(r"/(?:b2luigi/(?:batch|cli)|site-packages|lib/python3\.\d+)/")
+"""What is in paths of code that is not the user's on a node, which may have it in other folders."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,19 @@ def tail(paths: Iterable[Path]) -> str:
 
 def last_lines(text: str) -> str:
     """The last lines of a text, without control characters, which could affect a terminal."""
-    lines = re.sub(r"[^\S\n\t]", " ", text[-TAIL_BYTES:]).rstrip().splitlines()[-TAIL_LINES:]
-    return "\n".join(shortened(visible(line.expandtabs())) for line in lines)
+    lines = re.sub(r"[^\S\n\t]", " ", text[-TAIL_BYTES:]).rstrip().splitlines()
+    return "\n".join(shortened(visible(line.expandtabs())) for line in list(_without_our_calls(lines))[-TAIL_LINES:])
+
+
+def _without_our_calls(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of a log; the stack of a crash without the calls that led to the user's code."""
+    is_below = False
+    for line in lines:
+        frame = _FRAME.match(line)
+        is_foreign = frame is not None and bool(_FOREIGN.search(frame[1]))
+        if not (is_foreign and is_below):
+            yield line
+        is_below = frame is not None and (is_below or not is_foreign)
 
 
 def shortened(line: str, most: int = LINE) -> str:

@@ -158,7 +158,7 @@ def resumed(task: luigi.Task, run: Run, found: Record, grace: float) -> JobInFli
     watched = not is_abandoned
     is_wanted = not (watched or run.fresh)
     if is_wanted and ticket.state is not TicketState.not_found:  # or else what it may have left is looked at first
-        run.attached.append(task.task_id)
+        run.attached.add(ticket.names_job)
     return JobInFlight(task, run, queue, found, ticket, inbox, grace=grace, earlier=True, watched=watched)
 
 

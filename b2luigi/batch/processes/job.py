@@ -322,7 +322,7 @@ class JobInFlight:
             return Postponed("", CLAIMED)
         self.watched = not self.inbox.is_abandoned()
         if not self.watched:
-            self.run.attached.append(self.task.task_id)
+            self.run.attached.add(self.ticket.names_job)
         return Wait()
 
     def _finished_before(self) -> Verdict | None:

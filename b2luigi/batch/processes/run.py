@@ -38,8 +38,8 @@ class Run:
     clock: Callable[[], float] = time.monotonic
     suspect: Callable[[], object] = lambda: None
     """Called when something does not work for now: an expired credential may be the reason."""
-    attached: list[str] = field(default_factory=list)
-    """Tasks whose job is one of an earlier run, by task id."""
+    attached: set[str] = field(default_factory=set)
+    """Jobs of earlier runs for which this one waits, by what names them."""
     unsubmitted: list[str] = field(default_factory=list)
     """Tasks that an earlier run was about to submit when it ended, by task id."""
     not_begun: Counter[str] = field(default_factory=Counter)

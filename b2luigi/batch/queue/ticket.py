@@ -134,6 +134,11 @@ class Ticket:
                 self.when_over()
 
     @property
+    def names_job(self) -> str:
+        """The token of its job: its own, unless its task shares one with others."""
+        return self.spec.token if self.spec.pack is None else self.spec.pack.name
+
+    @property
     def logs(self) -> Path:
         """The folder with what its task has printed, or, if a job of several has not come to it, what that has."""
         of_pack = self.spec.pack

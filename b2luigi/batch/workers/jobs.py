@@ -65,7 +65,8 @@ class Jobs:
         if self._run is not None:
             with contextlib.suppress(OSError):  # written before a job is sent to a batch system, or it is not sent
                 self._run.runs.own.write_claims()
-        more = more_to_come or (self._run is not None and self._run.writer.is_busy)
+        writes = self._run is not None and self._run.writer.is_busy
+        more = more_to_come or writes or self._are_waiting
         news = [ticket.spec.token for queue in list(self.queues.values()) for ticket in queue.step(more)]
         if self._run is None:
             return bool(news)
@@ -74,10 +75,16 @@ class Jobs:
         concerned = [ticket.spec.token for queue in self.queues.values() for ticket in queue.hear(markers)]
         self._news.update(dict.fromkeys(concerned))
         ended = self._weigh_watched(markers) + self._weigh_news(markers, self._run)
-        self._log_not_begun(self._run)
+        if not self._are_waiting:
+            self._log_not_begun(self._run)
         if not more_to_come:
             self._tell_attached(self._run)
         return written or bool(news or self._round) or any(ended)
+
+    @property
+    def _are_waiting(self) -> bool:
+        """There are jobs to be weighed, so that some of their tasks may be submitted again."""
+        return bool(self._news or self._round)
 
     def _weigh_watched(self, markers: Mapping[str, Inbox]) -> list[bool]:
         """Those without a marker. Who had their turn are at the end of the line."""
@@ -135,7 +142,7 @@ class Jobs:
         for queue in self.queues.values():
             queue.leave(END_PATIENCE)
         left = [job for job in jobs if job.leave()]
-        logger.warning("%s left running. Run the script again to resume.", counted(len(left)))
+        logger.warning("%s left running. Run the script again to resume.", counted(_different(left)))
         return left
 
     def _hear_of_written(self) -> bool:
@@ -187,4 +194,9 @@ class Jobs:
 
 def _there(jobs: Iterable[ClusterProcess]) -> int:
     """How many of them are ours to cancel, as far as is known."""
-    return sum(process.job is not None and process.job.is_ours_to_cancel for process in jobs)
+    return _different(process for process in jobs if process.job is not None and process.job.is_ours_to_cancel)
+
+
+def _different(jobs: Iterable[ClusterProcess]) -> int:
+    """How many jobs have these tasks, some of which may share one."""
+    return len({process.job.ticket.names_job for process in jobs if process.job is not None})

@@ -95,6 +95,13 @@ def test_last_lines_are_few_and_short() -> None:
     assert last_lines("x" * 10_000_000 + "end") == "x" * (LINE - 3) + "..."
 
 
+def test_of_the_stack_of_a_crash_the_users_part_is_shown() -> None:
+    """And where a library crashed; not the calls that led to the user's code, which may be more than the lines shown."""
+    ours = [f'  File "{luigi.__file__}", line {n} in run' for n in range(2 * TAIL_LINES)]
+    crash = ["Stack (most recent call first):", ours[0], '  File "/me/analysis.py", line 38 in run', *ours, "the end"]
+    assert last_lines("\n".join(crash)).splitlines() == [*crash[:3], "the end"]
+
+
 def test_the_tail_of_files(tmp_path: Path) -> None:
     """The ends of all files in order; empty or missing files and folders are skipped."""
     (tmp_path / "empty").write_text("")

@@ -108,10 +108,25 @@ def test_results_come_in_the_order_in_which_the_queue_reports_them(script_folder
     assert [results.get_nowait()[0] for _ in tasks] == [task.task_id for task in tasks]
 
 
+class Noting(HandQueue):
+    """A queue that notes whether it is to wait for more jobs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more_to_come: list[bool] = []
+
+    def step(self, more_to_come: bool = False) -> list[Ticket]:
+        self.more_to_come.append(more_to_come)
+        return super().step(more_to_come)
+
+
 def test_many_jobs_with_news_are_weighed_in_several_looks(script_folder: Path) -> None:
-    """Ten thousand may begin at once, or end; each has its turn, also if those before it have to wait for something."""
+    """Ten thousand may begin at once, or end; each has its turn, also if those before it have to wait for something.
+
+    Meanwhile more jobs may be to come: those whose tasks are submitted again.
+    """
     now = itertools.count()
-    jobs, site, results = Jobs(lambda: float(next(now))), HandQueue(), queue.SimpleQueue[Any]()
+    jobs, site, results = Jobs(lambda: float(next(now))), Noting(), queue.SimpleQueue[Any]()
     jobs.queues["hand"] = site
     shared = Run(Runs(script_folder / "task_files"), {}, lambda name: site, writer=at_once())
     tasks = [Work(n=n) for n in range(4)]
@@ -127,9 +142,10 @@ def test_many_jobs_with_news_are_weighed_in_several_looks(script_folder: Path) -
     assert jobs.look()
     is_noted = [process.job is not None and process.job.is_ending for process in jobs._by_token.values()]
     assert is_noted == [True, False, False, False]
-    for _ in range(3):
+    for _ in range(4):
         jobs.look()
     assert all(process.job is not None and process.job.is_ending for process in jobs._by_token.values())
+    assert site.more_to_come == [False, True, True, True, False]
 
 
 @pytest.fixture

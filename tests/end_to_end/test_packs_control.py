@@ -1,0 +1,151 @@
+"""Tasks that share a job are stopped by a person: all of them, some of them, in a run that is alive or over."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from tests.end_to_end.conftest import System, on_one_cluster
+from tests.end_to_end.project import Project, end_of
+from tests.end_to_end.test_control import command, of
+from tests.end_to_end.test_packs_cut_short import (
+    AGAIN,
+    ONCE,
+    assert_whole,
+    begin,
+    begun,
+    is_alive,
+    job_id,
+    let_go,
+    ran,
+    sizes,
+)
+from tests.waiting import until
+
+system = on_one_cluster
+
+STOPS = 10.0
+"""Seconds within which a task is stopped that nobody wants."""
+
+
+def at_work(project: Project) -> list[int]:
+    """The process ids of the tasks at work."""
+    parent = begun(project)[-1][1]
+    try:
+        return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def test_an_interrupted_run_leaves_nothing_behind(system: System, project: Project) -> None:
+    """Ctrl-C: the job is gone with all that it has started, and the next run does what was not done."""
+    process = begin(project)
+    pids = [begun(project)[-1][1], *at_work(project)]
+    process.send_signal(signal.SIGINT)
+    ended = end_of(process)
+    assert ended.rc == 130, ended.text
+    assert "Cancelled 1 job." in ended.text
+    assert "Traceback" not in ended.text
+    until(lambda: not system.live_jobs(), "no job is left")
+    until(lambda: not any(map(is_alive, pids)), "no process is left")
+    assert project.inboxes() == []
+    let_go(project)
+    assert_whole(project, system, project.run())
+    assert ran(project) == AGAIN
+
+
+def test_tasks_are_cancelled_in_a_run_that_is_alive(system: System, project: Project) -> None:
+    """One at work is stopped within seconds, one that has not begun never does, and the others go on in the job."""
+    process = begin(project)
+    (pid,) = at_work(project)
+    sent = time.monotonic()
+    asked = command(project, "cancel", "Work(n=1)", "Work(n=3)", *of(project))
+    assert "Cancelled 2 tasks." in asked.text, asked.text
+    until(lambda: not is_alive(pid), "it is stopped")
+    assert time.monotonic() - sent < STOPS + asked.seconds
+    until(lambda: ran(project)["2"] or process.poll() is not None, "the next one is at work")
+    assert system.name == "local" or len(system.live_jobs()) == 1
+    let_go(project)
+    ended = end_of(process)
+    assert {story.splitlines()[1] for story in ended.stories.values()} == {"    n = 1", "    n = 3"}, ended.text
+    assert "cancelled by you" in ended.text
+    assert ran(project) == {"0": 1, "1": 1, "2": 1}
+    assert sizes(project) == [4]
+    assert sorted(path.parent.name for path in project.folder.rglob("out.txt")) == ["n=0", "n=2"]
+    until(lambda: not system.live_jobs(), "no job is left")
+    assert project.inboxes() == []
+
+
+def test_tasks_are_cancelled_in_a_run_that_is_over(system: System, project: Project) -> None:
+    """The job goes on with the others, for the next run, which does the cancelled ones anew."""
+    process = begin(project)
+    number = job_id(project)
+    (pid,) = at_work(project)
+    process.kill()
+    end_of(process)
+    asked = command(project, "cancel", "Work(n=1)", "Work(n=3)", *of(project))
+    assert "Cancelled 2 tasks." in asked.text, asked.text
+    assert not is_alive(pid)
+    until(lambda: ran(project)["2"], "the next one is at work")
+    assert system.name == "local" or system.live_jobs() == [number]
+    process = project.start()
+    process.until_printed("Attached to 1 job of an earlier run.")
+    let_go(project)
+    assert_whole(project, system, end_of(process))
+    assert ran(project) == AGAIN
+
+
+def test_all_tasks_are_cancelled_in_a_run_that_is_over(system: System, project: Project) -> None:
+    """Nobody wants the job any more: it leaves its batch system."""
+    process = begin(project)
+    (pid,) = at_work(project)
+    process.kill()
+    end_of(process)
+    asked = command(project, "cancel", "--all", *of(project))
+    assert "Cancelled 3 tasks." in asked.text, asked.text
+    assert not is_alive(pid)
+    until(lambda: not system.live_jobs(), "no job is left")
+    let_go(project)
+    assert_whole(project, system, project.run())
+    assert ran(project) == AGAIN
+
+
+def test_a_fresh_run_takes_the_job_of_the_last_one_out(system: System, project: Project) -> None:
+    """--fresh: what was done counts, and the rest is done anew."""
+    process = begin(project)
+    (pid,) = at_work(project)
+    process.kill()
+    end_of(process)
+    process = project.start("--fresh")
+    until(lambda: not is_alive(pid) or process.poll() is not None, "the old task is stopped")
+    until(lambda: len(ran(project)) == 2 and ran(project)["1"] == 2 or process.poll() is not None, "it runs anew")
+    let_go(project)
+    assert_whole(project, system, end_of(process))
+    assert ran(project) == AGAIN
+
+
+def test_two_runs_share_the_job(system: System, project: Project) -> None:
+    """Each task runs once, and both runs see it."""
+    first = begin(project)
+    second = project.start()
+    second.until_printed("Another run is at work")
+    let_go(project)
+    for ended in (end_of(first), end_of(second)):
+        assert_whole(project, system, ended)
+    assert ran(project) == ONCE
+    assert sizes(project) == [4]
+
+
+def test_a_second_run_takes_over_when_the_first_is_killed(system: System, project: Project) -> None:
+    """From then on the job is one of an earlier run."""
+    first = begin(project)
+    second = project.start()
+    second.until_printed("Another run is at work")
+    first.kill()
+    end_of(first)
+    second.until_printed("Attached to 1 job of an earlier run.")
+    let_go(project)
+    assert_whole(project, system, end_of(second))
+    assert ran(project) == ONCE
+    assert sizes(project) == [4]
