@@ -10,9 +10,8 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import SimpleNamespace
@@ -484,46 +483,6 @@ def test_a_numpy_that_cannot_be_seeded_is_reported_and_ends_no_task(
     monkeypatch.setitem(sys.modules, "numpy.random", SimpleNamespace(seed=seed))
     Randomness().draw_anew()
     assert "cannot be drawn anew" in caplog.text
-
-
-# -- scripts that cannot be copied
-
-
-@pytest.fixture
-def _a_thread() -> Iterator[None]:
-    """The script has started one."""
-    end = threading.Event()
-    thread = threading.Thread(target=end.wait, name="of-the-script")
-    thread.start()
-    yield
-    end.set()
-    thread.join()
-
-
-@pytest.mark.usefixtures("_a_thread")
-def test_a_script_with_threads_is_warned(caplog: pytest.LogCaptureFixture) -> None:
-    """With what to do about it."""
-    pack_module._warn_of_what_cannot_be_copied()
-    assert "of-the-script" in caplog.text
-    assert 'pack_mode to "process"' in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("name", "module", "is_told"),
-    [
-        ("torch", SimpleNamespace(cuda=SimpleNamespace(is_initialized=lambda: True)), True),
-        ("torch", SimpleNamespace(cuda=SimpleNamespace(is_initialized=lambda: False)), False),
-        ("torch", SimpleNamespace(), False),
-        ("XRootD", SimpleNamespace(), True),
-    ],
-)
-def test_a_script_that_uses_what_cannot_be_copied_is_warned(
-    name: str, module: Any, is_told: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A GPU, an open connection; what cannot be asked is no reason to fail."""
-    monkeypatch.setitem(sys.modules, name, module)
-    pack_module._warn_of_what_cannot_be_copied()
-    assert (name in caplog.text) is is_told
 
 
 # -- one program for each task
