@@ -208,7 +208,7 @@ def _is_movable(target: Any) -> bool:
 def _all_exist(task: luigi.Task, paths: Iterable[str]) -> str:
     return (
         f"{task.get_task_family()}: all outputs already exist ({', '.join(sorted(paths))}), so run() was not "
-        "started. Another run may have created them; remove them to create them anew."
+        "started. Another run may have created them; remove them to create them again."
     )
 
 
