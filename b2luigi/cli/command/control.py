@@ -156,7 +156,7 @@ def _why_not_asked(inbox: Inbox, error: OSError) -> str:
 def _say(run: Run, verb: Verb, reply: Reply) -> None:
     if reply.error:
         raise CommandError(f"Nothing has changed: {reply.error}.")
-    done = "Cancelled" if verb is Verb.cancel else "To be tried again:"
+    done = "Cancelled" if verb is Verb.cancel else "Will be retried:"
     refused = {_name(run, task_id): why for task_id, why in reply.refused.items()}
     _report(f"{done} {_counted(reply.served)}.", refused, reply.others)
 
