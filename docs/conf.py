@@ -8,6 +8,7 @@ release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
+smartquotes = False  # a flag has two hyphens, and quotes can be copied
 nitpicky = False  # otherwise all types of luigi and of Python would have to be resolvable
 
 myst_heading_anchors = 3

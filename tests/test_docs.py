@@ -29,6 +29,8 @@ from tests.snippets import PAGES, ROOT, Snippet, anchors, prose, snippets
 DOCS = ROOT / "docs"
 PYTHON = snippets("python")
 NAMES = {*KNOWN, *(old for setting in KNOWN.values() for old in setting.old_names)}
+OF_THE_COMMAND = ("command.md", "messages.md", "trouble.md")
+"""Pages that mention options of the command `b2luigi`, too."""
 EXAMPLES = {int: 3, float: 0.5, list: [1, 2]}
 """A value for each class of parameter in the snippets; a text where none stands here."""
 
@@ -60,7 +62,7 @@ def test_flags_that_are_mentioned_exist(page: Path) -> None:
     if not page.name.startswith(("moving-", "from-")):  # those mention former flags, and flags of other programs
         mentioned = set(re.findall(r"`(--[a-z][a-z-]+)", prose(page)))
         ours = {flag.name for flag in FLAGS}
-        assert mentioned <= (ours | _options_of_the_command() if page.name == "command.md" else ours)
+        assert mentioned <= (ours | _options_of_the_command() if page.name in OF_THE_COMMAND else ours)
 
 
 def _options_of_the_command() -> set[str]:
@@ -161,16 +163,6 @@ def test_the_entry_point_is_that_of_the_example() -> None:
     """How to register a batch system, as the example does it."""
     (snippet,) = snippets("toml")
     assert snippet.text in (ROOT / "examples" / "own_batch_system" / "pyproject.toml").read_text()
-
-
-def test_messages_that_are_explained_exist() -> None:
-    """What stands in the table of failures is somewhere in the code."""
-    code = "".join(path.read_text() for path in (ROOT / "b2luigi").rglob("*.py"))
-    page = prose(DOCS / "how-to" / "when-a-job-fails.md")
-    quoted = re.findall(r"^\| `([^`]+)` \| (?!what)", page.partition("## It failed")[2], flags=re.MULTILINE)
-    parts = [part.strip() for message in quoted for part in message.split("...") if part.strip()]
-    assert len(parts) >= 8
-    assert [part for part in parts if part not in code] == []
 
 
 def test_the_table_of_causes_is_that_of_the_judge() -> None:
