@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import runpy
 import subprocess
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ from tests.snippets import PAGES, ROOT, Snippet, anchors, prose, snippets
 DOCS = ROOT / "docs"
 PYTHON = snippets("python")
 NAMES = {*KNOWN, *(old for setting in KNOWN.values() for old in setting.old_names)}
+SITES = ("apptainer.org", "luigi.readthedocs.io", "ui.perfetto.dev")
+"""To which the pages link."""
 OF_THE_COMMAND = ("command.md", "messages.md", "trouble.md")
 """Pages that mention options of the command `b2luigi`, too."""
 EXAMPLES = {int: 3, float: 0.5, list: [1, 2]}
@@ -54,6 +58,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), path
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_links_to_other_sites_are_few() -> None:
+    """No test looks at these; `sphinx-build -b linkcheck docs docs/_build/links` does."""
+    found = {link for page in PAGES for link in re.findall(r"\]\((https?://[^)#]*)", page.read_text())}
+    assert found == {f"https://{site}" for site in SITES}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -171,6 +181,27 @@ def test_the_table_of_causes_is_that_of_the_judge() -> None:
     rows = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| ([^|]+) \|$", text, flags=re.MULTILINE))
     assert {cause.value: AGAIN[cause] for cause in Cause} == {
         key: rows[key] for key in rows if key != "cause" and "-" not in key
+    }
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(b2luigi.process, b2luigi.requires, b2luigi.inherits, b2luigi.get_setting, b2luigi.set_setting),
+        *(b2luigi.on_temporary_files, b2luigi.Parameter, b2luigi.Task.add_to_output, b2luigi.Task.get_output_file_name),
+        *(b2luigi.Task.get_input_file_names, b2luigi.Task.get_input_file_name),
+        b2luigi.Task.get_input_file_names_from_dict,
+    ],
+    ids=lambda function: str(function.__qualname__),
+)
+def test_arguments_of_the_api_are_a_list(function: Callable[..., object]) -> None:
+    """The page shows a list of all arguments, with what each means."""
+    names = set(inspect.signature(function).parameters)
+    lines = runpy.run_path(str(DOCS / "conf.py"))["with_fields"]((inspect.getdoc(function) or "").splitlines(), names)
+    assert set(re.findall(r"^:param (\w+): \S", "\n".join(lines), flags=re.MULTILINE)) >= names - {
+        "self",
+        "args",
+        "kwargs",
     }
 
 
