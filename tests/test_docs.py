@@ -31,8 +31,6 @@ from tests.snippets import PAGES, ROOT, Snippet, anchors, prose, snippets
 DOCS = ROOT / "docs"
 PYTHON = snippets("python")
 NAMES = {*KNOWN, *(old for setting in KNOWN.values() for old in setting.old_names)}
-SITES = ("apptainer.org", "luigi.readthedocs.io", "ui.perfetto.dev")
-"""To which the pages link."""
 OF_THE_COMMAND = ("command.md", "messages.md", "trouble.md")
 """Pages that mention options of the command `b2luigi`, too."""
 EXAMPLES = {int: 3, float: 0.5, list: [1, 2]}
@@ -60,10 +58,11 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
 
 
-def test_links_to_other_sites_are_few() -> None:
-    """No test looks at these; `sphinx-build -b linkcheck docs docs/_build/links` does."""
-    found = {link for page in PAGES for link in re.findall(r"\]\((https?://[^)#]*)", page.read_text())}
-    assert found == {f"https://{site}" for site in SITES}
+def test_links_to_other_sites_are_safe() -> None:
+    """No test looks whether they lead somewhere: `sphinx-build -b linkcheck docs docs/_build/links` tries them."""
+    links = {link for page in PAGES for link in re.findall(r"\]\((\w+://[^)]*)", page.read_text())}
+    assert len(links) >= 3
+    assert [link for link in links if not link.startswith("https://")] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
