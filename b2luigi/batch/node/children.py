@@ -120,7 +120,7 @@ def draw_anew() -> None:
             numpy.seed()
             _renew_generators(numpy)
         except Exception:  # an old version, or somebody's own
-            logger.warning("b2luigi: numpy's random numbers cannot be drawn anew.", exc_info=True)
+            logger.warning("b2luigi: could not seed numpy's random numbers again.", exc_info=True)
 
 
 def _renew_generators(numpy: object) -> None:
