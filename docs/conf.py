@@ -83,12 +83,20 @@ def _tidy_fields(app: Sphinx, tree: nodes.document, page: str) -> None:
         if text == " -- ":
             text.parent.replace(text, nodes.Text(": "))
     for field in list(tree.findall(nodes.field)):
-        name, body = field.children
-        if name.astext() == "Return type" and body.astext().strip() in ("Any", "None"):
+        if _is_empty(field):
             fields = field.parent
             fields.remove(field)
             if not fields.children:
                 fields.parent.remove(fields)
+
+
+def _is_empty(field: nodes.field) -> bool:
+    """A return type that says nothing; arguments of a class that are explained below, as attributes."""
+    name, body = (part.astext().strip() for part in field.children)
+    is_of_class = field.parent.parent.parent.get("objtype") == "class"
+    return (name == "Return type" and body in ("Any", "None")) or (
+        name == "Parameters" and is_of_class and ": " not in body
+    )
 
 
 def setup(app: Sphinx) -> None:
