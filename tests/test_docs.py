@@ -25,13 +25,15 @@ from b2luigi.cli.command.app import app
 from b2luigi.core.flags import FLAGS
 from b2luigi.core.known_settings import KNOWN
 from b2luigi.core.settings import get_merged_setting, with_new_settings
+from b2luigi.monitor import Run, State, Task
+from b2luigi.monitor.journal.model import FORMAT
 from tests.end_to_end.project import FAST, Project, end_of
 from tests.snippets import PAGES, ROOT, Snippet, anchors, prose, snippets
 
 DOCS = ROOT / "docs"
 PYTHON = snippets("python")
 NAMES = {*KNOWN, *(old for setting in KNOWN.values() for old in setting.old_names)}
-OF_THE_COMMAND = ("command.md", "messages.md", "trouble.md")
+OF_THE_COMMAND = ("command.md", "json.md", "messages.md", "trouble.md")
 """Pages that mention options of the command `b2luigi`, too."""
 EXAMPLES = {int: 3, float: 0.5, list: [1, 2]}
 """A value for each class of parameter in the snippets; a text where none stands here."""
@@ -202,6 +204,20 @@ def test_arguments_of_the_api_are_a_list(function: Callable[..., object]) -> Non
         "args",
         "kwargs",
     }
+
+
+def test_the_keys_of_the_json_are_explained() -> None:
+    """All of them, and no other, for the run and for a task; and the states that a task may be in."""
+    page = (DOCS / "reference" / "json.md").read_text()
+    of_run, _, of_task = page.partition("## The run")[2].partition("## A task")
+    keys = [
+        {key for row in re.findall(r"^\| (`[^|]*) \|", part, flags=re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
+        for part in (of_run, of_task.partition("##")[0])
+    ]
+    assert keys == [set(Run("", Path()).row()), set(Task("", "").row())]
+    (states,) = re.findall(r"^\| `state` \| (.*) \|$", of_task, flags=re.MULTILINE)
+    assert states == ", ".join(f"`{state.value}`" for state in State)
+    assert f"It is {FORMAT} now." in page
 
 
 def _project(snippet: Snippet, folder: Path) -> Project:
