@@ -20,13 +20,14 @@ HOW = "docs/messages.json explains each message; then run: python docs/make_mess
 
 def test_each_message_is_in_the_table() -> None:
     """A new message needs an explanation: what it means, and what to do."""
-    new = {f"{one.file}:{one.line}: {one.template}" for one in FOUND if one.template not in EXPLAINED}
-    assert new == set(), HOW
+    new = [f"{one.file}:{one.line}: {one.template}" for one in FOUND if one.template not in EXPLAINED]
+    assert new == [], "\n".join([HOW, *new])
 
 
 def test_each_explanation_has_its_message() -> None:
     """A message that was removed or reworded takes its explanation with it."""
-    assert set(EXPLAINED) - {one.template for one in FOUND} == set(), HOW
+    gone = sorted(set(EXPLAINED) - {one.template for one in FOUND})
+    assert gone == [], "\n".join([HOW, *gone])
 
 
 def test_no_message_is_explained_twice() -> None:
