@@ -29,11 +29,17 @@ def markdown(rows: Iterable[Row]) -> str:
 
 
 def _cells(row: Row) -> list[str]:
-    ratio = f"{row.peer / row.ours:.1f}" if row.ours and row.peer else ""
-    return [row.name, _number(row.ours), _number(row.peer), row.unit, ratio, row.target, row.note.replace("|", "/")]
+    note = row.note.replace("|", "/")
+    return [row.name, number(row.ours), number(row.peer), row.unit, ratio(row), row.target, note]
 
 
-def _number(value: float | None) -> str:
+def ratio(row: Row) -> str:
+    """The peer's value divided by ours; empty if that is not known."""
+    return f"{row.peer / row.ours:.1f}" if row.ours and row.peer else ""
+
+
+def number(value: float | None) -> str:
+    """Three digits that matter; `-`: not measured."""
     return "-" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
@@ -52,23 +58,9 @@ def write(folder: Path, new: list[Row], machine: str, order: Sequence[str] = ())
     rows = [row for row in read(folder / "results.json") if row.group not in groups] + new
     rows.sort(key=lambda row: order.index(row.group) if row.group in order else len(order))
     (folder / "results.json").write_text(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False) + "\n")
-    text = f"""# Performance
+    from benchmarks.page import page
 
-Measured against the published b2luigi 1.3.0, installed as pip resolves it (with luigi 3.7.3), on {machine},
-shared with other work. The ratio is the value of 1.3.0 divided by ours; `-` means not measured. The scripts are in
-`benchmarks/scripts`. Jobs are simulated, or run on a stand-in for LSF on the same machine. Where the table names
-HTCondor or Slurm, jobs run on a real installation, all of it on this machine. Simulated jobs write to memory
-(`/dev/shm`).
-
-`python -m benchmarks` repeats all measurements and writes this page. It takes the better part of an hour. As root on
-Debian it installs HTCondor and Slurm; elsewhere it skips them. `python -m benchmarks --quick` takes three minutes and
-writes nothing. `python -m benchmarks --only million` schedules a million tasks. [Where the remaining time
-goes](limits.md) explains the rest.
-
-{markdown(rows)}"""
-    pictures = [name for name in ("cost.png", "latency.png") if (folder / name).exists()]
-    text += "".join(f"\n![{name.removesuffix('.png')}]({name})\n" for name in pictures)
-    (folder / "index.md").write_text(text)
+    (folder / "index.md").write_text(page(rows, machine, list(folder.glob("*.png"))))
 
 
 def plot_cost(path: Path, ours: dict[int, float], peer: dict[int, float]) -> None:

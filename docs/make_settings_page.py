@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from b2luigi.core.known_settings import KNOWN, Setting
+from b2luigi.core.known_settings import ENTRIES, KNOWN, Setting
 
 PAGE = Path(__file__).with_name("settings.md")
 BEGINNING = """# Settings
@@ -18,10 +18,14 @@ b2luigi looks a setting up in this order; the first place that has it wins:
    use one particular file instead, set the environment variable `B2LUIGI_SETTINGS_JSON` to its path,
 4. the default.
 
-A setting that is a property can depend on the parameters of the task. Dictionaries of options (`htcondor_settings`,
-`lsf_settings`, `slurm_settings`) are merged from all places, entry by entry; options of HTCondor that differ only in
-case are the same entry. `b2luigi.get_setting("name", task=task)`
-returns a setting. You can keep settings of your own in the same places.
+A setting that is a property can depend on the parameters of the task. `b2luigi.get_setting("name", task=task)` returns
+a setting. You can keep settings of your own in the same places.
+
+These dictionaries are *merged*: {merged}. Their entries come from
+all places; if several places have the same entry, the first of them wins. Options of HTCondor that differ only in case
+are the same entry. Other dictionaries ({whole}) come as a whole from the first place that has them.
+
+`b2luigi settings my_script.py` shows every setting, its value, and where that came from.
 
 A value of the wrong type is an error. The message names the setting and where the value came from: the line of the
 `settings.json`, `set_setting`, or the task. A name that is close to one of these triggers a warning, once. All problems
@@ -37,7 +41,12 @@ What "the folder of the script" means if you start something else than a script,
 
 def page() -> str:
     """The text of the page."""
-    return BEGINNING + "".join(_row(setting) for setting in KNOWN.values())
+    kinds: dict[bool, list[str]] = {True: [], False: []}
+    for setting in KNOWN.values():
+        if setting.kind is ENTRIES:
+            kinds[setting.merged].append(f"`{setting.name}`")
+    beginning = BEGINNING.format(merged=", ".join(kinds[True]), whole=", ".join(kinds[False]))
+    return beginning + "".join(_row(setting) for setting in KNOWN.values())
 
 
 def _row(setting: Setting) -> str:

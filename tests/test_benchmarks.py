@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from benchmarks.rows import ROWS, measured
+from benchmarks.page import SECTIONS, page
+from benchmarks.rows import DOCS, ON_REQUEST, ROWS, measured
 from benchmarks.table import Row, markdown, read, write
 
 
@@ -18,6 +20,23 @@ def test_the_table() -> None:
         "| fast | 2 | 9 | s | 4.5 | ratio 4 |  |",
         "| alone | 0.5 | - | ms |  |  | a/b |",
     ]
+
+
+def test_the_page_is_made_from_the_results() -> None:
+    """One sentence and one plot come first; then each row in its section, without what we had aimed at."""
+    rows, text = read(DOCS / "results.json"), (DOCS / "index.md").read_text()
+    machine = re.search(r"Measured on (.*), shared with", text)
+    assert machine is not None
+    assert text == page(rows, machine[1], list(DOCS.glob("*.png")))
+    assert re.match(r"# Performance\n\n\*\*[^\n]+\.\*\*\n\n!\[", text)
+    assert all(text.count(f"| {row.name} |") == 1 for row in rows)
+    assert "target" not in text
+
+
+def test_each_measurement_has_a_section() -> None:
+    """A new one is put where a reader looks for it; `million` prints only."""
+    known = {group for _, groups in SECTIONS.values() for group in groups}
+    assert {*ROWS, *ON_REQUEST} - known == {"million"}
 
 
 def test_a_measurement_replaces_its_own_rows(tmp_path: Path) -> None:

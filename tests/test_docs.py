@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import runpy
 import subprocess
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,12 +25,16 @@ from b2luigi.cli.command.app import app
 from b2luigi.core.flags import FLAGS
 from b2luigi.core.known_settings import KNOWN
 from b2luigi.core.settings import get_merged_setting, with_new_settings
+from b2luigi.monitor import Run, State, Task
+from b2luigi.monitor.journal.model import FORMAT
 from tests.end_to_end.project import FAST, Project, end_of
 from tests.snippets import PAGES, ROOT, Snippet, anchors, prose, snippets
 
 DOCS = ROOT / "docs"
 PYTHON = snippets("python")
 NAMES = {*KNOWN, *(old for setting in KNOWN.values() for old in setting.old_names)}
+OF_THE_COMMAND = ("command.md", "json.md", "messages.md", "trouble.md")
+"""Pages that mention options of the command `b2luigi`, too."""
 EXAMPLES = {int: 3, float: 0.5, list: [1, 2]}
 """A value for each class of parameter in the snippets; a text where none stands here."""
 
@@ -54,13 +60,20 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
 
 
+def test_links_to_other_sites_are_safe() -> None:
+    """No test looks whether they lead somewhere: `sphinx-build -b linkcheck docs docs/_build/links` tries them."""
+    links = {link for page in PAGES for link in re.findall(r"\]\((\w+://[^)]*)", page.read_text())}
+    assert len(links) >= 3
+    assert [link for link in links if not link.startswith("https://")] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_flags_that_are_mentioned_exist(page: Path) -> None:
     """No page mentions a flag that b2luigi does not have."""
     if not page.name.startswith(("moving-", "from-")):  # those mention former flags, and flags of other programs
         mentioned = set(re.findall(r"`(--[a-z][a-z-]+)", prose(page)))
         ours = {flag.name for flag in FLAGS}
-        assert mentioned <= (ours | _options_of_the_command() if page.name == "command.md" else ours)
+        assert mentioned <= (ours | _options_of_the_command() if page.name in OF_THE_COMMAND else ours)
 
 
 def _options_of_the_command() -> set[str]:
@@ -163,16 +176,6 @@ def test_the_entry_point_is_that_of_the_example() -> None:
     assert snippet.text in (ROOT / "examples" / "own_batch_system" / "pyproject.toml").read_text()
 
 
-def test_messages_that_are_explained_exist() -> None:
-    """What stands in the table of failures is somewhere in the code."""
-    code = "".join(path.read_text() for path in (ROOT / "b2luigi").rglob("*.py"))
-    page = prose(DOCS / "how-to" / "when-a-job-fails.md")
-    quoted = re.findall(r"^\| `([^`]+)` \| (?!what)", page.partition("## It failed")[2], flags=re.MULTILINE)
-    parts = [part.strip() for message in quoted for part in message.split("...") if part.strip()]
-    assert len(parts) >= 8
-    assert [part for part in parts if part not in code] == []
-
-
 def test_the_table_of_causes_is_that_of_the_judge() -> None:
     """What is done about each cause of a death."""
     text = (DOCS / "explanation" / "how-it-works.md").read_text()
@@ -180,6 +183,41 @@ def test_the_table_of_causes_is_that_of_the_judge() -> None:
     assert {cause.value: AGAIN[cause] for cause in Cause} == {
         key: rows[key] for key in rows if key != "cause" and "-" not in key
     }
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(b2luigi.process, b2luigi.requires, b2luigi.inherits, b2luigi.get_setting, b2luigi.set_setting),
+        *(b2luigi.on_temporary_files, b2luigi.Parameter, b2luigi.Task.add_to_output, b2luigi.Task.get_output_file_name),
+        *(b2luigi.Task.get_input_file_names, b2luigi.Task.get_input_file_name),
+        b2luigi.Task.get_input_file_names_from_dict,
+    ],
+    ids=lambda function: str(function.__qualname__),
+)
+def test_arguments_of_the_api_are_a_list(function: Callable[..., object]) -> None:
+    """The page shows a list of all arguments, with what each means."""
+    names = set(inspect.signature(function).parameters)
+    lines = runpy.run_path(str(DOCS / "conf.py"))["with_fields"]((inspect.getdoc(function) or "").splitlines(), names)
+    assert set(re.findall(r"^:param (\w+): \S", "\n".join(lines), flags=re.MULTILINE)) >= names - {
+        "self",
+        "args",
+        "kwargs",
+    }
+
+
+def test_the_keys_of_the_json_are_explained() -> None:
+    """All of them, and no other, for the run and for a task; and the states that a task may be in."""
+    page = (DOCS / "reference" / "json.md").read_text()
+    of_run, _, of_task = page.partition("## The run")[2].partition("## A task")
+    keys = [
+        {key for row in re.findall(r"^\| (`[^|]*) \|", part, flags=re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
+        for part in (of_run, of_task.partition("##")[0])
+    ]
+    assert keys == [set(Run("", Path()).row()), set(Task("", "").row())]
+    (states,) = re.findall(r"^\| `state` \| (.*) \|$", of_task, flags=re.MULTILINE)
+    assert states == ", ".join(f"`{state.value}`" for state in State)
+    assert f"It is {FORMAT} now." in page
 
 
 def _project(snippet: Snippet, folder: Path) -> Project:

@@ -49,12 +49,12 @@ def clean_up(
     if busy:
         some = "".join(f"\n  {task}" for task in busy[:5]) + ("\n  ..." if len(busy) > 5 else "")
         return _refused(
-            f"{len(busy)} of the tasks have jobs that may be at work:{some}\n"
+            f"{len(busy)} of the tasks have jobs that may still be running:{some}\n"
             "`b2luigi run` resumes them, and `b2luigi cancel` cancels them."
         )
     left = [inbox.owner() for inbox in runs.tidy()]
     if left and kinds.job_files:  # what such a run says of its jobs is understood only beside all records
-        return _refused(f"a run was killed that has left jobs: {'; '.join(left)}. First run the same again, or cancel.")
+        return _refused(f"a killed run left jobs behind: {'; '.join(left)}. First run it again, or cancel them.")
     files = {task: list(_files(task, kinds)) for task in tasks}
     files = {task: found for task, found in files.items() if found}
     if not files:

@@ -72,16 +72,23 @@ def process(
 ) -> Any:
     """Runs tasks and everything they require, or what the script's command line requests instead.
 
-    `task_like_elements`: one or more tasks. `batch` (or the flag `--batch`): each task runs as a job of the batch
-    system in its setting `batch_system`; on a machine without one, as a job on this machine.
-    `show_output`, `dry_run`, `test`, `remove`, `remove_only`: like the flags of these names; `auto_confirm` is `--yes`
-    and `keep_tasks` is `--keep`. Task classes are given by their names.
+    Task classes are given by their names. Of the flags in parentheses, each does the same as the argument.
+
+    `task_like_elements`: one or more tasks.
+    `show_output`: list the outputs of all tasks and whether they exist, then exit (`--show-output`).
+    `dry_run`: list the tasks that would run, then exit (`--dry-run`).
+    `test`: run everything in this process, with all messages on the console (`--test`).
+    `batch`: each task runs as a job of the batch system in its setting `batch_system`; on a machine without one, as a
+    job on this machine (`--batch`).
     `batch_runner`: run one task in this process, the one of `--task-id` or else the first, and none that it requires.
-    `progress_tui` (`--tui`) is `--progress live`, for scripts of b2luigi 1.3.0.
+    `progress_tui`: the same as `--progress live`, for scripts of b2luigi 1.3.0 (`--tui`).
+    `remove`: remove the outputs of these classes and of all tasks that depend on them, then exit (`--remove`).
+    `remove_only`: remove the outputs of these classes only, then exit (`--remove-only`).
+    `auto_confirm`: remove without asking (`--yes`).
+    `keep_tasks`: with `remove`, keep the outputs of these classes (`--keep`).
     `ignore_additional_command_line_args`: ignore flags that are not b2luigi's, for scripts with their own parser.
-    `kwargs` are passed to `luigi.build`: `workers` (with batch: jobs in flight; default: the setting), `log_level`
-    (default "INFO", which with batch logs a line on the progress now and then), `scheduler_host`, `detailed_summary`,
-    ...
+    `kwargs`: passed to `luigi.build`, such as `workers` (with batch: jobs in flight; default: the setting), `log_level`
+    (default "INFO", which with batch logs a line on the progress now and then), `scheduler_host`, `detailed_summary`.
 
     Returns the result of `luigi.build`: whether all went well, or its summary with `detailed_summary=True`. Exits if
     the section [retcode] of luigi's configuration sets a code for this result. Ctrl-C cancels all jobs, prints one

@@ -198,7 +198,7 @@ def _made(cls: type[luigi.Task], values: Mapping[str, Any]) -> luigi.Task:
         return cls(**values)
     except Exception as error:
         shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
-        raise BadInputError(f"{cls.__name__}({shown}) cannot be made: {error}") from error
+        raise BadInputError(f"{cls.__name__}({shown}) cannot be created: {error}") from error
 
 
 def _below(cls: type[luigi.Task]) -> Iterator[type[luigi.Task]]:

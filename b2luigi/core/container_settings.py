@@ -138,7 +138,7 @@ def _program(task: luigi.Task | None) -> str:
     program = os.fspath(get_setting("apptainer_cmd", task=task) or "")
     if re.search(r"[\s\0]", program) and not os.path.exists(program):
         raise BadInputError(
-            f"apptainer_cmd must be the name or the path of one program, not {program!r}; its options belong into "
+            f"apptainer_cmd must be the name or the path of one program, not {program!r}; its options belong in "
             "apptainer_additional_params."
         )
     return program

@@ -60,7 +60,7 @@ class FormerFolders:
 def _problem(task: luigi.Task, former: str, path: str) -> str:
     return (
         f"A result of {task} is in a folder that a development version of b2luigi named: {former} is now expected as "
-        f"{path}. Rename the folder to find its results, or remove it to compute them anew; 'Moving from b2luigi 1.x' "
+        f"{path}. Rename the folder to find its results, or remove it to compute them again; 'Moving from b2luigi 1.x' "
         "in the documentation has a command that renames all of them."
     )
 

@@ -64,7 +64,7 @@ def _problem(task: luigi.Task) -> str:
     if "<locals>" in cls.__qualname__ or _found(cls) is not cls:
         return (
             f"the module {cls.__module__} has no such class (any more), and so no node can import it: define it at "
-            "the top of the module, and make the task anew if the module was reloaded."
+            "the top of the module, and create the task again if the module was reloaded."
         )
     name = unfaithful_parameter(task)
     if name:

@@ -22,15 +22,15 @@ LONGEST_GROUP = 25
 
 
 class Parameter(luigi.Parameter[T]):
-    """luigi's parameter, and the base of all parameters here. Takes all arguments of luigi's parameter and
+    """luigi's parameter, and the base of all parameters here. Takes all arguments of luigi's parameter, and some more.
 
-    - `hashed`: folder names contain `hashed_<md5 of the value>`, for values that are long or contain a "/",
-    - `hash_function`: with `hashed`, takes the value and returns the very text that stands for it in folder names,
-    - `hidden`: the folders of outputs and logs are not named after this parameter; by default, insignificant
-      parameters are hidden,
-    - `grouping`: up to `max_grouping_size` tasks of the class share a job, unless `tasks_per_job` is set. Folder names
-      contain a list or a text as `grouped_<elements>`, as in b2luigi 1.3.0,
-    - `grouping_function`: accepted with `grouping`, but not needed.
+    `hashed`: folder names contain `hashed_<md5 of the value>`, for values that are long or contain a "/".
+    `hash_function`: with `hashed`, takes the value and returns the very text that stands for it in folder names.
+    `hidden`: the folders of outputs and logs are not named after this parameter; by default, insignificant parameters
+    are hidden.
+    `grouping`: up to `max_grouping_size` tasks of the class share a job, unless `tasks_per_job` is set. Folder names
+    contain a list or a text as `grouped_<elements>`, as in b2luigi 1.3.0.
+    `grouping_function`: accepted with `grouping`, but not needed.
 
     A subclass may have a method `serialize_hashed`, which takes the value and returns the text for folder names.
 

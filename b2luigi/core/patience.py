@@ -32,7 +32,7 @@ def patiently(action: Callable[[], _T], grace: Callable[[], float], passing: Col
             raise
         seconds = grace()
         if seconds > 0:
-            logger.warning("b2luigi: retrying for %g s: %s", seconds, error)
+            logger.warning("b2luigi: a file operation failed; retrying for %g s: %s", seconds, error)
     return _repeated(action, seconds, passing)
 
 

@@ -19,6 +19,10 @@ def requires(*tasks: type[luigi.Task], **fixed: Any) -> Callable[[TaskClass], Ta
     Parameters of the tasks that the class does not have yet are added to it, except for those with a value in
     `fixed`. The class's own or inherited `requires` is kept, and its tasks come first. Then a single task is
     yielded as it is, several tasks as one list. Works with plain luigi tasks, too.
+
+    `tasks`: the classes that are required.
+    `fixed`: values of their parameters, by name.
+
     Raises TypeError without tasks, for anything but a task class, and for a name in `fixed` that is no parameter.
     """
     _check_classes("requires", tasks)
@@ -39,9 +43,13 @@ def inherits(
 ) -> Callable[[TaskClass], TaskClass]:
     """Class decorator: adds the parameters of these tasks that the class does not have yet.
 
-    `without`: one or more names of parameters to omit. The class gets two methods for use in its `requires`:
+    The class gets two methods for use in its `requires`:
     `clone_parent(**values)` returns the first of the tasks, `clone_parents(**values)` a list of all of them, with
     this task's parameter values or the given ones. Works with plain luigi tasks, too.
+
+    `tasks`: the classes whose parameters are added.
+    `without`: one or more names of parameters to omit.
+
     Raises TypeError without tasks and for anything but a task class, AssertionError for a name in `without` that is
     no parameter.
     """

@@ -21,7 +21,9 @@ def get_filename() -> str:
     """
     script = _main_file()
     if not script:
-        raise BadCallError("There is no script: this is an interactive session, a notebook, or `python -c`.")
+        raise BadCallError(
+            "There is no script: this is an interactive session, a notebook, or `python -c`. Run a .py file instead."
+        )
     return os.path.abspath(os.path.dirname(script) if _spec_name() == "__main__" else script)
 
 
@@ -69,7 +71,9 @@ def base_folder() -> str:
     try:
         return os.getcwd()
     except FileNotFoundError:
-        raise BadFileError("The current folder was removed, and relative paths are relative to it.") from None
+        raise BadFileError(
+            "The current folder was removed, and relative paths are relative to it: change to another one."
+        ) from None
 
 
 def script_folder() -> str:

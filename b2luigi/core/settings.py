@@ -58,8 +58,13 @@ def get_setting(
     3. the nearest settings.json, see `settings_files`,
     4. `default`, which may be None, and then b2luigi's own default for this setting.
 
-    In each place, former names of the setting and `deprecated_keys` are read after `key`, with a
-    `DeprecatedSettingsWarning`. Lists, dicts and sets are copies: changing them changes no setting.
+    Lists, dicts and sets are copies: changing them changes no setting.
+
+    `key`: the name of the setting, one of b2luigi or of your own.
+    `default`: the value if no place has the setting; may be None.
+    `task`: the task whose setting it is; without it, the value for all tasks.
+    `deprecated_keys`: former names, which are read after `key` in each place, with a `DeprecatedSettingsWarning`.
+
     Raises ValueError if the setting is not found or its value has the wrong type, or if a settings.json is invalid,
     and any error that a property of the task raises.
     """
@@ -113,7 +118,9 @@ def get_seconds(key: str, task: Any = None) -> float:
 def set_setting(key: str, value: Any) -> None:
     """Set the setting `key` for all tasks of this process; takes precedence over settings.json.
 
-    Lists, dicts and sets are copied: changing them later does not change the setting.
+    `key`: the name of the setting.
+    `value`: lists, dicts and sets are copied, so changing them later does not change the setting.
+
     Raises ValueError for a value of the wrong type; warns about a name that looks like a misspelled setting.
     """
     problem = value_problem(key, value)
@@ -125,7 +132,10 @@ def set_setting(key: str, value: Any) -> None:
 
 
 def clear_setting(key: str) -> None:
-    """Remove the value that `set_setting` stored for `key`, under any of its names, if there is one."""
+    """Remove the value that `set_setting` stored for a setting, if there is one.
+
+    `key`: the name of the setting, or a former one.
+    """
     for name in _names_of(key):
         _set_values.pop(name, None)
 

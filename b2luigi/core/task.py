@@ -100,15 +100,21 @@ class Task(TypedTask):
     ) -> dict[str, Any]:
         """A dict with one target under the given name, the last part of its path, for `output` to yield.
 
-        The file is below `result_dir` (default: the setting) in folders named after the parameters.
-        The target is a `target_class` (default: the setting default_task_target_class, else LocalTarget),
-        created with the path, the setting target_class_kwargs and `kwargs`.
+        The file is in folders named after the parameters.
+
+        `output_file_name`: the name, by which other tasks find the file as well.
+        `target_class`: default: the setting `default_task_target_class`, or else `LocalTarget`.
+        `result_dir`: the folder that contains those of the parameters; default: the setting.
+        `kwargs`: passed to the target class, after the path and the setting `target_class_kwargs`.
+
         Raises ValueError if the path is invalid.
         """
         return {output_file_name: self._get_output_file_target(output_file_name, target_class, result_dir, **kwargs)}
 
     def get_output_file_name(self, key: str) -> str:
-        """The path of the output named `key`.
+        """The path of one output.
+
+        `key`: the name that was given to `add_to_output`.
 
         Raises KeyError if `output` has no such name, ValueError if it has several.
         """
@@ -129,6 +135,8 @@ class Task(TypedTask):
     def get_input_file_names(self, key: str | None = None) -> Any:
         """The paths of the outputs of all required tasks: a dict from name to list, or the list for `key`.
 
+        `key`: the name that was given to `add_to_output`; without it, the paths under all names.
+
         Raises KeyError if no required task has an output with that name.
         """
         return self._transform_io(self.input(), key)
@@ -139,6 +147,9 @@ class Task(TypedTask):
     def get_input_file_names_from_dict(self, requirement_key: str, key: str) -> list[str]: ...
     def get_input_file_names_from_dict(self, requirement_key: str, key: str | None = None) -> Any:
         """Like `get_input_file_names`, for the tasks that `requires` returns under `requirement_key`.
+
+        `requirement_key`: a key of the dict that `requires` returns.
+        `key`: as in `get_input_file_names`.
 
         Raises KeyError if there is no such requirement, TypeError if `requires` does not return a dict.
         """
@@ -153,6 +164,8 @@ class Task(TypedTask):
 
     def get_input_file_name(self, key: str | None = None) -> str:
         """The path of the only input file, or of the only one named `key`.
+
+        `key`: the name that was given to `add_to_output`; without it, there must be one input file in all.
 
         Raises ValueError if there is not exactly one, KeyError if there is no such name.
         """

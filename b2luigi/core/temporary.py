@@ -47,8 +47,11 @@ def on_temporary_files(run_function: Any = None, *, inputs: bool = True, outputs
     renamed to the outputs; after an exception they are removed, and no output changes. The methods for input files
     return paths of copies below the setting `scratch_dir`, made on demand, at most `n_download_threads` at a time.
 
-    `@on_temporary_files(inputs=False)`: inputs are read where they are, without a copy. `outputs=False`: outputs are
-    written where they belong.
+    Use it as `@on_temporary_files`, or with arguments, as in `@on_temporary_files(inputs=False)`.
+
+    `run_function`: the `run` of a task.
+    `inputs`: if false, inputs are read where they are, without a copy.
+    `outputs`: if false, outputs are written where they belong.
 
     An output left over from an incomplete run is replaced. Raises luigi's FileAlreadyExists if all outputs already
     exist, or somebody else creates one in the meantime; FileNotFoundError if an output whose path was requested was
@@ -208,7 +211,7 @@ def _is_movable(target: Any) -> bool:
 def _all_exist(task: luigi.Task, paths: Iterable[str]) -> str:
     return (
         f"{task.get_task_family()}: all outputs already exist ({', '.join(sorted(paths))}), so run() was not "
-        "started. Another run may have created them; remove them to create them anew."
+        "started. Another run may have created them; remove them to create them again."
     )
 
 

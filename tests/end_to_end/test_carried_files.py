@@ -96,7 +96,7 @@ def test_a_program_that_does_not_end_after_its_work_is_stopped(project: Project,
     ended = project.run()
     assert "progress looks :)" in ended.text, ended.text
     assert (tmp_path / "results" / "n=6" / "part.txt").read_text() == "carried, set"
-    assert "Python has not within 4 s" in project.read("logs/n=6/Part/stderr")
+    assert "Python did not exit within 4 s" in project.read("logs/n=6/Part/stderr")
 
 
 @pytest.mark.parametrize("system", ["htcondor"], indirect=True)

@@ -93,7 +93,7 @@ def test_a_colleague_waits_for_the_results_of_a_living_run(shared: Shared) -> No
     shared.write(parts(3, before=LOCAL))
     first = shared.start_as(KIM)
     until(lambda: len(ran(shared)) == 3, "jobs run")
-    second = let_go(shared, shared.start_as(LEE), "Another run is at work")
+    second = let_go(shared, shared.start_as(LEE), "Another run is working")
     assert end_of(first).rc == 0
     assert "progress looks :)" in second.text, second.text
     assert f"process {first.pid} of user {KIM} on " in second.text, second.text
@@ -120,7 +120,7 @@ def test_a_colleague_takes_over_what_is_not_at_work_when_a_run_was_killed(shared
     until(lambda: len(ran(shared)) == 3, "jobs run")
     first.send_signal(signal.SIGKILL)
     end_of(first)
-    second = let_go(shared, shared.start_as(LEE), "Another run is at work")
+    second = let_go(shared, shared.start_as(LEE), "Another run is working")
     assert "progress looks :)" in second.text, second.text
     assert ran(shared) == ["0", "1", "2", "3", "4"]
     assert is_whole(shared, 5)

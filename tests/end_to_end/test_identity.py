@@ -178,7 +178,7 @@ def test_ctrl_c_in_another_server_cancels_only_what_it_can_prove(pair: Pair, tmp
         until(lambda: not pair.first.live_jobs(), "the jobs are cancelled where they are")
     else:
         assert len(pair.first.live_jobs()) == 2
-        assert "please look after it" in ended.text or "please check" in ended.text
+        assert "please cancel it" in ended.text or "please check" in ended.text
 
 
 def test_a_record_of_a_former_version_is_waited_for(pair: Pair, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_tasks_that_were_never_submitted_are_one_line(system: System, project: P
     lines = [line for line in ended.text.splitlines() if "interrupted" in line]
     assert len(lines) <= 3, lines
     assert "An earlier run was interrupted before it had submitted" in ended.text
-    assert ended.text.count("submitted anew") == 0
+    assert ended.text.count("resubmitting") == 0
 
 
 def test_a_fifo_in_place_of_a_record_stops_nothing(system: System, project: Project) -> None:

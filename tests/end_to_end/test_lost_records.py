@@ -64,9 +64,9 @@ def test_an_unreadable_record_of_which_nothing_is_known_is_reported(system: Syst
     empty_records(project.folder / "task_files")
     for path in project.folder.rglob("*.begun"):
         path.unlink()
-    ended = let_go(project, project.start(), "cannot be read, and its job may be at work")
+    ended = let_go(project, project.start(), "cannot be read, and its job may still be running")
     (story,) = ended.stories.values()
-    assert "the record of its last attempt cannot be read, and its job may be at work" in story
+    assert "the record of its last attempt cannot be read, and its job may still be running" in story
     assert "attempt-1.json" in story
     assert ran(project) == ["0"]
 

@@ -82,7 +82,8 @@ ENDS = """
         hows = ["well 0", "raises", "crashes", "exits", "shot", "yields", "well 1", "well 2"]
         tasks = [Ends(how=how) for how in hows]
         b2luigi.process(
-            [*tasks, Hangs(how="hangs"), OtherClass(how="well class"), Ends(how="late"), OtherEnv(how="well env"), Follows(n=2)],
+            [*tasks, Hangs(how="hangs"), OtherClass(how="well class"), Ends(how="late")]
+            + [OtherEnv(how="well env"), Follows(n=2)],
             batch=True,
         )
 """

@@ -49,7 +49,7 @@ PARTS = """
 """
 LOCAL_SLOTS = 3
 ATTACHED = "of an earlier run."
-ANOTHER = "Another run is at work"
+ANOTHER = "Another run is working"
 
 
 def parts(number: int, work: str = "wait_for('go')", before: str = "pass") -> str:

@@ -41,7 +41,7 @@ def test_a_living_run_by_another_name_shares_its_jobs(system: System, project: P
     project.write(parts(3))
     first = project.start()
     until(lambda: len(ran(project)) == 3, "jobs run")
-    second = let_go(project, other_name.start(), "Another run is at work")
+    second = let_go(project, other_name.start(), "Another run is working")
     assert "* 4 ran successfully:" in second.text, second.text
     assert "progress looks :)" in end_of(first).text
     assert ran(project) == ["0", "1", "2"]

@@ -73,7 +73,7 @@ def test_a_second_run_says_that_the_first_is_alive(system: System, project: Proj
     project.write(parts(4))
     first = project.start()
     until(lambda: len(ran(project)) >= 3, "jobs run")
-    text = let_go(project, project.start(), "Another run is at work").text
+    text = let_go(project, project.start(), "Another run is working").text
     assert end_of(first).rc == 0
     lines = re.findall(r"Another run .*", text)
     assert len(lines) == 1, text

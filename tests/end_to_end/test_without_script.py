@@ -166,7 +166,7 @@ def test_a_project(project: Project, system: System, tmp_path: Path) -> None:
     first.wait()
     ended = command(project, "cleanup", "Slow", "-y")
     assert ended.rc == 1
-    assert "2 of the tasks have jobs that may be at work" in ended.text
+    assert "2 of the tasks have jobs that may still be running" in ended.text
 
     project.touch("go")
     ended = end_of(project.start_python(*run, cwd=elsewhere))

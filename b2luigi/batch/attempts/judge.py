@@ -101,8 +101,8 @@ Verdict = Wait | Deliver | Fail | Anew | Refused | Another | NotBegun
 NO_JOB = "an earlier run was interrupted during submission; no such job exists"
 
 ADVICE = {
-    Cause.cancelled: "If you did not cancel it, ask your site; run the script again to submit the task anew.",
-    Cause.vanished: "If you did not cancel it, ask your site; run the script again to submit the task anew.",
+    Cause.cancelled: "If you did not cancel it, ask your site; run the script again to resubmit the task.",
+    Cause.vanished: "If you did not cancel it, ask your site; run the script again to resubmit the task.",
     Cause.infrastructure: "Run the script again.",
     Cause.memory: "Ask the batch system for more memory in the settings of this task.",
     Cause.time: "Ask the batch system for more time, or another queue, in the settings of this task.",

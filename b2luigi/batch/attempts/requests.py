@@ -165,7 +165,7 @@ def _read(path: Path) -> tuple[str, int]:
     try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST:
-            raise RequestError("it is no file, or too large")
+            raise RequestError("it is not a regular file, or it is too large")
         with open(descriptor, "rb", closefd=False) as file:
             return file.read(LARGEST).decode(errors="replace"), facts.st_uid
     finally:
@@ -176,18 +176,18 @@ def _parsed(text: str, owner: int) -> Request:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RequestError("it is no JSON") from error
+        raise RequestError("it is not valid JSON") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise RequestError(f"it is not of format {FORMAT}, which this release of b2luigi reads")
     verb, is_all = found.get("verb"), found.get("all", False)
     if verb not in tuple(Verb) or not isinstance(is_all, bool):
-        raise RequestError("it asks for nothing that is known: verb is cancel or retry, all is true or false")
+        raise RequestError("unknown request: verb must be cancel or retry, all must be true or false")
     by = "you" if owner == os.geteuid() else user_name(owner)
     return Request(Verb(verb), _words(found.get("tasks", [])), _words(found.get("classes", [])), is_all, by)
 
 
 def _words(value: Any) -> Sequence[str]:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise RequestError("tasks and classes are lists of texts")
+        raise RequestError("tasks and classes must be lists of strings")
     words: Iterable[str] = value
     return tuple(dict.fromkeys(words))

@@ -177,7 +177,7 @@ class Randomness:
                 for bits in self._unseeded:
                     bits.state = type(bits)().state
             except Exception:
-                logger.warning("b2luigi: numpy's random numbers cannot be drawn anew.", exc_info=True)
+                logger.warning("b2luigi: could not seed numpy's random numbers again.", exc_info=True)
 
 
 def _bit_generators(numpy: Any) -> Iterator[Any]:

@@ -72,7 +72,9 @@ def end_in_time(code: int, grace: float) -> None:
 
 
 def _end_now(code: int, grace: float) -> None:
-    logger.warning("b2luigi: the task has ended, but Python has not within %g s: a thread, or an exit handler.", grace)
+    logger.warning(
+        "b2luigi: the task has ended, but Python did not exit within %g s: a thread or exit handler hangs.", grace
+    )
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -35,7 +35,7 @@ def measured(is_alone: bool = True) -> dict[str, Any]:
     try:
         return measure(is_alone=is_alone)
     except Exception as error:
-        logger.warning("b2luigi: what the job has used cannot be measured: %s: %s", type(error).__name__, error)
+        logger.warning("b2luigi: cannot measure what the job used: %s: %s", type(error).__name__, error)
         return {}
 
 

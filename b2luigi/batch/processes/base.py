@@ -146,7 +146,7 @@ class BatchProcess(abc.ABC):
         except Terminated:
             raise
         except (Exception, SystemExit):
-            logger.exception("The job of %s could not be stopped; please look after it.", self.task.task_id)
+            logger.exception("Could not stop the job of %s; please cancel it yourself.", self.task.task_id)
 
     def finish(
         self, status: str, explanation: Any = "", missing: list[str] | None = None, new_requirements: Any = None

@@ -264,7 +264,7 @@ class ClusterProcess(BatchProcess):
         if why == NO_JOB:  # there may be thousands
             self.shared.unsubmitted.append(self.task.task_id)
         else:
-            logger.warning("%s: %s; it is submitted anew.", self.task, why)
+            logger.warning("%s: %s; resubmitting.", self.task, why)
         self.shared.journal.add("again", id=self.task.task_id, why=why)
         self.job, self._due = None, self.shared.clock()
 

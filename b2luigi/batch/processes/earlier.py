@@ -95,11 +95,11 @@ def _legible(queue: Queue, run: Run, torn: Record) -> Record:
     whole = (Record.of(torn.path.parent, torn.number, token, facts) for token in found if token)
     for record in whole:
         if not record.is_torn:
-            logger.warning("The record of an attempt was cut short; its job is looked for by its name: %s", torn.path)
+            logger.warning("The record of an attempt is truncated; searching for its job by name: %s", torn.path)
             return record
     raise ValueError(
-        f"the record of its last attempt cannot be read, and its job may be at work: {torn.path}. Make sure that no "
-        "such job is in the batch system, remove that file, and run the script again."
+        f"the record of its last attempt cannot be read, and its job may still be running: {torn.path}. Make sure that "
+        "no such job is in the batch system, remove that file, and run the script again."
     )
 
 
@@ -167,7 +167,7 @@ def _replace_unreachable(task: luigi.Task, run: Run, found: Record) -> None:
     set_outputs_aside(task, found)
     run.judged.add(found.token)
     cleanup.close(found, None, GIVEN_UP)
-    logger.warning("%s: its job is one of another machine, and is not cancelled; it is submitted anew (--fresh).", task)
+    logger.warning("%s: its job belongs to another machine and is not cancelled; resubmitting (--fresh).", task)
 
 
 def _spec_of(task: luigi.Task, record: Record, run: Run) -> JobSpec:

@@ -316,7 +316,7 @@ class JobInFlight:
         if "ended" in facts:
             outcome, end = Outcome.from_record(facts.get("outcome")), facts.get("end")
             if outcome is None or end != outcome.status:
-                return Anew(f"another run gave its job up ({end})")
+                return Anew(f"another run gave up its job ({end})")
             return Deliver(outcome)
         if "given_up" in facts:
             return Postponed("", CLAIMED)

@@ -67,7 +67,7 @@ class Run:
         """Logs, once, that another run is alive and at work on tasks of this one."""
         if other.name not in self._mentioned:
             self._mentioned.add(other.name)
-            logger.warning("Another run is at work on tasks of this one: %s. Waiting for its results.", other.owner())
+            logger.warning("Another run is working on tasks of this one: %s. Waiting for its results.", other.owner())
 
     def mention_version(self, outcome: Outcome, job: str) -> None:
         """Logs, once for each version, that a job ran with another version of b2luigi than this one."""

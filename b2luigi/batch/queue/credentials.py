@@ -191,7 +191,7 @@ class Credentials:
             self._once(one, "over", logging.WARNING, f"The {name} has expired{one.when(' at')}: {advice}.")
         if self._is_suspected:  # one that is missing may not be needed here
             state = "there is none" if one.is_missing else f"it has expired{one.when(' at')}"
-            text = f"What is refused, or cannot be read, may need a valid {name}, and {state}: {advice}."
+            text = f"Refused commands or unreadable files may need a valid {name}, and {state}: {advice}."
             self._once(one, "reason", logging.WARNING, text)
 
     def _once(self, one: _Watched, what: str, level: int, text: str) -> None:

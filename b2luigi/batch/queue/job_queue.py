@@ -30,7 +30,7 @@ IDENTITY_WAIT = 5.0
 NOT_HERE = (
     "%s of an earlier run: submitted on %s to %s, but the commands of this machine reach %s%s. The tasks wait for "
     "these jobs, and none is submitted again. To follow or cancel them, log in to %s and run the script there; with "
-    "--fresh their tasks are submitted anew from here."
+    "--fresh their tasks are resubmitted from here."
 )
 
 

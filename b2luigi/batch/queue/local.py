@@ -169,7 +169,7 @@ class LocalQueue:
         if host != platform.node():
             raise ValueError(
                 f"its job (process {facts.get('job_id')}) was started on {host} by another run, and may still run "
-                "there. Run the script there, or with --fresh to start anew here."
+                "there. Run the script there, or with --fresh to start again here."
             )
         script, task = self._look_for(spec.token)
         noted = str(facts.get("job_id"))

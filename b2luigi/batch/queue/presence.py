@@ -34,7 +34,7 @@ class Presence:
     def __init__(self, title: str, clock: Callable[[], float], gap: float) -> None:
         self._title, self._clock, self._gap = title, clock, gap
         self._disappearance = MassDisappearance(title, clock)
-        self._unread = Outage(f"All of what {title} answers can be read", clock)
+        self._unread = Outage(f"All answers of {title} can be read", clock)
         self._hidden = Outage(f"{title} lists the jobs that its history calls alive", clock)
         self._elsewhere = Outage(f"{title} lists the jobs of earlier runs", clock)
         self._submitted: dict[str, float] = {}
@@ -101,7 +101,7 @@ class Presence:
             self._unread.end()
             return
         sample = "".join(f"\n    {line[:SHOWN]}" for line in "\n".join(unread).splitlines()[:2])
-        self._unread.begin("%d parts of what %s answers cannot be read, such as:%s", len(unread), self._title, sample)
+        self._unread.begin("%d parts of the answer of %s cannot be read, such as:%s", len(unread), self._title, sample)
 
     def _may_be_older(self, newest: float, ticket: Ticket) -> bool:
         """An answer may be older than the job that it lacks: there are sites that cache answers for minutes."""
@@ -119,7 +119,7 @@ class Presence:
         self._elsewhere.begin(
             "%s does not list job %s of an earlier run, and its record does not say which server has it. No task is "
             "submitted again whose job may be in another one. Run the script where the earlier run submitted its jobs, "
-            "or with --fresh to submit such tasks anew.",
+            "or with --fresh to resubmit such tasks.",
             *(self._title, ticket.job_id or ticket.spec.name),
         )
 

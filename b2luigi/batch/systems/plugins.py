@@ -101,9 +101,9 @@ def _loaded(name: str, value: str) -> type | str:
     except (Exception, SystemExit) as error:
         return _headline(error)
     if not isinstance(cls, type):
-        return f"it is no class, but {cls!r:.100}"
+        return f"it is not a class, but {cls!r:.100}"
     if not (issubclass(cls, BatchSystem) or _has_hooks(cls)):
-        return "it is a subclass neither of BatchSystem nor of BatchProcess"
+        return "it is a subclass of neither BatchSystem nor BatchProcess"
     missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ()))) if inspect.isabstract(cls) else ""
     return f"it does not define {missing}" if missing else cls
 

@@ -286,7 +286,7 @@ def is_beside(task: luigi.Task) -> bool:
 
 def _of_former_job(task: luigi.Task, folder: str) -> str:
     return (
-        f"A job for {task} that a development version of b2luigi submitted may still be at work; its files are in "
+        f"A job for {task} that a development version of b2luigi submitted may still be running; its files are in "
         f"{folder}. Let that version finish it, or cancel it in its batch system and remove the folder."
     )
 

@@ -126,7 +126,7 @@ class Orphans:
             raise _Refusal(f"a run that is alive has it: {orphan.inbox.owner()}")
         outcome = read_outcome(spec.outcome)
         if outcome is not None and outcome.status == DONE:
-            raise _Refusal("it has done its work, which counts for the next run")
+            raise _Refusal("it has finished, and the next run uses its result")
         queue = self._queue_of(orphan.batch_system)
         ticket = queue.attach(spec, record.facts)
         record.note(given_up=CANCELLED, by=str(self._runs.own.folder))

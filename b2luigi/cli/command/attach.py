@@ -32,7 +32,7 @@ def attach(where: Where = Path(), run: OfRun = "") -> None:
     try:
         ended = _shown(found) if _is_terminal() else _told(found)
     except KeyboardInterrupt:
-        typer.echo("The run goes on. To see it again: b2luigi attach")
+        typer.echo("The run continues. To see it again: b2luigi attach")
         return
     for line in [*list(heading(ended))[1:2], _line(ended)]:
         typer.echo(line)

@@ -98,8 +98,8 @@ def _asked(run: Run, verb: Verb, words: Sequence[str], of_class: str, everything
     classes = sorted({task.class_name for task in the_tasks(run, [of_class])}) if of_class else []
     if not run.inbox:
         raise CommandError(
-            f"Process {run.pid} on {run.host} takes no requests: it has jobs of your own process_class only. "
-            "Ctrl-C there ends it."
+            f"Process {run.pid} on {run.host} accepts no requests, since all its jobs are of your own process_class. "
+            "Press Ctrl-C there to end it."
         )
     return ask(run, Request(verb, named, classes, everything))
 
@@ -156,7 +156,7 @@ def _why_not_asked(inbox: Inbox, error: OSError) -> str:
 def _say(run: Run, verb: Verb, reply: Reply) -> None:
     if reply.error:
         raise CommandError(f"Nothing has changed: {reply.error}.")
-    done = "Cancelled" if verb is Verb.cancel else "To be tried again:"
+    done = "Cancelled" if verb is Verb.cancel else "Will be retried:"
     refused = {_name(run, task_id): why for task_id, why in reply.refused.items()}
     _report(f"{done} {_counted(reply.served)}.", refused, reply.others)
 
@@ -218,7 +218,7 @@ def _cancel_left(run: Run, words: Sequence[str], of_class: str, everything: bool
     if gone:
         _note(run, [record.facts for record in gone])
         _set_aside(run, gone)
-    again = " The next run does them anew." if gone else ""
+    again = " The next run repeats them." if gone else ""
     _report(f"Cancelled {_counted(len(gone))}.{again}", refused)
 
 
@@ -254,7 +254,7 @@ def _cancel_orphans(run: Run, is_wanted: Callable[[Record], bool]) -> Sequence[C
     from b2luigi.batch.workers.orphans import Orphans
 
     def wait(owner: str) -> None:
-        typer.echo(f"Looking for a minute whether a run is silent: {owner}", err=True)
+        typer.echo(f"Checking for a minute whether a run is still alive: {owner}", err=True)
 
     try:
         return Orphans(run.task_file_dir, wait=wait).cancel(is_wanted)
@@ -271,7 +271,7 @@ def _note(run: Run, attempts: Sequence[Mapping[str, Any]]) -> None:
     try:
         note_cancelled(run.folder, attempts, "cancelled by you, after the run")
     except OSError as error:
-        typer.echo(f"The journal of the run does not say so, since it cannot be written: {error}", err=True)
+        typer.echo(f"Could not note this in the journal of the run: {error}", err=True)
 
 
 def _start_again(run: Run, tasks: Sequence[Task], yes: bool) -> None:
@@ -282,7 +282,9 @@ def _start_again(run: Run, tasks: Sequence[Task], yes: bool) -> None:
     if not run.script or not os.path.isfile(run.script):
         raise CommandError(f"Run {run.id} is over, and its script is not there: {run.script or 'unknown'}")
     if any(MASK in word for word in run.arguments):
-        raise CommandError(f"Run {run.id} is over. Its script had arguments that are secret: start it again yourself.")
+        raise CommandError(
+            f"Run {run.id} is over. Its script had secret arguments, which are not kept: start it yourself."
+        )
     alive = next(iter(_others_alive(run)), None)
     if alive is not None:
         raise CommandError(f"Run {run.id} is over, and another one is alive: b2luigi retry --run {alive.id}")

@@ -31,7 +31,7 @@ def start(script: Path, words: list[str]) -> None:
     if log:
         typer.echo(f"log: {log}")
     else:
-        typer.echo(f"It checks its tasks for more than {PATIENCE:.0f} s, and has no job yet.")
+        typer.echo(f"It has been checking its tasks for more than {PATIENCE:.0f} s, and has no job yet.")
     typer.echo(f"To see it: b2luigi attach --in {script}")
     for danger in dangers():
         typer.echo(f"Note: {danger}", err=True)

@@ -64,7 +64,7 @@ def graph(
 
 def _of_script(script: Path, others: Sequence[str]) -> list[luigi.Task]:
     if others:
-        raise CommandError(f"{script} is a script: tasks can be named of a project only.")
+        raise CommandError(f"{script} is a script: only a project accepts names of tasks.")
     try:
         tasks = list(all_tasks(tasks_of_script(script)))
     except OSError as error:

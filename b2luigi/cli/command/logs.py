@@ -54,7 +54,7 @@ def _one(tasks: list[Task]) -> Task:
     if len(tasks) > 1:
         names = "\n".join(f"  {one.name}" for one in tasks[:20])
         more = f"\n  ... and {len(tasks) - 20:,} more" if len(tasks) > 20 else ""
-        raise CommandError(f"{len(tasks):,} tasks are meant; name one of them:\n{names}{more}")
+        raise CommandError(f"{len(tasks):,} tasks match; name one of them:\n{names}{more}")
     return tasks[0]
 
 

@@ -24,8 +24,8 @@ ADVICE = {
     "policy": "Ask the batch system for something that the policy allows.",
     "refused": "Correct the setting that the reason is about.",
     "infrastructure": "Run the script again.",
-    "cancelled": "If you did not cancel it, ask your site; run the script again to submit it anew.",
-    "vanished": "If you did not cancel it, ask your site; run the script again to submit it anew.",
+    "cancelled": "If you did not cancel it, ask your site; run the script again to resubmit it.",
+    "vanished": "If you did not cancel it, ask your site; run the script again to resubmit it.",
     "failed": "Correct the error and run the script again; complete tasks are not repeated.",
     "ended": "Look into the logs; running the job script by hand runs this task here and now.",
 }
@@ -47,7 +47,7 @@ def why(
     if others:
         names = ", ".join(one.name for one in others[:OTHERS])
         more = ", ..." if len(others) > OTHERS else ""
-        typer.echo(f"\n{len(others):,} other tasks are meant, too: {visible(names)}{more}")
+        typer.echo(f"\n{len(others):,} other tasks match, too: {visible(names)}{more}")
 
 
 def _urgency(task: Task) -> int:

@@ -235,7 +235,7 @@ class Run:
     elapsed: float | None = None
     """Seconds from begin to end, or to the last that is known of it."""
     result: str = ""
-    """What luigi said in the end ("SUCCESS", "FAILED", ...), or how it was interrupted."""
+    """How it ended: "done", "failed", "interrupted", ..."""
     is_alive: bool = False
     log: str = ""
     """All that luigi and b2luigi logged."""

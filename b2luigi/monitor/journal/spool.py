@@ -79,7 +79,7 @@ class Spool:
         try:
             self._then()
         except Exception as error:  # a setting that cannot work
-            logger.warning("Folders of old runs are not removed: %s: %s", type(error).__name__, error)
+            logger.warning("Could not remove the folders of old runs: %s: %s", type(error).__name__, error)
         while not self._stopped.wait(every):
             self.write()
         self.write()

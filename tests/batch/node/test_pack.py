@@ -482,7 +482,7 @@ def test_a_numpy_that_cannot_be_seeded_is_reported_and_ends_no_task(
 
     monkeypatch.setitem(sys.modules, "numpy.random", SimpleNamespace(seed=seed))
     Randomness().draw_anew()
-    assert "cannot be drawn anew" in caplog.text
+    assert "could not seed numpy" in caplog.text
 
 
 # -- one program for each task

@@ -144,7 +144,7 @@ def test_a_failure_that_nobody_watched_is_reported_and_the_task_runs_again(
     with caplog.at_level(logging.WARNING):
         job.process.look(Marker(1, True))
         job.process.look()
-    assert "its job in an earlier run failed: no luck; it is submitted anew." in caplog.text
+    assert "its job in an earlier run failed: no luck; resubmitting." in caplog.text
     assert len(begun(job)) == 1
     assert job.status is None
     assert job.output.with_name("out.txt.failed-1").read_text() == "half"

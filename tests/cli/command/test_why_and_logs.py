@@ -65,7 +65,7 @@ def test_a_class_means_the_task_that_needs_a_look(journal: Text, call: Call) -> 
     """The others are named."""
     text = call("why", "Make").stdout
     assert text.startswith("Make(n=2, mode=fast): failed")
-    assert "2 other tasks are meant, too: Make(n=1, mode=fast), Make(n=3, mode=fast)" in text
+    assert "2 other tasks match, too: Make(n=1, mode=fast), Make(n=3, mode=fast)" in text
 
 
 def test_what_the_batch_system_says_now(journal: Text, call: Call) -> None:
@@ -110,7 +110,7 @@ def test_there_is_no_log(journal: Text, call: Call) -> None:
     result = call("logs", "Make(n=3)")
     assert result.exit_code == 1
     assert f"logs/{C}/stdout" in result.stderr
-    assert "3 tasks are meant; name one of them:" in call("logs", "Make").stderr
+    assert "3 tasks match; name one of them:" in call("logs", "Make").stderr
 
 
 def test_following_a_log(journal: Text, project: Path) -> None:
