@@ -15,6 +15,7 @@ import pytest
 
 import b2luigi
 from b2luigi.core.settings_json import read_settings
+from b2luigi.monitor.report.statistics import Spread, advice
 from tests.end_to_end.project import Project, end_of
 from tests.snippets import ROOT, Snippet, of_page
 
@@ -182,3 +183,9 @@ def test_a_list_of_requests_ends() -> None:
         task.job_attempt = attempt
         asked.append(b2luigi.get_setting("htcondor_settings", task=task)["request_memory"])
     assert asked == ["2 GB", "4 GB", "16 GB", "16 GB"]
+
+
+def test_what_the_report_suggests() -> None:
+    """The words on the page are those of the report, for three tasks that needed at most 2.4 GB of their 16 GB."""
+    suggested = advice(Spread.of([1.1e9, 1.2e9, 2.4e9]), 16e9)
+    assert f"`{suggested}`" in (FOLDER / "ask-for-more.md").read_text()
