@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -35,6 +37,7 @@ from b2luigi.core.settings import get_merged_setting
 from b2luigi.core.settings_json import read_settings
 from tests.batch.systems.recorded import a_job
 from tests.snippets import ROOT, Snippet, of_page, prose
+from tests.standins.lsf import FakeLSF
 
 FOLDER = ROOT / "docs" / "batch-systems"
 LANGUAGES: Mapping[str, BatchSystem] = {"htcondor": HTCondor(), "slurm": Slurm(environment={}), "lsf": LSF()}
@@ -111,6 +114,17 @@ def test_what_becomes_of_the_complete_file(page: str) -> None:
         assert shown in " ".join(command.argv)
     hours = 2 if page == "htcondor" else 12
     assert LANGUAGES[page].requested(options) == Requested(4 * 1024**3, hours * 3600.0)
+
+
+def test_bsub_takes_the_settings(tmp_path: Path) -> None:
+    """As far as the stand-in for LSF knows its options: each file on the page is submitted to its queue."""
+    files = [json.loads(one.text) for one in of_page(FOLDER / "lsf.md") if one.language == "json"]
+    with FakeLSF(tmp_path / "lsf") as cluster:
+        for values in files:
+            command = LSF().submit([a_job("a0", options_of("lsf", **values), folder=str(tmp_path))])
+            env = {**os.environ, **cluster.env, "LSB_NTRIES": "1"}
+            done = subprocess.run(command.argv, input=command.stdin, env=env, capture_output=True, text=True)
+            assert f"is submitted to queue <{values.get('queue', 's')}>" in done.stdout, done.stderr
 
 
 # -- tables
