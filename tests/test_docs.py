@@ -159,7 +159,7 @@ def test_commands_can_be_typed(snippet: Snippet) -> None:
     """A shell can read them, and what they give to a script of b2luigi are flags of b2luigi."""
     assert snippet.commands
     subprocess.run(["bash", "-n"], input="\n".join(snippet.commands), text=True, check=True)
-    calls = [line for line in snippet.commands if "my_script.py" in line]
+    calls = [line for line in snippet.commands if "my_script.py" in line and not line.startswith("b2luigi ")]
     flags = {flag for line in calls for flag in re.findall(r"--[a-z][a-z-]+", line)}
     assert flags <= {flag.name for flag in FLAGS}
 
