@@ -19,6 +19,7 @@ import pytest
 import b2luigi
 from tests.end_to_end.project import Project, end_of
 from tests.machine import PATH
+from tests.snippets import snippets
 from tests.standins.apptainer import put_apptainer, put_image, python_mounts, why_not_real
 from tests.transcript import Person, Step, same, steps
 from tests.waiting import PATIENCE, until
@@ -101,13 +102,14 @@ def test_the_quick_start_without_jobs(tmp_path: Path) -> None:
 def test_a_new_point_of_a_scan(person: Person) -> None:
     """Only its tasks run."""
     script = person.folder / "examples" / "parameter_scan.py"
-    script.write_text(script.read_text().replace("LIFETIMES = [1.0, 2.0]", "LIFETIMES = [1.0]"))
-    assert "All 9 tasks done" in person.types("python examples/parameter_scan.py --batch")[1]
+    small = script.read_text().replace("LIFETIMES = [1.0, 2.0]", "LIFETIMES = [1.0]").replace("PARTS = 3", "PARTS = 1")
+    script.write_text(small)
+    assert "All 5 tasks done" in person.types("python examples/parameter_scan.py --batch")[1]
     svg = person.folder / "examples/results/parameter_scan/scan.svg"
     assert len(list(ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}circle"))) == 2
     svg.unlink()
-    script.write_text(script.read_text().replace("LIFETIMES = [1.0]", "LIFETIMES = [1.0, 0.5]"))
-    assert "All 11 tasks done" in person.types("python examples/parameter_scan.py --batch")[1]
+    script.write_text(small.replace("LIFETIMES = [1.0]", "LIFETIMES = [1.0, 0.5]"))
+    assert "All 7 tasks done" in person.types("python examples/parameter_scan.py --batch")[1]
     assert len(list(ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}circle"))) == 4
 
 
@@ -128,6 +130,14 @@ def test_containers(person: Person, tmp_path: Path) -> None:
     (person.folder / "examples" / "containers" / "settings.json").write_text(json.dumps(settings))
     for step in said_in(script):
         person.follows(step)
+
+
+def test_the_page_on_notebooks_shows_the_first_cells_of_the_example() -> None:
+    """To the letter."""
+    notebook = json.loads((EXAMPLES / "notebook" / "notebook.ipynb").read_text())
+    first, second = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"][:2]
+    (shown,) = [snippet.text for snippet in snippets("text") if snippet.page.name == "notebooks.md"]
+    assert shown == f"{first}\n\n{second}\n"
 
 
 @pytest.mark.filterwarnings("ignore")
