@@ -74,7 +74,7 @@ def _screen_of_run(folder: str, done: int) -> pyte.Screen:
     process = subprocess.Popen(
         [sys.executable, "-m", "b2luigi", "run", "Plot"],
         cwd=folder,
-        env={**os.environ, "TERM": "xterm-256color"},
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)},
         stdin=slave,
         stdout=slave,
         stderr=slave,

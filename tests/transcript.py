@@ -26,6 +26,8 @@ import b2luigi
 
 COLUMNS, ROWS = 300, 200
 """So large a terminal neither wraps a line nor scrolls."""
+SIZE = ("COLUMNS", "LINES")
+"""Variables that would count more than the size of the terminal; pytest-xdist sets the first."""
 USER, HOST, VENV = "me", "laptop", "/home/me/venv/lib/python3/site-packages"
 """Who runs the commands of the pages, on which machine, and where packages are."""
 WILDCARDS: Mapping[str, str] = {
@@ -77,7 +79,8 @@ class Person:
         for program, words in (("b2luigi", "-m b2luigi"), ("python", "")):
             (programs / program).write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
             (programs / program).chmod(0o755)
-        tree, base = str(Path(b2luigi.__file__).parents[1]), {**os.environ, **(env or {})}
+        tree = str(Path(b2luigi.__file__).parents[1])
+        base = {name: value for name, value in os.environ.items() if name not in SIZE} | dict(env or {})
         self._env = {
             **base,
             "TERM": "xterm",
