@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import shutil
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 import b2luigi
 from tests.end_to_end.project import Project, end_of
 from tests.machine import PATH
-from tests.standins.apptainer import put_apptainer, put_image
-from tests.waiting import until
+from tests.snippets import snippets
+from tests.standins.apptainer import put_apptainer, put_image, python_mounts, why_not_real
+from tests.transcript import Person, Step, same, steps
+from tests.waiting import PATIENCE, until
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+LOCAL = (
+    "quick_start.py",
+    "parameter_scan.py",
+    "dynamic_requirements.py",
+    "carried_files/carried_files.py",
+    "own_batch_process.py",
+)
+"""Examples that run on any machine as they are."""
+PRINTED = ("stream", "execute_result", "error")
+"""Messages of a kernel that a notebook shows."""
+BY_SPEED = r"^INFO: (Submitted|[\d,]+ of [\d,]+ tasks done).*\n"
+"""Lines that a run logs when it has submitted jobs, and if it takes long."""
 PROGRAM = "#!{python}\nfrom toybatch.commands import {function}\n{function}()\n"
 ENTRY_POINTS = "[b2luigi.batch_systems]\ntoy = toybatch.language:Toy\n"
 PROGRAMS = {"toysub": "submit", "toystat": "status", "toydel": "delete"}
@@ -52,34 +71,130 @@ def toy(tmp_path: Path) -> Example:
     return Example("own_batch_system", tmp_path / "project", env)
 
 
-@pytest.mark.parametrize("flags", [(), ("--batch",)])
-def test_the_quick_start(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    """With and without jobs the average is there."""
+def said_in(path: Path) -> list[Step]:
+    """The commands in the docstring of an example, each with what comes out."""
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    return steps("\n".join(line[4:] for line in text.splitlines() if line.startswith("    ")))
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Person:
+    """Somebody in a copy of the source."""
+    shutil.copytree(EXAMPLES, tmp_path / "b2luigi" / "examples")
+    return Person(tmp_path / "b2luigi", "/home/me/b2luigi")
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_commands_give_what_the_example_says(name: str, person: Person) -> None:
+    """To the letter, but for times, ids and folders."""
+    for step in said_in(EXAMPLES / name):
+        person.follows(step)
+
+
+def test_the_quick_start_without_jobs(tmp_path: Path) -> None:
+    """One task after the other, in the process of the script."""
     example = Example("quick_start.py", tmp_path / "project")
-    ended = example.run(*flags, name="quick_start.py")
+    ended = example.run(name="quick_start.py")
     assert "* 11 ran successfully:" in ended.text, ended.text
     assert (example.folder / "results" / "average.txt").exists()
 
 
-def test_a_scan_of_parameters(tmp_path: Path) -> None:
-    """A measurement that is not precise enough gets the part it yields for, and all come together in one table."""
-    example = Example("parameter_scan.py", tmp_path / "project")
-    ended = example.run("--batch", name="parameter_scan.py")
-    assert "* 10 ran successfully:" in ended.text, ended.text
-    assert "lifetime 1.0, resolution 1.0: 1.01 +- 0.02 (4000 particles)" in ended.text
-    (found,) = (example.folder / "results").rglob("scan.json")
-    points = json.loads(found.read_text())
-    assert [point["particles"] for point in points] == [2000, 4000, 2000, 2000]
-    assert all(abs(point["mean"] - point["lifetime"]) < 3 * point["error"] for point in points)
-    assert all(point["error"] <= 0.028 * point["mean"] for point in points)
+def test_a_new_point_of_a_scan(person: Person) -> None:
+    """Only its tasks run."""
+    script = person.folder / "examples" / "parameter_scan.py"
+    small = script.read_text().replace("LIFETIMES = [1.0, 2.0]", "LIFETIMES = [1.0]").replace("PARTS = 3", "PARTS = 1")
+    script.write_text(small)
+    assert "All 5 tasks done" in person.types("python examples/parameter_scan.py --batch")[1]
+    svg = person.folder / "examples/results/parameter_scan/scan.svg"
+    assert len(list(ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}circle"))) == 2
+    svg.unlink()
+    script.write_text(small.replace("LIFETIMES = [1.0]", "LIFETIMES = [1.0, 0.5]"))
+    assert "All 7 tasks done" in person.types("python examples/parameter_scan.py --batch")[1]
+    assert len(list(ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}circle"))) == 4
 
 
-def test_three_hooks(tmp_path: Path) -> None:
-    """The classic way to a batch system of one's own."""
-    example = Example("own_batch_process.py", tmp_path / "project")
-    ended = example.run(name="own_batch_process.py")
-    assert "* 3 ran successfully:" in ended.text, ended.text
-    assert len(list((example.folder / "results").rglob("output.txt"))) == 3
+def test_containers(person: Person, tmp_path: Path) -> None:
+    """With the image of a site, and settings for this machine. Without an image, nothing runs outside of it."""
+    script = EXAMPLES / "containers" / "containers.py"
+    code, text = person.types(said_in(script)[0].command)
+    assert code == 1
+    assert "/cvmfs/belle.example.org/images/el9.sif" in text
+    settings = {
+        **json.loads((script.parent / "settings.json").read_text()),
+        "apptainer_image": str(put_image(tmp_path / "image.sif")),
+        "apptainer_cmd": str(put_apptainer(tmp_path / "programs", "bare" if why_not_real() else "real")),
+        "apptainer_mounts": python_mounts(),
+        "executable": [sys.executable],
+        "env": {"PYTHONPATH": str(Path(b2luigi.__file__).parents[1])},
+    }
+    (person.folder / "examples" / "containers" / "settings.json").write_text(json.dumps(settings))
+    for step in said_in(script):
+        person.follows(step)
+
+
+def test_the_page_on_notebooks_shows_the_first_cells_of_the_example() -> None:
+    """To the letter."""
+    notebook = json.loads((EXAMPLES / "notebook" / "notebook.ipynb").read_text())
+    first, second = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"][:2]
+    (shown,) = [snippet.text for snippet in snippets("text") if snippet.page.name == "notebooks.md"]
+    assert shown == f"{first}\n\n{second}\n"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_notebook(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each cell prints and returns what is saved with it."""
+    folder = person.folder / "examples" / "notebook"
+    monkeypatch.setenv("IPYTHONDIR", str(person.folder / "ipython"))
+    from jupyter_client.manager import start_new_kernel
+
+    notebook = json.loads((folder / "notebook.ipynb").read_text())
+    manager, client = start_new_kernel(cwd=str(folder))
+    try:
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                messages: list[Any] = []
+                client.execute_interactive("".join(cell["source"]), timeout=PATIENCE, output_hook=messages.append)
+                contents = [message["content"] for message in messages if message["msg_type"] in PRINTED]
+                saved = [{**output, "text": "".join(output.get("text", ""))} for output in cell["outputs"]]
+                assert _printed(person, contents) == _printed(person, saved), contents
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def _printed(person: Person, outputs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What a cell printed and returned. How many jobs are submitted at once depends on how fast the machine is."""
+    found: dict[str, str] = {}
+    for output in outputs:
+        name = output.get("name") or ("returned" if "data" in output else "error")
+        text = output["data"]["text/plain"] if "data" in output else output.get("text")
+        found[name] = found.get(name, "") + ("".join(text) if text else str(output))
+    folder = str(person.folder / "examples")
+    return {
+        name: same(re.sub(BY_SPEED, "", text.replace(folder, "/home/me"), flags=re.MULTILINE))
+        for name, text in found.items()
+    }
+
+
+def test_the_index_names_every_example() -> None:
+    """And each script says what it shows, how to run it, and what comes out."""
+    index = (EXAMPLES / "README.md").read_text()
+    scripts = [path for path in EXAMPLES.rglob("*.py") if "__main__" in path.read_text()]
+    assert {*LOCAL, "own_batch_system/example.py", "containers/containers.py"} == {
+        str(path.relative_to(EXAMPLES)) for path in scripts
+    }
+    for path in [*scripts, *EXAMPLES.rglob("*.ipynb")]:
+        assert f"({path.relative_to(EXAMPLES)})" in index
+    assert all(len(said_in(path)) in (1, 2) for path in scripts)
+    for link in re.findall(r"\]\(([^)]+)\)", index):
+        assert (EXAMPLES / link).exists(), link
+
+
+def test_the_example_of_an_own_batch_system(toy: Example) -> None:
+    """What its docstring says, in its folder."""
+    person = Person(toy.folder, "/home/me/b2luigi/examples/own_batch_system", toy.env)
+    for step in said_in(EXAMPLES / "own_batch_system" / "example.py"):
+        person.follows(step)
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -1,4 +1,13 @@
-"""Five numbers and their sum, as jobs of the toy batch system."""
+"""Five numbers and their sum, as jobs of the toy batch system.
+
+    $ python example.py
+    All 6 tasks done in 1.2 s.
+    Log: /home/me/b2luigi/examples/own_batch_system/task_files/runs/20261126-010453-9ef4f6/run.log
+    $ cat results/sum.txt
+    30
+
+Run it in this folder, with the package installed: see README.md.
+"""
 
 from pathlib import Path
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.conftest import System
 from tests.end_to_end.project import Project, end_of
+from tests.snippets import ROOT
 
 pytestmark = pytest.mark.cluster
 
@@ -77,6 +79,17 @@ def test_jobs_run_without_a_shared_folder(project: Project, tmp_path: Path) -> N
     assert "/execute/dir_" in project.read("logs/n=2/Part/stderr")
     kept = [path.name for path in (project.folder / "task_files/n=1/Part").iterdir()]
     assert sorted(kept) == ["attempt-1.json", "executable_wrapper.sh"]
+
+
+@pytest.mark.parametrize("system", ["htcondor"], indirect=True)
+def test_the_example(system: System, tmp_path: Path) -> None:
+    """examples/carried_files: the package and its data reach the node, which does not see the folder of the script."""
+    project = Project(tmp_path / "project", system.env)
+    shutil.copytree(ROOT / "examples" / "carried_files", project.folder, dirs_exist_ok=True)
+    ended = project.run("--batch", "--results", str(tmp_path / "results"), name="carried_files.py")
+    assert "* 3 ran successfully:" in ended.text, ended.text
+    assert (tmp_path / "results" / "energy=50" / "calibrated.txt").read_text() == "50 GeV is 51.0 GeV\n"
+    assert {record["batch_system"] for record in project.records()} == {"htcondor"}
 
 
 @pytest.mark.parametrize("system", ["htcondor"], indirect=True)

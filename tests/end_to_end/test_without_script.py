@@ -247,20 +247,6 @@ def test_mistakes(tmp_path: Path, words: tuple[str, ...], sentence: str) -> None
     assert "b2luigi/cli" not in ended.text, ended.text
 
 
-def test_the_first_project(tmp_path: Path) -> None:
-    """What `init` writes runs; it overwrites nothing unless it is to."""
-    project = Project(tmp_path / "project", {"B2LUIGI_SETTINGS_FILES": ""})
-    assert command(project, "init").rc == 0
-    ended = command(project, "run", "MyTask")
-    assert ended.rc == 0, ended.text
-    assert project.read("n=3/sum.txt") == "6\n"
-    (project.folder / "tasks.py").write_text("mine")
-    assert "tasks.py exists already, and stays" in command(project, "init").text
-    assert project.read("tasks.py") == "mine"
-    assert command(project, "init", "--force").rc == 0
-    assert project.read("tasks.py") != "mine"
-
-
 SCRIPT = """
 import argparse, sys
 parser = argparse.ArgumentParser()
