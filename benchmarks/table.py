@@ -55,15 +55,15 @@ def write(folder: Path, new: list[Row], machine: str, order: Sequence[str] = ())
     text = f"""# Performance
 
 Measured against the published b2luigi 1.3.0, installed as pip resolves it (with luigi 3.7.3), on {machine},
-shared with other work. The ratio is the value of 1.3.0 divided by ours; `-` means not measured. The scripts are in
-`benchmarks/scripts`. Jobs are simulated, or run on a stand-in for LSF on the same machine. Where the table names
-HTCondor or Slurm, jobs run on a real installation, all of it on this machine. Simulated jobs write to memory
-(`/dev/shm`).
+shared with other work. The ratio is the value of 1.3.0 divided by ours; `-` means not measured. A row that names
+another program has the value of that program in the column of 1.3.0. The scripts are in `benchmarks/scripts`. Jobs are
+simulated, or run on a stand-in for LSF on the same machine. Where the table names HTCondor or Slurm, jobs run on a real
+installation, all of it on this machine. Simulated jobs write to memory (`/dev/shm`).
 
-`python -m benchmarks` repeats all measurements and writes this page. It takes the better part of an hour. As root on
-Debian it installs HTCondor and Slurm; elsewhere it skips them. `python -m benchmarks --quick` takes three minutes and
-writes nothing. `python -m benchmarks --only million` schedules a million tasks. [Where the remaining time
-goes](limits.md) explains the rest.
+`python -m benchmarks` repeats all measurements and writes this page. It takes more than an hour. As root on Debian it
+installs HTCondor and Slurm; elsewhere it skips them. `python -m benchmarks --quick` takes some minutes and writes
+nothing. `python -m benchmarks --only million` schedules a million tasks; `short_tasks_many` and `short_tasks_auto` run
+on request only, too. [Where the remaining time goes](limits.md) explains the rest.
 
 {markdown(rows)}"""
     pictures = [name for name in ("cost.png", "latency.png") if (folder / name).exists()]
