@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOTS = (Path("/sys/fs/cgroup/cpuacct"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
 """Where the kernel counts CPU time for groups of processes: version 1, both versions, version 2 of cgroups."""
+ENDING = 10.0
+"""Seconds for the last processes to end."""
 Seconds = Callable[[], "float | None"]
 
 
@@ -26,8 +29,17 @@ def counted() -> Iterator[Seconds]:
         yield lambda: _usage(group)
     finally:
         _move(former)
-        with contextlib.suppress(OSError):  # a process that has not ended yet
+        _remove(group)
+
+
+def _remove(group: Path) -> None:
+    """Processes of the batch system may need some seconds to end; while there are any, the group cannot be removed."""
+    end = time.monotonic() + ENDING
+    while group.exists() and time.monotonic() < end:
+        with contextlib.suppress(OSError):
             group.rmdir()
+            return
+        time.sleep(0.05)
 
 
 def _usage(group: Path) -> float | None:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.clusters import CLUSTERS, Cluster, wait_until
@@ -47,6 +47,8 @@ class Timed:
     """Of the command and the programs that it called; not of the jobs."""
     all_cpu: float | None = None
     """Of these, the batch system and the jobs. None: this machine cannot count it."""
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
+    """Of the machine, at the end."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def rows_of_ours(label: str, durations: Sequence[float], found: Mapping[Setting,
         first, name = runs[0], f"{label}, tasks_per_job={setting}"
         again = "".join(f"; run again: {one.wall:.1f} s" for one in runs[1:])
         note = f"{first.wall / _ideal(durations):.1f} times ideal ({_ideal(durations):.2f} s on {SLOTS} slots){again}"
-        yield Row(name, first.wall, None, "s", LIMITS.get(setting, ""), f"{note}; {_load()}")
+        yield Row(name, first.wall, None, "s", LIMITS.get(setting, ""), f"{note}; load {first.load:.0f}")
         if first.all_cpu is not None:
             per_task = 1000 * first.all_cpu / len(durations)
             note = f"script, batch system and jobs; the script alone: {1000 * first.cpu / len(durations):.1f} ms"
@@ -162,7 +164,7 @@ def row_of_peer(label: str, durations: Sequence[float], mine: Timed, there: Benc
     except (RuntimeError, subprocess.SubprocessError) as error:
         return Row(name, mine.wall, None, "s", note=f"failed: {error}")
     note = f"CPU per task: {_per_task(theirs.all_cpu, durations)}; {peer.note}: {_per_task(theirs.cpu, durations)}"
-    return Row(name, mine.wall, theirs.wall, "s", peer.limit, f"{note}; {_load()}")
+    return Row(name, mine.wall, theirs.wall, "s", peer.limit, f"{note}; load {theirs.load:.0f}")
 
 
 def short_tasks_many(full: bool) -> Iterator[Row]:
@@ -171,7 +173,7 @@ def short_tasks_many(full: bool) -> Iterator[Row]:
     for name in CLUSTERS:
         with bench(name) as there:
             (found,) = by_us(there, durations, "auto")
-            note = f"{found.wall:.0f} s; CPU per task: {_per_task(found.all_cpu, durations)}; {_load()}"
+            note = f"{found.wall:.0f} s; CPU per task: {_per_task(found.all_cpu, durations)}; load {found.load:.0f}"
             label = f"{len(durations)} tasks of 1 s on {name}, against ideal"
             yield Row(label, found.wall / _ideal(durations), None, "", "1.1", note)
 
@@ -182,20 +184,16 @@ def short_tasks_auto(full: bool) -> Iterator[Row]:
         with bench(name) as there:
             for kind, (all_durations, values) in KINDS.items():
                 durations = all_durations if full else all_durations[:32]
-                first, auto = (one.wall for one in by_us(there, durations, "auto", 2))
+                first, auto = by_us(there, durations, "auto", 2)
                 fixed = {value: by_us(there, durations, value)[0].wall for value in values}
-                note = f"auto: first run {first:.1f} s, run again {auto:.1f} s"
+                note = f"auto: first run {first.wall:.1f} s, run again {auto.wall:.1f} s"
                 note += "".join(f"; {value}: {wall:.1f} s" for value, wall in fixed.items())
                 label = f"auto against the best fixed tasks_per_job, {len(durations)} tasks of {kind} on {name}"
-                yield Row(label, auto / min(fixed.values()), None, "", "1.3", f"{note}; {_load()}")
+                yield Row(label, auto.wall / min(fixed.values()), None, "", "1.3", f"{note}; load {auto.load:.0f}")
 
 
 def _per_task(seconds: float | None, durations: Sequence[float]) -> str:
     return "not counted" if seconds is None else f"{1000 * seconds / len(durations):.1f} ms"
-
-
-def _load() -> str:
-    return f"load {os.getloadavg()[0]:.0f}"
 
 
 def _ideal(durations: Sequence[float]) -> float:
