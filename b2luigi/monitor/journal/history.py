@@ -14,6 +14,8 @@ CANCELLED = ("cancelled", "stopped")
 """Ends of jobs that somebody took away."""
 LEFT = "left"
 """The end of a job that the run left in the batch system, for a later one to resume."""
+LOCAL = "local"
+"""The batch system that is this machine."""
 CLOCKS_DIFFER = 2.0
 """Seconds that a clock may differ from another one, without a word about it."""
 NO_END = ("pending", "given up", "not submitted")
@@ -55,6 +57,8 @@ class History:
         """The last event of a run that ended by itself; empty for all others."""
         self.last = 0.0
         """The moment of the last event."""
+        self.inboxes: dict[str, None] = {}
+        """Names of those of the earlier runs that have submitted jobs of this one."""
         self._tasks: dict[str, _Task] = {}
         self._attempts: dict[str, _Attempt] = {}
         self._outages: list[Outage] = []
@@ -70,10 +74,14 @@ class History:
                 self.last = max(self.last, moment)
             handle(self, event, float(moment))
 
-    def tasks(self, is_alive: bool) -> dict[str, Task]:
-        """By task id, in the order of their first events. `is_alive`: the run is not over."""
-        made = {task_id: _made(task, is_alive) for task_id, task in self._tasks.items()}
+    def tasks(self, over: str = "") -> dict[str, Task]:
+        """By task id, in the order of their first events. `over`: how the run ended; empty while it lives."""
+        made = {task_id: _made(task, over) for task_id, task in self._tasks.items()}
         return with_reasons_to_wait(made)
+
+    def in_flight(self) -> set[str]:
+        """The tokens of the jobs of which no end is known."""
+        return {task.attempts[-1].facts["token"] for task in self._tasks.values() if _has_job(task)}
 
     @property
     def outages(self) -> tuple[Outage, ...]:
@@ -129,11 +137,14 @@ class History:
         task.facts["log_dir"] = log_dir
         self._attempts[token] = attempt = _Attempt(task, facts, moment)
         task.attempts.append(attempt)
-        task.state, task.reason = State.submitting, ""
+        # On this machine there is nobody to submit it to: it waits for a free slot.
+        task.state, task.reason = State.queued if facts["batch_system"] == LOCAL else State.submitting, ""
 
     def _resumed(self, event: _Event, moment: float) -> None:
         self._submitting(event, moment)
         attempt = self._attempt_of(event)
+        if inbox := _text(event, "inbox"):
+            self.inboxes[inbox] = None
         submitted = _number(event, "submitted")
         attempt.sent = submitted
         attempt.facts.update(resumed=True, submitted=submitted, job_id=_maybe(event, "job_id"))
@@ -172,13 +183,12 @@ class History:
 
     def _ended(self, event: _Event, moment: float) -> None:
         attempt, end = self._attempt_of(event), _text(event, "end")
-        state = attempt.task.state
         attempt.facts.update(end=end, cause=_text(event, "cause"), reason=_text(event, "reason"))
         if attempt is not attempt.task.attempts[-1]:  # another one took its place before its end was known
             attempt.facts["ended"] = moment
             return
         if end == LEFT:
-            attempt.task.reason = attempt.facts["reason"] or _left(state)
+            attempt.task.reason = attempt.facts["reason"]
             return
         attempt.facts.update(_measured(attempt, event, moment))
         attempt.task.state = _state_after(end)
@@ -288,16 +298,25 @@ def _usage(facts: Any) -> Usage:
     return Usage(**numbers, memory=_whole(facts, "memory"), memory_from=_text(facts, "memory_from"))
 
 
-def _made(task: _Task, is_alive: bool) -> Task:
-    reason = task.reason
-    if not is_alive and task.state in IN_FLIGHT and task.attempts and not reason:
-        reason = _left(task.state)
+def _made(task: _Task, over: str) -> Task:
+    state, reason = task.state, task.reason
+    if over and _has_job(task):
+        state, reason = _left(task, over)
     attempts = tuple(Attempt(**attempt.facts) for attempt in task.attempts)
-    return Task(**task.facts, state=task.state, attempts=attempts, reason=reason)
+    return Task(**task.facts, state=state, attempts=attempts, reason=reason)
 
 
-def _left(state: State) -> str:
-    return f"left ({state.value} when the run ended)"
+def _has_job(task: _Task) -> bool:
+    return task.state in IN_FLIGHT and bool(task.attempts)
+
+
+def _left(task: _Task, over: str) -> tuple[State, str]:
+    """The state of a task whose job was left behind, and what is known of that."""
+    facts = task.attempts[-1].facts
+    if facts["batch_system"] == LOCAL and not facts.get("job_id"):
+        return State.waiting, f"its job had not started when the run {over}"
+    how = "half submitted" if task.state is State.submitting else task.state.value
+    return task.state, f"left {how} when the run {over}" + (f" ({task.reason})" if task.reason else "")
 
 
 def _token(event: _Event) -> str:
