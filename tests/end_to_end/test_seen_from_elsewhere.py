@@ -39,9 +39,13 @@ COUNTING = """
     def count(task, what, **more):
         used = resource.getrusage(resource.RUSAGE_SELF)
         more.update(memory=1024 * used.ru_maxrss, cpu=time.process_time(), node=platform.node(), at=time.time())
-        facts = {"task": task.task_id, "what": what, "job": job_id(), "attempt": task.job_attempt, **more}
+        facts = {"task": task.task_id, "what": what, "job": job_id(), **more}
         with open("counted.jsonl", "a") as file:
             file.write(json.dumps(facts) + "\\n")
+
+    def begun(task):
+        with open("counted.jsonl") as file:
+            return sum(facts["task"] == task.task_id and facts["what"] == "began" for facts in map(json.loads, file))
 
     class Counted(b2luigi.Task):
         htcondor_settings = {"request_memory": "200 MB", "request_disk": "1 MB"}
@@ -64,7 +68,7 @@ COUNTING = """
         n = b2luigi.IntParameter()
 
         def work(self):
-            print(f"here is attempt {self.job_attempt} of {self.n}", flush=True)
+            print(f"here is attempt {begun(self)} of {self.n}", flush=True)
             wait_for(f"go-{self.n}")
             if self.n == 1 and not os.path.exists("mended"):
                 raise ValueError("bad weather")
@@ -81,6 +85,8 @@ COUNTING = """
         b2luigi.process(Merge())
 """
 
+NODE_OF_STANDIN = "hostA"
+"""What the stand-in of LSF calls this machine."""
 ASKING = """
 import json, sys
 from typer.testing import CliRunner
@@ -179,10 +185,11 @@ def check_against_tasks(found: Mapping[str, Any], project: Project) -> None:
 
 
 def check_task(task: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]) -> None:
-    began, last = [one for one in facts if one["what"] == "began"][-1], facts[-1]
+    attempts = [one for one in facts if one["what"] == "began"]
+    began, last = attempts[-1], facts[-1]
     assert task["state"] == {"began": "running"}.get(last["what"], last["what"])
-    assert (task["job_id"], task["attempt"]) == (last["job"], last["attempt"])
-    assert task["node"].partition(".")[0].rpartition("@")[2] == last["node"].partition(".")[0]
+    assert (task["job_id"], task["attempt"]) == (last["job"], len(attempts))
+    assert task["node"].partition(".")[0].rpartition("@")[2] in (last["node"].partition(".")[0], NODE_OF_STANDIN)
     assert task["submitted"] <= began["at"]
     if last is not began:
         assert task["started"] <= began["at"] <= last["at"] <= task["ended"]

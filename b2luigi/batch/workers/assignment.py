@@ -235,6 +235,8 @@ def _check_numbers(task: luigi.Task) -> None:
     """Raises BadInputError for numbers that cannot be meant."""
     for key in ("command_timeout", "poll_interval", "result_grace"):
         get_seconds(key, task=task)
+    for key in ("job_retries", "failure_brake"):
+        get_setting(key, task=task)
     check_slots(get_setting("local_slots"))
     check_timeout(task.worker_timeout)
 
