@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import signal
+import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from b2luigi.monitor import State, load
+from b2luigi.monitor import NoRunsError, State, load
 from tests.end_to_end.conftest import ONE_CLUSTER, System
 from tests.end_to_end.project import Ended, Project, Started, end_of
 from tests.waiting import until
@@ -38,7 +39,11 @@ COUNTING = """
 
     def nodes():
         \"\"\"What this machine calls itself, and what the batch system does.\"\"\"
-        return [platform.node(), *(os.environ[name] for name in ("SLURMD_NODENAME", "LSB_HOSTS") if name in os.environ)]
+        env, found = os.environ, [platform.node()]
+        if "_CONDOR_MACHINE_AD" in env:
+            ad = dict(line.split(" = ", 1) for line in open(env["_CONDOR_MACHINE_AD"]) if " = " in line)
+            found.append(ad["Machine"].strip().strip('"'))
+        return [*found, *(env[name] for name in ("SLURMD_NODENAME", "LSB_HOSTS") if name in env)]
 
     def count(task, what, **more):
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -169,7 +174,15 @@ def by_number(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def until_known(project: Project, **counts: int) -> None:
     """The journal is written once a second, and Slurm's listing is read every few: the run knows of so many tasks."""
     wanted = {State(state): number for state, number in counts.items()}
-    until(lambda: wanted.items() <= load(project.folder)[0].counts().items(), f"the run knows of {counts}", every=0.2)
+    until(lambda: wanted.items() <= counts_of(project).items(), f"the run knows of {counts}", every=0.2)
+
+
+def counts_of(project: Project) -> Mapping[State, int]:
+    """What the journal of the last run says; there may be none yet."""
+    try:
+        return load(project.folder)[0].counts()
+    except NoRunsError:
+        return {}
 
 
 def check_against_tasks(found: Mapping[str, Any], project: Project) -> None:
@@ -354,3 +367,53 @@ def ended(elsewhere: Elsewhere, project: Project) -> None:
     assert (retried.rc, "is done. To do it again" in retried.text) == (1, True)
     assert "cancelled by you" in former.text
     assert graph.rc == 0, graph.text
+
+
+NEVER = """
+    class Waiting(b2luigi.Task):
+        NEVER
+
+        def output(self):
+            yield self.add_to_output("out.txt")
+
+        def run(self):
+            open(self.get_output_file_name("out.txt"), "w").close()
+
+    if __name__ == "__main__":
+        b2luigi.process(Waiting())
+"""
+WHY = {
+    "lsf": ('lsf_settings = {"w": "ended(1)"}', ("PEND", "Job dependency condition not satisfied")),
+    "htcondor": (
+        'htcondor_settings = {"request_memory": "900 GB"}',
+        ("None of 16 slots matches its requirements", "TARGET.Memory >= RequestMemory"),
+    ),
+    "slurm": ('slurm_settings = {"begin": "now+1hour"}', ("PENDING: BeginTime",)),
+}
+"""Settings with which a job stays in the queue, and words on that which only its batch system knows."""
+
+
+def test_why_a_job_waits_in_the_queue(system: System, project: Project) -> None:
+    """The batch system is asked now: its words are in no file of ours."""
+    if system.name == "local":
+        pytest.skip("jobs of this machine wait for a free slot only")
+    never, words = WHY[system.name]
+    if system.name == "lsf":
+        subprocess.run(["bsub", "sleep 1000"], env=project.env, check=True)  # job 1, for which the other one waits
+    project.write(NEVER.replace("NEVER", never))
+    elsewhere = Elsewhere(project)
+    run = project.start("--batch")
+    until(lambda: (project.folder / "task_files" / "runs").exists() or run.poll() is not None, "there is a journal")
+    assert run.poll() is None, run.printed
+    until_known(project, queued=1)
+    until(lambda: _says(elsewhere, words), f"the batch system says {words}", every=0.5)
+    run.send_signal(signal.SIGINT)
+    end_of(run)
+    if system.name == "lsf":
+        system.cancel_by_hand("1")
+    until(lambda: system.live_jobs() == [], "all jobs are gone")
+
+
+def _says(elsewhere: Elsewhere, words: Sequence[str]) -> bool:
+    [said] = elsewhere.ask(("why", "Waiting", *elsewhere.of))
+    return all(word in said.text for word in words)

@@ -207,9 +207,11 @@ class LSF(BatchSystem):
         return Command(("bjobs", "-a", "-json", "-o", "jobid stat pend_reason", job_id), env=ENVIRONMENT)
 
     def parse_analysis(self, answer: Answer) -> str:
-        records, _ = _records(answer)
-        reasons = [str(record.get("PEND_REASON", "")).strip("- ") for record in records if record.get("STAT") == "PEND"]
+        reasons = _pending_reasons(answer)
         return f"Its pending reason: {reasons[0].rstrip('.;')}." if reasons and CANNOT_START.search(reasons[0]) else ""
+
+    def words_of_analysis(self, answer: Answer) -> Sequence[str]:
+        return [reason for text in _pending_reasons(answer) for reason in text.split("; ") if reason.strip("; ")]
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return Command(("bkill", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
@@ -313,6 +315,11 @@ def _knows_none(answer: Answer) -> bool:
     others = [line for line in _lines(answer) if not re.fullmatch(UNKNOWN, line)]
     refuse_failure("\n".join(others), answer.words)
     return len(others) < len(_lines(answer)) and not begins_json(answer.stdout)
+
+
+def _pending_reasons(answer: Answer) -> list[str]:
+    records, _ = _records(answer)
+    return [str(record.get("PEND_REASON", "")).strip("- ") for record in records if record.get("STAT") == "PEND"]
 
 
 def _job_id(record: Mapping[str, str]) -> str:

@@ -474,3 +474,11 @@ def test_why_a_job_cannot_start(reason: str, shown: bool) -> None:
     record = json.dumps({"JOBID": "7", "STAT": "PEND", "PEND_REASON": reason})
     text = LSF().parse_analysis(Answer(0, ANSWER % record, ""))
     assert text == (f"Its pending reason: {reason}." if shown else "")
+
+
+def test_all_that_a_person_may_want_to_know_of_a_job_that_waits() -> None:
+    """Each reason is a line, also one that passes by itself."""
+    reasons = "Job slot limit reached; Load information unavailable: 3 hosts;"
+    record = json.dumps({"JOBID": "7", "STAT": "PEND", "PEND_REASON": reasons})
+    words = LSF().words_of_analysis(Answer(0, ANSWER % record, ""))
+    assert words == ["Job slot limit reached", "Load information unavailable: 3 hosts;"]
