@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from b2luigi.batch import systems
 from b2luigi.batch.queue.command import run
 from b2luigi.batch.systems.base import BatchSystem
-from b2luigi.batch.systems.model import Command, JobStatus
+from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobStatus
 from b2luigi.monitor import Attempt
 
 PATIENCE = 20.0
@@ -24,11 +24,29 @@ def asked(attempt: Attempt) -> list[str]:
     if attempt.batch_system == "local" or attempt.job_id is None:
         return []
     try:
-        system = systems.load(attempt.batch_system)
-        system = (system.at(attempt.server) if attempt.server else None) or system
+        system = _that_reaches(attempt.server, systems.load(attempt.batch_system))
     except Exception as error:
         return [f"cannot be asked: {error}"]
     return list(_answers(system, attempt.job_id))
+
+
+def _that_reaches(server: str, system: BatchSystem) -> BatchSystem:
+    """The language for a batch server. Slurm names one of its clusters only with accounting, so that the one of this
+    machine is better not named."""
+    if not server or _server_here(system) in ("", server):
+        return system
+    return system.at(server) or system
+
+
+def _server_here(system: BatchSystem) -> str:
+    """Which server all commands reach; empty if there is but one, or that cannot be known."""
+    answers: list[Answer] = []
+    try:
+        while (command := system.ask_server(answers)) is not None:
+            answers.append(run(command, PATIENCE))
+        return system.parse_server(answers) if answers else ""
+    except AnswerError:
+        return ""
 
 
 def _answers(system: BatchSystem, job_id: str) -> Iterator[str]:
