@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import parse
 
+from b2luigi.batch.systems import lsf_usage
 from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.environment import LSF as LSF_VARIABLES
@@ -42,7 +43,7 @@ LIMIT = 250
 """Maximum size of an array; LSF's default limit is 1000 (MAX_JOB_ARRAY_SIZE)."""
 ARRAYS = Arrays("LSB_JOBINDEX", first=1, separator="[", end="]")
 
-FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name job_description"
+FIELDS = f"jobid jobindex stat exit_code exit_reason exec_host job_name job_description {lsf_usage.FIELDS}"
 OURS = "b2luigi sets this option itself"
 NO_JOB = "with this option bsub submits no job"
 OTHER_JOB = "with this option bsub submits the job described in a file instead of the task"
@@ -347,6 +348,7 @@ def _info(record: Mapping[str, str]) -> JobInfo:
         alias=_described(str(record.get("JOB_DESCRIPTION", "")), _index(record)),
         node=str(record.get("EXEC_HOST", "")).strip("- ").partition(":")[0] or None,
         held=native in HELD,
+        usage=lsf_usage.usage(record) if status.is_final else {},
     )
 
 
