@@ -750,7 +750,9 @@ def test_names_and_descriptions_can_be_changed(run: Run) -> None:
 
 def test_what_a_job_used(run: Run, lsf: FakeLSF) -> None:
     """As far as it was measured when the job ended, also by a signal."""
-    jobid = submitted(run("bsub", f"{sys.executable} -c 'ballast = b\"x\" * 60_000_000; import os; os.kill(0, 9)'"))
+    jobid = submitted(
+        run("bsub", f"{sys.executable} -c 'ballast = b\"x\" * 60_000_000; import os; os.kill(os.getpid(), 9)'")
+    )
     wait_for(ended(lsf))
     (used,) = records(run, jobid, fields="stat run_time cpu_used max_mem")
     assert used["STAT"] == "EXIT"
