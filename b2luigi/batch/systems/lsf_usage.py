@@ -1,7 +1,7 @@
 """What a job of LSF used, in the words of bjobs.
 
-IBM, bjobs -o (`run_time`, `cpu_used`, `max_mem`): times are `12 second(s)`, or `00:00:12` with LSB_HMS_TIME_FORMAT; sizes
-have a unit that fits, as in `5.2 Gbytes`, or `5.2 G` with LSB_UNIT_FOR_JOBS_DISPLAY.
+IBM, bjobs -o (`run_time`, `cpu_used`, `max_mem`): times are `12 second(s)`, or `00:00:12` with LSB_HMS_TIME_FORMAT;
+sizes have a unit that fits, as in `5.2 Gbytes`, or `5.2 G` with LSB_UNIT_FOR_JOBS_DISPLAY.
 """
 
 from __future__ import annotations
