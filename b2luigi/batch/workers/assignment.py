@@ -45,7 +45,14 @@ from b2luigi.core.graph import missing_requirements
 from b2luigi.core.paths import map_folder
 from b2luigi.core.script import base_folder, is_session, script_name
 from b2luigi.core.setting_checks import SettingChecks
-from b2luigi.core.settings import changed_settings, get_merged_setting, get_seconds, get_setting, source_of
+from b2luigi.core.settings import (
+    changed_settings,
+    get_merged_setting,
+    get_seconds,
+    get_setting,
+    settings_of_class,
+    source_of,
+)
 from b2luigi.monitor.journal.writer import Journal
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -67,7 +74,9 @@ class AssigningWorker(CheckingWorker):
         self._jobs = Jobs()
         self._unforkable = [] if is_session() else list(unforkable())  # before any thread of luigi's begins
         self.journal = Journal(
-            task_file_folder, script_name, lambda: int(get_setting("keep_runs")), settings=changed_settings
+            *(task_file_folder, script_name, lambda: int(get_setting("keep_runs"))),
+            settings=changed_settings,
+            settings_of=settings_of_class,
         )
         self.fresh = False
         self._credentials = Credentials(kinds())

@@ -7,6 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from b2luigi.monitor.journal.fields import Event as _Event
+from b2luigi.monitor.journal.fields import number as _number
+from b2luigi.monitor.journal.fields import settings as _settings
+from b2luigi.monitor.journal.fields import text as _text
+from b2luigi.monitor.journal.fields import token_of as _token
+from b2luigi.monitor.journal.fields import whole as _whole
 from b2luigi.monitor.journal.model import IN_FLIGHT, Attempt, Outage, State, Task, Usage
 from b2luigi.monitor.journal.waiting import with_reasons_to_wait
 
@@ -28,7 +34,6 @@ _OF_LUIGI = {
     "cancelled": State.cancelled,
 }
 """The last one is our own word."""
-_Event = Mapping[str, Any]
 
 
 @dataclass
@@ -57,6 +62,8 @@ class History:
         """The last event of a run that ended by itself; empty for all others."""
         self.last = 0.0
         """The moment of the last event."""
+        self.class_settings: dict[str, tuple[tuple[str, str, str], ...]] = {}
+        """Settings that task classes have themselves: name, value and source."""
         self.inboxes: dict[str, None] = {}
         """Names of those of the earlier runs that have submitted jobs of this one."""
         self._tasks: dict[str, _Task] = {}
@@ -147,12 +154,12 @@ class History:
             self.inboxes[inbox] = None
         submitted = _number(event, "submitted")
         attempt.sent = submitted
-        attempt.facts.update(resumed=True, submitted=submitted, job_id=_maybe(event, "job_id"))
+        attempt.facts.update(resumed=True, submitted=submitted, job_id=_text(event, "job_id") or None)
         attempt.task.state = State.queued
 
     def _queued(self, event: _Event, moment: float) -> None:
         attempt = self._attempt_of(event)
-        attempt.facts.update(job_id=_maybe(event, "job_id"), server=_text(event, "server"))
+        attempt.facts.update(job_id=_text(event, "job_id") or None, server=_text(event, "server"))
         if not attempt.facts.get("resumed"):
             attempt.facts["submitted"] = moment
         _move(attempt, State.queued)
@@ -195,6 +202,9 @@ class History:
         attempt.task.reason = attempt.facts["reason"] if attempt.task.state is not State.done else ""
 
     # -- events of the run
+
+    def _class_settings(self, event: _Event, moment: float) -> None:
+        self.class_settings[_text(event, "class")] = _settings(event)
 
     def _outage(self, event: _Event, moment: float) -> None:
         self._outages.append(Outage(_text(event, "what"), _text(event, "reason"), moment))
@@ -242,6 +252,7 @@ _HANDLERS: Mapping[str, Callable[[History, _Event, float], None]] = {
     "requeued": History._requeued,
     "notice": History._notice,
     "ended": History._ended,
+    "settings": History._class_settings,
     "outage": History._outage,
     "outage_over": History._outage_over,
     "finished": History._finished,
@@ -317,31 +328,3 @@ def _left(task: _Task, over: str) -> tuple[State, str]:
         return State.waiting, f"its job had not started when the run {over}"
     how = "half submitted" if task.state is State.submitting else task.state.value
     return task.state, f"left {how} when the run {over}" + (f" ({task.reason})" if task.reason else "")
-
-
-def _token(event: _Event) -> str:
-    token = event.get("token")
-    if not isinstance(token, str) or not token:
-        raise ValueError("token")
-    return token
-
-
-def _text(event: _Event, name: str) -> str:
-    value = event.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _maybe(event: _Event, name: str) -> str | None:
-    return _text(event, name) or None
-
-
-def _number(event: _Event, name: str) -> float | None:
-    value = event.get(name)
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _whole(event: _Event, name: str) -> int | None:
-    value = _number(event, name)
-    return None if value is None else int(value)

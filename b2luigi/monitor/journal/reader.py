@@ -16,6 +16,7 @@ from b2luigi.batch.attempts.inbox import OWNER, Inbox
 from b2luigi.core.files import read_text
 from b2luigi.core.words import moment
 from b2luigi.monitor.journal import left
+from b2luigi.monitor.journal.fields import settings
 from b2luigi.monitor.journal.history import History
 from b2luigi.monitor.journal.model import FORMAT, Run
 from b2luigi.monitor.journal.names import JOURNAL, LOG, RUN_ID, RUNS
@@ -151,7 +152,8 @@ def _run(folder: Path, header: Mapping[str, Any], history: History, is_alive: bo
         is_alive=is_alive,
         log=str(folder / LOG),
         versions={name: str(header[name]) for name in ("b2luigi", "luigi", "python") if name in header},
-        settings=_settings(header.get("settings")),
+        settings=settings(header),
+        class_settings=history.class_settings,
         inbox=str(header.get("inbox") or ""),
         process=process if isinstance(process, dict) else {},
         tasks=history.tasks("" if is_alive else _how_over(folder, header, history)),
@@ -165,11 +167,6 @@ def _how_over(folder: Path, header: Mapping[str, Any], history: History) -> str:
         return "ended"
     seen = max(history.last, left.seen_last(folder.parent.parent, str(header.get("inbox") or "")))
     return f"was killed; seen last at {moment(seen)}"
-
-
-def _settings(found: Any) -> tuple[tuple[str, str, str], ...]:
-    rows = found if isinstance(found, list) else []
-    return tuple((str(row[0]), str(row[1]), str(row[2])) for row in rows if isinstance(row, list) and len(row) == 3)
 
 
 def _moment(value: Any) -> float | None:

@@ -144,12 +144,17 @@ def test_a_page(journal: Text, project: Path, call: Call) -> None:
 
 def test_the_settings_of_the_run(project: Path, call: Call) -> None:
     """Those that were changed, with where that was, as the run itself has noted them."""
-    Text(project, settings=[["log_dir", '"my_logs"', "passed to set_setting"]]).task("Make_1_aa", n="1")
+    text = Text(project, settings=[["log_dir", '"my_logs"', "passed to set_setting"]]).task("Make_1_aa", n="1")
+    text.add("settings", 1.0, **{"class": "Make"}, settings=[["queue", '"l"', "attribute of Make"], "nonsense"])
     assert call("report").exit_code == 0
-    assert re.search(
-        r"<td>log_dir</td><td class=\"mono\">&#34;my_logs&#34;</td><td class=\"soft\">passed to set_setting</td>",
+    found = re.findall(
+        r"<td>([^<]*)</td><td>([^<]*)</td><td class=\"mono\">&#34;([^<]*)&#34;</td><td class=\"soft\">([^<]*)</td>",
         (project / "report.html").read_text(),
     )
+    assert found == [
+        ("all", "log_dir", "my_logs", "passed to set_setting"),
+        ("Make", "queue", "l", "attribute of Make"),
+    ]
 
 
 def test_a_table(journal: Text, project: Path, call: Call) -> None:
