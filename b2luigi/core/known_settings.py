@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, NoneType
@@ -16,14 +18,18 @@ class UnknownSettingWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Kind:
-    """The kind of value a setting takes: in words, to follow "must be", and as types."""
+    """The kind of value a setting takes: in words, to follow "must be", as types, and the range of a number."""
 
     words: str
     types: tuple[type, ...]
+    least: float = -math.inf
+    most: float = math.inf
 
     def fits(self, value: Any) -> bool:
         """Whether a value is of this kind. Unlike in Python, a bool is not a number."""
-        return isinstance(value, self.types) and (bool in self.types or not isinstance(value, bool))
+        if not isinstance(value, self.types) or (isinstance(value, bool) and bool not in self.types):
+            return False
+        return not isinstance(value, (int, float)) or self.least <= value <= self.most
 
 
 TEXT = Kind("a string", (str,))
@@ -31,9 +37,10 @@ PATH = Kind("a path", (str, os.PathLike))
 MAYBE_PATH = Kind("a path", (str, os.PathLike, NoneType))
 NAME = Kind("a string or a number", (str, int, float, NoneType))
 SWITCH = Kind("true or false", (bool, int))
-COUNT = Kind("an integer", (int,))
-MAYBE_COUNT = Kind("an integer, or null (None in Python)", (int, NoneType))
-SECONDS = Kind("a number of seconds", (int, float))
+COUNT = Kind("an integer that is not negative", (int,), least=0)
+MAYBE_COUNT = Kind("a positive integer, or null (None in Python)", (int, NoneType), least=1)
+EXIT_CODE = Kind("an integer from 0 to 255", (int,), least=0, most=255)
+SECONDS = Kind("a number of seconds", (int, float), least=0, most=sys.float_info.max)
 WORDS = Kind('a list of strings, such as ["python3"]', (list, tuple, NoneType))
 PATHS = Kind("a list of paths", (list, tuple, NoneType))
 OPTIONS = Kind("a string, or a list of strings", (str, list, tuple, NoneType))
@@ -306,7 +313,7 @@ _ROWS = (
     ),
     Setting(
         "failure_exit_code",
-        COUNT,
+        EXIT_CODE,
         0,
         "Exit code of the script if a task failed or was not run; a code of luigi's section [retcode] wins.",
     ),

@@ -16,6 +16,8 @@ FOR_GOOD = frozenset({errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOL
 """Errors that no waiting ends."""
 PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 """Errors of a disk that is full, read-only or away."""
+OF_THE_KERNEL = ("/proc/", "/sys/")
+"""Where nobody can make a file, whatever the error (mkdir says that there is no such folder)."""
 _T = TypeVar("_T")
 
 
@@ -50,4 +52,6 @@ def _repeated(action: Callable[[], _T], seconds: float, passing: Collection[int]
 
 
 def _may_pass(error: OSError, passing: Collection[int] | None) -> bool:
+    if str(error.filename).startswith(OF_THE_KERNEL):
+        return False
     return error.errno not in FOR_GOOD if passing is None else error.errno in passing

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
+from inspect import getattr_static
 from typing import Any
 
 from b2luigi.core import settings_file
@@ -35,6 +36,7 @@ __all__ = [
     "set_setting",
     "settings_files",
     "settings_for_nodes",
+    "settings_of_class",
     "with_new_settings",
 ]
 
@@ -109,10 +111,7 @@ def source_of(key: str, task: Any = None) -> str:
 
 def get_seconds(key: str, task: Any = None) -> float:
     """The value of a setting in seconds. Raises ValueError, naming the setting, if it is not a finite number >= 0."""
-    value = get_setting(key, task=task)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise BadInputError(f"{key} must be a number of seconds, not {value!r}.")
-    return float(value)
+    return float(get_setting(key, task=task))
 
 
 def set_setting(key: str, value: Any) -> None:
@@ -144,6 +143,29 @@ def changed_settings() -> list[tuple[str, Any, str]]:
     """Name, value and source (see `source_of`) of each setting of b2luigi that is not at its default, for all tasks."""
     found = ((name, source_of(name)) for name in KNOWN)
     return [(name, get_merged_setting(name), source) for name, source in found if source != "default"]
+
+
+def settings_of_class(task: Any) -> list[tuple[str, Any, str]]:
+    """Name, value and source of each setting of b2luigi that the class of a task has itself.
+
+    Where it is a property or a parameter, the tasks of the class may differ: then the value is that of this one.
+    """
+    return [found for name in KNOWN for found in _of_class(name, task)]
+
+
+def _of_class(name: str, task: Any) -> Iterator[tuple[str, Any, str]]:
+    cls = type(task)
+    statics = [one for key in _names_of(name) if (one := getattr_static(cls, key, _MISSING)) is not _MISSING]
+    if not statics:
+        return
+    try:
+        value = get_merged_setting(name, task=task)
+    except Exception as error:  # a property that cannot say yet
+        value = f"{type(error).__name__}: {error}"
+    varies = isinstance(statics[0], property) or (
+        hasattr(task, "get_param_names") and name in task.get_param_names(True)
+    )
+    yield name, value, f"that of {task}; others may differ" if varies else f"attribute of {cls.__name__}"
 
 
 def settings_for_nodes() -> dict[str, Any]:

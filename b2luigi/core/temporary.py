@@ -220,8 +220,6 @@ def _copy_all(paths: Sequence[str], folder: str, task: luigi.Task) -> list[str]:
     threads = get_setting("n_download_threads", default=2, task=task)
     if threads is None:
         return list(map(copy, paths))
-    if threads < 1:
-        raise ValueError(f"n_download_threads must be a positive integer or None, not {threads!r}.")
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(copy, paths))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -60,3 +61,10 @@ def test_other_errors_are_raised_at_once(number: int, passing: frozenset[int] | 
     with pytest.raises(OSError, match="no"):
         patiently(step, lambda: 100, passing)
     assert step.calls == 1
+
+
+@pytest.mark.parametrize("path", ["/proc/nowhere", "/sys/nowhere"])
+def test_nobody_waits_for_a_file_system_of_the_kernel(path: str) -> None:
+    """Nothing can ever be created there."""
+    with pytest.raises(OSError, match="nowhere"):
+        patiently(lambda: os.mkdir(path), never)

@@ -17,6 +17,7 @@ from b2luigi.core.settings import (
     DeprecatedSettingsWarning,
     UnknownSettingWarning,
     get_merged_setting,
+    settings_of_class,
     with_new_settings,
 )
 
@@ -325,3 +326,28 @@ def test_nodes_are_silent(script_folder: Path) -> None:
     ]
     assert printed[0].count("Warning: ") >= 3
     assert printed[1] == ""
+
+
+class Chooses(b2luigi.Task):
+    n = b2luigi.IntParameter()
+    queue = "l"
+    log_dir = "elsewhere"
+
+    @property
+    def job_name(self) -> str:
+        return f"job-{self.n}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        raise FileNotFoundError("no list of variables yet")
+
+
+def test_the_settings_that_a_class_has_itself() -> None:
+    """With the value of one of its tasks, where these may differ."""
+    task = Chooses(n=1)
+    assert sorted(settings_of_class(task)) == [
+        ("env", "FileNotFoundError: no list of variables yet", f"that of {task}; others may differ"),
+        ("job_name", "job-1", f"that of {task}; others may differ"),
+        ("log_dir", "elsewhere", "attribute of Chooses"),
+        ("queue", "l", "attribute of Chooses"),
+    ]

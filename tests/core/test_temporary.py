@@ -463,11 +463,12 @@ def test_an_invalid_scratch_folder(scratch: Path) -> None:
 
 
 @pytest.mark.parametrize("threads", [0, -1])
-def test_an_invalid_number_of_threads(scratch: Path, threads: Any) -> None:
+def test_an_invalid_number_of_threads(scratch: Path, monkeypatch: pytest.MonkeyPatch, threads: Any) -> None:
     """The error names the setting."""
-    b2luigi.set_setting("n_download_threads", threads)
-    with pytest.raises(ValueError, match="n_download_threads must be a positive integer or None"):
-        Reader().run()
+    reader = Reader()
+    monkeypatch.setattr(reader, "n_download_threads", threads, raising=False)
+    with pytest.raises(ValueError, match="n_download_threads must be a positive integer"):
+        reader.run()
 
 
 # -- runs that yield requirements

@@ -297,8 +297,8 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("b2luigi.set_setting('local_slots', 0)", "local_slots must be a positive integer"),
-        ("b2luigi.set_setting('poll_interval', -1)", "poll_interval must be a number of seconds"),
+        ("Job.poll_interval = -1", "poll_interval must be a number of seconds"),
+        ("Job.job_retries = -1", "job_retries must be an integer that is not negative"),
         ("Job.worker_timeout = '3600'", "worker_timeout must be a number of seconds"),
         ("Job.env = {'A': None}", "env['A'] is None"),
         ("Job.shell = 'a shell'", "shell must be the name of a shell"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,10 +117,17 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[An
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_notebook(kernel: tuple[Any, Callable[[str], tuple[str, str]]], tmp_path: Path) -> None:
-    """Jobs run, a cell's own task is refused, and interrupting the kernel cancels the jobs; the next cell works."""
+    """Jobs run, and a live block shows how far. A cell's own task is refused. Interrupting the kernel cancels the jobs,
+    and the next cell works.
+    """
     manager, run = kernel
     assert run(f"{SETTINGS}\nb2luigi.set_setting('batch_system', 'local')\nfrom steps import Part, Slow")[0] == ""
-    assert run("assert b2luigi.process(Part(n=1), batch=True)")[0] == ""
+    error, printed = run("assert b2luigi.process(Part(n=1), batch=True)")
+    assert error == ""
+    live = [line for line in printed.split("{'data'") if "'display_id'" in line]
+    assert "of 1 tasks done" in "".join(live), printed  # one output, which is drawn over and over again
+    assert len({re.search(r"'display_id': '(\w+)'", line)[1] for line in live}) == 1  # type: ignore[index]
+    assert "{'text/plain': ''}" in live[-1]
     assert run("assert b2luigi.process(Part(n=2, bad=True), batch=True) is False")[0] == ""
     error, printed = run("class Cell(Part): pass\nb2luigi.process(Cell(n=3), batch=True)")
     assert error == "BadInputError"

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 import b2luigi.monitor
-from b2luigi.batch.attempts.inbox import OWNER, Inbox
+from b2luigi.batch.attempts.inbox import CLAIMS, OWNER, Inbox
 from b2luigi.batch.attempts.liveness import this_process
+from b2luigi.batch.attempts.outcome import DONE, FAILED, Outcome
 from b2luigi.monitor import NoRunsError, State, load, load_run, log_folder
 from tests.monitor.journals import BEGAN, Text
 from tests.present import present
@@ -41,6 +42,11 @@ class TestStates:
             seen.append(states(journal.add(kind, token=T, job_id="7", reason="JobHeldUser"))[A])
         seen += [states(journal.running(T))[A], states(journal.ended(T))[A]]
         assert seen == ["waiting", "submitting", "queued", "held", "queued", "running", "done"]
+
+    def test_a_job_of_this_machine_that_waits_for_a_free_slot_is_queued(self, tmp_path: Path) -> None:
+        journal = Text(tmp_path, process=this_process()).task(A)
+        journal.add("submitting", id=A, attempt=1, token=T, batch_system="local")
+        assert states(journal) == {A: State.queued}
 
     def test_a_failed_task_has_the_reason_of_its_job(self, tmp_path: Path) -> None:
         journal = Text(tmp_path).task(A).queued(A, T).running(T)
@@ -174,7 +180,8 @@ class TestLife:
         run = load_run(journal.folder)
         assert not run.is_alive
         assert run.result == ""
-        assert run.tasks[A].reason == "left (running when the run ended)"
+        seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(journal.now))
+        assert run.tasks[A].reason == f"left running when the run was killed; seen last at {seen}"
         assert run.elapsed == journal.now - BEGAN
 
     @pytest.mark.parametrize(("age", "is_alive"), [(5.0, True), (3600.0, False)])
@@ -186,6 +193,81 @@ class TestLife:
         for path in (inbox / OWNER, journal.path):
             os.utime(path, (time.time() - age,) * 2)
         assert load_run(journal.folder).is_alive is is_alive
+
+
+class TestLeft:
+    """Jobs that a run has left when it was over: what is known of them since."""
+
+    def test_one_whose_files_show_its_end_has_that_end(self, tmp_path: Path) -> None:
+        journal = killed(tmp_path).task(A).queued(A, T).running(T).task(B).queued(B, U).running(U)
+        outcome(journal, T, Outcome(DONE, node="node17", usage={"cpu": 3.5, "memory": 70_000_000}))
+        outcome(journal, U, Outcome(FAILED, headline="ValueError: bad weather"))
+        made, failed = (load_run(journal.folder).tasks[task_id] for task_id in (A, B))
+        assert (made.state, made.node, made.cpu, made.memory) == (State.done, "node17", 3.5, 70_000_000)
+        assert failed.state is State.failed
+        assert failed.reason.startswith("ValueError: bad weather; the run was over by then")
+
+    def test_one_that_left_its_exit_code_only_has_failed(self, tmp_path: Path) -> None:
+        journal = killed(tmp_path).task(A).queued(A, T).running(T)
+        claim(journal, T)
+        (inbox_of(journal) / T).write_text("137 none\n")
+        task = load_run(journal.folder).tasks[A]
+        assert (task.state, present(task.last).exit_code) == (State.failed, 137)
+        assert task.reason.startswith("its job ended with exit code 137; the run was over by then")
+
+    def test_one_that_a_later_run_took_up_has_the_end_that_run_has_seen(self, tmp_path: Path) -> None:
+        journal = killed(tmp_path).task(A).queued(A, T).running(T)
+        later = Text(tmp_path, "20251126-090000-ab12cd").task(A)
+        later.add("resumed", id=A, attempt=1, token=T, batch_system="slurm", job_id="4711").running(T)
+        later.ended(T, "memory", reason="memory limit", exit_code=137)
+        task = load_run(journal.folder).tasks[A]
+        assert (task.state, task.reason, len(task.attempts)) == (State.failed, "memory limit", 1)
+        assert load_run(journal.folder).elapsed == journal.now - BEGAN
+
+    def test_a_job_of_an_earlier_run_is_looked_for_where_that_run_has_it(self, tmp_path: Path) -> None:
+        journal = killed(tmp_path, inbox="inbox-ffffffffffff").task(A)
+        journal.add("resumed", id=A, attempt=1, token=T, batch_system="lsf", job_id="7", inbox="inbox-0123456789ab")
+        outcome(journal, T, Outcome(DONE))
+        assert states(journal) == {A: State.done}
+
+    def test_one_that_waited_for_a_free_slot_of_this_machine_was_not_started(self, tmp_path: Path) -> None:
+        journal = killed(tmp_path).task(A).add("submitting", id=A, attempt=1, token=T, batch_system="local")
+        task = load_run(journal.folder).tasks[A]
+        assert task.state is State.waiting
+        assert task.reason.startswith("its job had not started when the run was killed")
+
+    def test_a_held_one_still_says_why(self, tmp_path: Path) -> None:
+        journal = killed(tmp_path).task(A).queued(A, T).add("held", token=T, reason="JobHeldUser")
+        reason = load_run(journal.folder).tasks[A].reason
+        assert reason.startswith("left held when the run was killed")
+        assert reason.endswith("(JobHeldUser)")
+
+
+def killed(project: Path, **header: Any) -> Text:
+    """The journal of a run whose process is gone."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    owner = {**this_process(), "pid": process.pid}
+    process.wait()
+    return Text(project, process=owner, **header)
+
+
+def inbox_of(journal: Text) -> Path:
+    return journal.folder.parent.parent / "inbox-0123456789ab"
+
+
+def claim(journal: Text, token: str) -> Path:
+    """The run has noted in its inbox that it has this attempt; returns the folder of its files."""
+    folder = inbox_of(journal).parent / f"of-{token}"
+    folder.mkdir(parents=True)
+    inbox_of(journal).mkdir(exist_ok=True)
+    with open(inbox_of(journal) / CLAIMS, "a") as file:
+        file.write(json.dumps([folder.name, 1, token, {}]) + "\n")
+    return folder
+
+
+def outcome(journal: Text, token: str, found: Outcome) -> None:
+    """A node has left the outcome of this attempt."""
+    (claim(journal, token) / f"{token}.outcome").write_text(found.to_json())
 
 
 class TestDamage:

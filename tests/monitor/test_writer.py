@@ -98,6 +98,18 @@ class TestRun:
         )
         assert "INFO scheduled" in Path(run.log).read_text()
 
+    def test_the_settings_of_a_class_are_there_once(self, tmp_path: Path) -> None:
+        own = [("queue", "l", "attribute of Part"), ("env", {"A": "nobody's business"}, "attribute of Part")]
+        journal = Journal(lambda: tmp_path, lambda: "s.py", settings_of=lambda task: own, every=0.01)
+        for task in (Part(n=1), Part(n=2)):
+            journal.report(reported(task), task)
+        journal.open("inbox-1")
+        journal.close(result="done")
+        text = (folder_of(journal) / "journal.jsonl").read_text()
+        assert (text.count('"e":"settings"'), "business" in text) == (1, False)
+        (found,) = load_run(folder_of(journal)).class_settings["Part"][:1]
+        assert found == ("queue", '"l"', "attribute of Part")
+
     def test_others_see_it_while_it_runs(self, journal: Journal, tmp_path: Path) -> None:
         journal.open("inbox-1")
         journal.report(reported(Part(n=1)), None)

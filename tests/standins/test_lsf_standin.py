@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -745,3 +746,16 @@ def test_names_and_descriptions_can_be_changed(run: Run) -> None:
         ("second[2]", ""),
     ]
     assert run("bmod", "-J", "third", "99").returncode == 255
+
+
+def test_what_a_job_used(run: Run, lsf: FakeLSF) -> None:
+    """As far as it was measured when the job ended, also by a signal."""
+    jobid = submitted(
+        run("bsub", f"{sys.executable} -c 'ballast = b\"x\" * 60_000_000; import os; os.kill(os.getpid(), 9)'")
+    )
+    wait_for(ended(lsf))
+    (used,) = records(run, jobid, fields="stat run_time cpu_used max_mem")
+    assert used["STAT"] == "EXIT"
+    assert used["CPU_USED"].endswith(" second(s)")
+    size, unit = used["MAX_MEM"].split()
+    assert (60 <= int(size) < 1000, unit) == (True, "Mbytes")

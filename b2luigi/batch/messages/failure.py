@@ -12,8 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import luigi
+if TYPE_CHECKING:
+    import luigi  # the command, which reads journals only, does without it
 
 TAIL_BYTES, TAIL_LINES, LINE = 8192, 20, 300
 """How much of a text is shown: bytes, lines, characters per line."""

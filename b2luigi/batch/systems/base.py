@@ -112,6 +112,10 @@ class BatchSystem(abc.ABC):
         """Why the job cannot start as things are, in one or two sentences; empty if it only has to wait."""
         return ""
 
+    def words_of_analysis(self, answer: Answer) -> Sequence[str]:
+        """The lines of such an answer for a person who asks about this job, also if it only has to wait."""
+        return [line for line in answer.stdout.splitlines() if line.strip()]
+
     def cancel_labelled(self, labels: Mapping[str, str]) -> Command:
         """Like `cancel`, with the label of each job by its id. Override it if the system can compare them itself."""
         return self.cancel(list(labels))

@@ -86,6 +86,8 @@ ABOUT_TIME = re.compile(
 """What the reason of a policy, which is the text of its expression or of the site, is about."""
 
 NO_MATCH = "No machines matched"
+REDUCED = "reduces to these conditions:"
+"""What it prints between the requirements, as they were submitted, and what became of them."""
 OF_MACHINES = re.compile(r"Of (\d+) machines,")
 UNMET = re.compile(r"^\[\d+\]\s+0\s+(.+?)\s*$", re.MULTILINE)
 """What condor_q -better-analyze prints (measured on 23.9): the conditions, each with the slots that meet it."""
@@ -156,6 +158,10 @@ class HTCondor(BatchSystem):
         machines = OF_MACHINES.search(answer.stdout)
         unmet = " && ".join(UNMET.findall(answer.stdout)) or "all its requirements together"
         return f"None of {machines[1] if machines else 'the'} slots matches its requirements; none has: {unmet}."
+
+    def words_of_analysis(self, answer: Answer) -> Sequence[str]:
+        lines = answer.stdout.partition(REDUCED)[2] or answer.stdout
+        return [line for line in lines.splitlines() if line.strip()]
 
     def at(self, server: str) -> BatchSystem | None:
         return HTCondor(server)

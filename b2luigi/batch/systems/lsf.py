@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import parse
 
+from b2luigi.batch.systems import lsf_usage
 from b2luigi.batch.systems.arrays import Arrays
 from b2luigi.batch.systems.base import BatchSystem, Setting
 from b2luigi.batch.systems.environment import LSF as LSF_VARIABLES
@@ -42,7 +43,7 @@ LIMIT = 250
 """Maximum size of an array; LSF's default limit is 1000 (MAX_JOB_ARRAY_SIZE)."""
 ARRAYS = Arrays("LSB_JOBINDEX", first=1, separator="[", end="]")
 
-FIELDS = "jobid jobindex stat exit_code exit_reason exec_host job_name job_description"
+FIELDS = f"jobid jobindex stat exit_code exit_reason exec_host job_name job_description {lsf_usage.FIELDS}"
 OURS = "b2luigi sets this option itself"
 NO_JOB = "with this option bsub submits no job"
 OTHER_JOB = "with this option bsub submits the job described in a file instead of the task"
@@ -207,9 +208,11 @@ class LSF(BatchSystem):
         return Command(("bjobs", "-a", "-json", "-o", "jobid stat pend_reason", job_id), env=ENVIRONMENT)
 
     def parse_analysis(self, answer: Answer) -> str:
-        records, _ = _records(answer)
-        reasons = [str(record.get("PEND_REASON", "")).strip("- ") for record in records if record.get("STAT") == "PEND"]
+        reasons = _pending_reasons(answer)
         return f"Its pending reason: {reasons[0].rstrip('.;')}." if reasons and CANNOT_START.search(reasons[0]) else ""
+
+    def words_of_analysis(self, answer: Answer) -> Sequence[str]:
+        return [reason for text in _pending_reasons(answer) for reason in text.split("; ") if reason.strip("; ")]
 
     def cancel(self, job_ids: Sequence[str]) -> Command:
         return Command(("bkill", *ARRAYS.grouped(job_ids)), env=ENVIRONMENT)
@@ -315,6 +318,11 @@ def _knows_none(answer: Answer) -> bool:
     return len(others) < len(_lines(answer)) and not begins_json(answer.stdout)
 
 
+def _pending_reasons(answer: Answer) -> list[str]:
+    records, _ = _records(answer)
+    return [str(record.get("PEND_REASON", "")).strip("- ") for record in records if record.get("STAT") == "PEND"]
+
+
 def _job_id(record: Mapping[str, str]) -> str:
     job_id = str(record.get("JOBID", ""))
     return job_id if "[" in job_id else job_id + _index(record)
@@ -340,6 +348,7 @@ def _info(record: Mapping[str, str]) -> JobInfo:
         alias=_described(str(record.get("JOB_DESCRIPTION", "")), _index(record)),
         node=str(record.get("EXEC_HOST", "")).strip("- ").partition(":")[0] or None,
         held=native in HELD,
+        usage=lsf_usage.usage(record) if status.is_final else {},
     )
 
 

@@ -45,7 +45,14 @@ from b2luigi.core.graph import missing_requirements
 from b2luigi.core.paths import map_folder
 from b2luigi.core.script import base_folder, is_session, script_name
 from b2luigi.core.setting_checks import SettingChecks
-from b2luigi.core.settings import changed_settings, get_merged_setting, get_seconds, get_setting, source_of
+from b2luigi.core.settings import (
+    changed_settings,
+    get_merged_setting,
+    get_seconds,
+    get_setting,
+    settings_of_class,
+    source_of,
+)
 from b2luigi.monitor.journal.writer import Journal
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -67,7 +74,9 @@ class AssigningWorker(CheckingWorker):
         self._jobs = Jobs()
         self._unforkable = [] if is_session() else list(unforkable())  # before any thread of luigi's begins
         self.journal = Journal(
-            task_file_folder, script_name, lambda: int(get_setting("keep_runs")), settings=changed_settings
+            *(task_file_folder, script_name, lambda: int(get_setting("keep_runs"))),
+            settings=changed_settings,
+            settings_of=settings_of_class,
         )
         self.fresh = False
         self._credentials = Credentials(kinds())
@@ -235,6 +244,8 @@ def _check_numbers(task: luigi.Task) -> None:
     """Raises BadInputError for numbers that cannot be meant."""
     for key in ("command_timeout", "poll_interval", "result_grace"):
         get_seconds(key, task=task)
+    for key in ("job_retries", "failure_brake"):
+        get_setting(key, task=task)
     check_slots(get_setting("local_slots"))
     check_timeout(task.worker_timeout)
 

@@ -1,57 +1,80 @@
-"""The command line of `b2luigi`. Each command is a module, imported when it is called."""
+"""The command line of `b2luigi`. Each command is a module, imported when it is called: most need little of b2luigi."""
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from b2luigi.cli.command.about import about
-from b2luigi.cli.command.attach import attach
-from b2luigi.cli.command.control import cancel, retry
-from b2luigi.cli.command.graph import graph
-from b2luigi.cli.command.init import init
-from b2luigi.cli.command.logs import logs
-from b2luigi.cli.command.project import run
-from b2luigi.cli.command.remove import cleanup, remove
-from b2luigi.cli.command.report import report
-from b2luigi.cli.command.settings import settings
-from b2luigi.cli.command.show import show
-from b2luigi.cli.command.status import status
-from b2luigi.cli.command.tasks import app as tasks
-from b2luigi.cli.command.trial import trial
-from b2luigi.cli.command.why import why
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("project", "run"),
+    "attach": ("attach", "attach"),
+    "status": ("status", "status"),
+    "why": ("why", "why"),
+    "logs": ("logs", "logs"),
+    "cancel": ("control", "cancel"),
+    "retry": ("control", "retry"),
+    "graph": ("graph", "graph"),
+    "report": ("report", "report"),
+    "settings": ("settings", "settings"),
+    "tasks": ("tasks", "app"),
+    "show": ("show", "show"),
+    "remove": ("remove", "remove"),
+    "cleanup": ("remove", "cleanup"),
+    "test": ("trial", "trial"),
+    "init": ("init", "init"),
+    "about": ("about", "about"),
+    "version": ("about", "version"),
+}
+"""The commands, in the order of the help, each with its module below `b2luigi.cli.command`, and its name there."""
+STYLE: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False}
+
+
+class _Commands(TyperGroup):
+    """Imports the module of a command when somebody asks for it."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, for the help and for completion."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name; None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        found = getattr(importlib.import_module(f"b2luigi.cli.command.{module}"), name)
+        if isinstance(found, typer.Typer):
+            return _named(found, cmd_name)
+        app = typer.Typer(add_completion=False, **STYLE)
+        app.command(cmd_name)(found)
+        return _named(app, cmd_name)
+
+
+def _named(app: typer.Typer, name: str) -> Any:
+    command = get_command(app)
+    command.name = name
+    return command
+
 
 app = typer.Typer(
     name="b2luigi",
     help="Runs tasks of luigi as batch jobs, and shows what runs, what failed and why.",
+    cls=_Commands,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
+    **STYLE,
 )
-COMMANDS: tuple[Callable[..., None], ...] = (
-    *(run, attach, status, why, logs, cancel, retry, graph, report, settings),
-    *(show, remove, cleanup, init, about),
-)
-for command in COMMANDS:
-    app.command()(command)
-app.command("test")(trial)
-app.add_typer(tasks, name="tasks")
-
-
-@app.command()
-def version() -> None:
-    """Print the version."""
-    import b2luigi
-
-    typer.echo(b2luigi.__version__)
 
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
+        from b2luigi.cli.command.about import version
+
         version()
         raise typer.Exit
 

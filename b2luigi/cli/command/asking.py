@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from b2luigi.batch import systems
 from b2luigi.batch.queue.command import run
 from b2luigi.batch.systems.base import BatchSystem
-from b2luigi.batch.systems.model import Command
+from b2luigi.batch.systems.model import Answer, AnswerError, Command, JobStatus
 from b2luigi.monitor import Attempt
 
 PATIENCE = 20.0
@@ -24,14 +24,32 @@ def asked(attempt: Attempt) -> list[str]:
     if attempt.batch_system == "local" or attempt.job_id is None:
         return []
     try:
-        system = systems.load(attempt.batch_system)
-        system = (system.at(attempt.server) if attempt.server else None) or system
+        system = _that_reaches(attempt.server, systems.load(attempt.batch_system))
     except Exception as error:
         return [f"cannot be asked: {error}"]
-    return [*_state(system, attempt.job_id), *_analysis(system, attempt.job_id)]
+    return list(_answers(system, attempt.job_id))
 
 
-def _state(system: BatchSystem, job_id: str) -> Iterator[str]:
+def _that_reaches(server: str, system: BatchSystem) -> BatchSystem:
+    """The language for a batch server. Slurm names one of its clusters only with accounting, so that the one of this
+    machine is better not named."""
+    if not server or _server_here(system) in ("", server):
+        return system
+    return system.at(server) or system
+
+
+def _server_here(system: BatchSystem) -> str:
+    """Which server all commands reach; empty if there is but one, or that cannot be known."""
+    answers: list[Answer] = []
+    try:
+        while (command := system.ask_server(answers)) is not None:
+            answers.append(run(command, PATIENCE))
+        return system.parse_server(answers) if answers else ""
+    except AnswerError:
+        return ""
+
+
+def _answers(system: BatchSystem, job_id: str) -> Iterator[str]:
     answer = run(system.query([job_id]), PATIENCE)
     try:
         known = system.parse_query(answer) if answer.is_complete else {}
@@ -46,8 +64,10 @@ def _state(system: BatchSystem, job_id: str) -> Iterator[str]:
         )
         return
     yield info.native
-    if info.notice:
+    if info.notice and info.notice != info.native:
         yield info.notice
+    if info.status is JobStatus.idle:
+        yield from _analysis(system, job_id)
 
 
 def _analysis(system: BatchSystem, job_id: str) -> Iterator[str]:
@@ -56,12 +76,12 @@ def _analysis(system: BatchSystem, job_id: str) -> Iterator[str]:
         if command is None:
             return
         answer = run(command, PATIENCE)
-        why = system.parse_analysis(answer) if answer.is_complete else ""
+        why, words = (
+            (system.parse_analysis(answer), system.words_of_analysis(answer)) if answer.is_complete else ("", ())
+        )
     except Exception:
         return
-    if why:
-        yield why
-    yield from [line for line in answer.stdout.splitlines() if line.strip()][:LINES] if why else []
+    yield from [*([why] if why else []), *[line for line in words if line not in why][:LINES]]
 
 
 def _first(text: str) -> str:

@@ -53,8 +53,8 @@ def _shown(run: Run) -> Run:
                 failure = last_failure(run)
                 typer.echo(failure)
             if region.is_usable:
-                columns, colours = region.size.columns - 1, not os.environ.get("NO_COLOR")
-                region.draw(block(totals_of(run), story_of(run), columns, region.room, colours))
+                colours = not os.environ.get("NO_COLOR")
+                region.draw(block(totals_of(run), story_of(run), region.columns, region.room, colours))
             time.sleep(max(INTERVAL, 20 * (time.monotonic() - begin)))
             run = load_run(run.folder)
     finally:

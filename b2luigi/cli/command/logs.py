@@ -12,6 +12,7 @@ import typer
 
 from b2luigi.cli.command.runs import CommandError, OfRun, Where, in_words, the_run, the_tasks
 from b2luigi.monitor import Run, State, Task
+from b2luigi.monitor.journal.logs import log_files
 
 PAUSE = 0.5
 """Seconds between two looks with --follow."""
@@ -29,14 +30,14 @@ def logs(
     follow: Follow = False,
     err: Annotated[bool, typer.Option("--err", help="Standard error only.")] = False,
     out: Annotated[bool, typer.Option("--out", help="Standard output only.")] = False,
-    attempt: Annotated[int, typer.Option("--attempt", help="Number of an earlier attempt.")] = 0,
+    attempt: Annotated[int, typer.Option("--attempt", help="Number of an attempt, if not the last one.")] = 0,
     run: OfRun = "",
 ) -> None:
     """Print the log of a task: standard output, then standard error."""
     found = the_run(where, run)
     chosen = _one(the_tasks(found, [task]))
     names = [name for name, others in (("stdout", err), ("stderr", out)) if not others]
-    paths = _paths(chosen, names, attempt)
+    paths = _paths(found, chosen, names, attempt)
     if follow:
         _follow(paths, found, chosen)
         return
@@ -58,14 +59,11 @@ def _one(tasks: list[Task]) -> Task:
     return tasks[0]
 
 
-def _paths(task: Task, names: list[str], attempt: int) -> list[Path]:
-    """The files of one attempt: those of earlier ones were renamed."""
-    folder = task.log_dir or (task.last.log_dir if task.last else "")
-    if not folder:
+def _paths(run: Run, task: Task, names: list[str], attempt: int) -> list[Path]:
+    files = log_files(run, task, attempt)
+    if not files:
         raise CommandError(f"{task.name} has no log: it {_why_no_log(task)}.")
-    last = max((one.number for one in task.attempts), default=0)
-    suffix = f".{attempt}" if attempt and attempt != last else ""
-    return [Path(folder) / f"{name}{suffix}" for name in names]
+    return [files[name] for name in names]
 
 
 def _why_no_log(task: Task) -> str:
@@ -78,7 +76,9 @@ def _nothing(task: Task, paths: list[Path]) -> str:
     places = "\n".join(f"  {path}" for path in paths)
     earlier = ", ".join(sorted(path.name for path in paths[0].parent.glob("std*")))
     there = f" In that folder there are: {earlier}" if earlier else ""
-    return f"{task.name} has no log yet (it is {task.state.value}). Looked for:\n{places}{there}"
+    over = task.state in (State.done, State.failed, State.cancelled)
+    none = "This log is not there any more" if over else f"{task.name} has no log yet (it is {task.state.value})"
+    return f"{none}. Looked for:\n{places}{there}"
 
 
 def _copy(file: BinaryIO) -> bool:

@@ -13,6 +13,7 @@ from b2luigi.cli.command.asking import asked
 from b2luigi.cli.command.runs import RESUME, OfRun, Where, in_words, the_run, the_tasks, was_killed
 from b2luigi.core.words import duration, moment, size
 from b2luigi.monitor import Attempt, Run, State, Task
+from b2luigi.monitor.journal.logs import log_files
 
 OTHERS, NEEDS = 10, 5
 """Other tasks that are meant, and requirements that are waited for, of which the names are listed."""
@@ -65,7 +66,7 @@ def _lines(task: Task, run: Run) -> Iterator[str]:
     yield from _asked(task, run)
     if task.log_dir:
         yield f"  logs:    {task.log_dir}"
-    yield from _last_words(task)
+    yield from _last_words(task, run)
     yield from _advice(task, run)
 
 
@@ -162,10 +163,10 @@ def _asked(task: Task, run: Run) -> Iterator[str]:
         yield from (f"    | {visible(line)}" for line in words)
 
 
-def _last_words(task: Task) -> Iterator[str]:
-    if task.state not in (State.failed, State.cancelled) or not task.log_dir:
+def _last_words(task: Task, run: Run) -> Iterator[str]:
+    if task.state not in (State.failed, State.cancelled):
         return
-    words = tail([Path(task.log_dir) / "stderr"])
+    words = tail([path for name, path in log_files(run, task).items() if name == "stderr"])
     if words:
         yield "  last words (stderr):"
         yield from (f"    | {line}" for line in words.splitlines())

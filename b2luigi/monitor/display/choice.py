@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from b2luigi.batch.workers.progress import Lines, NoScreen, Screen
+from b2luigi.monitor.display.notebook import Cell, in_notebook
 from b2luigi.monitor.display.short_messages import ShortMessages
 
 AUTO, LIVE, PLAIN, NONE = MODES = ("auto", "live", "plain", "none")
@@ -29,9 +30,10 @@ class Display:
 def displayed(mode: str, terse: bool) -> Iterator[Display]:
     """The display of a run with batch; `terse`: luigi's lines go to the log file only.
 
-    `mode`: "auto" is live where standard error is a terminal that can do so, else a line now and then.
+    `mode`: "auto" is live in a notebook, and where standard error is a terminal that can do so; else a line now and
+    then.
     """
-    is_live = mode in (AUTO, LIVE) and can_be_live()
+    is_live = mode in (AUTO, LIVE) and (can_be_live() or in_notebook())
     with ShortMessages(logging.WARNING if is_live else logging.INFO) as messages:
         prepare = messages.shorten if terse else _nothing
         screen = _live(messages) if is_live else NoScreen() if mode == NONE else Lines()
@@ -44,8 +46,11 @@ def displayed(mode: str, terse: bool) -> Iterator[Display]:
 
 def _live(messages: ShortMessages) -> Screen:
     from b2luigi.monitor.display.live import LiveScreen
+    from b2luigi.monitor.display.region import Region
 
-    return LiveScreen(sys.stderr, messages.news, colours=not os.environ.get("NO_COLOR"))
+    if in_notebook():
+        return LiveScreen(Cell(), messages.news, colours=False)
+    return LiveScreen(Region(sys.stderr), messages.news, colours=not os.environ.get("NO_COLOR"))
 
 
 def can_be_live() -> bool:

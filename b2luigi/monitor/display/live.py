@@ -1,15 +1,14 @@
-"""LiveScreen: the block at the bottom of the terminal, drawn anew once a second."""
+"""LiveScreen: the block at the bottom of the terminal, or in a notebook, drawn anew once a second."""
 
 from __future__ import annotations
 
 import collections
 import time
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from b2luigi.batch.workers.totals import Totals
 from b2luigi.monitor.display.block import Story, block
-from b2luigi.monitor.display.region import Region
 from b2luigi.monitor.display.short_messages import News
 
 INTERVAL = 1.0
@@ -20,18 +19,33 @@ SOON = 3
 """Tasks that must have ended before an end is expected."""
 
 
-class LiveScreen:
-    """Shows the totals on the terminal of `stream`. `clock`: seconds; `in_foreground`: as in `Region`."""
+class Place(Protocol):
+    """Where the block stands: so many lines of so many columns."""
 
-    def __init__(
-        self,
-        stream: TextIO,
-        news: News,
-        colours: bool,
-        clock: Callable[[], float] = time.monotonic,
-        in_foreground: Callable[[int], bool] | None = None,
-    ) -> None:
-        self._region = Region(stream, in_foreground)
+    @property
+    def columns(self) -> int:
+        """The longest line that fits."""
+
+    @property
+    def room(self) -> int:
+        """How many lines fit."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether anything may be drawn now."""
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """Shows these lines instead of those before."""
+
+    def close(self) -> None:
+        """Removes them."""
+
+
+class LiveScreen:
+    """Shows the totals in a place. `clock`: seconds."""
+
+    def __init__(self, place: Place, news: News, colours: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._place = place
         self._news, self._colours, self._clock = news, colours, clock
         self._begin = self._next = clock()
         self._history: collections.deque[tuple[float, int]] = collections.deque()
@@ -59,7 +73,7 @@ class LiveScreen:
 
     def close(self) -> None:
         """Removes the block."""
-        self._region.close()
+        self._place.close()
 
     @property
     def _elapsed(self) -> float:
@@ -67,8 +81,8 @@ class LiveScreen:
 
     def _draw(self, totals: Totals, story: Story) -> None:
         begin = self._clock()
-        region = self._region
-        if region.is_usable:
-            region.draw(block(totals, story, region.size.columns - 1, region.room, self._colours))
+        place = self._place
+        if place.is_usable:
+            place.draw(block(totals, story, place.columns, place.room, self._colours))
         now = self._clock()
         self._next = now + max(INTERVAL, 20 * (now - begin))  # at most five percent of the time

@@ -43,6 +43,11 @@ class Region:
             return os.terminal_size((0, 0))
 
     @property
+    def columns(self) -> int:
+        """How long a line may be: in the last column, some terminals begin another one."""
+        return self.size.columns - 1
+
+    @property
     def is_usable(self) -> bool:
         """The terminal is large enough, and this process does not run in the background."""
         columns, rows = self.size

@@ -7,6 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from b2luigi.monitor.journal.fields import Event as _Event
+from b2luigi.monitor.journal.fields import number as _number
+from b2luigi.monitor.journal.fields import settings as _settings
+from b2luigi.monitor.journal.fields import text as _text
+from b2luigi.monitor.journal.fields import token_of as _token
+from b2luigi.monitor.journal.fields import whole as _whole
 from b2luigi.monitor.journal.model import IN_FLIGHT, Attempt, Outage, State, Task, Usage
 from b2luigi.monitor.journal.waiting import with_reasons_to_wait
 
@@ -14,6 +20,8 @@ CANCELLED = ("cancelled", "stopped")
 """Ends of jobs that somebody took away."""
 LEFT = "left"
 """The end of a job that the run left in the batch system, for a later one to resume."""
+LOCAL = "local"
+"""The batch system that is this machine."""
 CLOCKS_DIFFER = 2.0
 """Seconds that a clock may differ from another one, without a word about it."""
 NO_END = ("pending", "given up", "not submitted")
@@ -26,7 +34,6 @@ _OF_LUIGI = {
     "cancelled": State.cancelled,
 }
 """The last one is our own word."""
-_Event = Mapping[str, Any]
 
 
 @dataclass
@@ -55,6 +62,10 @@ class History:
         """The last event of a run that ended by itself; empty for all others."""
         self.last = 0.0
         """The moment of the last event."""
+        self.class_settings: dict[str, tuple[tuple[str, str, str], ...]] = {}
+        """Settings that task classes have themselves: name, value and source."""
+        self.inboxes: dict[str, None] = {}
+        """Names of those of the earlier runs that have submitted jobs of this one."""
         self._tasks: dict[str, _Task] = {}
         self._attempts: dict[str, _Attempt] = {}
         self._outages: list[Outage] = []
@@ -70,10 +81,14 @@ class History:
                 self.last = max(self.last, moment)
             handle(self, event, float(moment))
 
-    def tasks(self, is_alive: bool) -> dict[str, Task]:
-        """By task id, in the order of their first events. `is_alive`: the run is not over."""
-        made = {task_id: _made(task, is_alive) for task_id, task in self._tasks.items()}
+    def tasks(self, over: str = "") -> dict[str, Task]:
+        """By task id, in the order of their first events. `over`: how the run ended; empty while it lives."""
+        made = {task_id: _made(task, over) for task_id, task in self._tasks.items()}
         return with_reasons_to_wait(made)
+
+    def in_flight(self) -> set[str]:
+        """The tokens of the jobs of which no end is known."""
+        return {task.attempts[-1].facts["token"] for task in self._tasks.values() if _has_job(task)}
 
     @property
     def outages(self) -> tuple[Outage, ...]:
@@ -129,19 +144,22 @@ class History:
         task.facts["log_dir"] = log_dir
         self._attempts[token] = attempt = _Attempt(task, facts, moment)
         task.attempts.append(attempt)
-        task.state, task.reason = State.submitting, ""
+        # On this machine there is nobody to submit it to: it waits for a free slot.
+        task.state, task.reason = State.queued if facts["batch_system"] == LOCAL else State.submitting, ""
 
     def _resumed(self, event: _Event, moment: float) -> None:
         self._submitting(event, moment)
         attempt = self._attempt_of(event)
+        if inbox := _text(event, "inbox"):
+            self.inboxes[inbox] = None
         submitted = _number(event, "submitted")
         attempt.sent = submitted
-        attempt.facts.update(resumed=True, submitted=submitted, job_id=_maybe(event, "job_id"))
+        attempt.facts.update(resumed=True, submitted=submitted, job_id=_text(event, "job_id") or None)
         attempt.task.state = State.queued
 
     def _queued(self, event: _Event, moment: float) -> None:
         attempt = self._attempt_of(event)
-        attempt.facts.update(job_id=_maybe(event, "job_id"), server=_text(event, "server"))
+        attempt.facts.update(job_id=_text(event, "job_id") or None, server=_text(event, "server"))
         if not attempt.facts.get("resumed"):
             attempt.facts["submitted"] = moment
         _move(attempt, State.queued)
@@ -172,19 +190,21 @@ class History:
 
     def _ended(self, event: _Event, moment: float) -> None:
         attempt, end = self._attempt_of(event), _text(event, "end")
-        state = attempt.task.state
         attempt.facts.update(end=end, cause=_text(event, "cause"), reason=_text(event, "reason"))
         if attempt is not attempt.task.attempts[-1]:  # another one took its place before its end was known
             attempt.facts["ended"] = moment
             return
         if end == LEFT:
-            attempt.task.reason = attempt.facts["reason"] or _left(state)
+            attempt.task.reason = attempt.facts["reason"]
             return
         attempt.facts.update(_measured(attempt, event, moment))
         attempt.task.state = _state_after(end)
         attempt.task.reason = attempt.facts["reason"] if attempt.task.state is not State.done else ""
 
     # -- events of the run
+
+    def _class_settings(self, event: _Event, moment: float) -> None:
+        self.class_settings[_text(event, "class")] = _settings(event)
 
     def _outage(self, event: _Event, moment: float) -> None:
         self._outages.append(Outage(_text(event, "what"), _text(event, "reason"), moment))
@@ -232,6 +252,7 @@ _HANDLERS: Mapping[str, Callable[[History, _Event, float], None]] = {
     "requeued": History._requeued,
     "notice": History._notice,
     "ended": History._ended,
+    "settings": History._class_settings,
     "outage": History._outage,
     "outage_over": History._outage_over,
     "finished": History._finished,
@@ -288,41 +309,22 @@ def _usage(facts: Any) -> Usage:
     return Usage(**numbers, memory=_whole(facts, "memory"), memory_from=_text(facts, "memory_from"))
 
 
-def _made(task: _Task, is_alive: bool) -> Task:
-    reason = task.reason
-    if not is_alive and task.state in IN_FLIGHT and task.attempts and not reason:
-        reason = _left(task.state)
+def _made(task: _Task, over: str) -> Task:
+    state, reason = task.state, task.reason
+    if over and _has_job(task):
+        state, reason = _left(task, over)
     attempts = tuple(Attempt(**attempt.facts) for attempt in task.attempts)
-    return Task(**task.facts, state=task.state, attempts=attempts, reason=reason)
+    return Task(**task.facts, state=state, attempts=attempts, reason=reason)
 
 
-def _left(state: State) -> str:
-    return f"left ({state.value} when the run ended)"
+def _has_job(task: _Task) -> bool:
+    return task.state in IN_FLIGHT and bool(task.attempts)
 
 
-def _token(event: _Event) -> str:
-    token = event.get("token")
-    if not isinstance(token, str) or not token:
-        raise ValueError("token")
-    return token
-
-
-def _text(event: _Event, name: str) -> str:
-    value = event.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _maybe(event: _Event, name: str) -> str | None:
-    return _text(event, name) or None
-
-
-def _number(event: _Event, name: str) -> float | None:
-    value = event.get(name)
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _whole(event: _Event, name: str) -> int | None:
-    value = _number(event, name)
-    return None if value is None else int(value)
+def _left(task: _Task, over: str) -> tuple[State, str]:
+    """The state of a task whose job was left behind, and what is known of that."""
+    facts = task.attempts[-1].facts
+    if facts["batch_system"] == LOCAL and not facts.get("job_id"):
+        return State.waiting, f"its job had not started when the run {over}"
+    how = "half submitted" if task.state is State.submitting else task.state.value
+    return task.state, f"left {how} when the run {over}" + (f" ({task.reason})" if task.reason else "")

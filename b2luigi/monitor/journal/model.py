@@ -243,6 +243,8 @@ class Run:
     """Of b2luigi, luigi and python."""
     settings: Sequence[tuple[str, str, str]] = ()
     """Those that were not at their default: name, value as JSON, and where it came from."""
+    class_settings: Mapping[str, Sequence[tuple[str, str, str]]] = field(default_factory=dict)
+    """The same of settings that a task class has itself, by its name."""
     inbox: str = ""
     """Name of its inbox, beside the folder `runs`."""
     process: Mapping[str, Any] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import contextlib
 import json
 import os
 import re
@@ -14,9 +14,12 @@ from typing import Any
 from b2luigi.batch.attempts.heartbeat import SILENCE
 from b2luigi.batch.attempts.inbox import OWNER, Inbox
 from b2luigi.core.files import read_text
+from b2luigi.core.words import moment
+from b2luigi.monitor.journal import left
+from b2luigi.monitor.journal.fields import settings
 from b2luigi.monitor.journal.history import History
-from b2luigi.monitor.journal.model import FORMAT, Attempt, Run
-from b2luigi.monitor.journal.names import JOURNAL, LOG, MASK, RUN_ID, RUNS
+from b2luigi.monitor.journal.model import FORMAT, Run
+from b2luigi.monitor.journal.names import JOURNAL, LOG, RUN_ID, RUNS
 
 SURELY_SILENT = 3 * SILENCE
 """Seconds without a sign of life after which a run on another host is shown as over, by two clocks that may differ."""
@@ -73,18 +76,9 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         raise NoRunsError(f"There is no journal that can be read: {error.strerror}: {folder / JOURNAL}") from error
     header, history, problems = _read(text)
     is_alive = not history.finished and _is_alive(folder, header)
+    if not is_alive:
+        _follow_up(folder, header, history)
     return _run(folder, header, history, is_alive, problems)
-
-
-def log_folder(attempt: Attempt) -> Path | None:
-    """The folder with stdout and stderr of an attempt, also if part of its path is masked; None if it is not there."""
-    if not attempt.log_dir:
-        return None
-    if MASK not in attempt.log_dir:
-        path = Path(attempt.log_dir)
-        return path if path.is_dir() else None
-    pattern = "*".join(map(glob.escape, attempt.log_dir.split(MASK)))
-    return next((Path(path) for path in sorted(glob.glob(pattern)) if os.path.isdir(path)), None)
 
 
 def _read(text: str) -> tuple[dict[str, Any], History, list[str]]:
@@ -107,6 +101,21 @@ def _read(text: str) -> tuple[dict[str, Any], History, list[str]]:
             if number < len(lines):  # the last line may be about to be written
                 bad.append(number)
     return header if isinstance(header, dict) else {}, history, list(_problems(bad, newer))
+
+
+def _follow_up(folder: Path, header: Mapping[str, Any], history: History) -> None:
+    """Adds what is known of jobs that a run has left when it was over."""
+    if tokens := history.in_flight():
+        _add(history, left.events_of_later_runs(folder, tokens))
+    if tokens := history.in_flight():
+        inboxes = (str(header.get("inbox") or "-"), *history.inboxes)
+        _add(history, left.events_of_files(folder.parent.parent, inboxes, tokens))
+
+
+def _add(history: History, events: Iterable[Mapping[str, Any]]) -> None:
+    for event in events:
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError):
+            history.add(event)
 
 
 def _problems(bad: list[int], newest: int) -> Iterator[str]:
@@ -143,18 +152,21 @@ def _run(folder: Path, header: Mapping[str, Any], history: History, is_alive: bo
         is_alive=is_alive,
         log=str(folder / LOG),
         versions={name: str(header[name]) for name in ("b2luigi", "luigi", "python") if name in header},
-        settings=_settings(header.get("settings")),
+        settings=settings(header),
+        class_settings=history.class_settings,
         inbox=str(header.get("inbox") or ""),
         process=process if isinstance(process, dict) else {},
-        tasks=history.tasks(is_alive),
+        tasks=history.tasks("" if is_alive else _how_over(folder, header, history)),
         outages=history.outages,
         problems=tuple(problems),
     )
 
 
-def _settings(found: Any) -> tuple[tuple[str, str, str], ...]:
-    rows = found if isinstance(found, list) else []
-    return tuple((str(row[0]), str(row[1]), str(row[2])) for row in rows if isinstance(row, list) and len(row) == 3)
+def _how_over(folder: Path, header: Mapping[str, Any], history: History) -> str:
+    if history.finished:
+        return "ended"
+    seen = max(history.last, left.seen_last(folder.parent.parent, str(header.get("inbox") or "")))
+    return f"was killed; seen last at {moment(seen)}"
 
 
 def _moment(value: Any) -> float | None:

@@ -58,7 +58,8 @@ class Journal(NoJournal):
 
     What happens before the first job waits in memory; a run without a job leaves nothing. `base`: its task file folder,
     `script`: the path of the script; both are asked for when they are needed. `keep`: finished runs that stay.
-    `settings`: name, value and source of those that are not at their default.
+    `settings`: name, value and source of those that are not at their default. `settings_of`: the same of those that the
+    class of a task has itself.
     """
 
     def __init__(
@@ -68,11 +69,13 @@ class Journal(NoJournal):
         keep: Callable[[], int] = lambda: 20,
         *,
         settings: Callable[[], Iterable[tuple[str, Any, str]]] = tuple,
+        settings_of: Callable[[luigi.Task], Iterable[tuple[str, Any, str]]] = lambda task: (),
         every: float = EVERY,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._base, self._script, self._keep, self._clock = base, script, keep, clock
-        self._settings = settings
+        self._settings, self._settings_of = settings, settings_of
+        self._classes: set[type] = set()
         self._masks = Masks()
         self.folder: Path | None = None
         """Of this run; None as long as it has no job."""
@@ -150,9 +153,16 @@ class Journal(NoJournal):
             self.add("status", id=task_id, status=status)
             return
         self._known.add(task_id)
+        self._report_class(task)
         known = {"id": task_id, "class": facts["family"], "module": facts["module"], "status": status}
         parameters = self._masks.parameters(task, facts["params"])
         self.add("task", **known, parameters=parameters, needs=facts.get("deps") or [], **_external(task, status))
+
+    def _report_class(self, task: luigi.Task | None) -> None:
+        if task is not None and type(task) not in self._classes:
+            self._classes.add(type(task))
+            if found := masked_settings(self._settings_of(task)):
+                self.add("settings", **{"class": task.get_task_family()}, settings=found)
 
     def keep_secret(self, env: Any) -> None:
         """Environment variables of a job: those whose names say that they are secret do not appear in any file."""

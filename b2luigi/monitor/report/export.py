@@ -46,10 +46,12 @@ def _events(run: Run) -> Iterator[dict[str, Any]]:
         for attempt in task.attempts
         if attempt.started is not None
     ]
+    began = min([run.started, *(attempt[0] for attempt in attempts)])  # a job of an earlier run began before this one
     yield {"ph": "M", "name": "process_name", "pid": 1, "args": {"name": f"{run.script} {run.id}"}}
     for start, stop, attempt, task in sorted(attempts, key=lambda found: found[0]):
         lane = next((number for number, free in enumerate(lanes) if free <= start), len(lanes))
         lanes[lane : lane + 1] = [max(start, stop)]
+        begin, stop = (round((moment - began) * 1e6) for moment in (start, max(start, stop)))
         arguments = {**task.parameters, "state": task.state.value, "job": attempt.job_id, "node": attempt.node}
         yield {
             "ph": "X",
@@ -57,7 +59,7 @@ def _events(run: Run) -> Iterator[dict[str, Any]]:
             "cat": attempt.end or "running",
             "pid": 1,
             "tid": lane + 1,
-            "ts": round((start - run.started) * 1e6),
-            "dur": round(max(0.0, stop - start) * 1e6),
+            "ts": begin,
+            "dur": stop - begin,
             "args": {**arguments, "reason": attempt.reason or task.reason},
         }

@@ -50,11 +50,17 @@ def page(run: Run) -> str:
         columns=COLUMNS,
         rows=_inside_script([_row(task) for task in _urgent_first(run)]),
         outages=run.outages,
-        settings=run.settings,
+        settings=list(_settings(run)),
         duration=duration,
         size=size,
         moment=moment,
     )
+
+
+def _settings(run: Run) -> Iterator[tuple[str, str, str, str]]:
+    """Those of all classes, and those of one."""
+    yield from (("all", *row) for row in run.settings)
+    yield from ((family, *row) for family, rows in sorted(run.class_settings.items()) for row in rows)
 
 
 def _how(run: Run) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from b2luigi.batch.messages.failure import kind_of, tail
 from b2luigi.core.words import size
 from b2luigi.monitor import Run, State, Task
+from b2luigi.monitor.journal.logs import log_files
 
 ROOM, STEP = 1.2, 100e6
 """What to ask for: this much more than the largest peak, rounded up to this many bytes."""
@@ -128,7 +129,7 @@ def causes(run: Run, read_tail: Callable[[Iterable[Path]], str] = tail) -> list[
         CauseOfFailure(
             tasks[0].reason or "no reason is known",
             tasks,
-            read_tail([Path(tasks[0].log_dir) / "stderr"]) if tasks[0].log_dir else "",
+            read_tail([path for name, path in log_files(run, tasks[0]).items() if name == "stderr"]),
         )
         for tasks in most
     ]

@@ -162,9 +162,9 @@ def test_a_task_that_another_run_claims_meanwhile_waits(slow: Job, monkeypatch: 
     assert [record["run"] for record in records(slow)] == ["another"]
 
 
-def test_a_setting_that_cannot_work_fails_its_task(slow: Job) -> None:
+def test_a_setting_that_cannot_work_fails_its_task(slow: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, and before anything is written."""
-    b2luigi.set_setting("result_grace", -1)
+    monkeypatch.setattr(slow.task, "result_grace", -1, raising=False)
     slow.process.run()
     assert (slow.status, slow.queue.tickets) == ("FAILED", [])
     assert "result_grace must be a number of seconds" in slow.process.story

@@ -52,9 +52,11 @@ def test_a_job_the_system_could_not_carry_is_not_handed_in(job: Job, tmp_path: P
     assert list((tmp_path / "task_file_dir").rglob("attempt-*.json")) == []
 
 
-def test_a_grace_that_is_no_time_is_refused_before_anything_is_submitted(job: Job) -> None:
+def test_a_grace_that_is_no_time_is_refused_before_anything_is_submitted(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The message names the setting."""
-    b2luigi.set_setting("result_grace", -1)
+    monkeypatch.setattr(job.task, "result_grace", -1, raising=False)
     job.process.run()
     assert (job.status, job.queue.tickets) == ("FAILED", [])
     assert "result_grace must be a number of seconds" in job.process.story

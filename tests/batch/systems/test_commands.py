@@ -20,7 +20,8 @@ ADS = (
     "PeriodicRelease,EnteredCurrentStatus,ServerTime,RemoteHost,LastRemoteHost,B2luigiToken,Args,Arguments"
 )
 USED = "RemoteWallClockTime,RemoteUserCpu,RemoteSysCpu,ResidentSetSize_RAW"
-BJOBS = ("bjobs", "-a", "-json", "-o", "jobid jobindex stat exit_code exit_reason exec_host job_name job_description")
+FIELDS_OF_LSF = "jobid jobindex stat exit_code exit_reason exec_host job_name job_description run_time cpu_used max_mem"
+BJOBS = ("bjobs", "-a", "-json", "-o", FIELDS_OF_LSF)
 SQUEUE = (
     *("squeue", "--me", "-h", "-r", "-t", "all", "-O"),
     "JobArrayID:|,State:|,exit_code:|,NodeList:|,Name:|,Comment:|,Reason:|",

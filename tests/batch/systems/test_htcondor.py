@@ -693,3 +693,11 @@ def test_why_a_job_cannot_start(name: str, unmet: str) -> None:
     """The conditions that no slot meets, and how many slots there are; nothing if some slot would do."""
     text = HTCondor().parse_analysis(recorded("htcondor", name))
     assert text == (f"None of 16 slots matches its requirements; none has: {unmet}." if unmet else "")
+
+
+def test_all_that_a_person_may_want_to_know_of_a_job_that_waits() -> None:
+    """What became of its requirements, and how many slots there are for it."""
+    words = HTCondor().words_of_analysis(recorded("htcondor", "analysis-too-much-memory"))
+    assert words[0].split() == ["Slots"]
+    assert "[5]           0  TARGET.Memory >= RequestMemory" in words
+    assert "      0 are able to run your job" in words

@@ -474,3 +474,38 @@ def test_why_a_job_cannot_start(reason: str, shown: bool) -> None:
     record = json.dumps({"JOBID": "7", "STAT": "PEND", "PEND_REASON": reason})
     text = LSF().parse_analysis(Answer(0, ANSWER % record, ""))
     assert text == (f"Its pending reason: {reason}." if shown else "")
+
+
+def test_all_that_a_person_may_want_to_know_of_a_job_that_waits() -> None:
+    """Each reason is a line, also one that passes by itself."""
+    reasons = "Job slot limit reached; Load information unavailable: 3 hosts;"
+    record = json.dumps({"JOBID": "7", "STAT": "PEND", "PEND_REASON": reasons})
+    words = LSF().words_of_analysis(Answer(0, ANSWER % record, ""))
+    assert words == ["Job slot limit reached", "Load information unavailable: 3 hosts;"]
+
+
+@pytest.mark.parametrize(
+    ("record", "used"),
+    [
+        (
+            {"RUN_TIME": "61 second(s)", "CPU_USED": "58.2 second(s)", "MAX_MEM": "522 Mbytes"},
+            {"wall": 61.0, "cpu": 58.2, "memory": 522 * 1024**2, "memory_from": "batch system"},
+        ),
+        (
+            {"RUN_TIME": "26:03:01", "CPU_USED": "00:00:01", "MAX_MEM": "5.2 Gbytes"},
+            {"wall": 93781.0, "cpu": 1.0, "memory": round(5.2 * 1024**3), "memory_from": "batch system"},
+        ),
+        (
+            {"RUN_TIME": "0 second(s)", "CPU_USED": "0.0 second(s)", "MAX_MEM": "5.2 G"},
+            {"wall": 0.0, "cpu": 0.0, "memory": round(5.2 * 1024**3), "memory_from": "batch system"},
+        ),
+        ({"RUN_TIME": "0 second(s)", "CPU_USED": "", "MAX_MEM": "0 Mbytes"}, {"wall": 0.0}),
+        ({"RUN_TIME": "-", "CPU_USED": "-", "MAX_MEM": "-"}, {}),
+        ({}, {}),
+    ],
+)
+def test_what_a_job_used(record: dict[str, str], used: dict[str, float]) -> None:
+    """With the units of the site; a job that has not ended has used nothing yet."""
+    for stat, expected in (("EXIT", used), ("RUN", {})):
+        answer = Answer(0, ANSWER % json.dumps({"JOBID": "7", "STAT": stat, **record}), "")
+        assert LSF().parse_query(answer)["7"].usage == expected

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -144,12 +146,17 @@ def test_a_page(journal: Text, project: Path, call: Call) -> None:
 
 def test_the_settings_of_the_run(project: Path, call: Call) -> None:
     """Those that were changed, with where that was, as the run itself has noted them."""
-    Text(project, settings=[["log_dir", '"my_logs"', "passed to set_setting"]]).task("Make_1_aa", n="1")
+    text = Text(project, settings=[["log_dir", '"my_logs"', "passed to set_setting"]]).task("Make_1_aa", n="1")
+    text.add("settings", 1.0, **{"class": "Make"}, settings=[["queue", '"l"', "attribute of Make"], "nonsense"])
     assert call("report").exit_code == 0
-    assert re.search(
-        r"<td>log_dir</td><td class=\"mono\">&#34;my_logs&#34;</td><td class=\"soft\">passed to set_setting</td>",
+    found = re.findall(
+        r"<td>([^<]*)</td><td>([^<]*)</td><td class=\"mono\">&#34;([^<]*)&#34;</td><td class=\"soft\">([^<]*)</td>",
         (project / "report.html").read_text(),
     )
+    assert found == [
+        ("all", "log_dir", "my_logs", "passed to set_setting"),
+        ("Make", "queue", "l", "attribute of Make"),
+    ]
 
 
 def test_a_table(journal: Text, project: Path, call: Call) -> None:
@@ -170,6 +177,29 @@ def test_a_trace(journal: Text, project: Path, call: Call) -> None:
     assert [event["name"] for event in events] == ["Make", "Make"]
     assert all(event["ts"] >= 0 and event["dur"] > 0 for event in events)
     assert events[0]["ts"] < BEGAN * 1e6
+
+
+def test_a_trace_that_perfetto_draws_as_it_was(project: Path, call: Call) -> None:
+    """No job begins before the trace, and in a lane none begins before the one before it ended, by no microsecond."""
+    text = Text(project)
+    for number in range(40):
+        task_id, token = f"Make_{number}_aa", f"{number:016x}"
+        began = BEGAN + 7 * (number % 9) / 3 - (100 if number == 0 else 0)
+        text.task(task_id, n=str(number)).queued(task_id, token)
+        text.add("resumed", id=task_id, attempt=1, token=token, batch_system="lsf", job_id="7", submitted=began - 1)
+        text.add("running", 0.0, token=token, node="node17", started=began)
+        text.ended(token, after=0.1, usage={"started": began, "ended": began + (number % 7) / 3})
+    assert call("report", "-o", "run.trace.json").exit_code == 0
+    trace = json.loads((project / "run.trace.json").read_text())
+    lanes = defaultdict(list)
+    for event in trace["traceEvents"]:
+        assert {"ph", "name", "pid"} <= event.keys()
+        if event["ph"] == "X":
+            assert all(type(event[name]) is int and event[name] >= 0 for name in ("ts", "dur", "pid", "tid"))
+            lanes[event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
+    assert sum(map(len, lanes.values())) == 40
+    for jobs in lanes.values():
+        assert all(after[0] >= before[1] for before, after in itertools.pairwise(sorted(jobs)))
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+from b2luigi.cli.command.app import COMMANDS
 from tests.cli.command.conftest import A, B, C, Call, D, E
 from tests.monitor.journals import Text
 
@@ -98,3 +103,24 @@ def test_a_journal_that_is_damaged(journal: Text, call: Call) -> None:
 def test_watching_a_run_that_is_over(journal: Text, call: Call) -> None:
     """There is one look, and no endless wait."""
     assert "Make(n=2, mode=fast)" in call("status", "--watch").stdout
+
+
+@pytest.mark.parametrize("command", ["status", "why", "logs"])
+def test_looking_at_a_run_loads_no_luigi(journal: Text, command: str) -> None:
+    """Half of the time that a look would take; whoever looks at all runs looks often."""
+    code = (
+        "import sys; from typer.testing import CliRunner; from b2luigi.cli.command.app import app\n"
+        f"said = CliRunner().invoke(app, {[command, *([] if command == 'status' else ['Merge'])]!r})\n"
+        "print(said.exit_code, *{'luigi', 'jinja2', 'b2luigi.batch.workers'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() in (["0"], ["1"])  # Merge has no log yet
+
+
+def test_every_command_is_there(call: Call) -> None:
+    """Each is imported when it is called, and all of them for the help."""
+    text = call("--help").stdout
+    for command in COMMANDS:
+        assert f"  {command} " in text
+        assert call(command, "--help").exit_code == 0
+    assert call("statu").exit_code == 2

@@ -74,6 +74,19 @@ def test_what_the_batch_system_says_now(journal: Text, call: Call) -> None:
     assert "slurm says now:" in text
 
 
+def test_the_cluster_of_this_machine_is_not_named(journal: Text, tmp_path: Path, call: Call) -> None:
+    """Without accounting, Slurm answers nothing to -M."""
+    executable(tmp_path / "bin", "scontrol", "echo 'ClusterName             = here'\n")
+    fields = "13|PENDING|0:0|n/a|Make-0|" + "c" * 16 + "|BeginTime|"
+    executable(
+        tmp_path / "bin", "squeue", f'[ "$1" = --me ] && echo "{fields}" || {{ echo no database >&2; exit 1; }}\n'
+    )
+    journal.add("queued", token="c" * 16, job_id="13", server="here")
+    assert "    | PENDING: BeginTime" in call("why", C).stdout
+    journal.add("queued", token="c" * 16, job_id="13", server="there")
+    assert "no database" in call("why", C).stdout
+
+
 def test_a_batch_system_that_does_not_answer(journal: Text, tmp_path: Path, call: Call) -> None:
     """That is said; the rest is shown all the same."""
     executable(
@@ -103,6 +116,28 @@ def test_logs(journal: Text, project: Path, call: Call) -> None:
     assert call("logs", A, "--err").stdout == "warning\n"
     assert call("logs", A, "--out").stdout == "hello\n"
     assert call("logs", A, "--err", "--attempt", "1").stdout == "first try\n"
+
+
+def test_logs_of_an_older_run(journal: Text, project: Path, call: Call) -> None:
+    """Its own, by whatever name they are there now; never those of a job that a later run submitted."""
+    folder = project / "logs" / B
+    folder.mkdir(parents=True)
+    (folder / "stdout").write_text("second\n")
+    (folder / "stderr").write_text("ValueError: second\n")
+    older = call("logs", B, "--run", "-1")
+    assert older.stdout == "second\nValueError: second\n"
+    later = Text(project, "20251126-090000-ab12cd").task(B, n="2", mode="fast").queued(B, "e" * 16, "15", attempt=2)
+    later.ended("e" * 16, "failed", reason="ValueError: second")
+    assert call("logs", B).stdout == "second\nValueError: second\n"
+    gone = call("logs", B, "--run", "-2")
+    assert (gone.exit_code, gone.stdout) == (1, "")
+    assert "This log is not there any more" in gone.stderr
+    (folder / "stderr.1").write_text("ValueError: first\n")
+    assert call("logs", B, "--run", "-2").stdout == "ValueError: first\n"
+    assert "| ValueError: first" in call("why", B, "--run", "-2").stdout
+    assert call("logs", B, "--run", "-2", "--attempt", "2").stdout == "second\nValueError: second\n"
+    assert call("report", "--run", "-2").exit_code == 0
+    assert "ValueError: first" in (project / "report.html").read_text()
 
 
 def test_there_is_no_log(journal: Text, call: Call) -> None:

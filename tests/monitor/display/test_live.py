@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from b2luigi.monitor.display.live import INTERVAL, LiveScreen
+from b2luigi.monitor.display.region import Region
 from b2luigi.monitor.display.short_messages import News
 from tests.monitor.display.screens import Terminal
 from tests.monitor.display.test_block import totals
@@ -17,8 +18,8 @@ class Clock:
 
 def a_screen(terminal: Terminal) -> tuple[LiveScreen, Clock]:
     clock = Clock()
-    screen = LiveScreen(terminal.stream, News(), colours=True, clock=clock, in_foreground=lambda descriptor: True)
-    return screen, clock
+    region = Region(terminal.stream, in_foreground=lambda descriptor: True)
+    return LiveScreen(region, News(), colours=True, clock=clock), clock
 
 
 def test_it_draws_once_a_second(terminal: Terminal) -> None:

@@ -179,6 +179,26 @@ def _run_time(row: Job) -> str:
     return f"{int((row['finish_time'] or time.time()) - row['start_time'])} second(s)"
 
 
+def _used(row: Job) -> dict[str, float]:
+    """What the runner measured; nothing of a job that has not ended."""
+    try:
+        found: dict[str, float] = json.loads(
+            (state.job_folder(state.folder(), row["jobid"], row["idx"]) / "rc").read_text()
+        )
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _cpu_used(row: Job) -> str:
+    return f"{_used(row).get('cpu', 0.0):.1f} second(s)"
+
+
+def _max_mem(row: Job) -> str:
+    used = _used(row)
+    return f"{used['memory_mb']:.0f} Mbytes" if "memory_mb" in used else ""
+
+
 def _exit_code(row: Job) -> str:
     return str(row["exit_code"]) if row["exit_code"] else ""
 
@@ -205,6 +225,8 @@ FIELDS: dict[str, tuple[int, Callable[[Job], str]]] = {
     "start_time": (15, lambda row: _when(row["start_time"])),
     "finish_time": (16, lambda row: _when(row["finish_time"])),
     "run_time": (15, _run_time),
+    "cpu_used": (10, _cpu_used),
+    "max_mem": (10, _max_mem),
     "proj_name": (11, lambda row: row["project"]),
     "output_file": (15, lambda row: row["output"] or ""),
     "error_file": (15, lambda row: row["error"] or ""),
