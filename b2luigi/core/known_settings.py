@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,12 @@ class Kind:
 
     def fits(self, value: Any) -> bool:
         """Whether a value is of this kind. Unlike in Python, a bool is not a number."""
-        return isinstance(value, self.types) and (bool in self.types or not isinstance(value, bool))
+        return _fits(self.types, type(value))
+
+
+@functools.lru_cache(maxsize=1024)
+def _fits(types: tuple[type, ...], kind: type) -> bool:
+    return issubclass(kind, types) and (bool in types or not issubclass(kind, bool))
 
 
 TEXT = Kind("a string", (str,))

@@ -168,7 +168,7 @@ def folder_names(task: luigi.Task, values: Mapping[str, str]) -> list[str]:
 
 
 def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
-    values = get_serialized_parameters(task, need_hidden)
+    values = dict(_serialized(task, need_hidden))
     for folder, (name, value) in zip(folder_names(task, values), values.items(), strict=True):
         if "/" in value or value in (".", "..") or "\0" in value:
             _refuse(task, name, f"has the value {value!r}, which is not a valid folder name")

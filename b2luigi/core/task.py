@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast, overload
 
 import luigi
@@ -19,6 +19,11 @@ from b2luigi.core.typed import TypedTask
 from b2luigi.core.warn import warn
 
 _SIZES = {"max_grouping_size", "max_batch_size"}
+
+_KnownParams = tuple[
+    tuple[type, ...], tuple[Mapping[str, Any], ...], list[int], list[tuple[str, "luigi.Parameter[Any]"]]
+]
+"""The MRO of a class, the attributes of each class in it, how many these were, and the parameters."""
 
 
 class PathRedirection(Protocol):
@@ -60,7 +65,7 @@ class Task(TypedTask):
     max_batch_size = cast("float", 1)
     """luigi's limit for parameters with `batch_method`; `max_grouping_size`, if only that is set, as in b2luigi 1.x."""
     _redirection = cast("PathRedirection | None", None)
-    _cached_params: ClassVar[tuple[list[int], list[tuple[str, luigi.Parameter]]] | None] = None
+    _cached_params: ClassVar[_KnownParams | None] = None
 
     @classmethod
     def get_params(cls) -> list[tuple[str, luigi.Parameter]]:
@@ -69,19 +74,20 @@ class Task(TypedTask):
         luigi searches all attributes of the class, ten times or more per task. The result is cached until a class in
         the MRO gains or loses an attribute, or a parameter is replaced.
         """
-        sizes = list(map(len, map(vars, cls.__mro__)))
-        cached = cls.__dict__.get("_cached_params")
-        if cached is not None and cached[0] == sizes:
-            for name, param in cached[1]:
-                if getattr(cls, name) is not param:
-                    break
-            else:
-                return list(cached[1])
-        params: list[tuple[str, luigi.Parameter]] = super().get_params()  # type: ignore[no-untyped-call]
-        if cached is None:
-            sizes[0] += 1  # the cache itself is a new attribute
-        cls._cached_params = (sizes, params)
-        return list(params)
+        known: _KnownParams | None = cls.__dict__.get("_cached_params")
+        if known is not None:
+            mro, namespaces, sizes, params = known
+            if mro is cls.__mro__ and [*map(len, namespaces)] == sizes:
+                for name, param in params:
+                    if getattr(cls, name) is not param:
+                        break
+                else:
+                    return params.copy()
+        params = super().get_params()  # type: ignore[no-untyped-call]
+        cls._cached_params = None  # it is an attribute, too
+        mro, namespaces = cls.__mro__, tuple(map(vars, cls.__mro__))
+        cls._cached_params = mro, namespaces, [*map(len, namespaces)], params
+        return params.copy()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -89,6 +95,12 @@ class Task(TypedTask):
         sizes = next(found for ancestor in cls.__mro__ if (found := _SIZES & vars(ancestor).keys()))
         if "max_batch_size" not in sizes:
             cls.max_batch_size = cls.max_grouping_size
+
+    def __repr__(self) -> str:
+        """As luigi's, which reads all values anew from what they were given as."""
+        values = self.param_kwargs
+        shown = [f"{name}={one.serialize(values[name])}" for name, one in self.get_params() if one.significant]
+        return f"{self.get_task_family()}({', '.join(shown)})"
 
     if TYPE_CHECKING:  # with `inherits`
 

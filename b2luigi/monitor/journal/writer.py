@@ -212,7 +212,9 @@ def _line(moment: float, kind: str, facts: Mapping[str, Any]) -> str:
 
 
 def _members(facts: Mapping[str, Any]) -> str:
-    return ",".join([f'"{name}":{_text(value)}' for name, value in facts.items()])
+    return ",".join(
+        [f'"{name}":{_quoted(value) if type(value) is str else _text(value)}' for name, value in facts.items()]
+    )
 
 
 def _text(value: Any) -> str:
