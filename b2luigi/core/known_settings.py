@@ -22,7 +22,7 @@ class Kind:
     words: str
     types: tuple[type, ...]
 
-    def fits(self, value: Any) -> bool:
+    def fits(self, value: object) -> bool:
         """Whether a value is of this kind. Unlike in Python, a bool is not a number."""
         return _fits(self.types, type(value))
 

@@ -210,7 +210,8 @@ def _task_attribute(task: Any, name: str, missing: Any) -> Any:
     value = getattr(task, name, missing)
     if value is missing:
         # If the class has it, its own code (a property) failed: let the user see that error.
-        return getattr(task, name) if _is_defined(type(task), name) else missing
+        is_defined = _is_defined(type(task), name)  # type: ignore[arg-type]  # a class can be hashed
+        return getattr(task, name) if is_defined else missing
     problem = value_problem(name, value)
     if problem:
         raise BadInputError(f"{problem} (attribute of the task {type(task).__name__}).")

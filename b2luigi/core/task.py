@@ -83,11 +83,11 @@ class Task(TypedTask):
                         break
                 else:
                     return params.copy()
-        params = super().get_params()  # type: ignore[no-untyped-call]
+        found: list[tuple[str, luigi.Parameter[Any]]] = super().get_params()  # type: ignore[no-untyped-call]
         cls._cached_params = None  # it is an attribute, too
-        mro, namespaces = cls.__mro__, tuple(map(vars, cls.__mro__))
-        cls._cached_params = mro, namespaces, [*map(len, namespaces)], params
-        return params.copy()
+        namespaces = tuple(map(vars, cls.__mro__))
+        cls._cached_params = cls.__mro__, namespaces, [*map(len, namespaces)], found
+        return found.copy()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import stat
@@ -33,6 +34,7 @@ MOST_ADDED = 1000
 """Characters that are added to a record in place: so few are written as a whole, or not at all."""
 _END = "\n}\n"
 _LINE = re.compile(r' "(\w+)": "([^"\\]*)",?')
+_encode, _quoted = json.JSONEncoder().encode, json.encoder.encode_basestring_ascii
 
 
 class ClaimedError(Exception):
@@ -230,7 +232,7 @@ class Record:
     def close(self, end: str, outcome: Outcome | None, beside: Mapping[str, bool] | None = None) -> None:
         """Notes how the attempt ended. `beside`: what was just seen in the folder. Raises OSError."""
         facts = {"ended": time.time(), "end": end, "outcome": outcome.to_dict() if outcome is not None else None}
-        is_void = self._void.exists() if beside is None else self._void.name in beside
+        is_void = self._void.exists() if beside is None else f"{self.token}.void" in beside
         self.note(**facts, **({"void": True} if is_void else {}))
 
     def sweep(self, beside: Mapping[str, bool] | None = None) -> None:
@@ -252,12 +254,13 @@ class Record:
         if any("ended" not in facts and facts.get("format") != FORMAT for facts in found.values()):
             return  # torn: what lies beside it may be the only trace of its job
         for name in beside:
-            path, of_token, is_torn = folder / name, _OF_TOKEN.fullmatch(name), _TORN.fullmatch(name)
+            of_token = _OF_TOKEN.fullmatch(name)
             if of_token is not None and of_token[1] not in in_use:
+                path = folder / name
                 if of_token[2] != "void" or of_token[1] in over or _age(path, now) > REMEMBERED:
                     path.unlink(missing_ok=True)
-            elif is_torn is not None and _age(path, now) > TORN_AFTER:
-                path.unlink(missing_ok=True)
+            elif _TORN.fullmatch(name) and _age(folder / name, now) > TORN_AFTER:
+                (folder / name).unlink(missing_ok=True)
 
     @property
     def _mode(self) -> int:
@@ -273,7 +276,17 @@ class Record:
 
 def _lines(facts: Mapping[str, Any]) -> str:
     """One fact in each line, as the shell of a job script reads it; json's own `indent` is ten times as slow."""
-    return ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in facts.items())
+    return ",\n".join([f" {_quoted(name)}: {_value(fact)}" for name, fact in facts.items()])
+
+
+def _value(fact: Any) -> str:
+    """As JSON. The encoder takes longer than this to begin, and nearly all facts are plain."""
+    kind = type(fact)
+    if kind is str:
+        return _quoted(fact)
+    if fact is None:
+        return "null"
+    return repr(fact) if kind is int or (kind is float and math.isfinite(fact)) else _encode(fact)
 
 
 def records(folder: Path) -> Iterator[tuple[int, Path]]:
@@ -306,7 +319,7 @@ def _age(path: Path, now: float) -> float:
         return 0.0
 
 
-def read_outcome(path: Path) -> Outcome | None:
+def read_outcome(path: str | Path) -> Outcome | None:
     """The outcome a node left, None while there is none that is whole."""
     try:
         return Outcome.from_json(read_text(path, LARGEST_OUTCOME))
