@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -390,6 +389,10 @@ def closest_setting(name: str, others: Iterable[str] = ()) -> str:
         for one in (*_BY_ANY_NAME, *others)
         if one[:1] == name[:1] and abs(len(one) - len(name)) <= _LENGTH_DIFFERENCE
     ]
+    if not candidates:
+        return ""
+    import difflib  # few names need it
+
     return next(iter(difflib.get_close_matches(name, candidates, n=1, cutoff=_SIMILARITY)), "")
 
 
