@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, NoneType
@@ -387,13 +388,18 @@ def closest_setting(name: str, others: Iterable[str] = ()) -> str:
     candidates = [
         one
         for one in (*_BY_ANY_NAME, *others)
-        if one[:1] == name[:1] and abs(len(one) - len(name)) <= _LENGTH_DIFFERENCE
+        if one[:1] == name[:1] and abs(len(one) - len(name)) <= _LENGTH_DIFFERENCE and _share_letters(one, name)
     ]
     if not candidates:
         return ""
-    import difflib  # few names need it
+    import difflib  # no class without a mistake needs it
 
     return next(iter(difflib.get_close_matches(name, candidates, n=1, cutoff=_SIMILARITY)), "")
+
+
+def _share_letters(one: str, other: str) -> bool:
+    """Whether two names may be similar enough, whatever the order of their letters."""
+    return 2 * (Counter(one) & Counter(other)).total() >= _SIMILARITY * (len(one) + len(other))
 
 
 _LENGTH_DIFFERENCE = 2
