@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast, overload
 
 import luigi
 from luigi.task import flatten
 
 from b2luigi.core.ahead import each
+from b2luigi.core.known_params import KnownParams
 from b2luigi.core.known_settings import UnknownSettingWarning, name_problems
 from b2luigi.core.paths import create_folders_of, create_output_file_name
 from b2luigi.core.patience import patiently
@@ -19,11 +20,6 @@ from b2luigi.core.typed import TypedTask
 from b2luigi.core.warn import warn
 
 _SIZES = {"max_grouping_size", "max_batch_size"}
-
-_KnownParams = tuple[
-    tuple[type, ...], tuple[Mapping[str, Any], ...], list[int], list[tuple[str, "luigi.Parameter[Any]"]]
-]
-"""The MRO of a class, the attributes of each class in it, how many these were, and the parameters."""
 
 
 class PathRedirection(Protocol):
@@ -65,29 +61,20 @@ class Task(TypedTask):
     max_batch_size = cast("float", 1)
     """luigi's limit for parameters with `batch_method`; `max_grouping_size`, if only that is set, as in b2luigi 1.x."""
     _redirection = cast("PathRedirection | None", None)
-    _cached_params: ClassVar[_KnownParams | None] = None
+    _cached_params: ClassVar[KnownParams | None] = None
 
     @classmethod
     def get_params(cls) -> list[tuple[str, luigi.Parameter]]:
         """The names and parameters of the class, in the order of their definition, as luigi returns them.
 
-        luigi searches all attributes of the class, ten times or more per task. The result is cached until a class in
-        the MRO gains or loses an attribute, or a parameter is replaced.
+        The result is cached until a class in the MRO gains or loses an attribute, or a parameter is replaced.
         """
-        known: _KnownParams | None = cls.__dict__.get("_cached_params")
-        if known is not None:
-            mro, namespaces, sizes, params = known
-            if mro is cls.__mro__ and [*map(len, namespaces)] == sizes:
-                for name, param in params:
-                    if getattr(cls, name) is not param:
-                        break
-                else:
-                    return params.copy()
-        found: list[tuple[str, luigi.Parameter[Any]]] = super().get_params()  # type: ignore[no-untyped-call]
-        cls._cached_params = None  # it is an attribute, too
-        namespaces = tuple(map(vars, cls.__mro__))
-        cls._cached_params = cls.__mro__, namespaces, [*map(len, namespaces)], found
-        return found.copy()
+        known: KnownParams | None = cls.__dict__.get("_cached_params")
+        if known is None or not known.hold_for(cls):
+            params = super().get_params()  # type: ignore[no-untyped-call]
+            cls._cached_params = None  # it is an attribute, too
+            known = cls._cached_params = KnownParams(cls, params)
+        return known.params.copy()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-import math
 import os
 import re
 import stat
@@ -18,6 +18,7 @@ from b2luigi.batch.attempts.outcome import Outcome
 from b2luigi.batch.attempts.tokens import new_token
 from b2luigi.batch.attempts.users import foreign_owner
 from b2luigi.core.files import create_atomically, in_folder, read_text, replace_end, write_atomically
+from b2luigi.core.json_text import quoted, text_of
 
 FORMAT = 1
 LARGEST_OUTCOME = 64 * 1024 * 1024
@@ -34,7 +35,6 @@ MOST_ADDED = 1000
 """Characters that are added to a record in place: so few are written as a whole, or not at all."""
 _END = "\n}\n"
 _LINE = re.compile(r' "(\w+)": "([^"\\]*)",?')
-_encode, _quoted = json.JSONEncoder().encode, json.encoder.encode_basestring_ascii
 
 
 class ClaimedError(Exception):
@@ -55,6 +55,11 @@ class Record:
         self._size: int | None = None
         """Bytes of the record, if this object has written it last."""
         self._known_mode: int | None = None
+
+    @functools.cached_property
+    def folder(self) -> Path:
+        """The task file folder in which it is."""
+        return self.path.parent
 
     @property
     def token(self) -> str:
@@ -241,7 +246,7 @@ class Record:
         The record of an attempt that was given up stays for a while: it keeps the job from working, should that start
         after all. `beside`: what was just seen in the folder.
         """
-        folder, now = self.path.parent, time.time()
+        folder, now = self.folder, time.time()
         beside = names_in(folder) if beside is None else beside
         paths = [folder / name for name, is_record in beside.items() if is_record]
         found = {path: self.facts if path == self.path else _facts(path) for path in paths}
@@ -266,7 +271,7 @@ class Record:
     def _mode(self) -> int:
         """Who may write to the folder can change what the job runs; to let them read keeps nothing from nobody."""
         if self._known_mode is None:
-            is_shared = self.path.parent.stat().st_mode & stat.S_IWGRP
+            is_shared = self.folder.stat().st_mode & stat.S_IWGRP
             self._known_mode = 0o640 if is_shared else 0o600
         return self._known_mode
 
@@ -276,17 +281,7 @@ class Record:
 
 def _lines(facts: Mapping[str, Any]) -> str:
     """One fact in each line, as the shell of a job script reads it; json's own `indent` is ten times as slow."""
-    return ",\n".join([f" {_quoted(name)}: {_value(fact)}" for name, fact in facts.items()])
-
-
-def _value(fact: Any) -> str:
-    """As JSON. The encoder takes longer than this to begin, and nearly all facts are plain."""
-    kind = type(fact)
-    if kind is str:
-        return _quoted(fact)
-    if fact is None:
-        return "null"
-    return repr(fact) if kind is int or (kind is float and math.isfinite(fact)) else _encode(fact)
+    return ",\n".join([f" {quoted(name)}: {text_of(fact)}" for name, fact in facts.items()])
 
 
 def records(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -25,7 +25,7 @@ class NotYetError(Exception):
 def close(record: Record, spec: JobSpec | None, end: str, outcome: Outcome | None = None) -> None:
     """Notes how an attempt ended, and removes its files. What a full disk prevents is left to a later run."""
     with contextlib.suppress(OSError):
-        beside = names_in(record.path.parent)  # one look for all that follows: a slow disk charges for each
+        beside = names_in(record.folder)  # one look for all that follows: a slow disk charges for each
         record.close(end, outcome, beside)
         if spec is not None:
             collect_logs(spec, beside)

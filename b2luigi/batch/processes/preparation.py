@@ -137,7 +137,7 @@ def written_if_new(job: NewJob, own: Inbox, folders: Folders, judged: Collection
 
 def enter(record: Record, own: Inbox) -> None:
     """Notes in the claims of this run how to find a job, should its record be lost."""
-    _enter(record.path.parent, record.number, record.token, record.facts, own)
+    _enter(record.folder, record.number, record.token, record.facts, own)
 
 
 def _enter(folder: Path, number: int, token: str, facts: Mapping[str, Any], own: Inbox) -> None:
