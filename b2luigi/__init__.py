@@ -207,7 +207,7 @@ _MODULE_OF = {name: module for module, names in _NAMES_OF_MODULE.items() for nam
 
 
 if os.environ.get("B2LUIGI_JOB_SCRIPT"):  # on a node, import only what a task needs
-    from b2luigi.core.lazy_rpc import import_luigi
+    from b2luigi.core.lazy_luigi import import_luigi
 
     import_luigi()
 

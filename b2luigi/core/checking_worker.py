@@ -89,13 +89,17 @@ class CheckingWorker(luigi.worker.Worker):
             super()._log_dependency_error(task, tb)
 
     def _add_task(self, *args: Any, **kwargs: Any) -> None:
-        super()._add_task(*args, **self._checked(kwargs))
-
-    def _checked(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """What a task reports; it failed if it yielded tasks that wait for itself."""
         if kwargs["status"] == DONE:
             self._checks.forget(kwargs["task_id"])
-        circle = self._checks.circle_of(kwargs["task_id"], kwargs.get("new_deps") or (), self._scheduled_tasks)
+        self._report(*args, **self._checked(kwargs) if kwargs.get("new_deps") else kwargs)
+
+    def _report(self, *args: Any, **kwargs: Any) -> None:
+        """What luigi's `_add_task` does: reports the status of a task to the scheduler."""
+        super()._add_task(*args, **kwargs)
+
+    def _checked(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What a task reports that has yielded others; it failed if these wait for itself."""
+        circle = self._checks.circle_of(kwargs["task_id"], kwargs["new_deps"], self._scheduled_tasks)
         if not circle:
             return kwargs
         text = f"it yielded tasks that wait for itself. {circle}"

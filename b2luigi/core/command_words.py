@@ -27,6 +27,8 @@ class SeveralWordsError(BadInputError):
 def words_of(key: str, task: luigi.Task) -> list[str]:
     """The words of a setting. Raises SeveralWordsError for an entry that is several words."""
     entries = [str(entry) for entry in get_setting(key, task=task) or []]
+    if not entries:
+        return []
     split = list(_split(entries, task))
     if all(len(words) == 1 for words in split):
         return [words[0] for words in split]

@@ -64,7 +64,7 @@ def job_script_of(
     """
     for_node = {"call": running_call().number, **(worker or {})}
     grace = float(for_node.get("result_grace", 0.0))
-    return replace(_collect(task, inbox, carried, {**_description(task), "worker": for_node}), grace=grace)
+    return _collect(task, inbox, carried, {**_description(task), "worker": for_node}, grace)
 
 
 def write_job_script(folder: Path, script: JobScript) -> Path:
@@ -121,7 +121,11 @@ def check_job_script(task: luigi.Task, carried: bool = False) -> None:
 
 
 def _collect(
-    task: luigi.Task, inbox: str | os.PathLike[str] | None, carried: bool, description: Mapping[str, Any]
+    task: luigi.Task,
+    inbox: str | os.PathLike[str] | None,
+    carried: bool,
+    description: Mapping[str, Any],
+    grace: float = 0.0,
 ) -> JobScript:
     working_dir = _text("working_dir", task)
     env_script = _text("env_script", task)
@@ -138,6 +142,7 @@ def _collect(
         env=_env(task),
         own_env=_own_env(),
         umask=_umask(),
+        grace=grace,
     )
     return _in_container(script, task, carried) if get_setting("apptainer_image", task=task) else script
 

@@ -10,12 +10,15 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+BLOCK = 64 * 1024
+"""Bytes that are read at once."""
+
 
 class NotRegularError(OSError):
     """Something else than a file is in its place: a FIFO, a device, a folder."""
 
 
-def read_text(path: Path, most: int = -1, errors: str = "strict") -> str:
+def read_text(path: str | Path, most: int = -1, errors: str = "strict") -> str:
     """The text of a file, at most `most` bytes of it. Raises OSError and UnicodeDecodeError.
 
     A FIFO in its place, to which nobody may ever write, raises NotRegularError.
@@ -24,10 +27,18 @@ def read_text(path: Path, most: int = -1, errors: str = "strict") -> str:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(most).decode(errors=errors)
+        return _bytes_of(descriptor, most).decode(errors=errors)
     finally:
         os.close(descriptor)
+
+
+def _bytes_of(descriptor: int, most: int) -> bytes:
+    """`open()` would ask four questions about the file first, of which there are some for each job."""
+    parts, left = [], most
+    while left and (part := os.read(descriptor, BLOCK if most < 0 else min(left, BLOCK))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def write_atomically(path: Path, text: str, mode: int) -> None:
@@ -71,7 +82,7 @@ def replace_end(path: Path, size: int, end: str, text: str) -> bool:
         os.close(descriptor)
 
 
-def _link(temporary: Path, path: Path) -> None:
+def _link(temporary: str, path: Path) -> None:
     try:
         os.link(temporary, path)  # atomic, and fails if the file exists, on network file systems as well
     except FileExistsError:
@@ -83,8 +94,9 @@ def _link(temporary: Path, path: Path) -> None:
         os.unlink(temporary)
 
 
-def _write(path: Path, text: str, mode: int, put: Callable[[Path, Path], None]) -> None:
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+def _write(path: Path, text: str, mode: int, put: Callable[[str, Path], None]) -> None:
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
@@ -97,13 +109,18 @@ def _write(path: Path, text: str, mode: int, put: Callable[[Path, Path], None]) 
             os.close(descriptor)
         put(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         if error.filename is None:  # the error of a full disk names no file
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def in_folder(folder: Path, write: Callable[[], None]) -> None:
@@ -135,46 +152,50 @@ class Folders:
     """Makes folders with few operations, since it remembers some that are there. Any thread may call it."""
 
     REMEMBERED = 1000
-    """Folders; those of 100,000 tasks would take memory for nothing."""
+    """Folders, and at most twice as many; those of 100,000 tasks would take memory for nothing."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, None] = {}
+        self._known: dict[str, None] = {}
         self._was_new = False
 
     def make(self, folder: Path) -> bool:
         """Makes a folder with its parents; True if it was not there before. Raises OSError."""
         # Where tasks are new, most of their folders' parents are new, too; where they are not, nothing is.
-        path = self._missing(folder) if self._was_new else []
+        path = self._missing(str(folder)) if self._was_new else []
         try:
             made = [_make(one) for one in path]
         except FileNotFoundError:  # what was known to be there has gone
             self._known.clear()
             made = []
         if not made:
-            path, made = _make_with_parents(folder)
+            path, made = _make_with_parents(str(folder))
         self._was_new = made[-1]
-        self._remember(path[0].parent, *path[:-1])
+        self._remember(_above(path[0]), *path[:-1])
         return made[-1]
 
-    def _missing(self, folder: Path) -> list[Path]:
+    def _missing(self, folder: str) -> list[str]:
         """From above: what is not known to be there of a folder and its parents; empty if none of these is known."""
         path = [folder]
-        for parent in folder.parents:
+        while (parent := _above(path[-1])) != path[-1]:
             if parent in self._known:
                 return path[::-1]
             path.append(parent)
         return []
 
-    def _remember(self, *folders: Path) -> None:
+    def _remember(self, *folders: str) -> None:
         for folder in folders:
             self._known.pop(folder, None)  # the last that were used stay
             self._known[folder] = None
-        if len(self._known) > self.REMEMBERED:
+        if len(self._known) > 2 * self.REMEMBERED:  # seldom, since this looks at all of them
             for folder in list(self._known)[: -self.REMEMBERED]:
                 self._known.pop(folder, None)
 
 
-def _make(folder: Path) -> bool:
+def _above(folder: str) -> str:
+    return os.path.dirname(folder) or folder
+
+
+def _make(folder: str) -> bool:
     try:
         os.mkdir(folder)
     except FileNotFoundError:
@@ -182,16 +203,18 @@ def _make(folder: Path) -> bool:
     except FileExistsError:  # a file in its place is reported by whoever looks into the folder
         return False
     except OSError:  # where we may not write, some file systems say that first
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise
         return False
     return True
 
 
-def _make_with_parents(folder: Path) -> tuple[list[Path], list[bool]]:
+def _make_with_parents(folder: str) -> tuple[list[str], list[bool]]:
     """What was missing, or at least tried, from above, and whether it is new."""
     try:
         return [folder], [_make(folder)]
     except FileNotFoundError:
-        above, made = _make_with_parents(folder.parent)
+        if folder == _above(folder):  # the current folder is gone
+            raise
+        above, made = _make_with_parents(_above(folder))
         return [*above, folder], [*made, _make(folder)]

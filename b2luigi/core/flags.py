@@ -55,20 +55,22 @@ FLAGS = (
 )
 
 
+_BY_NAME = {name: flag for flag in FLAGS for name in flag.names}
+
+
 def script_arguments(arguments: Sequence[str]) -> list[str]:
     """The script's own arguments, in their order: all that are not flags of b2luigi."""
     return list(_script_arguments(iter(arguments)))
 
 
 def _script_arguments(arguments: Iterator[str]) -> Iterator[str]:
-    ours = {name: flag for flag in FLAGS for name in flag.names}
     for word in arguments:
         if word == "--":  # everything after it belongs to the script
             yield word
             yield from arguments
             return
         name, has_value, _ = word.partition("=")
-        if name not in ours:
+        if name not in _BY_NAME:
             yield word
-        elif ours[name].metavar and not has_value:
+        elif _BY_NAME[name].metavar and not has_value:
             next(arguments, None)

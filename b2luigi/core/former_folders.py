@@ -19,10 +19,12 @@ class FormerFolders:
     def __init__(self, listed: ListFolder = os.listdir) -> None:
         self._list = listed
         self._names: dict[str, frozenset[str]] = {}
+        self._has_former: dict[type, bool] = {}
+        """Whether tasks of a class may have had other folders."""
 
     def of_results(self, task: luigi.Task, targets: Iterable[Any]) -> tuple[str, str] | None:
         """The former path of an output that is there, and its path now; None if there is no such output."""
-        if not _may_differ(task):
+        if not self._may_differ(task):
             return None
         paths = [path for target in targets if isinstance(path := getattr(target, "path", None), str)]
         return next((pair for pair in _pairs(task, paths, need_hidden=False) if self._is_there(pair[0])), None)
@@ -34,9 +36,16 @@ class FormerFolders:
 
     def of_job(self, task: luigi.Task) -> str:
         """The folder in which a job of a former version would have its files; empty if that is where it is now."""
-        if not _may_differ(task):
+        if not self._may_differ(task):
             return ""
         return next((former for former, _ in _pairs(task, [get_task_file_dir(task)], need_hidden=True)), "")
+
+    def _may_differ(self, task: luigi.Task) -> bool:
+        found = self._has_former.get(type(task))
+        if found is None:
+            found = any(_has_former_name(parameter) for _, parameter in task.get_params())
+            self._has_former[type(task)] = found
+        return found
 
     def _is_there(self, path: str) -> bool:
         folder, name = os.path.split(path)
@@ -63,10 +72,6 @@ def _problem(task: luigi.Task, former: str, path: str) -> str:
         f"{path}. Rename the folder to find its results, or remove it to compute them again; 'Moving from b2luigi 1.x' "
         "in the documentation has a command that renames all of them."
     )
-
-
-def _may_differ(task: luigi.Task) -> bool:
-    return any(_has_former_name(parameter) for _, parameter in task.get_params())
 
 
 def _has_former_name(parameter: Any) -> bool:

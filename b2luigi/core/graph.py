@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -34,6 +33,8 @@ def find_task(tasks: Iterable[luigi.Task], task_id: str) -> luigi.Task | None:
 
 def similar_task_ids(tasks: Iterable[luigi.Task], task_id: str, n: int = 3) -> list[str]:
     """The (at most `n`) task ids in the graph of these tasks that are most similar to `task_id`."""
+    import difflib  # for a message only
+
     # Ids end in a hash, so ids of the same family with other parameters have less than half in common.
     return difflib.get_close_matches(task_id, [task.task_id for task in _walk(tasks)], n, cutoff=0.2)
 

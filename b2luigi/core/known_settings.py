@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, NoneType
@@ -25,11 +26,17 @@ class Kind:
     least: float = -math.inf
     most: float = math.inf
 
-    def fits(self, value: Any) -> bool:
+    def fits(self, value: object) -> bool:
         """Whether a value is of this kind. Unlike in Python, a bool is not a number."""
-        if not isinstance(value, self.types) or (isinstance(value, bool) and bool not in self.types):
+        kind: type = type(value)
+        if not _fits(self.types, kind):
             return False
         return not isinstance(value, (int, float)) or self.least <= value <= self.most
+
+
+@functools.lru_cache(maxsize=1024)
+def _fits(types: tuple[type, ...], kind: type) -> bool:
+    return issubclass(kind, types) and (bool in types or not issubclass(kind, bool))
 
 
 TEXT = Kind("a string", (str,))
@@ -47,7 +54,7 @@ OPTIONS = Kind("a string, or a list of strings", (str, list, tuple, NoneType))
 ENTRIES = Kind("a dictionary", (Mapping, NoneType))
 QUEUE = Kind("the name of a queue, or null (None in Python)", (str, int, bool, NoneType))
 SLOTS = Kind("a number of slots, or null (None in Python)", (int, str, NoneType))
-TASKS = Kind('an integer, or "auto"', (int, str))
+TASKS = Kind('a positive integer, or "auto"', (int, str), least=1)
 MAKER = Kind("a class (can be set only in Python)", (Callable, NoneType))  # type: ignore[arg-type]
 
 
@@ -389,9 +396,18 @@ def closest_setting(name: str, others: Iterable[str] = ()) -> str:
     candidates = [
         one
         for one in (*_BY_ANY_NAME, *others)
-        if one[:1] == name[:1] and abs(len(one) - len(name)) <= _LENGTH_DIFFERENCE
+        if one[:1] == name[:1] and abs(len(one) - len(name)) <= _LENGTH_DIFFERENCE and _share_letters(one, name)
     ]
+    if not candidates:
+        return ""
+    import difflib  # no class without a mistake needs it
+
     return next(iter(difflib.get_close_matches(name, candidates, n=1, cutoff=_SIMILARITY)), "")
+
+
+def _share_letters(one: str, other: str) -> bool:
+    """Whether two names may be similar enough, whatever the order of their letters."""
+    return 2 * (Counter(one) & Counter(other)).total() >= _SIMILARITY * (len(one) + len(other))
 
 
 _LENGTH_DIFFERENCE = 2

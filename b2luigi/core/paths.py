@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -45,7 +46,12 @@ def map_folder(input_folder: str | os.PathLike[str]) -> str:
     if not isinstance(input_folder, (str, os.PathLike)):
         raise BadInputError(f"{input_folder!r} is not a folder: result_dir, log_dir and task_file_dir must be paths.")
     folder = os.fspath(input_folder)
-    return folder if os.path.isabs(folder) else str(Path(base_folder()) / folder)
+    return folder if os.path.isabs(folder) else _below(base_folder(), folder)
+
+
+@lru_cache(maxsize=256)
+def _below(base: str, folder: str) -> str:
+    return str(Path(base) / folder)
 
 
 def get_serialized_parameters(task: luigi.Task, need_hidden: bool = False) -> dict[str, str]:
@@ -168,7 +174,7 @@ def folder_names(task: luigi.Task, values: Mapping[str, str]) -> list[str]:
 
 
 def _folders(task: luigi.Task, need_hidden: bool) -> Iterator[str]:
-    values = get_serialized_parameters(task, need_hidden)
+    values = dict(_serialized(task, need_hidden))
     for folder, (name, value) in zip(folder_names(task, values), values.items(), strict=True):
         if "/" in value or value in (".", "..") or "\0" in value:
             _refuse(task, name, f"has the value {value!r}, which is not a valid folder name")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class _Reading:
@@ -36,13 +37,13 @@ def read_once(task: Any) -> Iterator[None]:
         _READING.reset(token)
 
 
-def remembered(task: Any, what: Hashable, make: Callable[[], T]) -> T:
+def remembered(task: Any, what: Hashable, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What `make` returns, or has returned for this task since `read_once` was entered. Raises what `make` raises."""
     reading = _READING.get()
     if reading is None or reading.task is not task:
-        return make()
+        return make(*args, **kwargs)
     key = getattr(task, "job_attempt", 1), what
     if key not in reading.values:
-        reading.values[key] = make()
+        reading.values[key] = make(*args, **kwargs)
     found: T = reading.values[key]
     return found

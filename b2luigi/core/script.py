@@ -79,8 +79,13 @@ def base_folder() -> str:
 def script_folder() -> str:
     """The folder of the user's script or module; empty if the running program is not the user's, or there is none."""
     script = _main_file()
-    folder = os.path.dirname(os.path.abspath(script)) if script else ""
-    return "" if not folder or is_of_interpreter(folder) else folder
+    return _folder_of_user(script if os.path.isabs(script) else os.path.abspath(script)) if script else ""
+
+
+@functools.lru_cache(maxsize=64)
+def _folder_of_user(script: str) -> str:
+    folder = os.path.dirname(os.path.normpath(script))
+    return "" if is_of_interpreter(folder) else folder
 
 
 def _spec_name() -> str:

@@ -70,12 +70,13 @@ def get_setting(
     Raises ValueError if the setting is not found or its value has the wrong type, or if a settings.json is invalid,
     and any error that a property of the task raises.
     """
-    names = _names_of(key, tuple(deprecated_keys or ()))
-    found = remembered(task, names, lambda: _first(names, task))
+    names = _names_of(key, tuple(deprecated_keys)) if deprecated_keys else _names_of(key)
+    found = remembered(task, names, _first, names, task)
     if found is None:
         return copy_containers(_default_of(names[0], default))
     name, value = found
-    _warn_about_old_name(name if name != names[0] else key, names[0])
+    if name != names[0] or key != name:
+        _warn_about_old_name(name if name != names[0] else key, names[0])
     return copy_containers(value)
 
 
@@ -90,7 +91,7 @@ def get_merged_setting(key: str, task: Any = None) -> Any:
     if row is not None and not row.merged:
         return get_setting(key, task=task)
     names = _names_of(key)
-    found = remembered(task, ("merged", *names), lambda: _all(names, task))
+    found = remembered(task, ("merged", *names), _all, names, task)
     if not found or not all(isinstance(value, Mapping) for value in found):
         return get_setting(key, task=task)
     entry_of = row.entry_of if row is not None else str
@@ -240,14 +241,18 @@ def _places(task: Any) -> Iterator[Callable[[str, Any], Any]]:
 def _task_attribute(task: Any, name: str, missing: Any) -> Any:
     value = getattr(task, name, missing)
     if value is missing:
-        if hasattr(type(task), name) and any(name in vars(cls) for cls in type(task).__mro__):
-            # The class has it, so its own code (a property) failed: let the user see that error.
-            return getattr(task, name)
-        return missing
+        # If the class has it, its own code (a property) failed: let the user see that error.
+        is_defined = _is_defined(type(task), name)  # type: ignore[arg-type]  # a class can be hashed
+        return getattr(task, name) if is_defined else missing
     problem = value_problem(name, value)
     if problem:
         raise BadInputError(f"{problem} (attribute of the task {type(task).__name__}).")
     return value
+
+
+@lru_cache(maxsize=4096)
+def _is_defined(cls: type, name: str) -> bool:
+    return any(name in vars(base) for base in cls.__mro__)
 
 
 def _default_of(name: str, default: Any) -> Any:

@@ -51,16 +51,13 @@ class SettingsCache:
     def __exit__(self, *error: object) -> None:
         _caches.remove(self)
 
-    def contents(self) -> list[dict[str, Any]]:
-        """Like the function of this name, but cached. Files that someone is editing count again once they are valid."""
-        return self._renewed()
-
     def paths(self) -> list[Path]:
         """Like `settings_files`, but cached."""
-        self._renewed()
+        self.contents()
         return list(self._paths)
 
-    def _renewed(self) -> list[dict[str, Any]]:
+    def contents(self) -> list[dict[str, Any]]:
+        """Like the function of this name, but cached. Files that someone is editing count again once they are valid."""
         if self._contents is None or self._clock() >= self._valid_until:
             self._contents = self._look(self._contents)
             self._valid_until = self._clock() + self._valid_for

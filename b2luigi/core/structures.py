@@ -62,6 +62,7 @@ def flatten_to_file_paths(inputs: Mapping[Any, Any]) -> dict[Any, Any]:
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 """Types of most settings: there is nothing to copy. This is called several times for each task."""
+_COPIED = (dict, list, set)
 
 
 def copy_containers(value: Any) -> Any:
@@ -70,7 +71,11 @@ def copy_containers(value: Any) -> Any:
         return value
     if type(value) is tuple:
         return tuple(map(copy_containers, value))
-    twin = copy.copy(value) if isinstance(value, dict | list | set) else value
+    if not isinstance(value, _COPIED):
+        return value
+    twin = copy.copy(value)
+    if not twin:
+        return twin
     if isinstance(twin, dict):
         twin.update({key: copy_containers(item) for key, item in twin.items()})
     elif isinstance(twin, list):

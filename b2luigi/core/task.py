@@ -9,6 +9,7 @@ import luigi
 from luigi.task import flatten
 
 from b2luigi.core.ahead import each
+from b2luigi.core.known_params import KnownParams
 from b2luigi.core.known_settings import UnknownSettingWarning, name_problems
 from b2luigi.core.paths import create_folders_of, create_output_file_name
 from b2luigi.core.patience import patiently
@@ -60,28 +61,20 @@ class Task(TypedTask):
     max_batch_size = cast("float", 1)
     """luigi's limit for parameters with `batch_method`; `max_grouping_size`, if only that is set, as in b2luigi 1.x."""
     _redirection = cast("PathRedirection | None", None)
-    _cached_params: ClassVar[tuple[list[int], list[tuple[str, luigi.Parameter]]] | None] = None
+    _cached_params: ClassVar[KnownParams | None] = None
 
     @classmethod
     def get_params(cls) -> list[tuple[str, luigi.Parameter]]:
         """The names and parameters of the class, in the order of their definition, as luigi returns them.
 
-        luigi searches all attributes of the class, ten times or more per task. The result is cached until a class in
-        the MRO gains or loses an attribute, or a parameter is replaced.
+        The result is cached until a class in the MRO gains or loses an attribute, or a parameter is replaced.
         """
-        sizes = list(map(len, map(vars, cls.__mro__)))
-        cached = cls.__dict__.get("_cached_params")
-        if cached is not None and cached[0] == sizes:
-            for name, param in cached[1]:
-                if getattr(cls, name) is not param:
-                    break
-            else:
-                return list(cached[1])
-        params: list[tuple[str, luigi.Parameter]] = super().get_params()  # type: ignore[no-untyped-call]
-        if cached is None:
-            sizes[0] += 1  # the cache itself is a new attribute
-        cls._cached_params = (sizes, params)
-        return list(params)
+        known: KnownParams | None = cls.__dict__.get("_cached_params")
+        if known is None or not known.hold_for(cls):
+            params = super().get_params()  # type: ignore[no-untyped-call]
+            cls._cached_params = None  # it is an attribute, too
+            known = cls._cached_params = KnownParams(cls, params)
+        return known.params.copy()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -89,6 +82,12 @@ class Task(TypedTask):
         sizes = next(found for ancestor in cls.__mro__ if (found := _SIZES & vars(ancestor).keys()))
         if "max_batch_size" not in sizes:
             cls.max_batch_size = cls.max_grouping_size
+
+    def __repr__(self) -> str:
+        """As luigi's, which reads all values anew from what they were given as."""
+        values = self.param_kwargs
+        shown = [f"{name}={one.serialize(values[name])}" for name, one in self.get_params() if one.significant]
+        return f"{self.get_task_family()}({', '.join(shown)})"
 
     if TYPE_CHECKING:  # with `inherits`
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from b2luigi.batch.attempts.outcome import Outcome
 from b2luigi.batch.attempts.tokens import new_token
 from b2luigi.batch.attempts.users import foreign_owner
 from b2luigi.core.files import create_atomically, in_folder, read_text, replace_end, write_atomically
+from b2luigi.core.json_text import quoted, text_of
 
 FORMAT = 1
 LARGEST_OUTCOME = 64 * 1024 * 1024
@@ -53,6 +55,11 @@ class Record:
         self._size: int | None = None
         """Bytes of the record, if this object has written it last."""
         self._known_mode: int | None = None
+
+    @functools.cached_property
+    def folder(self) -> Path:
+        """The task file folder in which it is."""
+        return self.path.parent
 
     @property
     def token(self) -> str:
@@ -230,7 +237,7 @@ class Record:
     def close(self, end: str, outcome: Outcome | None, beside: Mapping[str, bool] | None = None) -> None:
         """Notes how the attempt ended. `beside`: what was just seen in the folder. Raises OSError."""
         facts = {"ended": time.time(), "end": end, "outcome": outcome.to_dict() if outcome is not None else None}
-        is_void = self._void.exists() if beside is None else self._void.name in beside
+        is_void = self._void.exists() if beside is None else f"{self.token}.void" in beside
         self.note(**facts, **({"void": True} if is_void else {}))
 
     def sweep(self, beside: Mapping[str, bool] | None = None) -> None:
@@ -239,7 +246,7 @@ class Record:
         The record of an attempt that was given up stays for a while: it keeps the job from working, should that start
         after all. `beside`: what was just seen in the folder.
         """
-        folder, now = self.path.parent, time.time()
+        folder, now = self.folder, time.time()
         beside = names_in(folder) if beside is None else beside
         paths = [folder / name for name, is_record in beside.items() if is_record]
         found = {path: self.facts if path == self.path else _facts(path) for path in paths}
@@ -252,18 +259,19 @@ class Record:
         if any("ended" not in facts and facts.get("format") != FORMAT for facts in found.values()):
             return  # torn: what lies beside it may be the only trace of its job
         for name in beside:
-            path, of_token, is_torn = folder / name, _OF_TOKEN.fullmatch(name), _TORN.fullmatch(name)
+            of_token = _OF_TOKEN.fullmatch(name)
             if of_token is not None and of_token[1] not in in_use:
+                path = folder / name
                 if of_token[2] != "void" or of_token[1] in over or _age(path, now) > REMEMBERED:
                     path.unlink(missing_ok=True)
-            elif is_torn is not None and _age(path, now) > TORN_AFTER:
-                path.unlink(missing_ok=True)
+            elif _TORN.fullmatch(name) and _age(folder / name, now) > TORN_AFTER:
+                (folder / name).unlink(missing_ok=True)
 
     @property
     def _mode(self) -> int:
         """Who may write to the folder can change what the job runs; to let them read keeps nothing from nobody."""
         if self._known_mode is None:
-            is_shared = self.path.parent.stat().st_mode & stat.S_IWGRP
+            is_shared = self.folder.stat().st_mode & stat.S_IWGRP
             self._known_mode = 0o640 if is_shared else 0o600
         return self._known_mode
 
@@ -273,7 +281,7 @@ class Record:
 
 def _lines(facts: Mapping[str, Any]) -> str:
     """One fact in each line, as the shell of a job script reads it; json's own `indent` is ten times as slow."""
-    return ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in facts.items())
+    return ",\n".join([f" {quoted(name)}: {text_of(fact)}" for name, fact in facts.items()])
 
 
 def records(folder: Path) -> Iterator[tuple[int, Path]]:
@@ -306,7 +314,7 @@ def _age(path: Path, now: float) -> float:
         return 0.0
 
 
-def read_outcome(path: Path) -> Outcome | None:
+def read_outcome(path: str | Path) -> Outcome | None:
     """The outcome a node left, None while there is none that is whole."""
     try:
         return Outcome.from_json(read_text(path, LARGEST_OUTCOME))

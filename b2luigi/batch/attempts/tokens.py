@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import secrets
 
@@ -21,7 +22,12 @@ def kin_of(task_id: str, project: str) -> str:
 
     So the label of a job shows which task it works on even if its record is lost.
     """
-    return _digest(project)[:PROJECT] + _digest(f"{project} {task_id}")[: TASK - PROJECT]
+    return _of_project(project) + _digest(f"{project} {task_id}")[: TASK - PROJECT]
+
+
+@functools.lru_cache(maxsize=16)
+def _of_project(project: str) -> str:
+    return _digest(project)[:PROJECT]
 
 
 def token_of_pack(token: str) -> str:

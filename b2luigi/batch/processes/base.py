@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import logging
-import os
 import traceback
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ from b2luigi.batch.systems.model import JobStatus
 from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.deadline import Deadline
 from b2luigi.core.executable import create_cmd_from_task
+from b2luigi.core.files import make_folder
 from b2luigi.core.paths import get_log_file_dir
 
 logger = logging.getLogger("luigi-interface.b2luigi")
@@ -109,7 +109,7 @@ class BatchProcess(abc.ABC):
             self._hook_failed("start_job", error)
 
     def _make_log_folder(self) -> None:
-        os.makedirs(get_log_file_dir(self.task), exist_ok=True)
+        make_folder(get_log_file_dir(self.task))
 
     def is_alive(self) -> bool:
         """Whether the job goes on; puts its result on luigi's queue when it ended. Never raises."""

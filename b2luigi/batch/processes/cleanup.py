@@ -12,7 +12,7 @@ from b2luigi.batch.attempts.outcome import DONE, Outcome
 from b2luigi.batch.attempts.record import Record, names_in, read_outcome
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.queue.ticket import Queue, Ticket
-from b2luigi.batch.systems.model import JobSpec
+from b2luigi.batch.systems.model import REPORT, JobSpec
 
 CAN_GIVE_UP = "Jobs can be given up"
 """What tasks wait for while the disk is full."""
@@ -25,11 +25,11 @@ class NotYetError(Exception):
 def close(record: Record, spec: JobSpec | None, end: str, outcome: Outcome | None = None) -> None:
     """Notes how an attempt ended, and removes its files. What a full disk prevents is left to a later run."""
     with contextlib.suppress(OSError):
-        beside = names_in(record.path.parent)  # one look for all that follows: a slow disk charges for each
+        beside = names_in(record.folder)  # one look for all that follows: a slow disk charges for each
         record.close(end, outcome, beside)
         if spec is not None:
             collect_logs(spec, beside)
-            if end == DONE and spec.pack is None and spec.report.name in beside:
+            if end == DONE and spec.pack is None and REPORT in beside:
                 spec.report.unlink(missing_ok=True)
         record.sweep(beside)
 

@@ -26,7 +26,7 @@ from b2luigi.batch.processes.job import NOT_SUBMITTED
 from b2luigi.batch.processes.run import Run
 from b2luigi.batch.processes.sharing import share_of
 from b2luigi.batch.queue.ticket import Queue
-from b2luigi.batch.systems.model import JobSpec
+from b2luigi.batch.systems.model import REPORT, JobSpec
 from b2luigi.core.executable import SCRIPT_NAME, inputs_of, job_script_of, write_job_script
 from b2luigi.core.files import Folders
 from b2luigi.core.job_script import JobScript
@@ -104,10 +104,10 @@ def written(job: NewJob, after: int, own: Inbox, folders: Folders) -> Record:
     has_no_logs = folders.make(spec.log_folder)
     own.ready()
     facts = {**job.facts, "outputs_there": outputs_there(job.outputs)}
-    enter(Record.of(spec.folder, after + 1, spec.token, facts), own)
+    _enter(spec.folder, after + 1, spec.token, facts, own)
     # First of all, since the job script names our inbox: where another run was faster, its own must stay.
     # Once there is a report again, the job has started.
-    record = Record.claim(spec.folder, facts, after, spec.token, leftovers=[spec.report.name])
+    record = Record.claim(spec.folder, facts, after, spec.token, leftovers=[REPORT])
     try:
         if job.has_script:
             write_job_script(spec.folder, replace(job.script, record=record.path.name))
@@ -137,8 +137,11 @@ def written_if_new(job: NewJob, own: Inbox, folders: Folders, judged: Collection
 
 def enter(record: Record, own: Inbox) -> None:
     """Notes in the claims of this run how to find a job, should its record be lost."""
-    facts = {name: record.facts[name] for name in CLAIMED_FACTS if name in record.facts}
-    own.enter(record.path.parent, record.number, record.token, **facts)
+    _enter(record.folder, record.number, record.token, record.facts, own)
+
+
+def _enter(folder: Path, number: int, token: str, facts: Mapping[str, Any], own: Inbox) -> None:
+    own.enter(folder, number, token, **{name: facts[name] for name in CLAIMED_FACTS if name in facts})
 
 
 def _is_done(record: Record) -> bool:

@@ -41,6 +41,10 @@ class Cause(enum.Enum):
     ended = "ended without an outcome"
 
 
+REPORT = "batch.log"
+"""Name of the file for output of the batch system itself."""
+
+
 @dataclass(frozen=True)
 class JobSpec:
     """What to submit for one attempt of one task. All paths are absolute paths of the submit host."""
@@ -72,7 +76,7 @@ class JobSpec:
     @property
     def report(self) -> Path:
         """File for output of the batch system itself (LSF's report, errors before the logs are open)."""
-        return (self.pack or self.folder) / "batch.log"
+        return (self.pack or self.folder) / REPORT
 
     @property
     def outcome(self) -> Path:

@@ -184,8 +184,7 @@ class SendJobWorker(AssigningWorker):
                 self._other_jobs.begin(process)
         self.results.stir()
 
-    def _add_task(self, *args: Any, **kwargs: Any) -> None:
-        kwargs = self._checked(kwargs)
+    def _report(self, *args: Any, **kwargs: Any) -> None:
         task_id, process = kwargs["task_id"], self._running_tasks.get(kwargs["task_id"])
         if kwargs["status"] == DONE:
             self.failures.pop(task_id, None)
@@ -198,7 +197,7 @@ class SendJobWorker(AssigningWorker):
             process.forward_report()
         self._other_jobs.end(process, kwargs["status"])
         self.journal.report(kwargs, self._scheduled_tasks.get(task_id))
-        super()._add_task(*args, **kwargs)
+        super()._report(*args, **kwargs)
         self._control.keep_cancelled(kwargs)
         task = self._scheduled_tasks.get(task_id)
         self.progress.note(task_id, str(kwargs.get("family") or getattr(task, "task_family", "")), kwargs["status"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import luigi
@@ -19,6 +20,7 @@ _LONGEST_IN_ID = 16
 """Characters of a parameter in luigi's task ids, in which all but letters, digits and _ are replaced."""
 
 
+@lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """Whether a name says that its value is nobody's business: `api_key`, `gridProxy`, `TOKENS`."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)

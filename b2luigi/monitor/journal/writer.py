@@ -18,6 +18,7 @@ from luigi.task import flatten
 
 from b2luigi.batch.attempts.liveness import this_process
 from b2luigi.batch.attempts.users import login
+from b2luigi.core.json_text import quoted
 from b2luigi.monitor.journal.log_file import LogHandler
 from b2luigi.monitor.journal.masks import Masks, masked_arguments, masked_settings
 from b2luigi.monitor.journal.model import FORMAT
@@ -28,9 +29,6 @@ from b2luigi.monitor.journal.spool import EVERY, File, Lines, Spool, file_mode, 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=str).encode
-
-
-_quoted = json.encoder.encode_basestring_ascii
 _EMPTY = {type(None): "null", bool: "false", list: "[]", dict: "{}"}
 
 
@@ -222,17 +220,19 @@ def _line(moment: float, kind: str, facts: Mapping[str, Any]) -> str:
 
 
 def _members(facts: Mapping[str, Any]) -> str:
-    return ",".join([f'"{name}":{_text(value)}' for name, value in facts.items()])
+    return ",".join(
+        [f'"{name}":{quoted(value) if type(value) is str else _text(value)}' for name, value in facts.items()]
+    )
 
 
 def _text(value: Any) -> str:
     kind = type(value)
     if kind is str:
-        return _quoted(value)
+        return quoted(value)
     if not value and kind in _EMPTY:
         return _EMPTY[kind]
     if kind is dict:
-        return f"{{{','.join([f'{_quoted(name)}:{_text(one)}' for name, one in value.items()])}}}"
+        return f"{{{','.join([f'{quoted(name)}:{_text(one)}' for name, one in value.items()])}}}"
     return f"[{','.join(map(_text, value))}]" if kind is list else _encode(value)
 
 

@@ -14,7 +14,10 @@ import b2luigi
 from b2luigi.core.description import describe
 from b2luigi.core.job_script import SCRIPT_VARIABLE, JobScript, render
 
-HEAVY = ("luigi.rpc", "requests", "tenacity", "tornado", "asyncio", "urllib3", "colorama", "parse", "b2luigi.cli.modes")
+HEAVY = (
+    *("luigi.rpc", "requests", "tenacity", "tornado", "asyncio", "urllib3", "colorama", "parse", "b2luigi.cli.modes"),
+    *("jsonschema", "difflib"),
+)
 """Modules that a node must not load."""
 ROOMS = (
     "b2luigi.batch.systems",
@@ -115,6 +118,35 @@ def test_the_client_is_imported_on_first_access(before: str, first: str) -> None
         "print(luigi.RPCError is luigi.interface.rpc.RPCError is luigi.rpc.RPCError)"
     )
     assert printed == "True"
+
+
+USE_OF_SCHEMA = """
+import sys
+import b2luigi, luigi
+print("jsonschema" in sys.modules)
+
+class Schemed(b2luigi.Task):
+    values = b2luigi.DictParameter(schema={"type": "object", "properties": {"a": {"type": "number"}}})
+
+print(dict(Schemed(values={"a": 1}).values))
+try:
+    Schemed(values={"a": "text"})
+except Exception as error:
+    import jsonschema
+    print(isinstance(error, jsonschema.ValidationError))
+"""
+
+
+def test_schemas_are_checked_on_a_node() -> None:
+    """A parameter with a schema imports `jsonschema`, which Jupyter installs, when it checks a value."""
+    pytest.importorskip("jsonschema")
+    assert on_a_node(USE_OF_SCHEMA).splitlines() == ["False", "{'a': 1}", "True"]
+
+
+def test_without_jsonschema_luigi_knows_that() -> None:
+    """Where it is not installed, luigi does without, on a node as everywhere."""
+    without = "import sys; sys.modules['jsonschema'] = None"
+    assert on_a_node(f"{without}; import b2luigi, luigi; print(luigi.parameter._JSONSCHEMA_ENABLED)") == "False"
 
 
 def test_outside_a_job_luigi_is_imported_normally() -> None:
