@@ -79,7 +79,9 @@ def test_flags_that_are_mentioned_exist(page: Path) -> None:
 def _options_of_the_command() -> set[str]:
     group = get_command(app)
     assert isinstance(group, TyperGroup)
-    params = [*group.params, *(param for command in group.commands.values() for param in command.params)]
+    context = group.make_context("b2luigi", [], resilient_parsing=True)
+    commands = filter(None, (group.get_command(context, name) for name in group.list_commands(context)))
+    params = [*group.params, *(param for command in commands for param in command.params)]
     return {option for param in params for option in (*param.opts, *param.secondary_opts)}
 
 
