@@ -156,14 +156,14 @@ def settings_of_class(task: Any) -> list[tuple[str, Any, str]]:
 
 def _of_class(name: str, task: Any) -> Iterator[tuple[str, Any, str]]:
     cls = type(task)
-    statics = [one for key in _names_of(name) if (one := getattr_static(cls, key, _MISSING)) is not _MISSING]
-    if not statics:
+    static_ones = [one for key in _names_of(name) if (one := getattr_static(cls, key, _MISSING)) is not _MISSING]
+    if not static_ones:
         return
     try:
         value = get_merged_setting(name, task=task)
     except Exception as error:  # a property that cannot say yet
         value = f"{type(error).__name__}: {error}"
-    varies = isinstance(statics[0], property) or (
+    varies = isinstance(static_ones[0], property) or (
         hasattr(task, "get_param_names") and name in task.get_param_names(True)
     )
     yield name, value, f"that of {task}; others may differ" if varies else f"attribute of {cls.__name__}"
