@@ -66,8 +66,8 @@ REPEAT = """## Measure it yourself
 
 `python -m benchmarks` repeats all measurements and writes this page. It takes the better part of an hour. As root on
 Debian it installs HTCondor and Slurm; elsewhere it skips them. `python -m benchmarks --quick` takes three minutes and
-writes nothing. `python -m benchmarks --only million` schedules a million tasks;
-`short_tasks_many` and `short_tasks_auto` in its place run tasks that share jobs for longer. The scripts are in `benchmarks/scripts`.
+writes nothing. `python -m benchmarks --only million` schedules a million tasks; `short_tasks_many` and
+`short_tasks_auto` in its place run tasks that share jobs for longer. The scripts are in `benchmarks/scripts`.
 """
 
 
