@@ -6,7 +6,6 @@ import re
 from collections import Counter
 
 
-
 from tests.end_to_end.conftest import System
 from tests.end_to_end.project import Project
 from tests.present import present
