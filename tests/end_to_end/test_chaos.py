@@ -1,7 +1,8 @@
 """Chaos: the scheduling process is killed at random moments, jobs are shot, queries fail; nothing is lost or doubled.
 
-With one task in a job, and with several. Some rounds of it here; more by `B2LUIGI_CHAOS_ROUNDS=50 python -m pytest -m "cluster or not cluster" -k chaos`; with
-B2LUIGI_CHAOS_DELAY_MS=2 on a disk that charges so many milliseconds for each file operation.
+With one task in a job, and with several. Some rounds of it here; more by `B2LUIGI_CHAOS_ROUNDS=50 python -m pytest -m
+"cluster or not cluster" -k chaos`; with B2LUIGI_CHAOS_DELAY_MS=2 on a disk that charges so many milliseconds for each
+file operation.
 """
 
 from __future__ import annotations

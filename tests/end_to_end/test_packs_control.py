@@ -122,7 +122,7 @@ def test_a_fresh_run_takes_the_job_of_the_last_one_out(system: System, project: 
     end_of(process)
     process = project.start("--fresh")
     until(lambda: not is_alive(pid) or process.poll() is not None, "the old task is stopped")
-    until(lambda: len(ran(project)) == 2 and ran(project)["1"] == 2 or process.poll() is not None, "it runs anew")
+    until(lambda: (len(ran(project)) == 2 and ran(project)["1"] == 2) or process.poll() is not None, "it runs anew")
     let_go(project)
     assert_whole(project, system, end_of(process))
     assert ran(project) == AGAIN

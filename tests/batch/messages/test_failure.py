@@ -96,7 +96,7 @@ def test_last_lines_are_few_and_short() -> None:
 
 
 def test_of_the_stack_of_a_crash_the_users_part_is_shown() -> None:
-    """And where a library crashed; not the calls that led to the user's code, which may be more than the lines shown."""
+    """And where a library crashed; not the calls that led to the user's code: they may be more than all lines shown."""
     ours = [f'  File "{luigi.__file__}", line {n} in run' for n in range(2 * TAIL_LINES)]
     crash = ["Stack (most recent call first):", ours[0], '  File "/me/analysis.py", line 38 in run', *ours, "the end"]
     assert last_lines("\n".join(crash)).splitlines() == [*crash[:3], "the end"]
