@@ -278,6 +278,30 @@ def test_a_program_that_does_not_end_in_a_language_of_ones_own(toy: Example) -> 
     assert "* 6 ran successfully:" in ended.text, ended.text
 
 
+def test_tasks_share_a_job_in_a_language_of_ones_own(toy: Example) -> None:
+    """Its language need not know of that: a task that is shot is tried again, and with a job goes what has begun."""
+    script = toy.folder / "example.py"
+    shot = "__import__('os').path.exists(f'healed-{self.n}') or self._shoot()"
+    shoot = """    def _shoot(self):
+        import os, time
+        open(f"healed-{self.n}", "w").close()
+        if self.n in (1, 3):
+            os.kill({1: os.getpid(), 3: os.getppid()}[self.n], 9)
+            time.sleep(100)
+
+    def output(self):
+"""
+    text = script.read_text().replace('job_name = "numbers"', 'job_name = "numbers"\n    tasks_per_job = 5')
+    text = text.replace("self.n**2", f"({shot}, self.n**2)[1]").replace("    def output(self):\n", shoot, 1)
+    script.write_text(text)
+    ended = toy.run(name="example.py")
+    assert "* 6 ran successfully:" in ended.text, ended.text
+    assert toy.read("results/sum.txt") == "30"
+    attempts = [record["attempt"] for record in toy.records() if "pack" in record]
+    assert sorted(attempts) == [1, 1, 1, 1, 1, 2, 2, 2]
+    assert len({record["pack"] for record in toy.records() if "pack" in record}) <= 3
+
+
 def test_a_language_of_ones_own_leaves_no_job_behind(toy: Example) -> None:
     """Ctrl-C cancels the jobs of the toy, too."""
     script = toy.folder / "example.py"

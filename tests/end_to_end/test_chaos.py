@@ -1,7 +1,8 @@
 """Chaos: the scheduling process is killed at random moments, jobs are shot, queries fail; nothing is lost or doubled.
 
-Some rounds of it here; more by `B2LUIGI_CHAOS_ROUNDS=50 python -m pytest -m "cluster or not cluster" -k chaos`; with
-B2LUIGI_CHAOS_DELAY_MS=2 on a disk that charges so many milliseconds for each file operation.
+With one task in a job, and with several. Some rounds of it here; more by `B2LUIGI_CHAOS_ROUNDS=50 python -m pytest -m
+"cluster or not cluster" -k chaos`; with B2LUIGI_CHAOS_DELAY_MS=2 on a disk that charges so many milliseconds for each
+file operation.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ SCRIPT = """
 
         def run(self):
             with open(f"started/{self.n}", "a") as log:
-                log.write(f"{os.getppid()}\\n")
+                log.write(f"{os.getppid()}:{os.getpid()}\\n")
             with open(self.get_output_file_name("part.txt"), "w") as f:
                 f.write("half of ")
                 f.flush()
@@ -48,6 +49,7 @@ SCRIPT = """
     if __name__ == "__main__":
         b2luigi.set_setting("job_retries", 20)
         b2luigi.set_setting("local_slots", 8)
+        b2luigi.set_setting("tasks_per_job", int(os.environ["TASKS_PER_JOB"]))
         b2luigi.process(Part(n=0), batch=True)
 """
 TASKS = 59
@@ -55,10 +57,14 @@ TASKS = 59
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(ROUNDS))
-def test_nothing_is_lost_and_nothing_is_doubled(system: System, project: Project, seed: int) -> None:
+@pytest.mark.parametrize("tasks_per_job", [1, 4])
+def test_nothing_is_lost_and_nothing_is_doubled(
+    system: System, project: Project, tasks_per_job: int, seed: int
+) -> None:
     """59 tasks in six generations: every output is whole in the end, and each task ended as often as it had to."""
     dice = random.Random(f"{system.name} {seed}")
     project.write(SCRIPT)
+    project.env["TASKS_PER_JOB"] = str(tasks_per_job)
     if DELAY:
         project.env.update(slow_disk(project.folder.parent, DELAY, below=project.folder))
     for name in ("started", "ended"):
@@ -105,17 +111,45 @@ def _make_trouble(system: System, project: Project, dice: random.Random, shot: C
 
 
 def _shoot(project: Project, dice: random.Random, shot: Counter[int]) -> None:
-    """kill -9 of the job script of a task that runs, and of what it started."""
-    begun = {int(path.name): path.read_text().split() for path in (project.folder / "started").iterdir()}
+    """kill -9 of a task that runs, alone, or with what has started it and all that this has started."""
     over = {int(path.name) for path in (project.folder / "ended").iterdir()}
-    for n in dice.sample(sorted(set(begun) - over), k=min(2, len(set(begun) - over))):
-        pid = int(begun[n][-1])
-        with contextlib.suppress(OSError):
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    at_work = sorted(set(_begun(project)) - over)
+    for n in dice.sample(at_work, k=min(2, len(at_work))):
+        parent, own = _begun(project)[n]
+        if dice.random() < 0.3:
+            shot[n] += _kill(own)
+        elif _kill(parent, *_children(parent)):
+            # Also those that have just ended by themselves, or that a shared job has begun with since.
+            shot.update(m for m, (by, _) in _begun(project).items() if by == parent and m not in over)
+
+
+def _kill(*pids: int) -> bool:
+    """Whether the first of them was alive."""
+    was_alive = _is_alive(pids[0])
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-            shot[n] += 1  # also if its Python has just ended by itself
-            for child in children:
-                os.kill(int(child), signal.SIGKILL)
+    until(lambda: not any(map(_is_alive, pids)), "they are dead")
+    return was_alive
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    return []
+
+
+def _is_alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def _begun(project: Project) -> dict[int, tuple[int, int]]:
+    """By task: the process that has started it the last time, and its own."""
+    lines = {int(path.name): path.read_text().split() for path in (project.folder / "started").iterdir()}
+    found = {n: begun[-1].partition(":") for n, begun in lines.items() if begun}
+    return {n: (int(parent), int(own)) for n, (parent, _, own) in found.items()}
 
 
 def _short(ended: Ended) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import pytest
+
 from tests.end_to_end.conftest import System
 from tests.end_to_end.project import Project
+from tests.end_to_end.test_control import ON_ALL
 from tests.present import present
 from tests.waiting import until
 
@@ -80,12 +83,8 @@ ENDS = """
 
     if __name__ == "__main__":
         hows = ["well 0", "raises", "crashes", "exits", "shot", "yields", "well 1", "well 2"]
-        tasks = [Ends(how=how) for how in hows]
-        b2luigi.process(
-            [*tasks, Hangs(how="hangs"), OtherClass(how="well class"), Ends(how="late")]
-            + [OtherEnv(how="well env"), Follows(n=2)],
-            batch=True,
-        )
+        others = [Hangs(how="hangs"), OtherClass(how="well class"), OtherEnv(how="well env"), Follows(n=2)]
+        b2luigi.process([*map(lambda how: Ends(how=how), hows), *others, Ends(how="late")], batch=True)
 """
 
 
@@ -123,3 +122,54 @@ def test_each_task_of_a_pack_has_its_own_end(system: System, project: Project) -
     assert len(exits) == len(set(exits)) == 1 + len({record["pack"] for record in project.records()})
     assert project.inboxes() == []
     assert list(project.folder.glob("task_files/packs/*")) == []
+
+
+ANEW = """
+    import glob, signal
+
+    SCRIPT = os.getpid()
+
+    class Anew(b2luigi.Task):
+        n = b2luigi.IntParameter()
+        tasks_per_job, tasks_at_once, pack_mode = 6, 3, "process"
+
+        def output(self):
+            yield self.add_to_output("out.txt")
+
+        def run(self):
+            print("words of", self.n, flush=True)
+            open(f"at-work-{self.n}", "w").close()
+            while len(glob.glob("at-work-*")) < 3:
+                time.sleep(0.05)
+            match self.n:
+                case 1:
+                    raise ValueError("not in the mood")
+                case 2:
+                    os._exit(0)
+                case 3 if not os.path.exists("healed"):
+                    open("healed", "w").close()
+                    os.kill(os.getpid(), signal.SIGKILL)
+            with open(self.get_output_file_name("out.txt"), "w") as f:
+                f.write(str(SCRIPT == os.getpid()))
+
+    if __name__ == "__main__":
+        b2luigi.process([Anew(n=n) for n in range(6)], batch=True)
+"""
+
+
+@pytest.mark.parametrize("system", ON_ALL, indirect=True)
+def test_the_script_may_be_started_anew_for_each_task(system: System, project: Project) -> None:
+    """pack_mode "process": three tasks at once, each in a Python of its own, with a log and an end of its own."""
+    project.write(ANEW)
+    ended = project.run()
+    firsts = sorted(story.splitlines()[0] for story in ended.stories.values())
+    assert firsts == [
+        "Task Anew failed: ValueError: not in the mood",
+        "Task Anew failed: the program ended with exit code 0 in the middle of the task",
+    ], ended.text
+    outputs = {path.parent.name: path.read_text() for path in project.folder.rglob("out.txt")}
+    assert outputs == {f"n={n}": "True" for n in (0, 3, 4, 5)}
+    assert [project.read(f"logs/n={n}/Anew/stdout") for n in range(6)] == [f"words of {n}\n" for n in range(6)]
+    assert len({record["job_id"] for record in project.records()}) == 2, "one was tried again"
+    until(lambda: not system.live_jobs(), "no job is left")
+    assert project.inboxes() == []

@@ -53,6 +53,7 @@ def test_an_interrupted_run_leaves_nothing_behind(system: System, project: Proje
     let_go(project)
     assert_whole(project, system, project.run())
     assert ran(project) == AGAIN
+    assert project.inboxes() == []
 
 
 def test_tasks_are_cancelled_in_a_run_that_is_alive(system: System, project: Project) -> None:
@@ -94,6 +95,7 @@ def test_tasks_are_cancelled_in_a_run_that_is_over(system: System, project: Proj
     let_go(project)
     assert_whole(project, system, end_of(process))
     assert ran(project) == AGAIN
+    assert project.inboxes() == []
 
 
 def test_all_tasks_are_cancelled_in_a_run_that_is_over(system: System, project: Project) -> None:
@@ -109,6 +111,7 @@ def test_all_tasks_are_cancelled_in_a_run_that_is_over(system: System, project: 
     let_go(project)
     assert_whole(project, system, project.run())
     assert ran(project) == AGAIN
+    assert project.inboxes() == []
 
 
 def test_a_fresh_run_takes_the_job_of_the_last_one_out(system: System, project: Project) -> None:
@@ -123,6 +126,7 @@ def test_a_fresh_run_takes_the_job_of_the_last_one_out(system: System, project: 
     let_go(project)
     assert_whole(project, system, end_of(process))
     assert ran(project) == AGAIN
+    assert project.inboxes() == []
 
 
 def test_two_runs_share_the_job(system: System, project: Project) -> None:
@@ -134,6 +138,7 @@ def test_two_runs_share_the_job(system: System, project: Project) -> None:
     for ended in (end_of(first), end_of(second)):
         assert_whole(project, system, ended)
     assert ran(project) == ONCE
+    assert project.inboxes() == []
     assert sizes(project) == [4]
 
 
@@ -148,4 +153,5 @@ def test_a_second_run_takes_over_when_the_first_is_killed(system: System, projec
     let_go(project)
     assert_whole(project, system, end_of(second))
     assert ran(project) == ONCE
+    assert project.inboxes() == []
     assert sizes(project) == [4]

@@ -171,7 +171,7 @@ class _Supervisor:
         self._inbox, self._ledger, self._make = inbox, ledger, make
         self._at_once, self._grace = at_once, grace
         self._end = time.monotonic() + limit if limit is not None else float("inf")
-        self._stopped_by = 0
+        self._stopped_by, self._parent = 0, os.getppid()
         self._has_begun = self._is_unfit = False
 
     def run(self) -> int:
@@ -182,6 +182,7 @@ class _Supervisor:
                 while self._may_begin and len(self._at_work) < self._at_once:
                     self._begin(self._waiting.popleft())
                 self._wait()
+                self._stop_without_parent()
                 for one in list(self._at_work):
                     self._reap(one)
                 if time.monotonic() >= glance or self._is_stopping:
@@ -240,8 +241,9 @@ class _Supervisor:
         if code is None or not one.has_ended:
             return
         one.tree.signal(signal.SIGKILL)
-        if code - SIGNALLED in STOPPING and one.kill_at is None and not self._stopped_by:
+        if code - SIGNALLED in (*STOPPING, signal.SIGKILL) and one.kill_at is None and not self._stopped_by:
             time.sleep(TOGETHER)
+            self._stop_without_parent()
         self._at_work.remove(one)
         member, note = one.member, ""
         has_outcome = _has_outcome(member.outcome)
@@ -290,7 +292,12 @@ class _Supervisor:
             for number, handler in former.items():
                 signal.signal(number, handler)
 
-    def _stop(self, number: int, frame: object) -> None:
+    def _stop_without_parent(self) -> None:
+        """The job script was killed: nobody would report how the job ends, and it may be killed process by process."""
+        if os.getppid() != self._parent and not self._stopped_by:
+            self._stop(signal.SIGTERM)
+
+    def _stop(self, number: int, frame: object = None) -> None:
         self._stopped_by = number
         for one in self._at_work:
             self._pass_on(number, one)

@@ -29,6 +29,7 @@ from b2luigi.batch.node.given_job import GivenJob
 from b2luigi.batch.node.pack import Member, run_pack
 from b2luigi.core.files import write_atomically
 from b2luigi.core.job_script import CUT_SHORT, PACK, UNRECORDED
+from tests.present import present
 from tests.waiting import PATIENCE, until
 
 SCRIPT = "executable_wrapper.sh"
@@ -426,6 +427,18 @@ def test_a_signal_that_comes_while_a_task_is_being_started_reaches_it(
     job = node.start(sleep, done)
     job.join(PATIENCE)
     assert (job.exitcode, node.markers) == (-signal.SIGTERM, {"a": "143 none"})
+
+
+def test_a_pack_whose_job_script_was_killed_begins_nothing(node: Node) -> None:
+    """HTCondor removes and evicts a job process by process: the script, the task, and then the pack."""
+    script = multiprocessing.get_context("fork").Process(target=lambda: node.start(sleep, done).join())
+    script.start()
+    task = node.pid("a")
+    pack = present(stat_of(task)).parent
+    os.kill(script.pid or 0, signal.SIGKILL)
+    os.kill(task, signal.SIGKILL)
+    until(lambda: stat_of(pack) is None, "the pack has ended")
+    assert (node.begun, node.markers) == ({"a"}, {"a": "137 none"})
 
 
 def test_tasks_end_with_a_pack_that_was_killed(node: Node) -> None:
