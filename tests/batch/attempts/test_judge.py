@@ -15,6 +15,7 @@ from b2luigi.batch.attempts.judge import (
     Deliver,
     Evidence,
     Fail,
+    NotBegun,
     Questions,
     Refused,
     Verdict,
@@ -303,3 +304,66 @@ def test_inputs_that_only_the_node_misses_are_no_fault_of_the_task(complete: boo
         assert (verdict.cause, "Input_1" in verdict.what) == (Cause.infrastructure, True)
     else:
         assert verdict == Deliver(outcome)
+
+
+# -- tasks that share a job
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"marker": Marker(0, False)},
+        {"marker": Marker(1, False)},
+        {"marker": Marker(143, False), "info": KILLED},
+        {"marker": Marker(137, False), "gone": True},
+        {"info": KILLED},
+        {"info": replace(EXITED, cause=Cause.memory)},
+        {"gone": True, "ended_for": 999},
+    ],
+    ids=str,
+)
+def test_a_task_to_which_its_job_had_not_come_counts_for_nothing(evidence: dict[str, Any]) -> None:
+    """Whatever became of the job, and of the tasks at work in it."""
+    assert decide(not_begun=True, **evidence) == NotBegun()
+
+
+@pytest.mark.parametrize(
+    ("evidence", "verdict"),
+    [
+        ({}, Wait()),
+        ({"info": RUNNING}, Wait()),
+        ({"marker": Marker(143, False), "info": RUNNING}, Wait()),
+        ({"marker": Marker(0, False), "outcome": Outcome(DONE)}, Deliver(Outcome(DONE))),
+        ({"refusal": "no such queue"}, Refused("no such queue")),
+        ({"not_found": "in vain"}, Refused("in vain", in_doubt=True)),
+        ({"gone": True, "ended_for": 1}, Wait()),
+    ],
+    ids=str,
+)
+def test_that_a_task_had_not_begun_is_no_word_on_a_job_that_may_live(
+    evidence: dict[str, Any], verdict: Verdict
+) -> None:
+    """Or on one that never was; an outcome proves that it had."""
+    assert decide(not_begun=True, **evidence) == verdict
+
+
+@pytest.mark.parametrize(("code", "cause"), [(139, Cause.ended), (137, Cause.infrastructure), (3, Cause.ended)])
+@pytest.mark.parametrize("info", [RUNNING, KILLED, None], ids=["works on", "killed later", "unknown"])
+def test_the_end_of_one_task_is_judged_without_its_job(code: int, cause: Cause, info: JobInfo | None) -> None:
+    """Which works on, or ends later for reasons of its own: the batch system knows nothing of the task."""
+    verdict = decide(marker=Marker(code, False, alone=True), info=info)
+    assert isinstance(verdict, Fail)
+    assert verdict.cause is cause
+
+
+def test_the_batch_system_is_not_asked_about_the_end_of_one_task() -> None:
+    """It would say that the job runs."""
+    assert wants_reason(Marker(137, False))
+    assert not wants_reason(Marker(137, False, alone=True))
+
+
+def test_a_task_that_ends_with_its_job_is_judged_by_what_the_batch_system_says() -> None:
+    """All processes of the job were stopped: it ran out of time, say."""
+    verdict = decide(marker=Marker(143, False), info=replace(EXITED, cause=Cause.time))
+    assert isinstance(verdict, Fail)
+    assert verdict.cause is Cause.time

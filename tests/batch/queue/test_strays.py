@@ -111,3 +111,33 @@ def test_a_language_that_cannot_search_does_not_keep_jobs_waiting(site: Site) ->
     queue.submit(a_job(MINE))
     run(queue, site, 4 * AGAIN)
     assert site.commands("submit") == [(MINE,)]
+
+
+PACK = "aaaa000000000007"
+"""A job of the same project that runs several tasks."""
+
+
+def test_all_tasks_of_a_project_wait_for_a_job_of_several_tasks_without_a_record(site: Site) -> None:
+    """Nobody knows on which it works; those of other projects do not care."""
+    site.jobs = {"7": ("running", PACK)}
+    queue = counted_queue(site)
+    for token in (MINE, OTHER_TASK, "bbbb111110000001"):
+        queue.submit(a_job(token, folder=f"/t/{token}"))
+    run(queue, site, 10)
+    assert site.commands("submit") == [("bbbb111110000001",)]
+    site.jobs = {"7": ("successful", PACK)}
+    run(queue, site, 100)
+    assert sorted(token for call in site.commands("submit") for token in call) == [
+        MINE,
+        OTHER_TASK,
+        "bbbb111110000001",
+    ]
+
+
+def test_a_job_of_several_tasks_waits_for_a_stray_of_any_of_them(site: Site) -> None:
+    """And for one that makes an input of any of them."""
+    site.jobs = {"7": ("running", STRAY)}
+    queue = counted_queue(site)
+    queue.submit(replace(a_job(PACK), kin_of_inputs=lambda: [OTHER_TASK[:9], MINE[:9]]))
+    run(queue, site, 10)
+    assert site.commands("submit") == []
