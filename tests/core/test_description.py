@@ -181,6 +181,11 @@ def test_a_task_comes_back_as_itself() -> None:
     assert_same(Everything())
 
 
+def test_a_task_is_shown_as_luigi_shows_it() -> None:
+    """With the values of all significant parameters."""
+    assert repr(Everything()) == luigi.Task.__repr__(Everything())
+
+
 def test_every_parameter_class_is_tested() -> None:
     """The task with all kinds of parameters uses every class that the module defines; a newer luigi may have more."""
     ours = {name for name in vars(parameter) if name.endswith("Parameter")}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from b2luigi.core.files import Folders, in_folder, make_folder, replace_end, write_atomically
+from b2luigi.core.files import BLOCK, Folders, in_folder, make_folder, read_text, replace_end, write_atomically
 
 
 @pytest.fixture
@@ -88,6 +88,15 @@ def test_a_file_is_written_into_a_folder_that_is_made_for_it(tmp_path: Path) -> 
     folder = tmp_path / "a" / "b"
     in_folder(folder, lambda: write_atomically(folder / "file", "text", 0o600))
     assert (folder / "file").read_text() == "text"
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7])
+def test_a_file_of_any_size_is_read_as_a_whole(tmp_path: Path, size: int) -> None:
+    """Or as much of it as is wanted."""
+    path, text = tmp_path / "file", ("0123456789" * (size // 10 + 1))[:size]
+    path.write_text(text)
+    assert read_text(path) == text
+    assert [read_text(path, most) for most in (0, 1, BLOCK + 1)] == [text[:most] for most in (0, 1, BLOCK + 1)]
 
 
 def test_the_end_of_a_file_is_replaced_in_place(tmp_path: Path) -> None:

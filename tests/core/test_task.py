@@ -442,6 +442,25 @@ def test_parameters_added_or_removed_later_are_seen() -> None:
     assert names() == ["a"]
 
 
+def test_parameters_of_another_base_class_are_seen() -> None:
+    """As many attributes are no sign that they are the same."""
+
+    class One(b2luigi.Task):
+        a = b2luigi.IntParameter(default=1)
+
+    class Other(b2luigi.Task):
+        b = b2luigi.IntParameter(default=1)
+
+    class Below(One):
+        pass
+
+    assert [name for name, _ in Below.get_params()] == ["a"]
+    Other.get_params(), One.get_params()
+    below: Any = Below
+    below.__bases__ = (Other,)
+    assert [name for name, _ in Below.get_params()] == ["b"]
+
+
 def test_get_params_returns_a_copy() -> None:
     """Changing the returned list does not affect other callers."""
 
