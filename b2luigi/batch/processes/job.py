@@ -109,7 +109,8 @@ class JobInFlight:
         where = self.queue.name + (f" as {job_id}" if job_id is not None else "")
         match info:
             case None:
-                return f"{'to be submitted to' if job_id is None else 'queued in'} {where}"
+                is_sent = job_id is not None or self.queue.name == "local"  # here, it waits for a free slot only
+                return f"{'queued in' if is_sent else 'to be submitted to'} {where}"
             case _ if info.status.is_final:
                 return ""
             case _ if info.status is JobStatus.running:

@@ -12,10 +12,10 @@ from b2luigi.batch.processes.cluster import ClusterProcess
 from b2luigi.batch.queue.ticket import Ticket
 from b2luigi.batch.systems.model import JobStatus
 
-RUNNING, PENDING, HELD, ENDING, UNSENT = "running", "pending", "held", "ending", "to be submitted"
-JOBS = (RUNNING, PENDING, HELD, ENDING, UNSENT)
+RUNNING, QUEUED, HELD, ENDING, UNSENT = "running", "queued", "held", "ending", "to be submitted"
+JOBS = (RUNNING, QUEUED, HELD, ENDING, UNSENT)
 """The states of jobs."""
-WORDS = {JobStatus.idle: PENDING, JobStatus.running: RUNNING}
+WORDS = {JobStatus.idle: QUEUED, JobStatus.running: RUNNING}
 """All others have ended: until they are judged, what they leave is waited for."""
 OVER = (DONE, FAILED, "DISABLED")
 """luigi's statuses of tasks that need no job any more."""
@@ -79,5 +79,5 @@ def _state(ticket: Ticket | None, is_local: bool) -> str:
     if ticket is None or (ticket.job_id is None and not is_local):
         return UNSENT
     if ticket.info is None:
-        return PENDING
+        return QUEUED
     return HELD if ticket.info.held else WORDS.get(ticket.info.status, ENDING)

@@ -17,7 +17,7 @@ STATUSES = {State.done: DONE, State.failed: FAILED, State.cancelled: FAILED}
 """luigi's statuses; all others are those of tasks that are not over."""
 JOBS = {
     State.submitting: words.UNSENT,
-    State.queued: words.PENDING,
+    State.queued: words.QUEUED,
     State.held: words.HELD,
     State.running: words.RUNNING,
 }

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from b2luigi.batch.attempts.outcome import DONE, FAILED
-from b2luigi.batch.workers.totals import HELD, PENDING, UNSENT, Totals
+from b2luigi.batch.workers.totals import HELD, QUEUED, UNSENT, Totals
 from b2luigi.core.words import duration
 
 WIDE, NARROW = 80, 60
@@ -92,7 +92,7 @@ def _at_work(totals: Totals, family: str) -> int:
 def _cells(totals: Totals, families: Sequence[str], name: str, columns: int) -> list[Text | ProgressBar]:
     waiting = sum(totals.waiting(family) for family in families)
     jobs = [totals.jobs[family] for family in families if family in totals.jobs]
-    queued = sum(counts[state] for counts in jobs for state in (PENDING, HELD, UNSENT))
+    queued = sum(counts[state] for counts in jobs for state in (QUEUED, HELD, UNSENT))
     running = sum(counts.total() for counts in jobs) - queued
     statuses = [totals.statuses[family] for family in families]
     done = sum(counts[DONE] for counts in statuses)

@@ -74,7 +74,7 @@ def test_a_whole_line(progress: Progress, clock: Clock, caplog: pytest.LogCaptur
     jobs = [in_queue(RUNNING)] * 120 + [in_queue(IDLE)] * 38 + [in_queue(None)] * 2 + [in_queue(HELD)] * 3
     clock.now += FIRST
     progress.look(jobs)
-    assert lines(caplog) == ["812 of 10,000 tasks done, 2 failed; jobs: 120 running, 40 pending, 3 held"]
+    assert lines(caplog) == ["812 of 10,000 tasks done, 2 failed; jobs: 120 running, 40 queued, 3 held"]
     assert caplog.records[0].levelno == logging.INFO
     assert len(f"INFO: {lines(caplog)[0]}") < 80
 
@@ -83,12 +83,12 @@ def test_a_whole_line(progress: Progress, clock: Clock, caplog: pytest.LogCaptur
     ("process", "state"),
     [
         (in_queue(RUNNING), "running"),
-        (in_queue(IDLE), "pending"),
-        (in_queue(None), "pending"),
+        (in_queue(IDLE), "queued"),
+        (in_queue(None), "queued"),
         (in_queue(HELD), "held"),
         (in_queue(ENDED), "ending"),
         (in_queue(None, job_id=None), "to be submitted"),
-        (in_queue(None, job_id=None, name="local"), "pending"),
+        (in_queue(None, job_id=None, name="local"), "queued"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -144,7 +144,7 @@ def test_a_process_of_the_users_own(progress: Progress, clock: Clock, caplog: py
     clock.now += MOST
     progress.look([process, object()])
     assert lines(caplog) == [
-        "0 of 0 tasks done; jobs: 1 pending",
+        "0 of 0 tasks done; jobs: 1 queued",
         "0 of 0 tasks done; jobs: 1 running",
         "0 of 0 tasks done",
     ]
@@ -260,7 +260,7 @@ def test_totals_by_class(progress: Progress) -> None:
     assert (totals.tasks, totals.done, totals.failed) == (9, 3, 1)
     assert totals.waiting("Work") == 2
     assert totals.waiting("Other") == totals.waiting("Unknown") == 0
-    assert totals.jobs == {"Work": {"running": 1, "pending": 1, "to be submitted": 1}}
+    assert totals.jobs == {"Work": {"running": 1, "queued": 1, "to be submitted": 1}}
 
 
 def test_nobody_looks(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

@@ -240,7 +240,7 @@ def test_a_run_logs_its_progress(script_folder: Path, caplog: pytest.LogCaptureF
         assert worker.run()
     logged = [record.getMessage() for record in caplog.records if record.name == "luigi-interface.b2luigi"]
     assert logged[0].startswith("Checking the tasks: ")
-    assert re.fullmatch(r"\d+ of 60 tasks done(; jobs: [1-3] pending)?", logged[-1])
+    assert re.fullmatch(r"\d+ of 60 tasks done(; jobs: [1-3] queued)?", logged[-1])
 
 
 class Short(Simulated):

@@ -25,7 +25,7 @@ def totals(**classes: dict[str, int]) -> Totals:
 
 
 A_RUN = totals(
-    Simulate={"PENDING": 300, "DONE": 80, "FAILED": 20, "running": 50, "pending": 30, "held": 2},
+    Simulate={"PENDING": 300, "DONE": 80, "FAILED": 20, "running": 50, "queued": 30, "held": 2},
     Merge={"PENDING": 4, "DONE": 1},
 )
 
