@@ -49,7 +49,7 @@ b2luigi.process([Analyse(how=how) for how in [*FAILURES, "environment", "python"
 def test_failures_look_as_on_the_page(tmp_path: Path) -> None:
     """Each failure that the page shows, to the letter but for node, folder, line and task id."""
     project = Project(tmp_path, {})
-    (tmp_path / "setup.sh").write_text("modul load root\n")
+    (tmp_path / "setup.sh").write_text("no_such_command root\n")
     project.write(SCRIPT)
     ended = project.run()
     text = (tmp_path / "task_files").glob("runs/*/run.log").__next__().read_text()
