@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Mapping
@@ -90,6 +91,7 @@ def _root(
 
 def main() -> None:
     """What the command `b2luigi` and `python -m b2luigi` call."""
+    gc.set_threshold(100_000)  # a journal of ten thousand tasks is a million objects, none of which is garbage
     try:
         app(prog_name="b2luigi")
     except BrokenPipeError:  # `| head` has seen enough

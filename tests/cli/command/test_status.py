@@ -123,4 +123,4 @@ def test_every_command_is_there(call: Call) -> None:
     for command in COMMANDS:
         assert f"  {command} " in text
         assert call(command, "--help").exit_code == 0
-    assert call("statu").exit_code == 2
+    assert call("nosuch").exit_code == 2
