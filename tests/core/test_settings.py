@@ -271,7 +271,7 @@ def test_the_documentation_names_the_settings_that_are_merged() -> None:
     """Exactly the ones that are, and all of them are dictionaries."""
     merged = [row for row in KNOWN.values() if row.merged]
     page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
-    sentence = page[page.index("Dictionaries of options") : page.index("are merged")]
+    sentence = page[page.index("are *merged*:") : page.index("Their entries")]
     assert {row.name for row in merged} == set(re.findall(r"`(\w+)`", sentence))
     assert all(row.kind.fits({}) for row in merged)
 
