@@ -54,7 +54,7 @@ DEBUG = {"debug"}
 PROTOCOL = {"AttributeError"}
 LANGUAGES = ("batch/systems/lsf.py", "batch/systems/slurm.py", "batch/systems/htcondor.py")
 """Tuples there hold words that batch systems print."""
-ANSWERS = {"SOME_LIMIT", "FULL", "TOO_LARGE", "NO_PAST", "NOT_COMMITTED"}
+ANSWERS = {"SOME_LIMIT", "FULL", "TOO_LARGE", "NO_PAST", "NOT_COMMITTED", "REDUCED", "FIELDS"}
 """Constants that do."""
 GAP = "…"
 
