@@ -43,10 +43,10 @@ ELSEWHERE = (
 ALSO = re.compile(r"b2luigi: [^\"\n]*")
 """What the job script prints to the log of its job, within the code for the shell that does so."""
 CODE = re.compile(
-    r"^(# |\[ |\*,|%\(|=====|\^|jobid |executable,|b2luigi[_(]|\w+ = |import (b2|random|runpy|sys)|from b2luigi|def \w+\(|elif \["
-    r"|while (:|IFS|read)|for b2luigi_|if (\[|read)|read -|mv [-\"]|done [<2]|case \"|exec [>{\"]|command -|until \{"
+    r"^(# |\[ |\*,|%\(|=====|\^|jobid |executable,|b2luigi[_(]|\w+ = |import (b2|random|runpy|sys)|from b2luigi|def \w+\("
+    r"|elif \[|while (:|IFS|read)|for b2luigi_|if (\[|read)|read -|mv [-\"]|done [<2]|case \"|exec [>{\"]|command -|until \{"
     r"|trap (['-]|b2luigi)|echo \")"
-    r"|(?<!`)\$(?!\$`)|\\[bSdw(]|\|\S*\||;;|run_module|stringListMember|(\w+-\w+ ){3}"
+    r"|\$|\\[bSdw(]|\|\S*\||;;|run_module|stringListMember|(\w+-\w+ ){3}"
 )
 """Lines for a shell or for Python, regular expressions, expressions of a batch system, lists of options, formats."""
 HELP = {"Option", "Argument", "Typer", "compile", "filterwarnings"}
@@ -117,7 +117,7 @@ class _Texts:
         text = _template(node)
         found = ALSO.findall(text) if "echo" in text or "b2luigi_step" in text else [text]
         for one in map(_tidy, found):
-            if _is_message(one, bool(level)) and not CODE.search(one):
+            if _is_message(one, bool(level)) and not CODE.search(one.replace("`$$`", "")):
                 yield Message(one, self._name, getattr(node, "lineno", 0), level)
 
 
