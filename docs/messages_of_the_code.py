@@ -43,10 +43,15 @@ ELSEWHERE = (
 ALSO = re.compile(r"b2luigi: [^\"\n]*")
 """What the job script prints to the log of its job, within the code for the shell that does so."""
 CODE = re.compile(
-    r"^(# |\[ |\*,|%\(|=====|\^|jobid |executable,|b2luigi[_(]|\w+ = |import (b2|random|runpy|sys)|from b2luigi|def \w+\("
-    r"|elif \[|while (:|IFS|read)|for b2luigi_|if (\[|read)|read -|mv [-\"]|done [<2]|case \"|exec [>{\"]|command -|until \{"
-    r"|trap (['-]|b2luigi)|echo \")"
-    r"|\$|\\[bSdw(]|\|\S*\||;;|run_module|stringListMember|(\w+-\w+ ){3}"
+    "|".join(
+        (
+            r"^(# |\[ |\*,|%\(|=====|\^|jobid |executable,|b2luigi[_(]|\w+ = )",
+            r"^(import (b2|random|runpy|sys)|from b2luigi|def \w+\()",
+            r"^(if (\[|read)|elif \[|case \"|while (:|IFS|read)|for b2luigi_|until \{|done [<2])",
+            r"^(read -|mv [-\"]|exec [>{\"]|command -|trap (['-]|b2luigi)|echo \")",
+            r"\$|\\[bSdw(]|\|\S*\||;;|run_module|stringListMember|(\w+-\w+ ){3}",
+        )
+    )
 )
 """Lines for a shell or for Python, regular expressions, expressions of a batch system, lists of options, formats."""
 HELP = {"Option", "Argument", "Typer", "compile", "filterwarnings"}
