@@ -43,10 +43,15 @@ ELSEWHERE = (
 ALSO = re.compile(r"b2luigi: [^\"\n]*")
 """What the job script prints to the log of its job, within the code for the shell that does so."""
 CODE = re.compile(
-    r"^(# |\[ |\*,|%\(|=====|\^|jobid |executable,|b2luigi[_(]|\w+ = |import \w+[,\n; ]|from b2luigi|def \w+\(|elif \["
-    r"|while (:|IFS|read)|for b2luigi_|if (\[|read)|read -|mv [-\"]|done [<2]|case \"|exec [>{\"]|command -|until \{"
-    r"|trap (['-]|b2luigi)|echo \")"
-    r"|\$|\\[bSdw(]|\|\S*\||;;|run_module|stringListMember|(\w+-\w+ ){3}"
+    "|".join(
+        (
+            r"^(# |\[ |\*,|%\(|=====|\^|jobid |executable,|b2luigi[_(]|\w+ = )",
+            r"^(import (b2|random|runpy|sys)|from b2luigi|def \w+\()",
+            r"^(if (\[|read)|elif \[|case \"|while (:|IFS|read)|for b2luigi_|until \{|done [<2])",
+            r"^(read -|mv [-\"]|exec [>{\"]|command -|trap (['-]|b2luigi)|echo \")",
+            r"\$|\\[bSdw(]|\|\S*\||;;|run_module|stringListMember|(\w+-\w+ ){3}",
+        )
+    )
 )
 """Lines for a shell or for Python, regular expressions, expressions of a batch system, lists of options, formats."""
 HELP = {"Option", "Argument", "Typer", "compile", "filterwarnings"}
@@ -54,7 +59,7 @@ DEBUG = {"debug"}
 PROTOCOL = {"AttributeError"}
 LANGUAGES = ("batch/systems/lsf.py", "batch/systems/slurm.py", "batch/systems/htcondor.py")
 """Tuples there hold words that batch systems print."""
-ANSWERS = {"SOME_LIMIT", "FULL", "TOO_LARGE", "NO_PAST", "NOT_COMMITTED"}
+ANSWERS = {"SOME_LIMIT", "FULL", "TOO_LARGE", "NO_PAST", "NOT_COMMITTED", "REDUCED", "FIELDS"}
 """Constants that do."""
 GAP = "…"
 
@@ -117,7 +122,7 @@ class _Texts:
         text = _template(node)
         found = ALSO.findall(text) if "echo" in text or "b2luigi_step" in text else [text]
         for one in map(_tidy, found):
-            if _is_message(one, bool(level)) and not CODE.search(one):
+            if _is_message(one, bool(level)) and not CODE.search(one.replace("`$$`", "")):
                 yield Message(one, self._name, getattr(node, "lineno", 0), level)
 
 

@@ -61,6 +61,10 @@ def test_the_page_of_messages_is_made_from_the_table() -> None:
         ('print("It is", "done already")', [("It is", "info"), ("done already", "info")]),
         ('what = f"the job of {task} is " + "lost"', [("the job of … is lost", "")]),
         ('"""A docstring of many more words."""', []),
+        (
+            'problem = "a name with `$$`, which no batch system takes"',
+            [("a name with `$$`, which no batch system takes", "")],
+        ),
         ('logger.debug("nobody reads this line of text")', []),
         ('pattern = re.compile("any words that are looked for")', []),
         ('typer.Option(help="The name of a file to write to.")', []),

@@ -50,7 +50,7 @@ class Container:
         yield from self._search()
         if self.result_dir:
             folder = _on_node(self.result_dir)
-            yield _step(f"making the folder {self.result_dir} (setting result_dir)")
+            yield _step(f"creating the folder {self.result_dir} (setting result_dir)")
             yield f"[ -d {folder} ] || mkdir -p -- {folder} || exit 1"
         yield shlex.join(["set", "--", "exec", *self.options])
         yield "b2luigi_tmp="

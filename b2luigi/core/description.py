@@ -47,7 +47,7 @@ def import_module_of(description: Mapping[str, Any]) -> None:
     """Imports the module of a task, for a node without a script. Raises what that raises, and LookupError."""
     importlib.import_module(description["module"])
     raise LookupError(
-        f"{description['module']}.{description['class']} is not there on the node, or makes another task than "
+        f"{description['module']}.{description['class']} does not exist on the node, or creates a different task from "
         f"{description['task_id']}: has the file changed since the job was submitted?"
     )
 

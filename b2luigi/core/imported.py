@@ -70,7 +70,7 @@ def _problem(task: luigi.Task) -> str:
     if name:
         value = task.param_kwargs[name]
         return (
-            f"without a script, a node makes the task from its parameters as text, and {name}={value!r} does not "
+            f"without a script, a node creates the task from its parameters as text, and {name}={value!r} does not "
             "survive that: pass a value of the type that its Parameter class parses."
         )
     return ""

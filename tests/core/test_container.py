@@ -259,7 +259,7 @@ def test_a_node_has_either_program(node: Node, monkeypatch: pytest.MonkeyPatch) 
         ({"options": ["--no-such"]}, 1, "apptainer_additional_params, shell), on node"),
         ({"binds": []}, 255, "while entering the container"),
         ({"program": "true"}, 1, "while entering the container"),
-        ({"result_dir": "/proc/no"}, 1, "while making the folder /proc/no (setting result_dir)"),
+        ({"result_dir": "/proc/no"}, 1, "while creating the folder /proc/no (setting result_dir)"),
     ],
 )  # fmt: skip
 def test_a_container_that_cannot_be_entered(node: Node, fields: dict[str, Any], code: int, words: str) -> None:

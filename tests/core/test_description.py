@@ -350,5 +350,5 @@ def test_why_a_module_makes_no_task(script_folder: Path, monkeypatch: pytest.Mon
     (script_folder / "needs_uprooot.py").write_text("import uprooot\n")
     with pytest.raises(ModuleNotFoundError, match="No module named 'uprooot'"):
         import_module_of({"module": "needs_uprooot", "class": "Fit", "task_id": "Fit_1"})
-    with pytest.raises(LookupError, match=r"Gone is not there on the node, .* has the file changed"):
+    with pytest.raises(LookupError, match=r"Gone does not exist on the node, .* has the file changed"):
         import_module_of({"module": __name__, "class": "Gone", "task_id": "Gone_1"})

@@ -112,8 +112,8 @@ class TestWaiting:
         facts: dict[str, Any] = {"class": "Raw", "parameters": {"run": "7"}, "external": True, "status": "pending"}
         journal.add("task", id="Raw_7_dd", **facts, outputs=["/data/7.root"]).task(A, ("Raw_7_dd",))
         tasks = load_run(journal.folder).tasks
-        assert tasks["Raw_7_dd"].reason == "its data are not there: /data/7.root"
-        assert tasks[A].reason == "waits for Raw(run=7), whose data are not there: /data/7.root"
+        assert tasks["Raw_7_dd"].reason == "its data is missing: /data/7.root"
+        assert tasks[A].reason == "waits for Raw(run=7), whose data is missing: /data/7.root"
 
     def test_a_long_chain_is_no_problem(self, tmp_path: Path) -> None:
         journal = Text(tmp_path).task("T_0").queued("T_0", T).ended(T, "failed")

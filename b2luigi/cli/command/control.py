@@ -150,7 +150,7 @@ def _why_not_asked(inbox: Inbox, error: OSError) -> str:
         return "The run has just ended. To see how: b2luigi status"
     owner = foreign_owner(inbox.folder)
     whose = f"It is a run of {user_name(owner)}, and only they can do that. " if owner is not None else ""
-    return f"{whose}No request can be left for this run: {error}"
+    return f"{whose}Cannot leave a request for this run: {error}"
 
 
 def _say(run: Run, verb: Verb, reply: Reply) -> None:
@@ -236,10 +236,10 @@ def _set_aside(run: Run, gone: Sequence[Record]) -> None:
                 for path in set_outputs_aside(task, records.pop(task.task_id)):
                     typer.echo(f"Set aside: {visible(path)}")
     except (Exception, SystemExit) as error:
-        typer.echo(f"The script cannot say which outputs its tasks have: {visible(headline(error))}", err=True)
+        typer.echo(f"Could not find out which outputs the tasks have: {visible(headline(error))}", err=True)
     if records:
         names = _listed([_name(run, task_id) for task_id in records])
-        typer.echo(f"Outputs may be half written; the next run sets them aside: {names}", err=True)
+        typer.echo(f"Outputs may be incomplete; the next run sets them aside: {names}", err=True)
 
 
 def _why_no_job(task: Task) -> str:

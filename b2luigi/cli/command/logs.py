@@ -77,7 +77,7 @@ def _nothing(task: Task, paths: list[Path]) -> str:
     earlier = ", ".join(sorted(path.name for path in paths[0].parent.glob("std*")))
     there = f" In that folder there are: {earlier}" if earlier else ""
     over = task.state in (State.done, State.failed, State.cancelled)
-    none = "This log is not there any more" if over else f"{task.name} has no log yet (it is {task.state.value})"
+    none = "This log no longer exists" if over else f"{task.name} has no log yet (it is {task.state.value})"
     return f"{none}. Looked for:\n{places}{there}"
 
 

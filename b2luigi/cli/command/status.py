@@ -104,7 +104,7 @@ def heading(run: Run) -> Iterator[str]:
     elif run.finished:
         yield f"ended at {moment(run.finished)} after {duration(run.elapsed)}: {run.result}"
     else:
-        yield f"not running any more: it was killed, or its machine went down. It ran {since}"
+        yield f"no longer running: it was killed, or its machine went down. It ran {since}"
     yield f"log: {run.log}"
 
 

@@ -74,7 +74,7 @@ def _state(task: Task, run: Run) -> str:
     if task.done_before:
         return "done before this run"
     if task.external and task.state is not State.done:
-        return "an external task, whose outputs are not there; nobody makes them here"
+        return "an external task whose outputs are missing; no task here creates them"
     over = "" if run.is_alive or task.state in (State.done, State.failed, State.cancelled) else ", when its run ended"
     return f"{task.state.value}{over}"
 

@@ -47,7 +47,7 @@ def _is_missing(task: Task) -> bool:
 def _blocked_by(culprit: Task, task: Task) -> str:
     if culprit.external:
         paths = f": {', '.join(culprit.outputs)}" if culprit.outputs else ""
-        what = "its data are not there" if culprit is task else f"waits for {culprit.name}, whose data are not there"
+        what = "its data is missing" if culprit is task else f"waits for {culprit.name}, whose data is missing"
         return f"{what}{paths}"
     what = "was cancelled" if culprit.state is State.cancelled else "failed"
     return f"waits for {culprit.name}, which {what}"

@@ -30,7 +30,7 @@ def test_the_command_that_runs_a_script() -> None:
         (("retry",), "Which tasks?"),
         (("retry", "Make(n=1)"), "is done"),
         (("retry", "--failed"), "its script is not there"),
-        (("attach",), "not running any more"),
+        (("attach",), "no longer running"),
         (("cancel", "Mak"), "The nearest: Make"),
     ],
 )

@@ -37,7 +37,7 @@ def test_a_table_of_the_classes_and_what_needs_a_look(journal: Text, call: Call)
 def test_a_run_that_was_killed(journal: Text, call: Call) -> None:
     """Nobody looks after its jobs: status says so, and for each of them why says what to do, too."""
     advice = "Run the script again: it waits for the jobs that are still there, and submits what is missing."
-    assert "not running any more: it was killed" in call("status").stdout
+    assert "no longer running: it was killed" in call("status").stdout
     assert advice in call("status").stdout
     assert advice in call("why", C).stdout
     assert advice in call("why", D).stdout

@@ -131,7 +131,7 @@ def test_logs_of_an_older_run(journal: Text, project: Path, call: Call) -> None:
     assert call("logs", B).stdout == "second\nValueError: second\n"
     gone = call("logs", B, "--run", "-2")
     assert (gone.exit_code, gone.stdout) == (1, "")
-    assert "This log is not there any more" in gone.stderr
+    assert "This log no longer exists" in gone.stderr
     (folder / "stderr.1").write_text("ValueError: first\n")
     assert call("logs", B, "--run", "-2").stdout == "ValueError: first\n"
     assert "| ValueError: first" in call("why", B, "--run", "-2").stdout
