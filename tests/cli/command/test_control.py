@@ -58,7 +58,7 @@ def test_the_block_of_another_terminal(journal: Text, project: Path) -> None:
     run = load(project)[0]
     totals, story = totals_of(run), story_of(run, now=BEGAN + 600)
     assert (totals.tasks, totals.done, totals.failed) == (5, 1, 1)
-    assert (totals.waiting("Merge"), totals.of_jobs("pending")) == (1, 1)
+    assert (totals.waiting("Merge"), totals.of_jobs("queued")) == (1, 1)
     assert story.elapsed == 600
     assert story.last_failure.startswith("Make(n=2, mode=fast) failed: ValueError: ")
     assert "\x1b" not in story.last_failure
