@@ -23,8 +23,8 @@ TEXT = prose(PAGE)
 CODE = re.findall(r"`([^`\n]+)`", TEXT)
 SNIPPETS = list(of_page(PAGE))
 TYPED = [line for snippet in SNIPPETS if snippet.language == "bash" for line in snippet.commands]
-COMMANDS = [words for words in (*CODE, *TYPED) if words.startswith(("python ", "b2luigi ", ".ci/", "git ", "pip "))]
-PYTEST = [words for words in COMMANDS if words.startswith("python -m pytest")]
+LINES = [words for words in (*CODE, *TYPED) if words.startswith(("python ", "b2luigi ", ".ci/", "git ", "pip "))]
+PYTEST = [words for words in LINES if words.startswith("python -m pytest")]
 TOP = ("b2luigi/", "docs/", "tests/", "benchmarks/", "examples/", ".ci/")
 FILES = ("CHANGELOG.md", "pyproject.toml", "README.md")
 LATER = "docs/_build"
@@ -47,7 +47,7 @@ def test_links_lead_somewhere() -> None:
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
 
 
-@pytest.mark.parametrize("words", sorted({words for words in COMMANDS if words not in PYTEST}))
+@pytest.mark.parametrize("words", sorted({words for words in LINES if words not in PYTEST}))
 def test_commands_exist(words: str) -> None:
     """Modules that are run, measurements, commands of `b2luigi`; programs in the environment of the tests."""
     program, *rest = shlex.split(words)
