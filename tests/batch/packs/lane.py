@@ -45,7 +45,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.base = folder / "task_file_dir"
         self.inbox = Inbox(self.base / "inbox-of-this-run")
-        self.inbox.folder.mkdir(parents=True)
+        self.inbox.folder.mkdir(parents=True, exist_ok=True)
         self.now = 1000.0
         self.hand = Below()
         self.queue = PackingQueue(self.hand, clock=lambda: self.now, sleep=self.sleep)

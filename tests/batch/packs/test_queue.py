@@ -293,16 +293,21 @@ def test_a_job_script_that_can_never_be_written_fails_its_tasks_and_no_others(
 
 
 def test_what_packs_of_long_ago_have_printed_is_removed(site: Site) -> None:
-    """But for those whose tasks may still be at work: each folder with a job script whose tasks nobody has judged."""
-    old, wanted, new = (site.base / "packs" / name for name in ("old", "wanted", "new"))
-    for folder in (old, wanted, new):
+    """Also those of runs that were killed, if nobody may wait for their tasks any more."""
+    old, new = (site.base / "packs" / name for name in ("old", "new"))
+    for folder in (old, new):
         folder.mkdir(parents=True)
         (folder / "stderr").touch()
-    (wanted / "executable_wrapper.sh").touch()
-    for folder in (old, wanted):
-        os.utime(folder, (0, 0))
-    site.pack(1)
-    assert [folder.exists() for folder in (old, wanted, new)] == [False, True, True]
+    wanted, (task, _) = site.a_pack_of_an_earlier_run(2)
+    unwanted, tasks = site.a_pack_of_an_earlier_run(2)
+    for one in (*tasks, task):
+        site.close_record(one)
+    unsaid, _ = site.a_pack_of_an_earlier_run(1)
+    (site.base / "packs" / unsaid / "executable_wrapper.sh").write_text("")
+    for name in ("old", wanted, unwanted, unsaid):
+        os.utime(site.base / "packs" / name, (0, 0))
+    job, _ = site.pack(1)
+    assert {path.name for path in (site.base / "packs").iterdir()} == {"new", wanted, unsaid, job.spec.token}
 
 
 # -- how many: "auto"
