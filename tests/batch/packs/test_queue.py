@@ -205,6 +205,16 @@ def test_while_other_jobs_are_under_way_a_pack_waits_a_moment_for_tasks_that_bec
     assert 1000.0 + PATIENT <= site.now <= 1000.0 + PATIENT + 2 * QUIET
 
 
+def test_a_pack_goes_out_when_no_more_tasks_become_ready(site: Site) -> None:
+    """A moment after the last one."""
+    site.pack(1)
+    (task,) = site.submit(1, most=1000)
+    site.wait(QUIET - 0.01)
+    assert task.pack is None
+    site.wait(0.02)
+    assert task.pack is not None
+
+
 def test_the_job_of_a_pack_is_found_by_a_token_that_names_no_task(site: Site) -> None:
     """Its tasks are in its job script, with all that a node has to know; so are their tokens."""
     job, members = site.pack(2)
@@ -474,6 +484,28 @@ def test_a_task_that_nobody_wants_does_not_begin_and_its_job_works_on(site: Site
     assert site.queue.leaving == set()
     assert site.hand.cancelled == []
     assert status(second) is JobStatus.running
+
+
+def test_a_slow_disk_does_not_keep_the_loop_from_its_other_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred tasks that nobody wants any more, each of which costs a fifth of a second."""
+    touch = Path.touch
+
+    def slow(path: Path, *arguments: Any, **named: Any) -> None:
+        site.now += 0.2
+        touch(path, *arguments, **named)
+
+    job, members = site.pack(101)
+    site.report(job, RUNNING)
+    site.begin(job, members[-1])
+    monkeypatch.setattr(Path, "touch", slow)
+    site.queue.cancel(members[:100])
+    longest = 0.0
+    for _ in range(200):
+        before = site.now
+        site.queue.step()
+        longest, site.now = max(longest, site.now - before), site.now + 0.1
+    assert longest < 1.0
+    assert all((one.spec.folder / f"{one.spec.token}.void").exists() for one in members[:100])
 
 
 def test_a_task_that_is_at_work_is_over_when_it_has_left_its_marker(site: Site) -> None:
