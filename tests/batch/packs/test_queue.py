@@ -105,6 +105,19 @@ def test_a_task_whose_folder_is_away_for_a_moment_may_be_wanted(site: Site) -> N
 
 
 @pytest.mark.parametrize(
+    "text", ["", "{", '{"token": "0123456789abcdef"}'], ids=["empty", "cut short", "another format"]
+)
+def test_a_task_whose_record_was_torn_may_be_wanted(site: Site, text: str) -> None:
+    """A power cut; a later run restores it, and follows the job."""
+    token, (first, second) = site.a_pack_of_an_earlier_run(2)
+    (second.folder / "attempt-1.json").write_text(text)
+    ticket = site.attach(first, token)
+    site.queue.cancel([ticket])
+    site.wait(0.1)
+    assert site.hand.cancelled == []
+
+
+@pytest.mark.parametrize(
     ("moves", "state"),
     [
         ([TicketState.placing, TicketState.out_of_reach], TicketState.out_of_reach),
@@ -524,6 +537,17 @@ def test_a_task_that_is_at_work_is_over_when_it_has_left_its_marker(site: Site) 
     assert second.spec.token in site.queue._of_member
 
 
+def test_a_task_that_has_ended_is_over_as_soon_as_nobody_wants_it(site: Site) -> None:
+    """There is nothing to wait for, and nothing to tell its node."""
+    job, (first, _) = site.pack(2)
+    site.report(job, RUNNING)
+    site.end(first, "1 none alone\n")
+    over: list[str] = []
+    site.queue.cancel_then(first, lambda: over.append("now"))
+    assert over == ["now"]
+    assert not list(first.spec.folder.glob("*.void"))
+
+
 def test_a_task_whose_ledger_cannot_be_read_may_be_at_work(site: Site) -> None:
     """A slow or broken disk calls nobody dead."""
     job, (first, _) = site.pack(2)
@@ -604,7 +628,7 @@ def test_a_job_is_attached_to_once_for_all_its_tasks(site: Site) -> None:
     token, specs = site.a_pack_of_an_earlier_run(3)
     tickets = [site.attach(spec, token) for spec in specs]
     assert len(site.hand.attached) == 1
-    assert {one.job_id for one in tickets} == {"7"}
+    assert {(one.job_id, one.label) for one in tickets} == {("7", site.hand_of(token).label)}
     assert {one.pack for one in tickets} == {site.queue._packs[token]}
 
 

@@ -231,6 +231,29 @@ def test_a_task_whose_own_word_has_come_is_not_taken_for_one_that_had_not_begun(
     assert tasks.status(1) == DONE
 
 
+def test_a_task_that_crashed_is_not_taken_for_one_that_had_not_begun(tasks: Tasks) -> None:
+    """Its own marker proves that it was at work, whatever the ledger says."""
+    job, (first, second, _) = tasks.pack()
+    tasks.begin(job, first)
+    tasks.hear_of(job, RUNNING)
+    (job.spec.inbox / second.token).write_text("139 none alone\n")
+    tasks.end_job(job)
+    tasks.wait(1.0)
+    assert tasks.status(1) == FAILED
+
+
+def test_what_was_read_before_the_end_is_no_word_on_what_had_begun(tasks: Tasks) -> None:
+    """A task that began a moment before its job died was at work."""
+    job, (first, second, third) = tasks.pack()
+    tasks.begin(job, first)
+    tasks.hear_of(job, RUNNING)
+    tasks.wait(2.0)
+    tasks.begin(job, second)
+    tasks.hear_of(job, LOST)
+    tasks.wait(0.1)
+    assert [one._retries for one in (first, second, third)] == [1, 1, 0]
+
+
 def test_all_hear_that_the_batch_system_refused_their_job(tasks: Tasks) -> None:
     """With its words; nothing of them is in the batch system."""
     processes = tasks.start(3)
