@@ -238,12 +238,34 @@ def test_the_job_of_a_pack_is_found_by_a_token_that_names_no_task(site: Site) ->
     assert job.spec.is_pack
 
 
+def test_a_job_waits_for_strays_of_all_its_tasks_and_of_their_inputs(site: Site) -> None:
+    """Jobs without a record, which are known by how their tokens begin."""
+    specs = [replace(site.spec(), kin_of_inputs=lambda n=n: [f"input{n}"]) for n in range(2)]
+    for spec in specs:
+        site.queue.submit(spec, None, site.share(spec, 2))
+    site.queue.step()
+    (job,) = site.hand.tickets
+    assert list(job.spec.kin_of_inputs()) == [specs[0].token[:9], "input0", specs[1].token[:9], "input1"]
+
+
 def test_the_records_of_all_tasks_say_which_job_has_them_before_it_is_sent(site: Site) -> None:
     """A run that is killed right then must find the job, whichever of its tasks it looks at first."""
     job, members = site.pack(3)
     assert site.notes == members
     assert {member.spec.pack for member in members} == {job.spec.folder}
     assert {member.label for member in members} == {job.label}
+
+
+def test_what_the_records_say_is_how_the_job_is_called_when_it_is_sent(site: Site) -> None:
+    """Its batch server is known by then, and its place in an array of jobs."""
+    said: list[tuple[str, str]] = []
+    for spec in (site.spec(), site.spec()):
+        site.queue.submit(spec, lambda ticket: said.append((ticket.label, ticket.server)), site.share(spec, 2))
+    site.queue.step()
+    (job,) = site.hand.tickets
+    job.label, job.server = f"{job.spec.token}[3]", "here"
+    present(job.before_sending)(job)
+    assert said == [(job.label, "here")] * 2
 
 
 def test_the_number_of_the_job_is_that_of_all_its_tasks(site: Site) -> None:
@@ -681,6 +703,19 @@ def test_a_job_that_does_not_end_after_its_last_task_is_cancelled(site: Site) ->
     assert site.hand.cancelled == [job]
 
 
+def test_at_the_end_of_a_run_the_last_jobs_may_end_by_themselves(site: Site) -> None:
+    """They do so a moment after their last tasks; to cancel them would only leave traces."""
+    job, members = site.pack(2)
+    site.report(job, RUNNING)
+    for member in members:
+        site.end(member, "0 outcome alone\n")
+    site.judge(*members)
+    site.events.append((site.now + 0.5, lambda: (site.inbox.folder / job.spec.token).write_text("0 none\n")))
+    assert site.queue.close(60.0) == []
+    assert site.hand.cancelled == []
+    assert not (site.base / "packs").exists()
+
+
 def test_at_ctrl_c_whole_jobs_are_cancelled_and_nothing_is_left(site: Site) -> None:
     """Those that wait for others were never sent; all tasks are over then."""
     jobs = [site.pack(2, job_id=str(number)) for number in (7, 8)]
@@ -714,6 +749,7 @@ def test_a_task_that_does_not_stop_at_ctrl_c_is_reported(site: Site) -> None:
     start = site.now
     assert site.queue.close(30.0) == [ticket]
     assert site.now >= start + 30.0
+    assert (site.hand.cancelled, site.hand.detached) == ([], [job])
     assert not ticket.is_over
 
 
