@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,7 @@ def test_the_job_of_a_pack_is_found_by_a_token_that_names_no_task(site: Site) ->
 
 def test_a_job_waits_for_strays_of_all_its_tasks_and_of_their_inputs(site: Site) -> None:
     """Jobs without a record, which are known by how their tokens begin."""
-    specs = [replace(site.spec(), kin_of_inputs=lambda n=n: [f"input{n}"]) for n in range(2)]
+    specs = [replace(site.spec(), kin_of_inputs=partial(list, [f"input{n}"])) for n in range(2)]
     for spec in specs:
         site.queue.submit(spec, None, site.share(spec, 2))
     site.queue.step()
