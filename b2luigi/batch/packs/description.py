@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.tokens import token_of_pack
 from b2luigi.batch.packs.share import Share
 from b2luigi.batch.systems.model import JobSpec
@@ -19,6 +20,8 @@ from b2luigi.core.job_script import JobScript, read_description
 
 KEPT = 7 * 24 * 3600.0
 """Seconds for which what a pack has printed is kept that did not end well."""
+LOOKS = 10
+"""So many packs at most are looked at in one run that runs have left which were killed."""
 FOLDER = "packs"
 """Beside the inboxes: the folders of packs, which are named by their tokens."""
 
@@ -31,13 +34,30 @@ def folder_of(inbox: Path, token: str) -> Path:
 def tidy(inbox: Path, now: float | None = None) -> None:
     """Removes what is left of packs that ended long ago. `now`: seconds since the epoch.
 
-    As long as a job may still be at work, its folder holds its job script.
+    As long as a job may still be at work, its folder holds its job script: that of a run that was killed, too. Of
+    these some are looked at.
     """
     limit = (time.time() if now is None else now) - KEPT
     with contextlib.suppress(OSError), os.scandir(inbox.parent / FOLDER) as entries:
-        for entry in entries:
-            if entry.stat().st_mtime < limit and not os.path.exists(os.path.join(entry.path, SCRIPT_NAME)):
-                shutil.rmtree(entry.path, ignore_errors=True)
+        old = [Path(entry.path) for entry in entries if entry.stat().st_mtime < limit]
+        left = [folder for folder in old if (folder / SCRIPT_NAME).exists()]
+        unwanted = [folder for folder in left[:LOOKS] if not _is_wanted(folder)]
+        for folder in [*(set(old) - set(left)), *unwanted]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_wanted(folder: Path) -> bool:
+    members = members_in(folder)
+    return members is None or any(is_open(token, place) for token, place in members.items())
+
+
+def is_open(token: str, folder: Path) -> bool:
+    """Whether an attempt may not be over; what cannot be read says nothing. `folder`: of its task."""
+    try:
+        _, records = Record.all_in(folder)
+    except OSError:
+        return True
+    return not folder.is_dir() or any(one.is_open for one in records if one.token == token or one.is_torn)
 
 
 def job_of(token: str, folder: Path, member: JobSpec) -> JobSpec:

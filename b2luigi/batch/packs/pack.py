@@ -11,7 +11,7 @@ from pathlib import Path
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.ledger import Ledger
 from b2luigi.batch.attempts.outcome import Marker
-from b2luigi.batch.attempts.record import Record
+from b2luigi.batch.packs.description import is_open
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import JobInfo, JobStatus
 
@@ -186,7 +186,7 @@ class Pack:
             return True
         self._records_read_at = self._clock()
         for token in unknown:
-            if _is_open(token, self._folders[token]):
+            if is_open(token, self._folders[token]):
                 return True
             self.ended.add(token)
         return False
@@ -205,12 +205,3 @@ class Pack:
         """A task of it that nobody wants is not at work, and will not be."""
         member.move(TicketState.queued)
         member.move(TicketState.ended)
-
-
-def _is_open(token: str, folder: Path) -> bool:
-    """Whether an attempt may not be over; what cannot be read says nothing."""
-    try:
-        _, records = Record.all_in(folder)
-    except OSError:
-        return True
-    return not folder.is_dir() or any(one.is_open for one in records if one.token == token or one.is_torn)

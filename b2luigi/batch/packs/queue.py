@@ -41,6 +41,8 @@ READING = 1.0
 """Seconds between two looks into the ledger of a pack; more if there are many packs."""
 ENDING = 10.0
 """Seconds for which a pack may be at its end after the last of its tasks."""
+SLICE = 0.02
+"""Seconds of one turn for telling nodes that tasks are not wanted any more: there may be thousands, on a slow disk."""
 SHRINK = (Cause.memory, Cause.time)
 """Ends that a job with half as many tasks may not come to."""
 AGAIN, AGAIN_MOST = 5.0, 60.0
@@ -434,17 +436,18 @@ class PackingQueue:
         pack.end(ticket)
 
     def _see_to_leaving(self) -> None:
+        end = self._clock() + SLICE
         for pack in [pack for pack in self._packs.values() if pack.leaving]:
+            if not pack.is_cancelled and pack.is_unwanted:
+                pack.is_cancelled = True
+                self._queue.cancel_then(pack.ticket, partial(self._cancelled, pack))
             with contextlib.suppress(OSError):  # another time
                 for token, since in list(pack.leaving.items()):
-                    if since is None:
+                    if since is None and self._clock() <= end:
                         _void(pack.members[token])
                         pack.leaving[token] = self._clock()
                 for token in pack.over_by_now():
                     self._over(pack, token)
-            if pack.leaving and not pack.is_cancelled and pack.is_unwanted:
-                pack.is_cancelled = True
-                self._queue.cancel_then(pack.ticket, partial(self._cancelled, pack))
 
     def _cancelled(self, pack: Pack) -> None:
         """The job of a pack is gone: nothing of it is at work."""

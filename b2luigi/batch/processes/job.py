@@ -259,6 +259,11 @@ class JobInFlight:
 
     def _warn(self, text: str, *arguments: object) -> None:
         job = (self.queue.name, self.ticket.job_id, self.task)
+        if self.ticket.pack is not None:  # what concerns the job is said of one of its tasks
+            key = (*job[:2], text, *arguments)
+            if key in self.run.said:
+                return
+            self.run.said.add(key)
         logger.warning(f"%s job %s of %s {text}", *job, *arguments)
 
     def _questions(self) -> Questions:

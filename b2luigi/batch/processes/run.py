@@ -46,6 +46,8 @@ class Run:
     """How many tasks jobs had not come to when they ended, by their batch system and id."""
     watched: int = 0
     """How many jobs of living runs were met."""
+    said: set[tuple[object, ...]] = field(default_factory=set)
+    """What was logged of jobs that several tasks share."""
     judged: set[str] = field(default_factory=set)
     """Attempts that are over, by token, even if a full disk kept that from being noted."""
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)

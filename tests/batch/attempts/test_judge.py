@@ -347,6 +347,12 @@ def test_that_a_task_had_not_begun_is_no_word_on_a_job_that_may_live(
     assert decide(not_begun=True, **evidence) == verdict
 
 
+def test_an_outcome_that_says_that_a_signal_came_proves_that_the_task_had_begun() -> None:
+    """The ledger is behind."""
+    verdict = decide(not_begun=True, outcome=Outcome(INTERRUPTED), marker=Marker(143, True), info=KILLED)
+    assert isinstance(verdict, Fail)
+
+
 @pytest.mark.parametrize(("code", "cause"), [(139, Cause.ended), (137, Cause.infrastructure), (3, Cause.ended)])
 @pytest.mark.parametrize("info", [RUNNING, KILLED, None], ids=["works on", "killed later", "unknown"])
 def test_the_end_of_one_task_is_judged_without_its_job(code: int, cause: Cause, info: JobInfo | None) -> None:

@@ -45,17 +45,22 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.base = folder / "task_file_dir"
         self.inbox = Inbox(self.base / "inbox-of-this-run")
-        self.inbox.folder.mkdir(parents=True)
+        self.inbox.folder.mkdir(parents=True, exist_ok=True)
         self.now = 1000.0
         self.hand = Below()
         self.queue = PackingQueue(self.hand, clock=lambda: self.now, sleep=self.sleep)
         self.notes: list[Ticket] = []
         """The tickets of tasks whose job was about to be sent."""
+        self.events: list[tuple[float, Callable[[], object]]] = []
+        """What happens, and when, while somebody sleeps."""
         self._numbers = 0
 
     def sleep(self, seconds: float) -> None:
         """Time passes."""
         self.now += seconds
+        for event in [event for event in self.events if event[0] <= self.now]:
+            self.events.remove(event)
+            event[1]()
 
     def spec(self, token: str = "", **options: Any) -> JobSpec:
         """The job of a new task."""

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,19 @@ def test_a_task_whose_folder_is_away_for_a_moment_may_be_wanted(site: Site) -> N
     os.rename(site.base / "away", second.folder)
     site.wait(1.1)
     assert tokens(site.hand.cancelled) == [token]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"token": "0123456789abcdef"}'], ids=["empty", "cut short", "another format"]
+)
+def test_a_task_whose_record_was_torn_may_be_wanted(site: Site, text: str) -> None:
+    """A power cut; a later run restores it, and follows the job."""
+    token, (first, second) = site.a_pack_of_an_earlier_run(2)
+    (second.folder / "attempt-1.json").write_text(text)
+    ticket = site.attach(first, token)
+    site.queue.cancel([ticket])
+    site.wait(0.1)
+    assert site.hand.cancelled == []
 
 
 @pytest.mark.parametrize(
@@ -205,6 +219,16 @@ def test_while_other_jobs_are_under_way_a_pack_waits_a_moment_for_tasks_that_bec
     assert 1000.0 + PATIENT <= site.now <= 1000.0 + PATIENT + 2 * QUIET
 
 
+def test_a_pack_goes_out_when_no_more_tasks_become_ready(site: Site) -> None:
+    """A moment after the last one."""
+    site.pack(1)
+    (task,) = site.submit(1, most=1000)
+    site.wait(QUIET - 0.01)
+    assert task.pack is None
+    site.wait(0.02)
+    assert task.pack is not None
+
+
 def test_the_job_of_a_pack_is_found_by_a_token_that_names_no_task(site: Site) -> None:
     """Its tasks are in its job script, with all that a node has to know; so are their tokens."""
     job, members = site.pack(2)
@@ -215,12 +239,34 @@ def test_the_job_of_a_pack_is_found_by_a_token_that_names_no_task(site: Site) ->
     assert job.spec.is_pack
 
 
+def test_a_job_waits_for_strays_of_all_its_tasks_and_of_their_inputs(site: Site) -> None:
+    """Jobs without a record, which are known by how their tokens begin."""
+    specs = [replace(site.spec(), kin_of_inputs=partial(list, [f"input{n}"])) for n in range(2)]
+    for spec in specs:
+        site.queue.submit(spec, None, site.share(spec, 2))
+    site.queue.step()
+    (job,) = site.hand.tickets
+    assert list(job.spec.kin_of_inputs()) == [specs[0].token[:9], "input0", specs[1].token[:9], "input1"]
+
+
 def test_the_records_of_all_tasks_say_which_job_has_them_before_it_is_sent(site: Site) -> None:
     """A run that is killed right then must find the job, whichever of its tasks it looks at first."""
     job, members = site.pack(3)
     assert site.notes == members
     assert {member.spec.pack for member in members} == {job.spec.folder}
     assert {member.label for member in members} == {job.label}
+
+
+def test_what_the_records_say_is_how_the_job_is_called_when_it_is_sent(site: Site) -> None:
+    """Its batch server is known by then, and its place in an array of jobs."""
+    said: list[tuple[str, str]] = []
+    for spec in (site.spec(), site.spec()):
+        site.queue.submit(spec, lambda ticket: said.append((ticket.label, ticket.server)), site.share(spec, 2))
+    site.queue.step()
+    (job,) = site.hand.tickets
+    job.label, job.server = f"{job.spec.token}[3]", "here"
+    present(job.before_sending)(job)
+    assert said == [(job.label, "here")] * 2
 
 
 def test_the_number_of_the_job_is_that_of_all_its_tasks(site: Site) -> None:
@@ -293,16 +339,21 @@ def test_a_job_script_that_can_never_be_written_fails_its_tasks_and_no_others(
 
 
 def test_what_packs_of_long_ago_have_printed_is_removed(site: Site) -> None:
-    """But for those whose tasks may still be at work: each folder with a job script whose tasks nobody has judged."""
-    old, wanted, new = (site.base / "packs" / name for name in ("old", "wanted", "new"))
-    for folder in (old, wanted, new):
+    """Also those of runs that were killed, if nobody may wait for their tasks any more."""
+    old, new = (site.base / "packs" / name for name in ("old", "new"))
+    for folder in (old, new):
         folder.mkdir(parents=True)
         (folder / "stderr").touch()
-    (wanted / "executable_wrapper.sh").touch()
-    for folder in (old, wanted):
-        os.utime(folder, (0, 0))
-    site.pack(1)
-    assert [folder.exists() for folder in (old, wanted, new)] == [False, True, True]
+    wanted, (task, _) = site.a_pack_of_an_earlier_run(2)
+    unwanted, tasks = site.a_pack_of_an_earlier_run(2)
+    for one in (*tasks, task):
+        site.close_record(one)
+    unsaid, _ = site.a_pack_of_an_earlier_run(1)
+    (site.base / "packs" / unsaid / "executable_wrapper.sh").write_text("")
+    for name in ("old", wanted, unwanted, unsaid):
+        os.utime(site.base / "packs" / name, (0, 0))
+    job, _ = site.pack(1)
+    assert {path.name for path in (site.base / "packs").iterdir()} == {"new", wanted, unsaid, job.spec.token}
 
 
 # -- how many: "auto"
@@ -471,6 +522,28 @@ def test_a_task_that_nobody_wants_does_not_begin_and_its_job_works_on(site: Site
     assert status(second) is JobStatus.running
 
 
+def test_a_slow_disk_does_not_keep_the_loop_from_its_other_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred tasks that nobody wants any more, each of which costs a fifth of a second."""
+    touch = Path.touch
+
+    def slow(path: Path, *arguments: Any, **named: Any) -> None:
+        site.now += 0.2
+        touch(path, *arguments, **named)
+
+    job, members = site.pack(101)
+    site.report(job, RUNNING)
+    site.begin(job, members[-1])
+    monkeypatch.setattr(Path, "touch", slow)
+    site.queue.cancel(members[:100])
+    longest = 0.0
+    for _ in range(200):
+        before = site.now
+        site.queue.step()
+        longest, site.now = max(longest, site.now - before), site.now + 0.1
+    assert longest < 1.0
+    assert all((one.spec.folder / f"{one.spec.token}.void").exists() for one in members[:100])
+
+
 def test_a_task_that_is_at_work_is_over_when_it_has_left_its_marker(site: Site) -> None:
     """Until then no other job may begin with it."""
     job, (first, second) = site.pack(2)
@@ -485,6 +558,17 @@ def test_a_task_that_is_at_work_is_over_when_it_has_left_its_marker(site: Site) 
     site.wait(0.1)
     assert over == [site.now]
     assert second.spec.token in site.queue._of_member
+
+
+def test_a_task_that_has_ended_is_over_as_soon_as_nobody_wants_it(site: Site) -> None:
+    """There is nothing to wait for, and nothing to tell its node."""
+    job, (first, _) = site.pack(2)
+    site.report(job, RUNNING)
+    site.end(first, "1 none alone\n")
+    over: list[str] = []
+    site.queue.cancel_then(first, lambda: over.append("now"))
+    assert over == ["now"]
+    assert not list(first.spec.folder.glob("*.void"))
 
 
 def test_a_task_whose_ledger_cannot_be_read_may_be_at_work(site: Site) -> None:
@@ -567,7 +651,7 @@ def test_a_job_is_attached_to_once_for_all_its_tasks(site: Site) -> None:
     token, specs = site.a_pack_of_an_earlier_run(3)
     tickets = [site.attach(spec, token) for spec in specs]
     assert len(site.hand.attached) == 1
-    assert {one.job_id for one in tickets} == {"7"}
+    assert {(one.job_id, one.label) for one in tickets} == {("7", site.hand_of(token).label)}
     assert {one.pack for one in tickets} == {site.queue._packs[token]}
 
 
@@ -620,6 +704,19 @@ def test_a_job_that_does_not_end_after_its_last_task_is_cancelled(site: Site) ->
     assert site.hand.cancelled == [job]
 
 
+def test_at_the_end_of_a_run_the_last_jobs_may_end_by_themselves(site: Site) -> None:
+    """They do so a moment after their last tasks; to cancel them would only leave traces."""
+    job, members = site.pack(2)
+    site.report(job, RUNNING)
+    for member in members:
+        site.end(member, "0 outcome alone\n")
+    site.judge(*members)
+    site.events.append((site.now + 0.5, lambda: (site.inbox.folder / job.spec.token).write_text("0 none\n")))
+    assert site.queue.close(60.0) == []
+    assert site.hand.cancelled == []
+    assert not (site.base / "packs").exists()
+
+
 def test_at_ctrl_c_whole_jobs_are_cancelled_and_nothing_is_left(site: Site) -> None:
     """Those that wait for others were never sent; all tasks are over then."""
     jobs = [site.pack(2, job_id=str(number)) for number in (7, 8)]
@@ -653,6 +750,7 @@ def test_a_task_that_does_not_stop_at_ctrl_c_is_reported(site: Site) -> None:
     start = site.now
     assert site.queue.close(30.0) == [ticket]
     assert site.now >= start + 30.0
+    assert (site.hand.cancelled, site.hand.detached) == ([], [job])
     assert not ticket.is_over
 
 

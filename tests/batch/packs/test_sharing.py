@@ -146,7 +146,7 @@ def test_the_job_of_a_pack_is_started_like_that_of_a_task(job: Job) -> None:
     own, common = new.script, present(new.share).script
     assert [PACK if word == Work().task_id else word for word in own.command] == list(common.command)
     assert common.grace == 60.0
-    assert common.description["worker"]["call"] == own.description["worker"]["call"]
+    assert common.description["worker"] == {"call": own.description["worker"]["call"], "result_grace": 60.0}
     assert (common.folder, common.shell, common.own_env) == (own.folder, own.shell, own.own_env)
 
 
@@ -211,6 +211,12 @@ def test_any_other_bad_value_is_refused_by_its_name(job: Job, setting: str, valu
     """Where tasks share jobs."""
     with pytest.raises(BadInputError, match=setting):
         refused(setting, value)
+
+
+def test_a_value_of_a_class_is_checked_like_any_other(job: Job) -> None:
+    """Also one that Python takes for a number."""
+    with pytest.raises(BadInputError, match="tasks_at_once"):
+        check_sharing(type("Odd", (Work,), {"tasks_at_once": True})())
 
 
 def test_how_tasks_share_is_no_matter_where_none_does(job: Job) -> None:
