@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -221,6 +222,8 @@ def test_a_job_that_is_requeued_does_what_was_not_done(
     slurm_cluster.requeue(number)
     until(lambda: not is_alive(begun(project)[-1][1]), "it has stopped")
     let_go(project)
+    with pytest.raises(subprocess.TimeoutExpired):  # Slurm refuses a job that starts again at once
+        process.wait(timeout=8)
     slurm_cluster.run("scontrol", "update", f"jobid={number}", "StartTime=now")
     assert_resumed_in_one_job(project, system, process)
 
