@@ -6,12 +6,15 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.conftest import System, on_one_cluster
 from tests.end_to_end.project import Project, end_of
-from tests.end_to_end.test_control import command, of
+from tests.end_to_end.test_control import NEVER, ON_ALL, command, of
 from tests.end_to_end.test_packs_cut_short import (
     AGAIN,
     ONCE,
+    WORK,
     assert_whole,
     begin,
     begun,
@@ -127,6 +130,48 @@ def test_a_fresh_run_takes_the_job_of_the_last_one_out(system: System, project: 
     assert_whole(project, system, end_of(process))
     assert ran(project) == AGAIN
     assert project.inboxes() == []
+
+
+def test_a_run_stops_only_what_it_wanted_itself(system: System, project: Project) -> None:
+    """It was killed, and another one wants one of the tasks only; Ctrl-C of that leaves the job to the others."""
+    process = begin(project)
+    number = job_id(project)
+    process.kill()
+    end_of(process)
+    whole = project.read("analysis.py")
+    (project.folder / "analysis.py").write_text(whole.replace("for n in range(4)]", "for n in (2,)]"))
+    process = project.start()
+    process.until_printed("Attached to 1 job of an earlier run.")
+    process.send_signal(signal.SIGINT)
+    ended = end_of(process)
+    assert ended.rc == 130, ended.text
+    assert system.name == "local" or system.live_jobs() == [number]
+    (project.folder / "analysis.py").write_text(whole)
+    let_go(project)
+    until(lambda: ran(project)["3"], "the last one of the job is at work")
+    assert not ran(project)["2"]
+    assert_whole(project, system, project.run())
+    assert ran(project) == ONCE
+    assert project.inboxes() == []
+
+
+@pytest.mark.parametrize("system", ON_ALL[1:], indirect=True)
+def test_tasks_are_cancelled_whose_job_waits_in_the_queue(system: System, project: Project) -> None:
+    """One in a run that is alive, and the others when that was killed: none of them ever runs."""
+    project.write(WORK.format(settings=NEVER[system.name]))
+    process = project.start()
+    until(lambda: len(system.live_jobs()) == 1, "it is in the queue")
+    until(lambda: all("job_id" in record for record in project.records()), "its number is noted")
+    one = command(project, "cancel", "Work(n=1)", *of(project))
+    assert "Cancelled 1 task." in one.text, one.text
+    until(lambda: any("ended" in record for record in project.records()), "it is sure that it does not begin")
+    process.kill()
+    end_of(process)
+    assert len(system.live_jobs()) == 1
+    rest = command(project, "cancel", "--all", *of(project))
+    assert "Cancelled 3 tasks." in rest.text, rest.text
+    until(lambda: not system.live_jobs(), "it is gone")
+    assert ran(project) == {}
 
 
 def test_two_runs_share_the_job(system: System, project: Project) -> None:
