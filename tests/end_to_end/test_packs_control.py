@@ -29,6 +29,10 @@ from tests.waiting import until
 
 system = on_one_cluster
 
+CLUSTERS = ON_ALL[2:]
+ON_LOCAL = pytest.mark.parametrize("system", [ON_ALL[0], *CLUSTERS], indirect=True)
+ON_LSF = pytest.mark.parametrize("system", ON_ALL[1:], indirect=True)
+"""The queue of this machine and those with commands do it each in their own way; one of both is enough."""
 STOPS = 10.0
 """Seconds within which a task is stopped that nobody wants."""
 
@@ -101,6 +105,7 @@ def test_tasks_are_cancelled_in_a_run_that_is_over(system: System, project: Proj
     assert project.inboxes() == []
 
 
+@ON_LOCAL
 def test_all_tasks_are_cancelled_in_a_run_that_is_over(system: System, project: Project) -> None:
     """Nobody wants the job any more: it leaves its batch system."""
     process = begin(project)
@@ -117,6 +122,7 @@ def test_all_tasks_are_cancelled_in_a_run_that_is_over(system: System, project: 
     assert project.inboxes() == []
 
 
+@ON_LSF
 def test_a_fresh_run_takes_the_job_of_the_last_one_out(system: System, project: Project) -> None:
     """--fresh: what was done counts, and the rest is done anew."""
     process = begin(project)
@@ -132,6 +138,7 @@ def test_a_fresh_run_takes_the_job_of_the_last_one_out(system: System, project: 
     assert project.inboxes() == []
 
 
+@ON_LSF
 def test_a_run_stops_only_what_it_wanted_itself(system: System, project: Project) -> None:
     """It was killed, and another one wants one of the tasks only; Ctrl-C of that leaves the job to the others."""
     process = begin(project)
@@ -155,7 +162,7 @@ def test_a_run_stops_only_what_it_wanted_itself(system: System, project: Project
     assert project.inboxes() == []
 
 
-@pytest.mark.parametrize("system", ON_ALL[1:], indirect=True)
+@ON_LSF
 def test_tasks_are_cancelled_whose_job_waits_in_the_queue(system: System, project: Project) -> None:
     """One in a run that is alive, and the others when that was killed: none of them ever runs."""
     project.write(WORK.format(settings=NEVER[system.name]))
@@ -174,6 +181,7 @@ def test_tasks_are_cancelled_whose_job_waits_in_the_queue(system: System, projec
     assert ran(project) == {}
 
 
+@ON_LOCAL
 def test_two_runs_share_the_job(system: System, project: Project) -> None:
     """Each task runs once, and both runs see it."""
     first = begin(project)
@@ -187,6 +195,7 @@ def test_two_runs_share_the_job(system: System, project: Project) -> None:
     assert sizes(project) == [4]
 
 
+@ON_LSF
 def test_a_second_run_takes_over_when_the_first_is_killed(system: System, project: Project) -> None:
     """From then on the job is one of an earlier run."""
     first = begin(project)
