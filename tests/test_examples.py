@@ -291,8 +291,10 @@ def test_tasks_share_a_job_in_a_language_of_ones_own(toy: Example) -> None:
 
     def output(self):
 """
-    text = script.read_text().replace('job_name = "numbers"', 'job_name = "numbers"\n    tasks_per_job = 5')
+    settings = "tasks_per_job = 5\n    priority = property(lambda self: -self.n)"
+    text = script.read_text().replace('job_name = "numbers"', settings)
     text = text.replace("self.n**2", f"({shot}, self.n**2)[1]").replace("    def output(self):\n", shoot, 1)
+    text = text.replace("class Sum(b2luigi.Task):", "class Sum(b2luigi.Task):\n    priority = -9")
     script.write_text(text)
     ended = toy.run(name="example.py")
     assert "* 6 ran successfully:" in ended.text, ended.text

@@ -49,7 +49,7 @@ SCRIPT = """
     if __name__ == "__main__":
         b2luigi.set_setting("job_retries", 20)
         b2luigi.set_setting("local_slots", 8)
-        b2luigi.set_setting("tasks_per_job", int(os.environ["TASKS_PER_JOB"]))
+        b2luigi.set_setting("tasks_per_job", TASKS_PER_JOB)
         b2luigi.process(Part(n=0), batch=True)
 """
 TASKS = 59
@@ -63,8 +63,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(
 ) -> None:
     """59 tasks in six generations: every output is whole in the end, and each task ended as often as it had to."""
     dice = random.Random(f"{system.name} {seed}")
-    project.write(SCRIPT)
-    project.env["TASKS_PER_JOB"] = str(tasks_per_job)
+    project.write(SCRIPT.replace("TASKS_PER_JOB", str(tasks_per_job)))
     if DELAY:
         project.env.update(slow_disk(project.folder.parent, DELAY, below=project.folder))
     for name in ("started", "ended"):

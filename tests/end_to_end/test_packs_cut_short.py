@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from tests.clusters.htcondor.cluster import HTCondorPool
 from tests.clusters.slurm.cluster import SlurmCluster
-from tests.end_to_end.conftest import System, on_one_cluster
+from tests.end_to_end.conftest import SYSTEMS, System, on_one_cluster
 from tests.end_to_end.project import Ended, Project, Started, end_of
 from tests.standins.lsf import FakeLSF
 from tests.waiting import until
@@ -132,6 +133,7 @@ def test_a_job_that_is_shot_costs_a_try_of_the_task_at_work_only(system: System,
     assert sizes(project) == [3, 4], ended.text
 
 
+@pytest.mark.parametrize("system", SYSTEMS[1:], indirect=True)
 def test_a_job_that_is_cancelled_by_hand_fails_the_task_at_work_only(system: System, project: Project) -> None:
     """scancel, condor_rm, bkill, kill: the task at work is reported as cancelled; the others are done all the same."""
     process = begin(project)
@@ -221,6 +223,8 @@ def test_a_job_that_is_requeued_does_what_was_not_done(
     slurm_cluster.requeue(number)
     until(lambda: not is_alive(begun(project)[-1][1]), "it has stopped")
     let_go(project)
+    with pytest.raises(subprocess.TimeoutExpired):  # Slurm refuses a job that starts again at once
+        process.wait(timeout=8)
     slurm_cluster.run("scontrol", "update", f"jobid={number}", "StartTime=now")
     assert_resumed_in_one_job(project, system, process)
 
