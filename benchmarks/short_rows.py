@@ -35,6 +35,7 @@ KINDS: dict[str, tuple[list[float], tuple[int, ...]]] = {
     "0.1 s and 10 s": (random.Random(1).sample([0.1] * 900 + [10.0] * 48, 948), (1, 10, 25)),
 }
 """The durations of the tasks, and fixed values of `tasks_per_job` to compare with "auto"."""
+FEW = {"0.1 s": ([0.1] * 32, (1, 10))}
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,7 @@ def short_tasks_auto(full: bool) -> Iterator[Row]:
     """What "auto" takes once it knows the durations from a former run, divided by the time of the best fixed value."""
     for name in CLUSTERS:
         with bench(name) as there:
-            for kind, (all_durations, values) in KINDS.items():
-                durations = all_durations if full else all_durations[:32]
+            for kind, (durations, values) in (KINDS if full else FEW).items():
                 first, auto = by_us(there, durations, "auto", 2)
                 fixed = {value: by_us(there, durations, value)[0].wall for value in values}
                 note = f"auto: first run {first.wall:.1f} s, run again {auto.wall:.1f} s"
