@@ -123,8 +123,8 @@ class Person:
 
     def named(self, text: str) -> str:
         """A text with the names of the pages for folder, user and machine."""
-        for ours, theirs in self._names.items():
-            text = text.replace(ours, theirs)
+        for ours in sorted(self._names, key=len, reverse=True):  # the one may be in the other
+            text = text.replace(ours, self._names[ours])
         return text
 
     def follows(self, step: Step) -> None:
