@@ -43,9 +43,6 @@ class Forked:
         work: Callable[[GivenJob, Path], int],
         draw_anew: Callable[[], None],
     ) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()  # or else each copy prints what was printed before
         parent = os.getpid()
         streams = _opened(logs)
         context = multiprocessing.get_context("fork")
@@ -53,7 +50,7 @@ class Forked:
         self._process = context.Process(target=_work, args=task, name=job.task_id)
         try:
             with _signals_later():
-                self._process.start()
+                self._process.start()  # which flushes first, or else each copy would print what was printed before
         finally:
             for descriptor in streams:
                 os.close(descriptor)

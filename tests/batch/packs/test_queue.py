@@ -653,6 +653,7 @@ def test_a_job_is_attached_to_once_for_all_its_tasks(site: Site) -> None:
     assert len(site.hand.attached) == 1
     assert {(one.job_id, one.label) for one in tickets} == {("7", site.hand_of(token).label)}
     assert {one.pack for one in tickets} == {site.queue._packs[token]}
+    assert {one.spec.pack for one in tickets} == {site.hand_of(token).spec.folder}
 
 
 def test_the_record_of_a_job_of_one_task_leads_to_that_job(site: Site) -> None:
