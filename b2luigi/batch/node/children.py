@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from b2luigi.batch.attempts.liveness import stat_of
 from b2luigi.batch.interrupts import SIGNALLED
@@ -70,13 +70,13 @@ class Started:
     """The job script of one task, which the pack has started. Raises OSError."""
 
     def __init__(self, script: Path, token: str, base: str) -> None:
-        parent = os.getpid()
+        parent, prctl = os.getpid(), _prctl()  # found here: other threads of the script may hold locks at the fork
         self._process = subprocess.Popen(
             [script, token, MEMBER],
             cwd=base,
             stdin=subprocess.DEVNULL,
             env={**os.environ, PACK_VARIABLE: str(parent)},
-            preexec_fn=lambda: _end_with_parent(parent),
+            preexec_fn=lambda: _end_with_parent(parent, prctl),
         )
         self.sentinel: int | None = os.pidfd_open(self._process.pid) if hasattr(os, "pidfd_open") else None
 
@@ -123,7 +123,7 @@ def _work(
     parent: int,
 ) -> None:
     """In the copy. `multiprocessing` ends it without the exit handlers of the script, which run once, in the parent."""
-    _end_with_parent(parent)
+    _end_with_parent(parent, _prctl())
     for number in STOPPING:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -135,10 +135,15 @@ def _work(
     sys.exit(work(job, outcome))
 
 
-def _end_with_parent(parent: int) -> None:
-    """Nobody would report the end of a task whose pack was killed, and a second job would do it again."""
+def _prctl() -> Callable[[int, int], int]:
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        return cast("Callable[[int, int], int]", ctypes.CDLL(None).prctl)
+    return lambda option, number: -1  # no Linux
+
+
+def _end_with_parent(parent: int, prctl: Callable[[int, int], int]) -> None:
+    """Nobody would report the end of a task whose pack was killed, and a second job would do it again."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(SIGNALLED + signal.SIGKILL)
 
@@ -149,7 +154,7 @@ def end_with_pack(pack: str) -> None:
         shell = os.getppid()
         if stat_of(int(pack)) is None:  # the shell was killed before we came here
             shell = 0
-        _end_with_parent(shell)
+        _end_with_parent(shell, _prctl())
 
 
 class Randomness:

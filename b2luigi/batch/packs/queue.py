@@ -87,6 +87,8 @@ class PackingQueue:
         """The tokens of packs for which nobody waits any more, and since when."""
         self._most: dict[Hashable, int] = {}
         """How many tasks may share a job, where one with more of them died."""
+        self._closed: set[str] = set()
+        """The tokens of packs that nobody wants any more, and that may leave a marker all the same."""
         self._refused: list[Ticket] = []
         """Those of which nobody was informed yet."""
         self._ran_at_once = 0
@@ -162,6 +164,7 @@ class PackingQueue:
             return self._queue.attach(spec, facts)
         folder = folder_of(spec.inbox, token)
         pack = self._packs.get(token)
+        self._closed.discard(token)
         if pack is None:
             ticket = self._queue.attach(job_of(token, folder, spec), facts)
             pack = self._packs[token] = Pack(ticket, members_in(folder), self._clock)
@@ -194,9 +197,11 @@ class PackingQueue:
     def hear(self, markers: Mapping[str, Inbox]) -> list[Ticket]:
         """What job scripts have left in inboxes: those of packs concern all tasks that are still open in them."""
         news: list[Ticket] = []
-        if not self._packs:
+        if not (self._packs or self._closed):
             return news
         for token, inbox in markers.items():
+            if token in self._closed:
+                inbox.remove(token)
             if token in self._of_member:
                 self._of_member[token].ended.add(token)
             elif token in self._packs and self._packs[token].marker is None:
@@ -469,6 +474,7 @@ class PackingQueue:
         if pack.others_want():
             self._queue.detach(pack.ticket)
             return
+        self._closed.add(pack.token)
         info = pack.ticket.info
         if not (pack.ended_well or (info is not None and info.status.is_final and not info.lingers)):
             self._queue.cancel([pack.ticket], soon=False)

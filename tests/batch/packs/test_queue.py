@@ -705,6 +705,20 @@ def test_a_job_that_does_not_end_after_its_last_task_is_cancelled(site: Site) ->
     assert site.hand.cancelled == [job]
 
 
+def test_the_marker_of_a_job_that_was_cancelled_at_its_end_is_removed(site: Site) -> None:
+    """Or else the inbox would stay; one that another run may wait for stays."""
+    job, members = site.pack(2)
+    site.judge(*members)
+    token, (first, _) = site.a_pack_of_an_earlier_run(2)
+    site.judge(site.attach(first, token))
+    site.wait(0.1)
+    site.wait(ENDING)
+    for name in (job.spec.token, token):
+        (site.inbox.folder / name).write_text("143 none\n")
+    site.hear()
+    assert site.inbox.tokens() == [token]
+
+
 def test_at_the_end_of_a_run_the_last_jobs_may_end_by_themselves(site: Site) -> None:
     """They do so a moment after their last tasks; to cancel them would only leave traces."""
     job, members = site.pack(2)
