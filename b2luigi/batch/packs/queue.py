@@ -87,8 +87,8 @@ class PackingQueue:
         """The tokens of packs for which nobody waits any more, and since when."""
         self._most: dict[Hashable, int] = {}
         """How many tasks may share a job, where one with more of them died."""
-        self._closed: set[str] = set()
-        """The tokens of packs that nobody wants any more, and that may leave a marker all the same."""
+        self._closed: dict[str, Path] = {}
+        """By token: packs that nobody wants any more, and the marker that each may leave all the same."""
         self._refused: list[Ticket] = []
         """Those of which nobody was informed yet."""
         self._ran_at_once = 0
@@ -164,7 +164,7 @@ class PackingQueue:
             return self._queue.attach(spec, facts)
         folder = folder_of(spec.inbox, token)
         pack = self._packs.get(token)
-        self._closed.discard(token)
+        self._closed.pop(token, None)
         if pack is None:
             ticket = self._queue.attach(job_of(token, folder, spec), facts)
             pack = self._packs[token] = Pack(ticket, members_in(folder), self._clock)
@@ -474,13 +474,12 @@ class PackingQueue:
         if pack.others_want():
             self._queue.detach(pack.ticket)
             return
-        self._closed.add(pack.token)
+        self._closed[pack.token] = pack.ticket.spec.inbox / pack.token
         info = pack.ticket.info
         if not (pack.ended_well or (info is not None and info.status.is_final and not info.lingers)):
             self._queue.cancel([pack.ticket], soon=False)
         self._queue.release(pack.ticket)
-        with contextlib.suppress(OSError):
-            (pack.ticket.spec.inbox / pack.token).unlink(missing_ok=True)
+        _remove(self._closed[pack.token])
         pack.remove()
 
     # -- the end
@@ -523,6 +522,8 @@ class PackingQueue:
         for pack in stopped:
             self._cancelled(pack)
             self._close(pack)
+        for path in self._closed.values():
+            _remove(path)
         return alone + [member for pack in self._packs.values() for member in pack.members.values()]
 
     def _await_ending(self, enough: Callable[[], bool]) -> None:
@@ -546,6 +547,11 @@ class PackingQueue:
 def _may_pass(error: Exception, inbox: Path) -> bool:
     """Whether a job script can be written another time: a full disk, or a run that cannot write anywhere for now."""
     return isinstance(error, OSError) and (error.errno in PASSING or not os.access(inbox, os.W_OK))
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _tasks(number: int) -> str:

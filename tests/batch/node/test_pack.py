@@ -23,6 +23,7 @@ from b2luigi.batch.attempts.ledger import Ledger
 from b2luigi.batch.attempts.liveness import stat_of
 from b2luigi.batch.attempts.outcome import DONE, FAILED, INTERRUPTED, Outcome
 from b2luigi.batch.attempts.record import Record
+from b2luigi.batch.node import children
 from b2luigi.batch.node import pack as pack_module
 from b2luigi.batch.node.children import Forked, Randomness, Tree
 from b2luigi.batch.node.given_job import GivenJob
@@ -354,6 +355,22 @@ def test_what_a_task_has_started_is_stopped_with_it(node: Node) -> None:
     until(lambda: stat_of(deaf) is None, "the program is killed", every=0.05)
 
 
+def test_what_a_task_has_started_may_tidy_up(node: Node) -> None:
+    """It has the same seconds for that as the task, which may be gone before it."""
+
+    def start_tidy(outcome: Path) -> None:
+        note = f"echo $$ > {outcome}.tmp; mv {outcome}.tmp {outcome.with_suffix('.pid')}"
+        tidy = f"trap 'sleep 0.3; touch {outcome.with_suffix('.tidy')}; exit' TERM"
+        subprocess.run(["sh", "-c", f"{tidy}; {note}; while :; do sleep 0.1; done"], check=False)
+
+    job = node.start(start_tidy)
+    node.pid("a")
+    node.void("a").touch()
+    job.join(PATIENCE)
+    assert job.exitcode == 0
+    assert node.outcome("a").with_suffix(".tidy").exists()
+
+
 def test_a_disk_that_hiccups_stops_no_task(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a task is wanted cannot be seen for now: it works on, and so does the pack."""
 
@@ -439,6 +456,13 @@ def test_a_pack_whose_job_script_was_killed_begins_nothing(node: Node) -> None:
     os.kill(task, signal.SIGKILL)
     until(lambda: stat_of(pack) is None, "the pack has ended")
     assert (node.begun, node.markers) == ({"a"}, {"a": "137 none"})
+
+
+def test_a_signal_that_comes_to_a_task_before_it_is_ready_ends_it(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it is a mere copy of the pack, it would take the signal for one of the pack, and go on."""
+    monkeypatch.setattr(children, "_end_with_parent", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    assert node.run(done) == 0
+    assert node.markers == {"a": "143 none alone"}
 
 
 def test_tasks_end_with_a_pack_that_was_killed(node: Node) -> None:

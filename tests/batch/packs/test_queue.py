@@ -732,6 +732,15 @@ def test_at_the_end_of_a_run_the_last_jobs_may_end_by_themselves(site: Site) -> 
     assert not (site.base / "packs").exists()
 
 
+def test_a_job_that_is_stopped_at_the_end_of_a_run_leaves_no_marker(site: Site) -> None:
+    """Its job script writes one on its way out."""
+    job, members = site.pack(2)
+    site.judge(*members)
+    job.when_over = (site.inbox.folder / job.spec.token).touch
+    assert site.queue.close(60.0) == []
+    assert (site.hand.cancelled, site.inbox.tokens()) == ([job], [])
+
+
 def test_at_ctrl_c_whole_jobs_are_cancelled_and_nothing_is_left(site: Site) -> None:
     """Those that wait for others were never sent; all tasks are over then."""
     jobs = [site.pack(2, job_id=str(number)) for number in (7, 8)]
