@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from b2luigi.batch.attempts.liveness import stat_of
 from b2luigi.batch.interrupts import SIGNALLED
@@ -137,7 +137,8 @@ def _work(
 
 def _prctl() -> Callable[[int, int], int]:
     with contextlib.suppress(OSError, AttributeError):
-        return cast("Callable[[int, int], int]", ctypes.CDLL(None).prctl)
+        found: Callable[[int, int], int] = ctypes.CDLL(None).prctl
+        return found
     return lambda option, number: -1  # no Linux
 
 
