@@ -18,6 +18,7 @@ from tests.clusters.htcondor.cluster import HTCondorPool
 from tests.clusters.slurm.cluster import SlurmCluster
 from tests.end_to_end.conftest import SYSTEMS, System, on_one_cluster
 from tests.end_to_end.project import Ended, Project, Started, end_of
+from tests.end_to_end.test_lost_records import empty_records
 from tests.standins.lsf import FakeLSF
 from tests.waiting import until
 
@@ -159,6 +160,20 @@ def test_a_job_that_lives_is_resumed_by_the_next_run(system: System, project: Pr
     assert_whole(project, system, end_of(process))
     assert ran(project) == ONCE
     assert sizes(project) == [4]
+
+
+@pytest.mark.parametrize("system", ["lsf"], indirect=True)
+def test_a_job_is_resumed_although_the_records_of_its_tasks_are_empty(system: System, project: Project) -> None:
+    """The claims of the killed run say which job it is, and files beside the records."""
+    process = begin(project)
+    process.kill()
+    end_of(process)
+    empty_records(project.folder / "task_files")
+    process = project.start()
+    process.until_printed("Attached to 1 job of an earlier run.")
+    let_go(project)
+    assert_whole(project, system, end_of(process))
+    assert ran(project) == ONCE
 
 
 def test_a_job_that_died_while_nobody_watched_is_judged_task_by_task(system: System, project: Project) -> None:

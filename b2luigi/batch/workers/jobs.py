@@ -128,7 +128,7 @@ class Jobs:
             logger.warning("Cancelling %s; please wait (press Ctrl-C again to stop waiting).", counted(there))
         self._stop_writing(enough)
         left = [(queue, ticket) for queue in self.queues.values() for ticket in queue.close(END_PATIENCE, enough)]
-        for queue, ticket in left:
+        for queue, ticket in {ticket.names_job: (queue, ticket) for queue, ticket in left}.values():
             what = f"{queue.name} job {ticket.job_id}" if ticket.job_id else f"{ticket.spec.name} in {queue.name}"
             logger.error("Could not confirm that this job was cancelled; please check: %s", what)
         if there and not left:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,31 @@ def test_the_number_of_cancelled_jobs_is_true(
     """Jobs that never left this process need no cancelling, and are not logged as cancelled."""
     assert Jobs().cancel(jobs, never) == []
     assert caplog.messages == logged
+
+
+class Deaf(HandQueue):
+    """A queue in which no job can be cancelled."""
+
+    def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
+        return self.tickets
+
+
+def shared(token: str) -> Ticket:
+    """A task that shares job 7 with others."""
+    spec = replace(a_job(token), pack=Path("/packs/of-several"))
+    return Ticket(spec, state=TicketState.queued, job_id="7")
+
+
+def test_a_job_of_several_tasks_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """What is cancelled, and what may be left: nobody has to look for 50 jobs where there is one."""
+    jobs, queue = Jobs(), Deaf()
+    queue.tickets = [shared(token) for token in ("ab", "cd", "ef")]
+    jobs.queues["hand"] = queue
+    jobs.cancel([a_job_of(ticket) for ticket in queue.tickets], never)
+    assert [message for message in caplog.messages if "cancel" in message.lower()] == [
+        "Cancelling 1 job; please wait (press Ctrl-C again to stop waiting).",
+        "Could not confirm that this job was cancelled; please check: hand job 7",
+    ]
 
 
 def test_jobs_of_another_run_are_not_logged_as_cancelled(caplog: pytest.LogCaptureFixture) -> None:
