@@ -6,8 +6,8 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.judge import wants_reason
 from b2luigi.batch.attempts.tokens import TASK
 from b2luigi.batch.packs.description import folder_of, job_of, members_in, script_of, tidy
+from b2luigi.batch.packs.lanes import Lanes
 from b2luigi.batch.packs.pack import Pack
 from b2luigi.batch.packs.share import Share
-from b2luigi.batch.packs.size import UNKNOWN_SECONDS, Durations, tasks_per_job
-from b2luigi.batch.queue.aside import Aside
+from b2luigi.batch.packs.size import Sizes
 from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.outage import Outage
-from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState, counted, never
+from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState, never
 from b2luigi.batch.systems.base import Setting
 from b2luigi.batch.systems.model import Cause, JobSpec
 from b2luigi.core.executable import write_job_script
@@ -30,13 +30,8 @@ from b2luigi.core.patience import PASSING
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-GATHER = 5.0
-"""Seconds for which a pack waits to be full while more tasks are being prepared."""
-QUIET, PATIENT = 0.3, 2.0
-"""While other jobs of the queue are under way: seconds without another task after which a pack that is not full goes
-out, and seconds after which it does in any case."""
-SLOTS = 16
-"""Jobs of which we assume that they run at once, until more of them do."""
+PATIENT = 2.0
+"""Seconds for which the end of a run waits for packs that are at their end."""
 READING = 1.0
 """Seconds between two looks into the ledger of a pack; more if there are many packs."""
 ENDING = 10.0
@@ -47,16 +42,6 @@ SHRINK = (Cause.memory, Cause.time)
 """Ends that a job with half as many tasks may not come to."""
 AGAIN, AGAIN_MOST = 5.0, 60.0
 """Seconds until packs are written again that could not be for now."""
-
-
-@dataclass(eq=False)
-class _Lane:
-    """Tasks that wait for others with which they may share a job."""
-
-    share: Share
-    first: float
-    last: float
-    tickets: list[Ticket] = field(default_factory=list)
 
 
 class PackingQueue:
@@ -74,24 +59,17 @@ class PackingQueue:
         earlier: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self._queue, self._clock, self._sleep = queue, clock, sleep
-        self._durations, self._earlier = Durations(), earlier
-        self._reading: Aside[Mapping[str, float]] | None = None
-        """The durations of earlier runs, which are read once they matter."""
-        self._lanes: dict[Hashable, _Lane] = {}
-        self._shares: dict[Ticket, tuple[Share, Callable[[Ticket], None] | None]] = {}
-        """Of the tasks that wait here: what each brings along, and what is to come before its job is sent."""
+        self._sizes = Sizes(earlier)
+        self._lanes = Lanes(self._sizes, clock)
         self._packs: dict[str, Pack] = {}
         """By token."""
         self._of_member: dict[str, Pack] = {}
         self._ending: dict[str, float] = {}
         """The tokens of packs for which nobody waits any more, and since when."""
-        self._most: dict[Hashable, int] = {}
-        """How many tasks may share a job, where one with more of them died."""
         self._closed: dict[str, Path] = {}
         """By token: packs that nobody wants any more, and the marker that each may leave all the same."""
         self._refused: list[Ticket] = []
         """Those of which nobody was informed yet."""
-        self._ran_at_once = 0
         self._is_tidy = False
         self._writes = Backoff(clock, first=AGAIN, most=AGAIN_MOST)
         self._outage = Outage("Jobs that run several tasks can be written", clock)
@@ -150,11 +128,8 @@ class PackingQueue:
         """Hands a job in; with `share`, one that runs other tasks as well."""
         if share is None:
             return self._queue.submit(spec, before_sending)
-        ticket, now = Ticket(spec, is_own=True), self._clock()
-        lane = self._lanes.setdefault(share.key, _Lane(share, now, now))
-        lane.tickets.append(ticket)
-        lane.last = now
-        self._shares[ticket] = share, before_sending
+        ticket = Ticket(spec, is_own=True)
+        self._lanes.add(ticket, share, before_sending)
         return ticket
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
@@ -177,7 +152,7 @@ class PackingQueue:
 
     def step(self, more_to_come: bool = False) -> list[Ticket]:
         """Moves everything a little; returns the tickets with news."""
-        if self._lanes:
+        if not self._lanes.is_empty:
             self._form(more_to_come)
         self._queue.hold(self._own_leaving())
         news, self._refused = self._refused, []
@@ -186,7 +161,7 @@ class PackingQueue:
             news += [ticket] if pack is None else self._heard(pack)
         if self._packs:
             if news:
-                self._ran_at_once = max(self._ran_at_once, sum(pack.is_running for pack in self._packs.values()))
+                self._sizes.note_running(sum(pack.is_running for pack in self._packs.values()))
             news += self._read_ledgers()
             self._see_to_leaving()
             self._see_to_ending()
@@ -214,7 +189,7 @@ class PackingQueue:
 
     def learn(self, family: str, seconds: float) -> None:
         """A task of this class has taken so long."""
-        self._durations.note(family, seconds)
+        self._sizes.durations.note(family, seconds)
 
     # -- packs are formed
 
@@ -222,70 +197,23 @@ class PackingQueue:
         if not self._writes.is_due:
             return
         self._tidy()
-        blocked = self.leaving
-        for key, lane in list(self._lanes.items()):
-            waiting = [ticket for ticket in lane.tickets if ticket in self._shares and not self._is_dropped(ticket)]
-            held = [ticket for ticket in waiting if ticket.spec.script in blocked]
-            free = [ticket for ticket in waiting if ticket.spec.script not in blocked]
-            lane.tickets = held + self._sent(lane, free, more_to_come)
-            if not lane.tickets:
-                del self._lanes[key]
+        is_idle, slots = not self._of_member, self._queue.slots
+        for share, tickets in self._lanes.groups(self.leaving, more_to_come, is_idle, slots):
+            if not self._send(share, tickets):
+                return
 
     def _tidy(self) -> None:
         """Once, before the first pack: removes what packs that did not end well have printed long ago."""
         if self._is_tidy:
             return
         self._is_tidy = True
-        for inbox in {ticket.spec.inbox for ticket in self._shares}:
+        for inbox in self._lanes.inboxes:
             tidy(inbox)
 
-    def _is_dropped(self, ticket: Ticket) -> bool:
-        if ticket.cancelled:
-            self._shares.pop(ticket, None)
-        return ticket.cancelled
-
-    def _sent(self, lane: _Lane, free: list[Ticket], more_to_come: bool) -> list[Ticket]:
-        """Sends what can go now; returns those that wait for others."""
-        if lane.share.most is None and not self._has_read_earlier():
-            return free
-        now, before, packs = self._clock(), len(free), len(self._packs)
-        size, is_due = self._size(lane.share, len(free)), self._is_due(lane, now, more_to_come)
-        while free and (is_due or (lane.share.most is not None and len(free) >= size)):
-            if not self._send(lane.share, free[:size]):
-                break
-            free = free[size:]
-        if len(self._packs) > packs:
-            sent, jobs = before - len(free), len(self._packs) - packs
-            logger.info("%s of %s in %s", _tasks(sent), lane.share.family, counted(jobs))
-        lane.first = now if not free else lane.first
-        return free
-
-    def _has_read_earlier(self) -> bool:
-        if self._reading is None:
-            self._reading = Aside(self._earlier, at_once=False)
-        if not self._reading.is_over:
-            return False
-        if not self._durations.earlier:
-            with contextlib.suppress(Exception):  # then nothing is known
-                self._durations.earlier = self._reading.result()
-        return True
-
-    def _is_due(self, lane: _Lane, now: float, more_to_come: bool) -> bool:
-        if more_to_come:
-            return now - lane.first >= GATHER
-        is_idle = not self._of_member
-        return is_idle or now - lane.last >= QUIET or now - lane.first >= PATIENT
-
-    def _size(self, share: Share, waiting: int) -> int:
-        most = self._most.get(share.key, share.most or waiting)
-        if share.most is not None:
-            return min(share.most, most)
-        slots = (self._queue.slots or max(SLOTS, self._ran_at_once)) * share.at_once
-        return max(1, min(most, tasks_per_job(waiting, slots, self._durations.mean(share.family), share.seconds)))
-
     def _send(self, share: Share, tickets: list[Ticket]) -> bool:
-        shares = [self._shares[ticket][0] for ticket in tickets]
-        spec, script = script_of(shares, [ticket.spec for ticket in tickets], self._limit(share))
+        """False if no job script can be written for now."""
+        shares = [self._lanes.share_of(ticket) for ticket in tickets]
+        spec, script = script_of(shares, [ticket.spec for ticket in tickets], self._sizes.limit(share))
         try:
             write_job_script(spec.folder, script)
         except Exception as error:
@@ -297,8 +225,8 @@ class PackingQueue:
         self._writes.reset()
         self._outage.end()
         kin = partial(_kin, [ticket.spec for ticket in tickets])
-        notes = [(ticket, self._shares.pop(ticket)[1]) for ticket in tickets]
-        pack_ticket = self._queue.submit(replace(spec, kin_of_inputs=kin), partial(self._before_sending, notes))
+        notes = [(ticket, self._lanes.take(ticket)) for ticket in tickets]
+        pack_ticket = self._queue.submit(replace(spec, kin_of_inputs=kin), partial(_before_sending, notes))
         pack = Pack(pack_ticket, {one.spec.token: one.spec.folder for one in tickets}, self._clock, share.key)
         self._packs[pack.token] = pack
         for ticket in tickets:
@@ -310,30 +238,16 @@ class PackingQueue:
 
     def _refuse(self, tickets: list[Ticket], why: str) -> None:
         for ticket in tickets:
-            del self._shares[ticket]
+            self._lanes.take(ticket)
             ticket.move(TicketState.refused, why)
         self._refused += tickets
-
-    def _limit(self, share: Share) -> float | None:
-        """Seconds of work after which a pack hands back what it has not begun; None where the user chose its size."""
-        if share.most is not None:
-            return None
-        return share.seconds if self._durations.mean(share.family) else min(UNKNOWN_SECONDS, share.seconds)
-
-    def _before_sending(self, notes: list[tuple[Ticket, Callable[[Ticket], None] | None]], ticket: Ticket) -> None:
-        """How to find the job is in the records of all its tasks before it is sent; maybe on a thread."""
-        for member, note in notes:
-            member.label, member.server = ticket.label, ticket.server
-            if note is not None:
-                note(member)
 
     # -- packs are followed
 
     def _heard(self, pack: Pack) -> list[Ticket]:
         info = pack.ticket.info
         if info is not None and info.status.is_final and info.cause in SHRINK and pack.key is not None:
-            half = max(1, pack.size // 2)
-            self._most[pack.key] = min(half, self._most.get(pack.key, half))
+            self._sizes.shrink(pack.key, pack.size)
         return self._mirrored(pack)
 
     def _mirrored(self, pack: Pack) -> list[Ticket]:
@@ -377,7 +291,7 @@ class PackingQueue:
             if pack is not None:
                 ticket.cancelled = True
                 self._leave(pack, ticket)
-            elif ticket in self._shares or ticket.pack is not None:
+            elif ticket in self._lanes or ticket.pack is not None:
                 ticket.cancelled = True
             else:
                 alone.append(ticket)
@@ -386,7 +300,7 @@ class PackingQueue:
     def cancel_then(self, ticket: Ticket, when_over: Callable[[], None], soon: bool = True) -> None:
         """Cancels a job, and calls `when_over` as soon as there is no such job any more: now, if there is none."""
         pack = self._of_member.get(ticket.spec.token)
-        if pack is None and ticket.pack is None and ticket not in self._shares:
+        if pack is None and ticket.pack is None and ticket not in self._lanes:
             self._queue.cancel_then(ticket, when_over, soon)
         elif ticket.is_over or pack is None:
             ticket.cancelled = True
@@ -405,7 +319,7 @@ class PackingQueue:
         """Forgets a job that was judged. If it is being cancelled, that goes on."""
         pack = self._of_member.get(ticket.spec.token)
         ticket.released = True
-        if pack is None and ticket.pack is None and self._shares.pop(ticket, None) is None:
+        if pack is None and ticket.pack is None and not self._lanes.drop(ticket):
             self._queue.release(ticket)
         elif pack is not None and ticket.spec.token not in pack.leaving:
             self._forget(pack, ticket.spec.token)
@@ -414,7 +328,7 @@ class PackingQueue:
         """Leaves a job to another run."""
         pack = self._of_member.get(ticket.spec.token)
         if pack is None:
-            if ticket.pack is None and self._shares.pop(ticket, None) is None:
+            if ticket.pack is None and not self._lanes.drop(ticket):
                 self._queue.detach(ticket)
             return
         self._drop(pack, ticket.spec.token)
@@ -487,7 +401,6 @@ class PackingQueue:
     def leave(self, patience: float) -> None:
         """Leaves the jobs where they are; waits, at most `patience` seconds, for submissions under way."""
         self._lanes.clear()
-        self._shares.clear()
         self._queue.leave(patience)
         for pack in self._packs.values():
             self._mirrored(pack)
@@ -498,7 +411,6 @@ class PackingQueue:
         Of a pack of another run, only the tasks that are known here are stopped, unless nobody waits for the others.
         """
         self._lanes.clear()
-        self._shares.clear()
         self._await_ending(enough)
         end = self._clock() + patience
         self.cancel([member for pack in self._packs.values() for member in pack.members.values()])
@@ -554,8 +466,12 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _tasks(number: int) -> str:
-    return "1 task" if number == 1 else f"{number:,} tasks"
+def _before_sending(notes: list[tuple[Ticket, Callable[[Ticket], None] | None]], ticket: Ticket) -> None:
+    """How to find the job is in the records of all its tasks before it is sent; maybe on a thread."""
+    for member, note in notes:
+        member.label, member.server = ticket.label, ticket.server
+        if note is not None:
+            note(member)
 
 
 def _kin(specs: list[JobSpec]) -> Iterator[str]:

@@ -1,11 +1,18 @@
-"""How many tasks go into one job where the user leaves that to us: by work that waits, slots, and durations seen."""
+"""How many tasks go into one job: as many as the user says, or by work that waits, slots, and durations seen."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+
+from b2luigi.batch.packs.share import Share
+from b2luigi.batch.queue.aside import Aside
+
+SLOTS = 16
+"""Jobs of which we assume that they run at once, until more of them do."""
 
 UNKNOWN_SECONDS = 30.0
 """Seconds of work after which a pack hands back what it has not begun, while nobody knows how long its tasks take."""
@@ -51,3 +58,54 @@ def tasks_per_job(waiting: int, slots: int, mean: float | None, seconds: float) 
     rounds = max(1, min(ROUNDS, int(each / ROUND)), math.ceil(each / max(seconds, mean)))
     fair = math.ceil(waiting / (slots * rounds))
     return min(waiting, max(fair, int(LEAST_WORK / mean), 1))
+
+
+class Sizes:
+    """What is known of how many tasks may share a job.
+
+    `earlier`: reads how many seconds a task of each class took in earlier runs; called on a thread, once it matters.
+    """
+
+    def __init__(self, earlier: Callable[[], Mapping[str, float]]) -> None:
+        self.durations = Durations()
+        self._earlier = earlier
+        self._reading: Aside[Mapping[str, float]] | None = None
+        self._most: dict[Hashable, int] = {}
+        """How many tasks may share a job, where one with more of them died."""
+        self._ran_at_once = 0
+
+    def note_running(self, jobs: int) -> None:
+        """So many jobs run at once."""
+        self._ran_at_once = max(self._ran_at_once, jobs)
+
+    def shrink(self, key: Hashable, size: int) -> None:
+        """A job with so many tasks was too long, or needed too much memory."""
+        half = max(1, size // 2)
+        self._most[key] = min(half, self._most.get(key, half))
+
+    def is_ready(self, share: Share) -> bool:
+        """Whether what matters is known: how long tasks took earlier, where we choose."""
+        if share.most is not None:
+            return True
+        if self._reading is None:
+            self._reading = Aside(self._earlier, at_once=False)
+        if not self._reading.is_over:
+            return False
+        if not self.durations.earlier:
+            with contextlib.suppress(Exception):  # then nothing is known
+                self.durations.earlier = self._reading.result()
+        return True
+
+    def size(self, share: Share, waiting: int, slots: int | None) -> int:
+        """How many of the tasks that wait go into the next job. `slots`: jobs that run at once, if that is known."""
+        most = self._most.get(share.key, share.most or waiting)
+        if share.most is not None:
+            return min(share.most, most)
+        at_once = (slots or max(SLOTS, self._ran_at_once)) * share.at_once
+        return max(1, min(most, tasks_per_job(waiting, at_once, self.durations.mean(share.family), share.seconds)))
+
+    def limit(self, share: Share) -> float | None:
+        """Seconds of work after which a pack hands back what it has not begun; None where the user chose its size."""
+        if share.most is not None:
+            return None
+        return share.seconds if self.durations.mean(share.family) else min(UNKNOWN_SECONDS, share.seconds)

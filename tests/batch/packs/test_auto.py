@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from b2luigi.batch.packs.queue import QUIET
+from b2luigi.batch.packs.lanes import QUIET
 from b2luigi.batch.packs.size import UNKNOWN_SECONDS, Durations, tasks_per_job
 
 SLOTS = 16

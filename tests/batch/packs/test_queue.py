@@ -16,8 +16,9 @@ from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.tokens import is_of_pack
 from b2luigi.batch.packs import description
 from b2luigi.batch.packs import queue as queue_module
+from b2luigi.batch.packs.lanes import GATHER, PATIENT, QUIET
 from b2luigi.batch.packs.pack import SETTLED
-from b2luigi.batch.packs.queue import ENDING, GATHER, PATIENT, QUIET, READING
+from b2luigi.batch.packs.queue import ENDING, READING
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from tests.batch.packs.lane import ENDED, IDLE, RUNNING, Site, described, members_of, tokens
@@ -392,7 +393,7 @@ def test_once_durations_are_known_a_pack_holds_as_much_work_as_the_setting_allow
 
 def forms(site: Site) -> None:
     """Waits until all tasks are in jobs: the durations of earlier runs are read on a thread."""
-    until(lambda: site.wait(PATIENT) or not site.queue._lanes, "all tasks are in jobs")
+    until(lambda: site.wait(PATIENT) or site.queue._lanes.is_empty, "all tasks are in jobs")
 
 
 # -- how packs are followed

@@ -315,7 +315,7 @@ def test_the_durations_of_tasks_are_learned(tasks: Tasks) -> None:
     tasks.begin(job, first)
     tasks.hear_of(job, RUNNING)
     tasks.end(first)
-    assert tasks.queue._durations.mean("Work") == 3.0
+    assert tasks.queue._sizes.durations.mean("Work") == 3.0
 
 
 def test_a_later_run_takes_the_job_over_task_by_task(tasks: Tasks) -> None:
