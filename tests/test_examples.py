@@ -29,6 +29,7 @@ LOCAL = (
     "quick_start.py",
     "parameter_scan.py",
     "dynamic_requirements.py",
+    "short_tasks.py",
     "carried_files/carried_files.py",
     "own_batch_process.py",
 )
