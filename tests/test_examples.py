@@ -80,8 +80,9 @@ def said_in(path: Path) -> list[Step]:
 
 @pytest.fixture
 def person(tmp_path: Path) -> Person:
-    """Somebody in a copy of the source."""
-    shutil.copytree(EXAMPLES, tmp_path / "b2luigi" / "examples")
+    """Somebody in a copy of the source, in which nothing has run yet."""
+    made = shutil.ignore_patterns("results", "logs", "task_files", "carried", "__pycache__")
+    shutil.copytree(EXAMPLES, tmp_path / "b2luigi" / "examples", ignore=made)
     return Person(tmp_path / "b2luigi", "/home/me/b2luigi")
 
 

@@ -88,7 +88,7 @@ def test_a_run_without_a_terminal(project: Project) -> None:
     attached = project.start_python("-m", "b2luigi", "attach", "--in", script)
     attached.until_printed("0 of 4 tasks done")
     attached.send_signal(signal.SIGINT)
-    assert "The run goes on." in end_of(attached).text
+    assert "The run continues." in end_of(attached).text
     os.kill(int(found[1]), 0)
     again = project.start_python("-m", "b2luigi", "attach", "--in", script)
     again.until_printed("0 of 4 tasks done")

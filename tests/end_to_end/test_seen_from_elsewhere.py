@@ -246,6 +246,7 @@ def test_every_command_on_a_run_that_lives_that_was_killed_and_that_ended(system
     first = project.start("--batch")
     until(lambda: len(counted(project)) == 5 or first.poll() is not None, "all jobs run")
     assert first.poll() is None, first.printed
+    until_known(project, running=5)
     follower = elsewhere.start("logs", "Make(n=4)", "--follow", *elsewhere.of)
     let_go(project, 0, 1)
     until(lambda: own_states(project) == {"done": 1, "failed": 1, "running": 3}, "one is done, and one failed")
