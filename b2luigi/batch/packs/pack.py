@@ -122,8 +122,11 @@ class Pack:
         return by_script or (info is not None and info.status is JobStatus.successful)
 
     def remove(self) -> None:
-        """Removes its files. What it has printed stays for a while if it ended badly, and not because we wanted it."""
-        if self.ended_well or self.is_cancelled:
+        """Removes its files. What it has printed stays for a while if it ended badly, and not because we wanted it.
+
+        One that is still at its end, after all of its tasks, has nothing to say any more.
+        """
+        if self.ended_well or self.is_cancelled or not self._ends:
             shutil.rmtree(self.folder, ignore_errors=True)
             with contextlib.suppress(OSError):
                 self.folder.parent.rmdir()

@@ -702,8 +702,10 @@ def test_a_job_that_does_not_end_after_its_last_task_is_cancelled(site: Site) ->
     site.wait(0.1)
     site.wait(ENDING - 0.2)
     assert site.hand.cancelled == []
+    (job.spec.folder / "stdout").write_text("words of a script\n")
     site.wait(0.2)
     assert site.hand.cancelled == [job]
+    assert not job.spec.folder.exists()  # nothing has gone wrong
 
 
 def test_the_marker_of_a_job_that_was_cancelled_at_its_end_is_removed(site: Site) -> None:
