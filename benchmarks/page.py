@@ -10,7 +10,7 @@ from benchmarks.table import Row, number, ratio
 SECTIONS = {
     "Scheduling": (
         "How much CPU the script needs for its task graph. Jobs are simulated here.",
-        ("cost", "shapes", "listing"),
+        ("cost", "million", "shapes", "listing"),
     ),
     "A job": (
         "What each job costs on the submit host, and on its node before your code starts.",
