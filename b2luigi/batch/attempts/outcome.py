@@ -44,10 +44,8 @@ class Outcome:
     """Version of b2luigi on the node; empty for one that did not say so, which is older."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The entries of an outcome file. `reports` is stored as "told", the key that earlier versions read."""
-        facts = dict(vars(self))
-        facts["told"] = facts.pop("reports")
-        return facts
+        """The entries of an outcome file."""
+        return dict(vars(self))
 
     def to_json(self) -> str:
         """The text of an outcome file."""
@@ -77,7 +75,7 @@ class Outcome:
                 task_id=str(found["task_id"]),
                 traceback=str(found["traceback"]),
                 headline=str(found["headline"]),
-                reports=dict(found.get("told", {})),
+                reports=dict(found.get("reports", found.get("told", {}))),  # the key of development versions
                 usage=dict(found.get("usage", {})),
                 version=str(found.get("version", "")),
             )

@@ -28,7 +28,7 @@ from b2luigi.batch.interrupts import SIGNALLED
 from b2luigi.batch.node.children import STOPPING, Forked, Randomness, Started, Tree
 from b2luigi.batch.node.forkable import NOT_FORKABLE, unforkable
 from b2luigi.batch.node.given_job import GivenJob
-from b2luigi.batch.node.usage import memory_note
+from b2luigi.batch.node.usage import job_memory
 from b2luigi.core.description import rebuild
 from b2luigi.core.files import write_atomically
 from b2luigi.core.job_script import BEGUN_LINE, CUT_SHORT, UNRECORDED
@@ -173,6 +173,9 @@ class _Supervisor:
         self._end = time.monotonic() + limit if limit is not None else float("inf")
         self._stopped_by, self._parent = 0, os.getppid()
         self._has_begun = self._is_unfit = False
+        memory = job_memory()
+        self._kills = memory.kills if memory is not None else 0
+        """By the kernel, for lack of memory, that tasks before have explained."""
 
     def run(self) -> int:
         """Returns the exit code of the pack."""
@@ -251,8 +254,9 @@ class _Supervisor:
             code, note = CUT_SHORT, "b2luigi: the program ended with exit code 0 in the middle of the task"
         elif code != 0 and not has_outcome:
             note = f"b2luigi: {BEGUN_LINE} unknown"
-            if code == SIGNALLED + signal.SIGKILL and (memory := memory_note()):
-                note = f"b2luigi: {memory}\n{note}"
+            if code == SIGNALLED + signal.SIGKILL and (memory := job_memory()) is not None:
+                note = f"b2luigi: {memory.note(self._kills)}\n{note}"
+                self._kills = memory.kills
         self._report(member, code, note)
 
     def _report(self, member: Member, code: int, note: str) -> None:

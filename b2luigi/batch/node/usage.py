@@ -10,6 +10,7 @@ import resource
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -121,15 +122,28 @@ def cgroup_peak(root: Path) -> int | None:
     return found
 
 
-def memory_note(root: Path = Path("/")) -> str:
-    """What the job script of a task that was killed says of the memory of its job; empty if that is not known."""
+@dataclass(frozen=True)
+class JobMemory:
+    """The memory of the cgroup of this job: the most it had and may have, in bytes, and how often the kernel killed."""
+
+    peak: int
+    limit: int
+    kills: int
+
+    def note(self, earlier_kills: int = 0) -> str:
+        """What the job script of a task that was killed says of it. `earlier_kills`: those of other tasks before."""
+        return f"{MEMORY_LINE} {self.peak}, limit {self.limit}, killed {self.kills - earlier_kills}"
+
+
+def job_memory(root: Path = Path("/")) -> JobMemory | None:
+    """None if the job has no cgroup of its own with a limit, or that is unreadable. `root`: holds `proc` and `sys`."""
     for folder in _groups_of_job(root):
         for peak, limit, events in MEMORY_FILES:
             with contextlib.suppress(OSError, ValueError):
                 most, allowed = int((folder / peak).read_text()), int((folder / limit).read_text())
-                kills = dict(line.split() for line in (folder / events).read_text().splitlines()).get("oom_kill", "0")
-                return f"{MEMORY_LINE} {most}, limit {allowed}, killed {kills}"
-    return ""
+                counts = dict(line.split() for line in (folder / events).read_text().splitlines())
+                return JobMemory(most, allowed, int(counts.get("oom_kill", "0")))
+    return None
 
 
 def _groups_of_job(root: Path) -> Iterator[Path]:

@@ -108,7 +108,7 @@ class LocalQueue:
         self._folder, self.slots = folder, slots or processors()
         self._clock, self._sleep = clock, sleep
         self._waiting: list[Ticket] = []
-        self._untold = 0
+        self._unlogged = 0
         self._children: dict[str, _Child] = {}
         self._adopted: dict[str, _Adopted] = {}
         self._report_at = self._clock() + REPORT_EVERY
@@ -156,7 +156,7 @@ class LocalQueue:
         ticket = Ticket(spec, before_sending=before_sending if spec.is_pack else None)
         self._tokens.add(spec.token)
         self._waiting.append(ticket)
-        self._untold += 1
+        self._unlogged += 1
         return ticket
 
     def attach(self, spec: JobSpec, facts: Mapping[str, Any]) -> Ticket:
@@ -203,7 +203,7 @@ class LocalQueue:
         if self._clock() >= self._report_at:
             self._report_at = self._clock() + REPORT_EVERY
             news += self._tickets()
-        self._tell_new()
+        self._log_new()
         self._waiting = [ticket for ticket in self._waiting if not ticket.cancelled]
         self._look_for_strays()
         for ticket in self._next() if self._starts.is_due else ():
@@ -236,10 +236,10 @@ class LocalQueue:
         if not self._blocked:
             self._known = None
 
-    def _tell_new(self) -> None:
-        if self._untold:
-            logger.info("Submitted %s to this machine, at most %d at a time", counted(self._untold), self.slots)
-        self._untold = 0
+    def _log_new(self) -> None:
+        if self._unlogged:
+            logger.info("Submitted %s to this machine, at most %d at a time", counted(self._unlogged), self.slots)
+        self._unlogged = 0
 
     def hurry(self, ticket: Ticket) -> None:
         """Nothing to ask: the end of a child is seen at once."""

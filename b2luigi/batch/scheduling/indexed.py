@@ -50,7 +50,7 @@ class IndexedState(scheduler.SimpleTaskState):
         if task.status == before:
             return
         if DONE in (before, task.status):
-            self._tell_dependents(task.id, -1 if task.status == DONE else 1)
+            self._count_for_dependents(task.id, -1 if task.status == DONE else 1)
         self.place(task)
         if task.status in (FAILED, DISABLED):
             self._remember(task, config)
@@ -65,7 +65,7 @@ class IndexedState(scheduler.SimpleTaskState):
                 self._dependents.remove(needed, task.id)
             task.needs = None
             if task.status == DONE:
-                self._tell_dependents(task.id, 1)
+                self._count_for_dependents(task.id, 1)
 
     def index(self, task: Any) -> None:
         """Takes in what `add_task` has changed: requirements, priority, resources, who may run it."""
@@ -120,7 +120,7 @@ class IndexedState(scheduler.SimpleTaskState):
             undone += needed is None or needed.status != DONE
         task.needs, task.undone = tuple(task.deps), undone
 
-    def _tell_dependents(self, task_id: str, more: int) -> None:
+    def _count_for_dependents(self, task_id: str, more: int) -> None:
         for dependent in self._dependents.of(task_id):
             task = self._tasks.get(dependent)
             if task is not None:

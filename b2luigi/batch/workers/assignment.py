@@ -57,7 +57,7 @@ from b2luigi.monitor.journal.writer import Journal
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
-TOLD_TO_NODE = ("check_unfulfilled_deps", "check_complete_on_run", "task_process_context")
+FOR_NODE = ("check_unfulfilled_deps", "check_complete_on_run", "task_process_context")
 """Values of luigi's section [worker] that the process of a task looks at: on the node, that is."""
 
 
@@ -226,7 +226,7 @@ class AssigningWorker(CheckingWorker):
     @functools.cached_property
     def _shared(self) -> Run:
         runs = Runs(task_file_folder())
-        worker = {name: getattr(self._config, name) for name in TOLD_TO_NODE}
+        worker = {name: getattr(self._config, name) for name in FOR_NODE}
         return Run(runs, worker, self._queue, fresh=self.fresh, suspect=self._credentials.suspect, journal=self.journal)
 
 

@@ -40,7 +40,7 @@ class Jobs:
         """The tokens of jobs that were weighed since all that had ended were."""
         self._reports = Reports()
         self._run: Run | None = None
-        self._told_attached = self._told_unsubmitted = 0
+        self._logged_attached = self._logged_unsubmitted = 0
         self._found = (0, 0)
         """How many jobs of earlier runs the last look knew of, and how many that were never submitted."""
 
@@ -78,7 +78,7 @@ class Jobs:
         if not self._are_waiting:
             self._log_not_begun(self._run)
         if not more_to_come:
-            self._tell_attached(self._run)
+            self._log_attached(self._run)
         return written or bool(news or self._round) or any(ended)
 
     @property
@@ -178,16 +178,16 @@ class Jobs:
             logger.info("%s ended before it began with %s, which go into the next jobs.", job, tasks)
         run.not_begun.clear()
 
-    def _tell_attached(self, run: Run) -> None:
+    def _log_attached(self, run: Run) -> None:
         """Once it is known how many they are: there may be thousands, and each look sees to some of them."""
         seen, self._found = self._found, (len(run.attached), len(run.unsubmitted))
         if seen != self._found:
             return
-        if len(run.attached) > self._told_attached:
-            new, self._told_attached = len(run.attached) - self._told_attached, len(run.attached)
+        if len(run.attached) > self._logged_attached:
+            new, self._logged_attached = len(run.attached) - self._logged_attached, len(run.attached)
             logger.warning("Attached to %s of an earlier run.", counted(new))
-        if len(run.unsubmitted) > self._told_unsubmitted:
-            new, self._told_unsubmitted = len(run.unsubmitted) - self._told_unsubmitted, len(run.unsubmitted)
+        if len(run.unsubmitted) > self._logged_unsubmitted:
+            new, self._logged_unsubmitted = len(run.unsubmitted) - self._logged_unsubmitted, len(run.unsubmitted)
             tasks = "1 task" if new == 1 else f"{new:,} tasks"
             logger.warning("An earlier run was interrupted before it had submitted %s; submitting now.", tasks)
 

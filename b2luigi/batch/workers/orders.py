@@ -79,7 +79,7 @@ class Orders:
         try:
             request = requests.take(inbox.folder, key)
             answer = self._served(request)
-            logger.warning("%s", _told(request, answer))
+            logger.warning("%s", _in_words(request, answer))
         except RequestError as error:
             logger.warning("A request to this run was ignored: %s (%s)", error, key)
             answer = Reply(error=f"the request was ignored: {error}")
@@ -121,7 +121,7 @@ class Orders:
                 return "" if self._tasks.has_failed(task_id) else "it has not failed"
 
 
-def _told(request: Request, answer: Reply) -> str:
+def _in_words(request: Request, answer: Reply) -> str:
     done = "cancelled" if request.verb is Verb.cancel else "retried"
     refused = len(answer.refused) + answer.others
     tasks = "1 task" if answer.served == 1 else f"{answer.served:,} tasks"

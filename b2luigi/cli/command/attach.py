@@ -30,7 +30,7 @@ def attach(where: Where = Path(), run: OfRun = "") -> None:
     for line in heading(found):
         typer.echo(line)
     try:
-        ended = _shown(found) if _is_terminal() else _told(found)
+        ended = _shown(found) if _is_terminal() else _printed(found)
     except KeyboardInterrupt:
         typer.echo("The run continues. To see it again: b2luigi attach")
         return
@@ -62,7 +62,7 @@ def _shown(run: Run) -> Run:
     return run
 
 
-def _told(run: Run) -> Run:
+def _printed(run: Run) -> Run:
     """Prints a line when something has changed."""
     last = ""
     while run.is_alive:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from b2luigi.batch.node.streams import prepare_streams
-from b2luigi.batch.node.usage import PeakNotes, cgroup_peak, measure
+from b2luigi.batch.node.usage import PeakNotes, cgroup_peak, job_memory, measure
+from b2luigi.core.job_script import MEMORY_LINE
 from tests.machine import no_room
 
 MB = 1024 * 1024
@@ -52,6 +53,32 @@ class TestUsage:
         (tmp_path / "proc/self/cgroup").write_text(f"1:cpuset:/x\n{group}\n")
         assert cgroup_peak(tmp_path) == 700 * MB
         assert measure(tmp_path)["memory_from"] == "cgroup"
+
+    @pytest.mark.parametrize(
+        ("group", "names"),
+        [
+            ("0::/slurm/job_12/step_batch", ("memory.peak", "memory.max", "memory.events")),
+            (
+                "4:memory:/slurm/job_12/step_batch",
+                ("memory.max_usage_in_bytes", "memory.limit_in_bytes", "memory.oom_control"),
+            ),
+        ],
+    )
+    def test_kills_for_lack_of_memory_are_counted_for_each_task_of_a_job(
+        self, tmp_path: Path, group: str, names: tuple[str, str, str]
+    ) -> None:
+        folder = tmp_path / "sys/fs/cgroup" / ("" if group.startswith("0::") else "memory") / "slurm/job_12"
+        folder.mkdir(parents=True)
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/self/cgroup").write_text(f"{group}\n")
+        for name, text in zip(names, (f"{3 * MB}\n", f"{4 * MB}\n", "max 7\noom_kill 2\n"), strict=True):
+            (folder / name).write_text(text)
+        memory = job_memory(tmp_path)
+        assert memory is not None
+        assert memory.note() == f"{MEMORY_LINE} {3 * MB}, limit {4 * MB}, killed 2"
+        assert memory.note(earlier_kills=2).endswith("killed 0")
+        (folder / names[1]).write_text("max\n")
+        assert job_memory(tmp_path) is None
 
     def test_the_name_of_a_cgroup_may_be_no_text(self, tmp_path: Path) -> None:
         (tmp_path / "proc/self").mkdir(parents=True)
