@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from b2luigi.batch.attempts.inbox import Inbox
-from b2luigi.batch.attempts.judge import wants_reason
 from b2luigi.batch.attempts.tokens import TASK
 from b2luigi.batch.packs.description import folder_of, job_of, members_in, script_of, tidy
 from b2luigi.batch.packs.lanes import Lanes
 from b2luigi.batch.packs.pack import Pack
 from b2luigi.batch.packs.share import Share
 from b2luigi.batch.packs.size import Sizes
+from b2luigi.batch.packs.under_way import UnderWay, remove
 from b2luigi.batch.queue.backoff import Backoff
 from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import Queue, Ticket, TicketState, never
 from b2luigi.batch.systems.base import Setting
-from b2luigi.batch.systems.model import Cause, JobSpec
+from b2luigi.batch.systems.model import JobSpec
 from b2luigi.core.executable import write_job_script
 from b2luigi.core.patience import PASSING
 
@@ -32,14 +32,6 @@ logger = logging.getLogger("luigi-interface.b2luigi")
 
 PATIENT = 2.0
 """Seconds for which the end of a run waits for packs that are at their end."""
-READING = 1.0
-"""Seconds between two looks into the ledger of a pack; more if there are many packs."""
-ENDING = 10.0
-"""Seconds for which a pack may be at its end after the last of its tasks."""
-SLICE = 0.02
-"""Seconds of one turn for telling nodes that tasks are not wanted any more: there may be thousands, on a slow disk."""
-SHRINK = (Cause.memory, Cause.time)
-"""Ends that a job with half as many tasks may not come to."""
 AGAIN, AGAIN_MOST = 5.0, 60.0
 """Seconds until packs are written again that could not be for now."""
 
@@ -61,13 +53,7 @@ class PackingQueue:
         self._queue, self._clock, self._sleep = queue, clock, sleep
         self._sizes = Sizes(earlier)
         self._lanes = Lanes(self._sizes, clock)
-        self._packs: dict[str, Pack] = {}
-        """By token."""
-        self._of_member: dict[str, Pack] = {}
-        self._ending: dict[str, float] = {}
-        """The tokens of packs for which nobody waits any more, and since when."""
-        self._closed: dict[str, Path] = {}
-        """By token: packs that nobody wants any more, and the marker that each may leave all the same."""
+        self._under_way = UnderWay(queue, self._sizes, clock)
         self._refused: list[Ticket] = []
         """Those of which nobody was informed yet."""
         self._is_tidy = False
@@ -106,16 +92,12 @@ class PackingQueue:
 
     def hold(self, scripts: set[Path]) -> None:
         """Starts none of these job scripts until it is called again."""
-        self._queue.hold(scripts | self._own_leaving())
+        self._queue.hold(scripts | self._under_way.leaving)
 
     @property
     def leaving(self) -> set[Path]:
         """The job scripts of jobs that may be at work although nobody wants them any more."""
-        return self._queue.leaving | self._own_leaving()
-
-    def _own_leaving(self) -> set[Path]:
-        packs = [pack for pack in self._packs.values() if pack.leaving]
-        return {pack.members[token].spec.script for pack in packs for token in pack.leaving if token in pack.members}
+        return self._queue.leaving | self._under_way.leaving
 
     # -- tasks come
 
@@ -138,54 +120,34 @@ class PackingQueue:
         if not token:
             return self._queue.attach(spec, facts)
         folder = folder_of(spec.inbox, token)
-        pack = self._packs.get(token)
-        self._closed.pop(token, None)
+        pack = self._under_way.packs.get(token)
         if pack is None:
             ticket = self._queue.attach(job_of(token, folder, spec), facts)
-            pack = self._packs[token] = Pack(ticket, members_in(folder), self._clock)
+            pack = Pack(ticket, members_in(folder), self._clock)
         with contextlib.suppress(OSError):
             pack.read_ledger()
         ticket = Ticket(replace(spec, pack=folder))
-        pack.adopt(ticket)
-        self._of_member[spec.token] = pack
+        self._under_way.add(pack, ticket)
         return ticket
 
     def step(self, more_to_come: bool = False) -> list[Ticket]:
         """Moves everything a little; returns the tickets with news."""
         if not self._lanes.is_empty:
             self._form(more_to_come)
-        self._queue.hold(self._own_leaving())
+        self._queue.hold(self._under_way.leaving)
         news, self._refused = self._refused, []
         for ticket in self._queue.step(more_to_come):
-            pack = self._packs.get(ticket.spec.token)
-            news += [ticket] if pack is None else self._heard(pack)
-        if self._packs:
+            pack = self._under_way.packs.get(ticket.spec.token)
+            news += [ticket] if pack is None else self._under_way.heard(pack)
+        if self._under_way.packs:
             if news:
-                self._sizes.note_running(sum(pack.is_running for pack in self._packs.values()))
-            news += self._read_ledgers()
-            self._see_to_leaving()
-            self._see_to_ending()
-            for pack in self._packs.values():
-                pack.mirror_answers()
+                self._sizes.note_running(sum(pack.is_running for pack in self._under_way.packs.values()))
+            news += self._under_way.step()
         return news
 
     def hear(self, markers: Mapping[str, Inbox]) -> list[Ticket]:
         """What job scripts have left in inboxes: those of packs concern all tasks that are still open in them."""
-        news: list[Ticket] = []
-        if not (self._packs or self._closed):
-            return news
-        for token, inbox in markers.items():
-            if token in self._closed:
-                inbox.remove(token)
-            if token in self._of_member:
-                self._of_member[token].ended.add(token)
-            elif token in self._packs and self._packs[token].marker is None:
-                pack = self._packs[token]
-                pack.note_end(inbox)
-                if wants_reason(pack.marker):
-                    self._queue.hurry(pack.ticket)
-                news += pack.members.values()
-        return news
+        return self._under_way.hear(markers)
 
     def learn(self, family: str, seconds: float) -> None:
         """A task of this class has taken so long."""
@@ -197,7 +159,7 @@ class PackingQueue:
         if not self._writes.is_due:
             return
         self._tidy()
-        is_idle, slots = not self._of_member, self._queue.slots
+        is_idle, slots = not self._under_way.of_member, self._queue.slots
         for share, tickets in self._lanes.groups(self.leaving, more_to_come, is_idle, slots):
             if not self._send(share, tickets):
                 return
@@ -228,12 +190,10 @@ class PackingQueue:
         notes = [(ticket, self._lanes.take(ticket)) for ticket in tickets]
         pack_ticket = self._queue.submit(replace(spec, kin_of_inputs=kin), partial(_before_sending, notes))
         pack = Pack(pack_ticket, {one.spec.token: one.spec.folder for one in tickets}, self._clock, share.key)
-        self._packs[pack.token] = pack
         for ticket in tickets:
             ticket.spec = replace(ticket.spec, pack=spec.folder)
             ticket.requested = pack_ticket.requested
-            self._of_member[ticket.spec.token] = pack
-            pack.adopt(ticket)
+        self._under_way.add(pack, *tickets)
         return True
 
     def _refuse(self, tickets: list[Ticket], why: str) -> None:
@@ -242,44 +202,17 @@ class PackingQueue:
             ticket.move(TicketState.refused, why)
         self._refused += tickets
 
-    # -- packs are followed
-
-    def _heard(self, pack: Pack) -> list[Ticket]:
-        info = pack.ticket.info
-        if info is not None and info.status.is_final and info.cause in SHRINK and pack.key is not None:
-            self._sizes.shrink(pack.key, pack.size)
-        return self._mirrored(pack)
-
-    def _mirrored(self, pack: Pack) -> list[Ticket]:
-        ends = pack.is_over or pack.ticket.is_gone or pack.ticket.end_reported
-        return [member for member in list(pack.members.values()) if pack.mirror(member) or ends]
-
-    def _read_ledgers(self) -> list[Ticket]:
-        news: list[Ticket] = []
-        every = READING * (1 + len(self._packs) / 50)
-        for pack in list(self._packs.values()):
-            if pack.members and pack.is_running:
-                with contextlib.suppress(OSError):
-                    new = pack.read_ledger(at_most_every=every)
-                    members = [pack.members[token] for token in new if token in pack.members]
-                    news += [member for member in members if pack.mirror(member)]
-        return news
-
     def hurry(self, ticket: Ticket) -> None:
         """Asks for this job soon: it looks as if it had ended."""
-        self._queue.hurry(self._job_of(ticket))
+        self._queue.hurry(self._under_way.job_of(ticket))
 
     def calm(self, ticket: Ticket) -> None:
         """The job lives on, although it looked as if it had ended."""
-        pack = self._of_member.get(ticket.spec.token)
+        pack = self._under_way.of_member.get(ticket.spec.token)
         if pack is not None:
             pack.forget_end()
             pack.ended.discard(ticket.spec.token)
-        self._queue.calm(self._job_of(ticket))
-
-    def _job_of(self, ticket: Ticket) -> Ticket:
-        pack = self._of_member.get(ticket.spec.token)
-        return pack.ticket if pack is not None else ticket
+        self._queue.calm(self._under_way.job_of(ticket))
 
     # -- tasks leave
 
@@ -287,10 +220,10 @@ class PackingQueue:
         """Removes jobs; a task of a pack is stopped, or kept from beginning, and its job only with the last of them."""
         alone = []
         for ticket in tickets:
-            pack = self._of_member.get(ticket.spec.token)
+            pack = self._under_way.of_member.get(ticket.spec.token)
             if pack is not None:
                 ticket.cancelled = True
-                self._leave(pack, ticket)
+                self._under_way.leave(pack, ticket)
             elif ticket in self._lanes or ticket.pack is not None:
                 ticket.cancelled = True
             else:
@@ -299,7 +232,7 @@ class PackingQueue:
 
     def cancel_then(self, ticket: Ticket, when_over: Callable[[], None], soon: bool = True) -> None:
         """Cancels a job, and calls `when_over` as soon as there is no such job any more: now, if there is none."""
-        pack = self._of_member.get(ticket.spec.token)
+        pack = self._under_way.of_member.get(ticket.spec.token)
         if pack is None and ticket.pack is None and ticket not in self._lanes:
             self._queue.cancel_then(ticket, when_over, soon)
         elif ticket.is_over or pack is None:
@@ -309,92 +242,23 @@ class PackingQueue:
             ticket.when_over = when_over
             self.cancel([ticket], soon)
 
-    def _leave(self, pack: Pack, ticket: Ticket) -> None:
-        if ticket.spec.token in pack.ended:
-            self._over(pack, ticket.spec.token)
-        elif ticket.spec.token not in pack.leaving:
-            pack.leaving[ticket.spec.token] = None
-
     def release(self, ticket: Ticket) -> None:
         """Forgets a job that was judged. If it is being cancelled, that goes on."""
-        pack = self._of_member.get(ticket.spec.token)
+        pack = self._under_way.of_member.get(ticket.spec.token)
         ticket.released = True
         if pack is None and ticket.pack is None and not self._lanes.drop(ticket):
             self._queue.release(ticket)
         elif pack is not None and ticket.spec.token not in pack.leaving:
-            self._forget(pack, ticket.spec.token)
+            self._under_way.forget(pack, ticket.spec.token)
 
     def detach(self, ticket: Ticket) -> None:
         """Leaves a job to another run."""
-        pack = self._of_member.get(ticket.spec.token)
+        pack = self._under_way.of_member.get(ticket.spec.token)
         if pack is None:
             if ticket.pack is None and not self._lanes.drop(ticket):
                 self._queue.detach(ticket)
             return
-        self._drop(pack, ticket.spec.token)
-        if not pack.members:
-            self._queue.detach(pack.ticket)
-            self._packs.pop(pack.token, None)
-            self._ending.pop(pack.token, None)
-
-    def _drop(self, pack: Pack, token: str) -> None:
-        pack.members.pop(token, None)
-        pack.leaving.pop(token, None)
-        self._of_member.pop(token, None)
-
-    def _forget(self, pack: Pack, token: str) -> None:
-        pack.ended.add(token)
-        self._drop(pack, token)
-        if not pack.members:
-            self._ending.setdefault(pack.token, self._clock())
-
-    def _over(self, pack: Pack, token: str) -> None:
-        """A task that nobody wants is not at work, and will not be."""
-        ticket = pack.members[token]
-        self._forget(pack, token)
-        pack.end(ticket)
-
-    def _see_to_leaving(self) -> None:
-        end = self._clock() + SLICE
-        for pack in [pack for pack in self._packs.values() if pack.leaving]:
-            if not pack.is_cancelled and pack.is_unwanted:
-                pack.is_cancelled = True
-                self._queue.cancel_then(pack.ticket, partial(self._cancelled, pack))
-            with contextlib.suppress(OSError):  # another time
-                for token, since in list(pack.leaving.items()):
-                    if since is None and self._clock() <= end:
-                        _void(pack.members[token])
-                        pack.leaving[token] = self._clock()
-                for token in pack.over_by_now():
-                    self._over(pack, token)
-
-    def _cancelled(self, pack: Pack) -> None:
-        """The job of a pack is gone: nothing of it is at work."""
-        for token in list(pack.leaving):
-            self._over(pack, token)
-
-    def _see_to_ending(self) -> None:
-        """Closes packs for which nobody waits, once their job scripts have ended."""
-        for token, since in list(self._ending.items()):
-            pack = self._packs[token]
-            if pack.members:
-                del self._ending[token]
-            elif pack.is_over or pack.ticket.is_gone or self._clock() >= since + ENDING:
-                self._close(pack)
-
-    def _close(self, pack: Pack) -> None:
-        self._packs.pop(pack.token, None)
-        self._ending.pop(pack.token, None)
-        if pack.others_want():
-            self._queue.detach(pack.ticket)
-            return
-        self._closed[pack.token] = pack.ticket.spec.inbox / pack.token
-        info = pack.ticket.info
-        if not (pack.ended_well or (info is not None and info.status.is_final and not info.lingers)):
-            self._queue.cancel([pack.ticket], soon=False)
-        self._queue.release(pack.ticket)
-        _remove(self._closed[pack.token])
-        pack.remove()
+        self._under_way.detach(pack, ticket.spec.token)
 
     # -- the end
 
@@ -402,8 +266,8 @@ class PackingQueue:
         """Leaves the jobs where they are; waits, at most `patience` seconds, for submissions under way."""
         self._lanes.clear()
         self._queue.leave(patience)
-        for pack in self._packs.values():
-            self._mirrored(pack)
+        for pack in self._under_way.packs.values():
+            self._under_way.mirrored(pack)
 
     def close(self, patience: float, enough: Callable[[], bool] = never) -> list[Ticket]:
         """Cancels all jobs and waits until that is done; returns what may be left.
@@ -413,57 +277,45 @@ class PackingQueue:
         self._lanes.clear()
         self._await_ending(enough)
         end = self._clock() + patience
-        self.cancel([member for pack in self._packs.values() for member in pack.members.values()])
-        self._see_to_leaving()
-        in_part = [pack for pack in self._packs.values() if pack.members and not pack.is_cancelled]
+        self.cancel([member for pack in self._under_way.packs.values() for member in pack.members.values()])
+        self._under_way.see_to_leaving()
+        in_part = [pack for pack in self._under_way.packs.values() if pack.members and not pack.is_cancelled]
         while any(pack.members and not pack.is_cancelled for pack in in_part):
             if self._clock() >= end or enough():
                 break
             self.step()
-            self._look_for_markers(in_part)
+            self._under_way.look_for_markers(in_part)
             self._sleep(0.05)
-        for pack in list(self._packs.values()):
+        for pack in list(self._under_way.packs.values()):
             if not pack.members:
-                self._close(pack)  # another run may want the rest of it
+                self._under_way.close(pack)  # another run may want the rest of it
             elif not pack.is_cancelled:
                 self._queue.detach(pack.ticket)
         left = self._queue.close(max(0.0, end - self._clock()), enough)
         tokens = {ticket.spec.token for ticket in left}
-        alone = [ticket for ticket in left if ticket.spec.token not in self._packs]
-        stopped = [pack for pack in self._packs.values() if pack.token not in tokens and pack.is_cancelled]
+        alone = [ticket for ticket in left if ticket.spec.token not in self._under_way.packs]
+        stopped = [pack for pack in self._under_way.packs.values() if pack.token not in tokens and pack.is_cancelled]
         for pack in stopped:
-            self._cancelled(pack)
-            self._close(pack)
-        for path in self._closed.values():
-            _remove(path)
-        return alone + [member for pack in self._packs.values() for member in pack.members.values()]
+            self._under_way.cancelled(pack)
+            self._under_way.close(pack)
+        for path in self._under_way.closed.values():
+            remove(path)
+        return alone + [member for pack in self._under_way.packs.values() for member in pack.members.values()]
 
     def _await_ending(self, enough: Callable[[], bool]) -> None:
         """A pack ends a moment after its last task; to cancel it then would only leave traces."""
         end = self._clock() + PATIENT
-        while self._ending and self._clock() < end and not enough():
+        while self._under_way.ending and self._clock() < end and not enough():
             self.step()
-            self._look_for_markers([self._packs[token] for token in self._ending])
-            self._see_to_ending()
-            if self._ending:
+            self._under_way.look_for_markers([self._under_way.packs[token] for token in self._under_way.ending])
+            self._under_way.see_to_ending()
+            if self._under_way.ending:
                 self._sleep(0.01)
-
-    def _look_for_markers(self, packs: Iterable[Pack]) -> None:
-        for pack in packs:
-            inbox = Inbox(pack.ticket.spec.inbox)
-            with contextlib.suppress(OSError):
-                found = {token: inbox for token in (pack.token, *pack.members) if inbox.has(token)}
-                self.hear(found)
 
 
 def _may_pass(error: Exception, inbox: Path) -> bool:
     """Whether a job script can be written another time: a full disk, or a run that cannot write anywhere for now."""
     return isinstance(error, OSError) and (error.errno in PASSING or not os.access(inbox, os.W_OK))
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
 
 
 def _before_sending(notes: list[tuple[Ticket, Callable[[Ticket], None] | None]], ticket: Ticket) -> None:
@@ -479,9 +331,3 @@ def _kin(specs: list[JobSpec]) -> Iterator[str]:
     for spec in specs:
         yield spec.token[:TASK]
         yield from spec.kin_of_inputs()
-
-
-def _void(member: Ticket) -> None:
-    """From now on its task does not begin, and is stopped if it has. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError):
-        (member.spec.folder / f"{member.spec.token}.void").touch()

@@ -124,7 +124,7 @@ class Site:
 
     def hand_of(self, token: str) -> Ticket:
         """The ticket of a pack in the queue below."""
-        return self.queue._packs[token].ticket
+        return self.queue._under_way.packs[token].ticket
 
     def close_record(self, spec: JobSpec) -> None:
         """Some run judges an attempt."""

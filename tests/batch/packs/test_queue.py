@@ -18,7 +18,7 @@ from b2luigi.batch.packs import description
 from b2luigi.batch.packs import queue as queue_module
 from b2luigi.batch.packs.lanes import GATHER, PATIENT, QUIET
 from b2luigi.batch.packs.pack import SETTLED
-from b2luigi.batch.packs.queue import ENDING, READING
+from b2luigi.batch.packs.under_way import ENDING, READING
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Cause, JobInfo, JobStatus
 from tests.batch.packs.lane import ENDED, IDLE, RUNNING, Site, described, members_of, tokens
@@ -42,7 +42,7 @@ def test_a_job_of_which_this_run_wanted_some_tasks_only_outlives_the_run(site: S
     """The rest of its tasks are for a later run: to cancel the job would waste what they have done so far."""
     token, (first, *_) = site.a_pack_of_an_earlier_run(3)
     ticket = site.attach(first, token)
-    (job,) = (pack.ticket for pack in site.queue._packs.values())
+    (job,) = (pack.ticket for pack in site.queue._under_way.packs.values())
     site.report(job, RUNNING)
     site.judge(ticket)
     assert site.queue.close(60.0) == []
@@ -138,7 +138,7 @@ def test_a_task_that_comes_late_sees_its_job_where_it_is(
     token, (first, second) = site.a_pack_of_an_earlier_run(2)
     site.hand.attach = lambda spec, facts: Ticket(spec)  # type: ignore[method-assign]
     site.attach(first, token)
-    (job,) = (pack.ticket for pack in site.queue._packs.values())
+    (job,) = (pack.ticket for pack in site.queue._under_way.packs.values())
     for move in moves:
         job.move(move, "why")
     late = site.attach(second, token)
@@ -438,7 +438,7 @@ def test_a_job_that_lives_on_after_a_signal_has_not_ended(site: Site) -> None:
     site.end(first, "143 none\n")
     site.end(job, "143 none\n")
     site.queue.calm(first)
-    pack = site.queue._packs[job.spec.token]
+    pack = site.queue._under_way.packs[job.spec.token]
     assert (pack.marker, pack.is_over, pack.ended) == (None, False, set())
     assert not site.inbox.has(job.spec.token)
     assert site.end(job) == [first, second]
@@ -558,7 +558,7 @@ def test_a_task_that_is_at_work_is_over_when_it_has_left_its_marker(site: Site) 
     site.end(first, "143 none alone\n")
     site.wait(0.1)
     assert over == [site.now]
-    assert second.spec.token in site.queue._of_member
+    assert second.spec.token in site.queue._under_way.of_member
 
 
 def test_a_task_that_has_ended_is_over_as_soon_as_nobody_wants_it(site: Site) -> None:
@@ -653,7 +653,7 @@ def test_a_job_is_attached_to_once_for_all_its_tasks(site: Site) -> None:
     tickets = [site.attach(spec, token) for spec in specs]
     assert len(site.hand.attached) == 1
     assert {(one.job_id, one.label) for one in tickets} == {("7", site.hand_of(token).label)}
-    assert {one.pack for one in tickets} == {site.queue._packs[token]}
+    assert {one.pack for one in tickets} == {site.queue._under_way.packs[token]}
     assert {one.spec.pack for one in tickets} == {site.hand_of(token).spec.folder}
 
 
@@ -662,7 +662,7 @@ def test_the_record_of_a_job_of_one_task_leads_to_that_job(site: Site) -> None:
     spec = site.spec()
     site.queue.attach(spec, {"job_id": "12", "mark": spec.token})
     assert site.hand.attached == [{"job_id": "12", "mark": spec.token}]
-    assert site.queue._packs == {}
+    assert site.queue._under_way.packs == {}
 
 
 # -- the end of a pack
