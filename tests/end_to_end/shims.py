@@ -20,7 +20,7 @@ fi
 exec '{real}' "$@"
 """
 
-TROUBLES = ("fail", "hang", "mute", "lost")
+TROUBLES = ("fail", "hang", "mute", "lose", "lost")
 
 
 class Shims:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Mapping
 
 from b2luigi.batch.queue.mass_disappearance import MassDisappearance
@@ -9,6 +10,8 @@ from b2luigi.batch.queue.outage import Outage
 from b2luigi.batch.queue.ticket import ABSENCES, Ticket, TicketState
 from b2luigi.batch.systems.listings import Listing
 from b2luigi.batch.systems.model import JobInfo
+
+logger = logging.getLogger("luigi-interface.b2luigi")
 
 SECOND_LOOK = 10.0
 """Seconds until the next query if an answer lacked a job: batch systems answer from snapshots that are seconds old
@@ -36,6 +39,8 @@ class Presence:
         self._disappearance = MassDisappearance(title, clock)
         self._unread = Outage(f"All answers of {title} can be read", clock)
         self._hidden = Outage(f"{title} lists the jobs that its history calls alive", clock)
+        self._unlisted: set[str] = set()
+        """The tokens of jobs that have begun and were never listed, and of which somebody was warned."""
         self._elsewhere = Outage(f"{title} lists the jobs of earlier runs", clock)
         self._submitted: dict[str, float] = {}
         """By id: when the jobs were submitted, also those that were judged, since they may be listed still."""
@@ -122,6 +127,16 @@ class Presence:
             "or with --fresh to resubmit such tasks.",
             *(self._title, ticket.job_id or ticket.spec.name),
         )
+
+    def warn_of_hidden(self, ticket: Ticket, left: float) -> None:
+        """A job has begun that no answer has listed yet. `left`: seconds until it counts as ended; said once."""
+        if ticket.spec.token not in self._unlisted:
+            self._unlisted.add(ticket.spec.token)
+            logger.warning(
+                "%s does not list job %s, whose job script has begun: there are sites whose answers are minutes old. "
+                "If no answer lists it in the next %.0f s, the job counts as ended.",
+                *(self._title, ticket.spec.name, left),
+            )
 
     def remembered(self, tickets: list[Ticket], known: Known) -> list[Ticket]:
         """Learns from the history; returns the jobs with news."""

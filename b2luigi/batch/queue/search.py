@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from b2luigi.batch.queue.backoff import Backoff
-from b2luigi.batch.queue.mass_disappearance import DOUBT
-from b2luigi.batch.queue.presence import Known, Presence
+from b2luigi.batch.queue.presence import OLDEST, Known, Presence
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.listings import Listing
 
@@ -121,7 +120,7 @@ class Search:
         for ticket in tickets:
             if ticket.spec.token in self.unsure:
                 ticket.searches += 1
-                if ticket.searches >= SEARCHES and not self._has_begun(ticket):
+                if ticket.searches >= SEARCHES and not self._is_hidden(ticket):
                     del self.unsure[ticket.spec.token]
                     self._search_ended(ticket, why)
                     (self.lost if ticket.cancelled else self.given_up).append(ticket)
@@ -133,13 +132,16 @@ class Search:
         else:
             ticket.move(TicketState.not_found, f"{ticket.reason}\n({why})")
 
-    def _has_begun(self, ticket: Ticket) -> bool:
-        """Its job script is at work already: the answers that lack it may be minutes old."""
+    def _is_hidden(self, ticket: Ticket) -> bool:
+        """Its job script has begun, and the answers that lack it may be older than it is."""
+        left = ticket.submitted_at + OLDEST - self._clock()
         try:
             has_begun = ticket.spec.report.exists()
         except OSError:  # unreadable for now
             has_begun = True
-        return has_begun and self._clock() < ticket.submitted_at + DOUBT
+        if has_begun and left > 0:
+            self._presence.warn_of_hidden(ticket, left)
+        return has_begun and left > 0
 
 
 def _may_lack_any(known: Known) -> bool:

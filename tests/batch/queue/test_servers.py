@@ -12,6 +12,7 @@ import pytest
 from b2luigi.batch.queue.canceller import TIE_AGE
 from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.poller import FIRST
+from b2luigi.batch.queue.presence import OLDEST
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import Answer, JobSpec, JobStatus
 from tests.batch.fakes import Branched, Fake, Site
@@ -491,6 +492,22 @@ def test_a_job_that_has_begun_is_searched_for_until_it_is_found(site: Site, tmp_
     site.jobs = {"7": ("running", "a")}
     run(queue, site, 61)
     assert ticket.job_id == "7"
+
+
+def test_a_job_that_has_begun_and_is_never_listed_is_given_up_once_no_answer_can_be_so_old(
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was shot together with the command that submitted it: whoever waits for it knows why, and for how long."""
+    queue = a_queue(site)
+    site.replies["submit"] = [[("unsure", "connection reset")]]
+    ticket = queue.submit(a_job("a", folder=str(tmp_path)))
+    ticket.spec.report.touch()
+    run(queue, site, OLDEST - 40)
+    assert not ticket.is_over
+    (warning,) = [record.message for record in caplog.records if "whose job script has begun" in record.message]
+    assert "counts as ended" in warning
+    run(queue, site, 40 + 61)
+    assert ticket.state is TicketState.not_found
 
 
 # -- labels
