@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import logging
 import multiprocessing
 import os
@@ -28,6 +29,7 @@ STOPPING = [signal.Signals[f"SIG{name}"] for name in SIGNALS]
 """Signals with which batch systems ask a job to end."""
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a process gets when its parent has ended."""
+Prctl = Callable[[int, int], int]
 FROM_THE_SYSTEM = 2**64
 """Seeds that are larger were drawn by the operating system, and not chosen by a person (numpy draws 128 bits)."""
 
@@ -43,10 +45,10 @@ class Forked:
         work: Callable[[GivenJob, Path], int],
         draw_anew: Callable[[], None],
     ) -> None:
-        parent = os.getpid()
+        parent, prctl = os.getpid(), _prctl()  # looked for once, before the fork
         streams = _opened(logs)
         context = multiprocessing.get_context("fork")
-        task = (job, outcome, streams, work, draw_anew, parent)
+        task = (job, outcome, streams, work, draw_anew, parent, prctl)
         self._process = context.Process(target=_work, args=task, name=job.task_id)
         try:
             with _signals_later():
@@ -54,7 +56,7 @@ class Forked:
         finally:
             for descriptor in streams:
                 os.close(descriptor)
-        self.sentinel: int | None = self._process.sentinel
+        self.sentinel = _sentinel(self.pid)
 
     @property
     def pid(self) -> int:
@@ -63,7 +65,10 @@ class Forked:
 
     def exit_code(self) -> int | None:
         """0..255, 128 + n for signal n; None while it runs."""
-        return _code(self._process.exitcode)
+        code = _code(self._process.exitcode)
+        if code is not None:
+            self.sentinel = _closed(self.sentinel)
+        return code
 
 
 class Started:
@@ -78,7 +83,7 @@ class Started:
             env={**os.environ, PACK_VARIABLE: str(parent)},
             preexec_fn=lambda: _end_with_parent(parent, prctl),
         )
-        self.sentinel: int | None = os.pidfd_open(self._process.pid) if hasattr(os, "pidfd_open") else None
+        self.sentinel = _sentinel(self.pid)
 
     @property
     def pid(self) -> int:
@@ -88,14 +93,29 @@ class Started:
     def exit_code(self) -> int | None:
         """0..255, 128 + n for signal n; None while it runs."""
         code = _code(self._process.poll())
-        if code is not None and self.sentinel is not None:
-            os.close(self.sentinel)
-            self.sentinel = None
+        if code is not None:
+            self.sentinel = _closed(self.sentinel)
         return code
 
 
 def _code(code: int | None) -> int | None:
     return SIGNALLED - code if code is not None and code < 0 else code
+
+
+def _sentinel(pid: int) -> int | None:
+    """Can be read once the process has ended: that of `multiprocessing` can be so a moment before.
+
+    None where there is no such thing: another system than Linux, or one older than 5.3.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def _closed(sentinel: int | None) -> None:
+    if sentinel is not None:
+        os.close(sentinel)
 
 
 def _opened(logs: Path) -> list[int]:
@@ -121,9 +141,10 @@ def _work(
     work: Callable[[GivenJob, Path], int],
     draw_anew: Callable[[], None],
     parent: int,
+    prctl: Prctl,
 ) -> None:
     """In the copy. `multiprocessing` ends it without the exit handlers of the script, which run once, in the parent."""
-    _end_with_parent(parent, _prctl())
+    _end_with_parent(parent, prctl)
     for number in STOPPING:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -135,14 +156,15 @@ def _work(
     sys.exit(work(job, outcome))
 
 
-def _prctl() -> Callable[[int, int], int]:
+@functools.cache
+def _prctl() -> Prctl:
     with contextlib.suppress(OSError, AttributeError):
-        found: Callable[[int, int], int] = ctypes.CDLL(None).prctl
+        found: Prctl = ctypes.CDLL(None).prctl
         return found
     return lambda option, number: -1  # no Linux
 
 
-def _end_with_parent(parent: int, prctl: Callable[[int, int], int]) -> None:
+def _end_with_parent(parent: int, prctl: Prctl) -> None:
     """Nobody would report the end of a task whose pack was killed, and a second job would do it again."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

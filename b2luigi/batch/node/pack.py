@@ -35,6 +35,8 @@ from b2luigi.core.job_script import BEGUN_LINE, CUT_SHORT, UNRECORDED
 from b2luigi.core.patience import PASSING, patiently
 from b2luigi.core.script import base_folder
 from b2luigi.core.settings_file import contents
+from b2luigi.core.structures import flatten_to_dict_of_lists
+from b2luigi.core.target import LocalTarget
 
 logger = logging.getLogger("luigi-interface.b2luigi")
 
@@ -323,6 +325,7 @@ def _prepare_copies(members: Sequence[Member]) -> None:
     with contextlib.suppress(Exception):  # reported by the task that needs it
         base_folder()
         list(contents())
+        flatten_to_dict_of_lists(target for target in [LocalTarget(os.devnull)])  # Python remembers what such types can do
         rebuild(members[0].description)
     gc.collect()
     gc.freeze()

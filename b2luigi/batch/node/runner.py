@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import multiprocessing
 import os
 import platform
 import signal
@@ -123,11 +124,12 @@ def _run_pack(tasks: Sequence[luigi.Task], pack: GivenJob, script: Path, ending:
     from b2luigi.batch.node.pack import run_pack  # few jobs need it
 
     def work(job: GivenJob, outcome_file: Path) -> int:
-        prepare_streams()
         code = _run_and_write(tasks, job, outcome_file, is_alone=False)
-        ending(code, job.grace)
+        if threading.active_count() > 1 or multiprocessing.active_children():  # nothing else is waited for
+            ending(code, job.grace)
         return code
 
+    prepare_streams()  # once for all copies of this process
     with SettingsCache(valid_for=float("inf")):
         code = run_pack(pack, script, work)
     ending(code, pack.grace)
