@@ -66,8 +66,9 @@ class Forked:
     def exit_code(self) -> int | None:
         """0..255, 128 + n for signal n; None while it runs."""
         code = _code(self._process.exitcode)
-        if code is not None:
-            self.sentinel = _closed(self.sentinel)
+        if code is not None and self.sentinel is not None:
+            os.close(self.sentinel)
+            self.sentinel = None
         return code
 
 
@@ -93,8 +94,9 @@ class Started:
     def exit_code(self) -> int | None:
         """0..255, 128 + n for signal n; None while it runs."""
         code = _code(self._process.poll())
-        if code is not None:
-            self.sentinel = _closed(self.sentinel)
+        if code is not None and self.sentinel is not None:
+            os.close(self.sentinel)
+            self.sentinel = None
         return code
 
 
@@ -111,11 +113,6 @@ def _sentinel(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
         return None
-
-
-def _closed(sentinel: int | None) -> None:
-    if sentinel is not None:
-        os.close(sentinel)
 
 
 def _opened(logs: Path) -> list[int]:
