@@ -18,6 +18,8 @@ GATHER = 5.0
 QUIET, PATIENT = 0.3, 2.0
 """While other jobs are under way: seconds without another task after which a pack that is not full goes out, and those
 after which it does in any case."""
+HOLD, HOLD_LOOK = 60.0, 0.5
+"""Seconds for which tasks gather at most while jobs like theirs wait for slots, and between two looks at these."""
 Note = Callable[[Ticket], None] | None
 """What is to come before the job of a task is sent."""
 
@@ -28,13 +30,25 @@ class _Lane:
     first: float
     last: float
     tickets: list[Ticket] = field(default_factory=list)
+    look_at: float = float("-inf")
+    """When to look again whether jobs like theirs wait for slots."""
 
 
 class Lanes:
-    """The tasks that wait, those that may share a job in one lane. `clock` gives seconds."""
+    """The tasks that wait, those that may share a job in one lane. `clock` gives seconds.
 
-    def __init__(self, sizes: Sizes, clock: Callable[[], float]) -> None:
-        self._sizes, self._clock = sizes, clock
+    `coming`: how many tasks of a class can run and will come once others have ended. `is_supplied`: whether another job
+    like this would only wait for a slot.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        clock: Callable[[], float],
+        coming: Callable[[str], int],
+        is_supplied: Callable[[Share], bool],
+    ) -> None:
+        self._sizes, self._clock, self._coming, self._is_supplied = sizes, clock, coming, is_supplied
         self._lanes: dict[Hashable, _Lane] = {}
         self._waiting: dict[Ticket, tuple[Share, Note]] = {}
 
@@ -99,19 +113,29 @@ class Lanes:
         self, lane: _Lane, free: list[Ticket], more_to_come: bool, is_idle: bool, slots: int | None
     ) -> Iterator[tuple[Share, list[Ticket]]]:
         now, before, jobs = self._clock(), len(free), 0
-        size, is_due = self._sizes.size(lane.share, len(free), slots), self._is_due(lane, now, more_to_come, is_idle)
-        while free and (is_due or (lane.share.most is not None and len(free) >= size)):
+        more = self._coming(lane.share.family) > 0
+        size = self._sizes.size(lane.share, len(free), slots, more)
+        is_due, may_be_full = self._is_due(lane, now, more_to_come, is_idle), lane.share.most is not None
+        while free and (is_due or (may_be_full and len(free) >= size)):
             group, free, jobs = free[:size], free[size:], jobs + 1
             yield lane.share, group
+            is_due, may_be_full = is_due and not more, may_be_full or more  # the rest can wait for those that come
         if jobs:
             logger.info("%s of %s in %s", _tasks(before - len(free)), lane.share.family, counted(jobs))
-        lane.first = now if not free else lane.first
+            lane.first = now
 
-    @staticmethod
-    def _is_due(lane: _Lane, now: float, more_to_come: bool, is_idle: bool) -> bool:
+    def _is_due(self, lane: _Lane, now: float, more_to_come: bool, is_idle: bool) -> bool:
         if more_to_come:
             return now - lane.first >= GATHER
-        return is_idle or now - lane.last >= QUIET or now - lane.first >= PATIENT
+        if is_idle:
+            return True
+        return (now - lane.last >= QUIET or now - lane.first >= PATIENT) and not self._is_held(lane, now)
+
+    def _is_held(self, lane: _Lane, now: float) -> bool:
+        """Another job would only wait for a slot: until there is one, more tasks may come that can share it."""
+        if now >= lane.look_at and now - lane.first < HOLD and self._is_supplied(lane.share):
+            lane.look_at = now + HOLD_LOOK
+        return now < lane.look_at
 
 
 def _tasks(number: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.ledger import Ledger
 from b2luigi.batch.attempts.outcome import Marker
 from b2luigi.batch.packs.description import is_open
+from b2luigi.batch.packs.share import Share
 from b2luigi.batch.queue.ticket import Ticket, TicketState
 from b2luigi.batch.systems.model import JobInfo, JobStatus
 
@@ -32,13 +33,18 @@ WAY: Mapping[TicketState, TicketState] = {
 class Pack:
     """One job that runs several tasks.
 
-    `folders`: of all of them, by token; None for a job of another run that does not say.
+    `folders`: of all of them, by token; None for a job of another run that does not say. `share`: what one of its tasks
+    brought along; None for a job of another run.
     """
 
     def __init__(
-        self, ticket: Ticket, folders: Mapping[str, Path] | None, clock: Callable[[], float], key: Hashable = None
+        self,
+        ticket: Ticket,
+        folders: Mapping[str, Path] | None,
+        clock: Callable[[], float],
+        share: Share | None = None,
     ) -> None:
-        self.ticket, self.key = ticket, key
+        self.ticket, self.share = ticket, share
         self._folders = folders
         self.members: dict[str, Ticket] = {}
         """By token: those for which somebody waits."""
@@ -82,6 +88,17 @@ class Pack:
         """Its batch system says so."""
         info = self.ticket.info
         return info is not None and info.status is JobStatus.running
+
+    @property
+    def waits(self) -> bool:
+        """It will run as soon as there is a slot for it, as far as is known."""
+        info = self.ticket.info
+        return info is None or (info.status is JobStatus.idle and not info.held)
+
+    @property
+    def unbegun(self) -> int:
+        """How many of its tasks have not begun, as far as is known."""
+        return len(self.members.keys() - self._begun)
 
     @property
     def has_begun_any(self) -> bool:

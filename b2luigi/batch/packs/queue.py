@@ -39,7 +39,8 @@ AGAIN, AGAIN_MOST = 5.0, 60.0
 class PackingQueue:
     """A queue in which tasks may share a job. `queue` is where jobs go; `clock` gives seconds.
 
-    `earlier`: reads how many seconds a task of each class took in earlier runs; called on a thread.
+    `earlier`: reads how many seconds a task of each class took in earlier runs; called on a thread. `coming`: how many
+    tasks of a class can run, and will be handed in once others have ended.
     """
 
     def __init__(
@@ -49,11 +50,12 @@ class PackingQueue:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         earlier: Callable[[], Mapping[str, float]] = dict,
+        coming: Callable[[str], int] = lambda family: 0,
     ) -> None:
         self._queue, self._clock, self._sleep = queue, clock, sleep
         self._sizes = Sizes(earlier)
-        self._lanes = Lanes(self._sizes, clock)
         self._under_way = UnderWay(queue, self._sizes, clock)
+        self._lanes = Lanes(self._sizes, clock, coming, self._under_way.is_supplied)
         self._refused: list[Ticket] = []
         """Those of which nobody was informed yet."""
         self._is_tidy = False
@@ -189,7 +191,7 @@ class PackingQueue:
         kin = partial(_kin, [ticket.spec for ticket in tickets])
         notes = [(ticket, self._lanes.take(ticket)) for ticket in tickets]
         pack_ticket = self._queue.submit(replace(spec, kin_of_inputs=kin), partial(_before_sending, notes))
-        pack = Pack(pack_ticket, {one.spec.token: one.spec.folder for one in tickets}, self._clock, share.key)
+        pack = Pack(pack_ticket, {one.spec.token: one.spec.folder for one in tickets}, self._clock, share)
         for ticket in tickets:
             ticket.spec = replace(ticket.spec, pack=spec.folder)
             ticket.requested = pack_ticket.requested

@@ -21,6 +21,9 @@ LEAST_WORK = 2.0
 ROUNDS, ROUND = 4, 5.0
 """Rounds in which the slots are filled at most so that they end together, and seconds of work that make a round worth
 it."""
+SUPPLY = 20.0
+"""Seconds of work that are worth a job as long as more tasks are to come. Tasks gather while there is more than that to
+do for each job that runs."""
 
 
 @dataclass
@@ -43,11 +46,11 @@ class Durations:
         return total / number if number else self.earlier.get(family)
 
 
-def tasks_per_job(waiting: int, slots: int, mean: float | None, seconds: float) -> int:
+def tasks_per_job(waiting: int, slots: int, mean: float | None, seconds: float, more: bool = False) -> int:
     """How many of the tasks that wait go into the next job, at least 1.
 
     `slots`: jobs that can run at once, times the tasks that each runs at once. `mean`: seconds that a task takes, if
-    that is known. `seconds`: the most work in one job.
+    that is known. `seconds`: the most work in one job. `more`: more tasks will come, so that jobs need not end at once.
     """
     if waiting < 1:
         return 1
@@ -55,9 +58,10 @@ def tasks_per_job(waiting: int, slots: int, mean: float | None, seconds: float) 
         return math.ceil(waiting / slots)
     mean = max(mean, 0.001)
     each = waiting * mean / slots
-    rounds = max(1, min(ROUNDS, int(each / ROUND)), math.ceil(each / max(seconds, mean)))
-    fair = math.ceil(waiting / (slots * rounds))
-    return min(waiting, max(fair, int(LEAST_WORK / mean), 1))
+    rounds = 1 if more else max(1, min(ROUNDS, int(each / ROUND)))
+    fair = math.ceil(waiting / (slots * max(rounds, math.ceil(each / max(seconds, mean)))))
+    least = min(SUPPLY, seconds) if more else LEAST_WORK
+    return min(waiting, max(fair, int(least / mean), 1))
 
 
 class Sizes:
@@ -96,13 +100,17 @@ class Sizes:
                 self.durations.earlier = self._reading.result()
         return True
 
-    def size(self, share: Share, waiting: int, slots: int | None) -> int:
-        """How many of the tasks that wait go into the next job. `slots`: jobs that run at once, if that is known."""
+    def size(self, share: Share, waiting: int, slots: int | None, more: bool = False) -> int:
+        """How many of the tasks that wait go into the next job.
+
+        `slots`: jobs that run at once, if that is known. `more`: more tasks will come.
+        """
         most = self._most.get(share.key, share.most or waiting)
         if share.most is not None:
             return min(share.most, most)
         at_once = (slots or max(SLOTS, self._ran_at_once)) * share.at_once
-        return max(1, min(most, tasks_per_job(waiting, at_once, self.durations.mean(share.family), share.seconds)))
+        mean = self.durations.mean(share.family)
+        return max(1, min(most, tasks_per_job(waiting, at_once, mean, share.seconds, more)))
 
     def limit(self, share: Share) -> float | None:
         """Seconds of work after which a pack hands back what it has not begun; None where the user chose its size."""

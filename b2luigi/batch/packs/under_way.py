@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 from b2luigi.batch.attempts.inbox import Inbox
 from b2luigi.batch.attempts.judge import wants_reason
 from b2luigi.batch.packs.pack import Pack
-from b2luigi.batch.packs.size import Sizes
+from b2luigi.batch.packs.share import Share
+from b2luigi.batch.packs.size import SUPPLY, Sizes
 from b2luigi.batch.queue.ticket import Queue, Ticket
 from b2luigi.batch.systems.model import Cause
 
@@ -63,6 +65,21 @@ class UnderWay:
             self.packs.pop(pack.token, None)
             self.ending.pop(pack.token, None)
 
+    def is_supplied(self, share: Share) -> bool:
+        """Whether a job like this would wait for its turn for some time: others like it do, and all have work to do."""
+        live = [pack for pack in self.packs.values() if pack.members and not (pack.is_over or pack.ticket.is_gone)]
+        if not any(pack.waits and pack.share is not None and pack.share.key == share.key for pack in live):
+            return False
+        work = sum(self._work_left(pack) for pack in live)
+        return work > SUPPLY * max(1, sum(pack.is_running for pack in live))
+
+    def _work_left(self, pack: Pack) -> float:
+        """Seconds for which what has not begun will keep a job busy; infinite if nobody knows."""
+        mean = self._sizes.durations.mean(pack.share.family) if pack.share is not None else None
+        if pack.share is None or mean is None:
+            return math.inf if pack.unbegun else 0.0
+        return mean * pack.unbegun / pack.share.at_once
+
     @property
     def leaving(self) -> set[Path]:
         """The job scripts of tasks that may be at work although nobody wants them any more."""
@@ -90,8 +107,8 @@ class UnderWay:
     def heard(self, pack: Pack) -> list[Ticket]:
         """There is news of a job; returns the tickets of its tasks that this concerns."""
         info = pack.ticket.info
-        if info is not None and info.status.is_final and info.cause in SHRINK and pack.key is not None:
-            self._sizes.shrink(pack.key, pack.size)
+        if info is not None and info.status.is_final and info.cause in SHRINK and pack.share is not None:
+            self._sizes.shrink(pack.share.key, pack.size)
         return self.mirrored(pack)
 
     def mirrored(self, pack: Pack) -> list[Ticket]:

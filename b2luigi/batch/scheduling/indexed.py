@@ -145,6 +145,10 @@ class IndexedScheduler(scheduler.Scheduler):
         self._has_batches = False
         self._prune_at = 0.0
 
+    def ready(self, family: str) -> int:
+        """How many tasks of a class can run, and were not handed out yet."""
+        return self._state.ready.sizes[family]
+
     def prune(self) -> None:
         """luigi's, which looks at all tasks: not at each step. Tasks whose time has come need not wait for it."""
         self._state.wake(self._config)

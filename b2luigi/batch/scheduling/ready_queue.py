@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ class ReadyQueue:
     def __init__(self) -> None:
         self._heaps: dict[Signature, list[Entry]] = {}
         self._count = 0
+        self.sizes = Counter[str]()
+        """How many there are of each class."""
 
     def enter(self, task: Any) -> None:
         """Adds a task, or moves it if its priority or resources changed."""
@@ -29,11 +32,13 @@ class ReadyQueue:
         if known is not None and known[:2] == (-task.priority, task.time) and task.signature == signature:
             return
         self._count += 1
+        self.sizes[task.family] += known is None
         task.entry, task.signature = (-task.priority, task.time, self._count, task), signature
         heapq.heappush(self._heaps.setdefault(signature, []), task.entry)
 
     def drop(self, task: Any) -> None:
         """Removes a task."""
+        self.sizes[task.family] -= task.entry is not None
         task.entry = None
 
     def heads(self) -> dict[Signature, Entry]:

@@ -33,6 +33,7 @@ from b2luigi.batch.queue.job_queue import JobQueue
 from b2luigi.batch.queue.local import LocalQueue
 from b2luigi.batch.queue.processors import check_slots
 from b2luigi.batch.queue.ticket import Queue
+from b2luigi.batch.scheduling.indexed import IndexedScheduler
 from b2luigi.batch.systems.base import BatchSystem
 from b2luigi.batch.workers.jobs import Jobs
 from b2luigi.batch.workers.names import batch_system_of
@@ -202,8 +203,13 @@ class AssigningWorker(CheckingWorker):
         queues = self._jobs.queues
         if name not in queues:
             queue = self._local_queue() if name == "local" else self._job_queue(name)
-            queues[name] = PackingQueue(queue, earlier=functools.partial(seconds_of_earlier_runs, task_file_folder()))
+            earlier = functools.partial(seconds_of_earlier_runs, task_file_folder())
+            queues[name] = PackingQueue(queue, earlier=earlier, coming=self._coming)
         return queues[name]
+
+    def _coming(self, family: str) -> int:
+        """How many tasks of a class luigi can hand out; unknown, and so none, if its scheduler is another process."""
+        return self._scheduler.ready(family) if isinstance(self._scheduler, IndexedScheduler) else 0
 
     def _local_queue(self) -> Queue:
         folder, known = base_folder(), self._shared.runs.labels

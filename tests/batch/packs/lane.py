@@ -91,10 +91,10 @@ class Site:
         specs = [self.spec() for _ in range(number)]
         return [self.queue.submit(spec, self.notes.append, self.share(spec, most, **others)) for spec in specs]
 
-    def pack(self, number: int = 3, job_id: str = "7") -> tuple[Ticket, list[Ticket]]:
+    def pack(self, number: int = 3, job_id: str = "7", **others: Any) -> tuple[Ticket, list[Ticket]]:
         """A job with so many tasks, which the batch system has accepted: its ticket, and those of its tasks."""
         before = len(self.hand.tickets)
-        members = self.submit(number, number)
+        members = self.submit(number, number, **others)
         self.queue.step()
         (job,) = self.hand.tickets[before:]
         self.send(job, job_id)

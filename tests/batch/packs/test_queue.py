@@ -16,7 +16,7 @@ from b2luigi.batch.attempts.record import Record
 from b2luigi.batch.attempts.tokens import is_of_pack
 from b2luigi.batch.packs import description
 from b2luigi.batch.packs import queue as queue_module
-from b2luigi.batch.packs.lanes import GATHER, PATIENT, QUIET
+from b2luigi.batch.packs.lanes import GATHER, HOLD, PATIENT, QUIET
 from b2luigi.batch.packs.pack import SETTLED
 from b2luigi.batch.packs.under_way import ENDING, READING
 from b2luigi.batch.queue.ticket import Ticket, TicketState
@@ -283,7 +283,7 @@ def test_a_task_whose_former_job_is_on_its_way_out_waits_and_keeps_nobody_waitin
     site.wait(PATIENT)
     assert [members_of(job) for job in site.hand.tickets] == [tokens([free])]
     site.hand.leaving = set()
-    site.wait(PATIENT)
+    site.wait(HOLD)
     assert [members_of(job) for job in site.hand.tickets] == [tokens([free]), tokens([held])]
 
 

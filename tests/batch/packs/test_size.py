@@ -30,6 +30,23 @@ def test_a_job_gets_so_many_tasks(waiting: int, slots: int, mean: float | None, 
     assert tasks_per_job(waiting, slots, mean, seconds) == expected
 
 
+@pytest.mark.parametrize(
+    ("waiting", "mean", "seconds", "expected"),
+    [
+        pytest.param(1000, None, 300, 63, id="unknown: as many jobs as there are slots"),
+        pytest.param(1000, 1.0, 300, 63, id="in one round: others will fill the slots afterwards"),
+        pytest.param(32, 1.0, 300, 20, id="few: worth a job while others run"),
+        pytest.param(32, 1.0, 10, 10, id="no more than the setting allows"),
+        pytest.param(1000, 10.0, 300, 21, id="in as many rounds as the setting asks for"),
+    ],
+)
+def test_while_more_tasks_are_to_come_jobs_are_longer(
+    waiting: int, mean: float | None, seconds: float, expected: int
+) -> None:
+    """They need not end together."""
+    assert tasks_per_job(waiting, 16, mean, seconds, more=True) == expected
+
+
 @pytest.mark.parametrize("mean", [None, 0.01, 0.1, 0.5])
 @pytest.mark.parametrize("slots", [1, 16, 100, 250])
 def test_a_thousand_short_tasks_never_have_a_job_each(mean: float | None, slots: int) -> None:
