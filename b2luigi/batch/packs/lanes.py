@@ -126,10 +126,10 @@ class Lanes:
 
     def _is_due(self, lane: _Lane, now: float, more_to_come: bool, is_idle: bool) -> bool:
         if more_to_come:
-            return now - lane.first >= GATHER
-        if is_idle:
-            return True
-        return (now - lane.last >= QUIET or now - lane.first >= PATIENT) and not self._is_held(lane, now)
+            has_waited = now - lane.first >= GATHER
+        else:
+            has_waited = is_idle or now - lane.last >= QUIET or now - lane.first >= PATIENT
+        return has_waited and not self._is_held(lane, now)
 
     def _is_held(self, lane: _Lane, now: float) -> bool:
         """Another job would only wait for a slot: until there is one, more tasks may come that can share it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from b2luigi.batch.packs.lanes import HOLD, PATIENT
+from b2luigi.batch.packs.lanes import GATHER, HOLD, PATIENT
 from b2luigi.batch.packs.queue import PackingQueue
 from b2luigi.batch.queue.ticket import Ticket
 from tests.batch.packs.lane import IDLE, RUNNING, Site, members_of
@@ -34,11 +34,15 @@ def formed(site: Site) -> list[int]:
     return [len(members_of(job)) for job in site.hand.tickets[2:]]
 
 
-def test_tasks_gather_while_jobs_like_theirs_wait_for_slots(site: Site, busy: tuple[Ticket, Ticket]) -> None:
+@pytest.mark.parametrize("more_to_come", [False, True])
+def test_tasks_gather_while_jobs_like_theirs_wait_for_slots(
+    site: Site, busy: tuple[Ticket, Ticket], more_to_come: bool
+) -> None:
     """A job of their own would only wait as well."""
     for _ in range(5):
         site.submit(most=40, key="same")
-        site.wait(PATIENT)
+        site.now += GATHER
+        site.queue.step(more_to_come)
     assert formed(site) == []
     site.report(busy[1], RUNNING)
     site.wait(PATIENT)
