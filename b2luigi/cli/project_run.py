@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from b2luigi.cli.process import process
@@ -14,17 +12,6 @@ from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.process_call import ProcessCall, running
 
 CODE = "from b2luigi.cli.project_run import main; main()"
-
-
-def is_project(script: str | Path, arguments: Sequence[str]) -> bool:
-    """Whether a run with this script and these arguments, as its journal has them, was one of a project."""
-    return f"--task-file={script}" in arguments
-
-
-def words_of_task(name: str, task_file: str | Path, params_file: str | Path, given: Sequence[str]) -> list[str]:
-    """Arguments of a process that runs a task of a project; paths are absolute, so that it starts in any folder."""
-    params = [f"--params-file={params_file}"] if params_file else []
-    return [f"--task={name}", f"--task-file={task_file}", *params, *(f"--param={word}" for word in given)]
 
 
 def main() -> NoReturn:

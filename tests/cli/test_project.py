@@ -13,8 +13,9 @@ import b2luigi
 from b2luigi.cli.command.project import is_task, split
 from b2luigi.cli.command.run import words_of
 from b2luigi.cli.project import parsed
-from b2luigi.cli.project_run import CODE, words_of_task
+from b2luigi.cli.project_run import CODE
 from b2luigi.core.bad_input import BadInputError
+from b2luigi.core.project_words import words_of_task
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import typer
 
 from b2luigi.batch.messages.failure import visible
 from b2luigi.cli.command.runs import CommandError, in_words
-from b2luigi.cli.project_run import CODE, is_project
+from b2luigi.cli.project_run import CODE
+from b2luigi.core.project_words import is_project
 
 FAILURE = "1"
 

@@ -96,8 +96,9 @@ def _outages(run: Run) -> Iterator[str]:
 
 def heading(run: Run) -> Iterator[str]:
     """What a run is: whose, of which script, since when; and how it ended."""
-    script = " ".join([run.script or "?", *run.arguments])
-    yield f"Run {run.id} of {visible(script)}, process {run.pid} of {run.user} on {run.host}"
+    words = [run.script or "?", *run.arguments]
+    command = f"{run.script} ({' '.join(run.command)})" if run.is_of_project else " ".join(words)
+    yield f"Run {run.id} of {visible(command)}, process {run.pid} of {run.user} on {run.host}"
     since = f"since {moment(run.started)} ({duration(run.elapsed)})"
     if run.is_alive:
         yield f"running {since}"
@@ -108,14 +109,19 @@ def heading(run: Run) -> Iterator[str]:
     yield f"log: {run.log}"
 
 
+SELDOM = (State.submitting, State.held, State.cancelled)
+"""States that have a column only if there is a task in them: so the table fits on a narrow terminal."""
+
+
 def _classes(run: Run) -> RenderableType:
-    names = [one.value for one in State]
-    rows: list[list[str | Text]] = []
-    for family, counts in sorted(run.by_class().items()):
-        rows.append([family, *(_count(counts[one], one) for one in State), f"{counts.total():,}"])
     total = run.counts()
-    if len(rows) > 1:
-        rows.append(["all", *(_count(total[one], one) for one in State), f"{total.total():,}"])
+    states = [one for one in State if one not in SELDOM or total[one]]
+    counts = sorted(run.by_class().items())
+    counts += [("all", total)] if len(counts) > 1 else []
+    rows: list[list[str | Text]] = [
+        [name, *(_count(found[one], one) for one in states), f"{found.total():,}"] for name, found in counts
+    ]
+    names = [one.value for one in states]
     return table(["class", *names, "tasks"], rows, right=[*names, "tasks"])
 
 

@@ -6,11 +6,14 @@ Moments are seconds since the epoch, durations seconds, sizes bytes; None is "no
 from __future__ import annotations
 
 import enum
+import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from b2luigi.core.project_words import is_project
 
 FORMAT = 1
 """Of the journal, and of what `status --json` prints."""
@@ -259,6 +262,21 @@ class Run:
     def task_file_dir(self) -> Path:
         """The folder that holds `runs`."""
         return self.folder.parent.parent
+
+    @property
+    def is_of_project(self) -> bool:
+        """`b2luigi run TASK` has started it, and no script."""
+        return is_project(self.script, self.arguments)
+
+    @property
+    def command(self) -> list[str]:
+        """The words that a person types for such a run."""
+        if not self.is_of_project:
+            return ["python", os.path.basename(self.script), *self.arguments]
+        values = [word.partition("=")[::2] for word in self.arguments]
+        task = next((value for name, value in values if name == "--task"), "")
+        params = [word for name, value in values if name == "--param" for word in ("-P", value)]
+        return ["b2luigi", "run", task, *params]
 
     def counts(self) -> Counter[State]:
         """How many tasks are in which state."""

@@ -35,7 +35,7 @@ def page(run: Run) -> str:
         title=f"{os.path.basename(run.script) or 'Run'} · {run.id}",
         began=moment(run.started),
         how=_how(run),
-        command=shlex.join(["python", os.path.basename(run.script), *run.arguments]),
+        command=shlex.join(run.command),
         counts=[(state.value, count) for state in State if (count := run.counts()[state])],
         elapsed=duration(run.elapsed),
         cpu=duration(cpu) if cpu else "",
