@@ -90,10 +90,15 @@ class Pack:
         return info is not None and info.status is JobStatus.running
 
     @property
+    def is_at_work(self) -> bool:
+        """Its batch system says so, or its tasks do: the last answer may be a minute old."""
+        return self.is_running or bool(self._begun or self.ended)
+
+    @property
     def waits(self) -> bool:
         """It will run as soon as there is a slot for it, as far as is known."""
         info = self.ticket.info
-        return info is None or (info.status is JobStatus.idle and not info.held)
+        return not self.is_at_work and (info is None or not info.held)
 
     @property
     def unbegun(self) -> int:

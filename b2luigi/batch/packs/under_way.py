@@ -71,7 +71,7 @@ class UnderWay:
         if not any(pack.waits and pack.share is not None and pack.share.key == share.key for pack in live):
             return False
         work = sum(self._work_left(pack) for pack in live)
-        return work > SUPPLY * max(1, sum(pack.is_running for pack in live))
+        return work > SUPPLY * max(1, sum(pack.is_at_work for pack in live))
 
     def _work_left(self, pack: Pack) -> float:
         """Seconds for which what has not begun will keep a job busy; infinite if nobody knows."""

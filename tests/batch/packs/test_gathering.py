@@ -49,6 +49,14 @@ def test_tasks_gather_while_jobs_like_theirs_wait_for_slots(
     assert formed(site) == [5]
 
 
+def test_a_job_whose_first_task_has_ended_waits_for_no_slot(site: Site, busy: tuple[Ticket, Ticket]) -> None:
+    """The last answer of the batch system may be older."""
+    site.end(next(iter(site.queue._under_way.packs[busy[1].spec.token].members.values())))
+    site.submit(most=40, key="same")
+    site.wait(PATIENT)
+    assert formed(site) == [1]
+
+
 def test_tasks_gather_no_longer_than_a_minute(site: Site, busy: tuple[Ticket, Ticket]) -> None:
     """Whatever the jobs wait for, it may be something else."""
     site.submit(most=40, key="same")
