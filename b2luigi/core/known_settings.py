@@ -19,18 +19,24 @@ class UnknownSettingWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Kind:
-    """The kind of value a setting takes: in words, to follow "must be", as types, and the range of a number."""
+    """The kind of value a setting takes: in words, to follow "must be", as types, and the range of a number.
+
+    `texts`: the only strings there are, if there are only some.
+    """
 
     words: str
     types: tuple[type, ...]
     least: float = -math.inf
     most: float = math.inf
+    texts: frozenset[str] = frozenset()
 
     def fits(self, value: object) -> bool:
         """Whether a value is of this kind. Unlike in Python, a bool is not a number."""
         kind: type = type(value)
         if not _fits(self.types, kind):
             return False
+        if isinstance(value, str):
+            return not self.texts or value in self.texts
         return not isinstance(value, (int, float)) or self.least <= value <= self.most
 
 
@@ -54,7 +60,9 @@ OPTIONS = Kind("a string, or a list of strings", (str, list, tuple, NoneType))
 ENTRIES = Kind("a dictionary", (Mapping, NoneType))
 QUEUE = Kind("the name of a queue, or null (None in Python)", (str, int, bool, NoneType))
 SLOTS = Kind("a number of slots, or null (None in Python)", (int, str, NoneType))
-TASKS = Kind('a positive integer, or "auto"', (int, str), least=1)
+POSITIVE = Kind("a positive integer", (int,), least=1)
+TASKS = Kind('a positive integer, or "auto"', (int, str), least=1, texts=frozenset({"auto"}))
+PACK_MODE = Kind('"fork" or "process"', (str,), texts=frozenset({"fork", "process"}))
 MAKER = Kind("a class (can be set only in Python)", (Callable, NoneType))  # type: ignore[arg-type]
 
 
@@ -267,13 +275,13 @@ _ROWS = (
     ),
     Setting(
         "tasks_at_once",
-        COUNT,
+        POSITIVE,
         1,
         "How many tasks of a shared job run at the same time; ask the batch system for as many cores.",
     ),
     Setting(
         "pack_mode",
-        TEXT,
+        PACK_MODE,
         "fork",
         'How tasks that share a job run: "fork" starts the script once, and copies the process for each task; '
         '"process" starts it anew for each, for scripts that cannot be copied (threads, GPUs, open connections).',

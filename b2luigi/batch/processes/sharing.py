@@ -16,22 +16,17 @@ from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.job_script import PACK, JobScript
 from b2luigi.core.settings import get_seconds, get_setting
 
-MODES = ("fork", "process")
 NOT_WITH = ("transfer_files", "apptainer_image")
 """Settings for jobs of which a pack could make nothing."""
 
 
 def most_tasks_per_job(task: luigi.Task) -> int | None:
-    """The setting `tasks_per_job`; None for "auto". Raises BadInputError for a value that cannot be meant.
+    """The setting `tasks_per_job`; None for "auto". Raises BadInputError for a value of another kind.
 
     Without it, b2luigi 1.3.0's names for the same hold, where nothing else in the settings speaks against it.
     """
     most = get_setting("tasks_per_job", default=_size_of_group(task), task=task)
-    if most == "auto":
-        return None
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise BadInputError(f'tasks_per_job must be a whole number of at least 1, or "auto", not {most!r}.')
-    return most
+    return None if most == "auto" else int(most)
 
 
 def _size_of_group(task: luigi.Task) -> int:
@@ -47,11 +42,8 @@ def check_sharing(task: luigi.Task) -> None:
     """Raises BadInputError, naming the settings, if a task is to share its job and cannot."""
     if most_tasks_per_job(task) == 1:
         return
-    at_once, mode = get_setting("tasks_at_once", task=task), get_setting("pack_mode", task=task)
-    if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
-        raise BadInputError(f"tasks_at_once must be a whole number of at least 1, not {at_once!r}.")
-    if mode not in MODES:
-        raise BadInputError(f'pack_mode must be "fork" or "process", not {mode!r}.')
+    for name in ("tasks_at_once", "pack_mode"):
+        get_setting(name, task=task)
     if get_seconds("tasks_per_job_seconds", task=task) <= 0:
         raise BadInputError("tasks_per_job_seconds must be more than 0.")
     for name in NOT_WITH:

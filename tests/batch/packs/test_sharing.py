@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -219,11 +220,13 @@ def test_a_value_of_a_class_is_checked_like_any_other(job: Job) -> None:
         check_sharing(type("Odd", (Work,), {"tasks_at_once": True})())
 
 
-def test_how_tasks_share_is_no_matter_where_none_does(job: Job) -> None:
-    """A mode of somebody else's, say."""
-    b2luigi.set_setting("pack_mode", "spawn")
-    b2luigi.set_setting("tasks_per_job", 1)
-    check_sharing(Work())
+def test_bad_values_of_a_settings_file_are_in_one_message(job: Job) -> None:
+    """Whoever repairs one of them finds no other afterwards."""
+    bad = {"tasks_per_job": "many", "tasks_at_once": 0, "pack_mode": "thread"}
+    Path("settings.json").write_text(json.dumps(bad))
+    with pytest.raises(ValueError, match=r"settings\.json") as caught:
+        b2luigi.get_setting("pack_mode", task=Work())
+    assert [name for name in bad if f"{name} must be" in str(caught.value)] == list(bad)
 
 
 def refused(setting: str, value: Any) -> None:
@@ -244,19 +247,19 @@ def test_what_does_not_go_together_is_refused_by_both_names(job: Job, setting: s
 
 
 @pytest.mark.parametrize(
-    ("set_it", "words"),
+    ("facts", "words"),
     [
-        (lambda: b2luigi.set_setting("tasks_per_job", "some"), "tasks_per_job must be"),
-        (lambda: b2luigi.set_setting("apptainer_image", "/image.sif"), "tasks_per_job and apptainer_image"),
-        (lambda: b2luigi.set_setting("pack_mode", "thread"), "pack_mode must be"),
+        ({"tasks_at_once": 0}, "tasks_at_once must be"),
+        ({"apptainer_image": "/image.sif"}, "tasks_per_job and apptainer_image"),
+        ({"pack_mode": "thread"}, "pack_mode must be"),
     ],
 )
-def test_a_run_with_bad_values_submits_nothing(job: Job, set_it: Callable[[], None], words: str) -> None:
+def test_a_run_with_bad_values_submits_nothing(job: Job, facts: dict[str, Any], words: str) -> None:
     """Once for all its tasks, however many there are."""
-    set_it()
+    odd = type("Odd", (Runs,), facts)
     b2luigi.set_setting("batch_system", "local")
     factory = SendJobWorkerSchedulerFactory()
     with pytest.raises(GraphError) as caught:
-        luigi.build([Runs(n=n) for n in range(5)], worker_scheduler_factory=factory, local_scheduler=True)
+        luigi.build([odd(n=n) for n in range(5)], worker_scheduler_factory=factory, local_scheduler=True)
     assert str(caught.value).count(words) == 1
     assert not list(Path(str(b2luigi.get_setting("task_file_dir"))).glob("*/attempt-*"))
