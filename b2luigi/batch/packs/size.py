@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -54,14 +55,19 @@ def tasks_per_job(waiting: int, slots: int, mean: float | None, seconds: float, 
     """
     if waiting < 1:
         return 1
+    divide: Callable[[int, int], int] = operator.floordiv if more else _up  # what is left waits for those that come
     if mean is None:  # what turns out to be too much is handed back by the pack
-        return math.ceil(waiting / slots)
+        return max(1, divide(waiting, slots))
     mean = max(mean, 0.001)
     each = waiting * mean / slots
     rounds = 1 if more else max(1, min(ROUNDS, int(each / ROUND)))
-    fair = math.ceil(waiting / (slots * max(rounds, math.ceil(each / max(seconds, mean)))))
+    fair = divide(waiting, slots * max(rounds, math.ceil(each / max(seconds, mean))))
     least = min(SUPPLY, seconds) if more else LEAST_WORK
     return min(waiting, max(fair, int(least / mean), 1))
+
+
+def _up(number: int, by: int) -> int:
+    return math.ceil(number / by)
 
 
 class Sizes:

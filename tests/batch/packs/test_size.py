@@ -33,11 +33,12 @@ def test_a_job_gets_so_many_tasks(waiting: int, slots: int, mean: float | None, 
 @pytest.mark.parametrize(
     ("waiting", "mean", "seconds", "expected"),
     [
-        pytest.param(1000, None, 300, 63, id="unknown: as many jobs as there are slots"),
-        pytest.param(1000, 1.0, 300, 63, id="in one round: others will fill the slots afterwards"),
+        pytest.param(1000, None, 300, 62, id="unknown: a full job for each slot"),
+        pytest.param(1000, 1.0, 300, 62, id="in one round: others will fill the slots afterwards"),
         pytest.param(32, 1.0, 300, 20, id="few: worth a job while others run"),
         pytest.param(32, 1.0, 10, 10, id="no more than the setting allows"),
-        pytest.param(1000, 10.0, 300, 21, id="in as many rounds as the setting asks for"),
+        pytest.param(1000, 10.0, 300, 20, id="in as many rounds as the setting asks for"),
+        pytest.param(3, None, 300, 1, id="never less than one"),
     ],
 )
 def test_while_more_tasks_are_to_come_jobs_are_longer(
