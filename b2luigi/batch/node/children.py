@@ -56,7 +56,12 @@ class Forked:
         finally:
             for descriptor in streams:
                 os.close(descriptor)
-        self.sentinel = _sentinel(self.pid)
+        self._end = _End(self.pid)
+
+    @property
+    def sentinel(self) -> int | None:
+        """A file descriptor that can be read once it has ended, or a moment before."""
+        return self._process.sentinel if self._end.sentinel is None else self._end.sentinel
 
     @property
     def pid(self) -> int:
@@ -66,9 +71,8 @@ class Forked:
     def exit_code(self) -> int | None:
         """0..255, 128 + n for signal n; None while it runs."""
         code = _code(self._process.exitcode)
-        if code is not None and self.sentinel is not None:
-            os.close(self.sentinel)
-            self.sentinel = None
+        if code is not None:
+            self._end.close()
         return code
 
 
@@ -84,7 +88,12 @@ class Started:
             env={**os.environ, PACK_VARIABLE: str(parent)},
             preexec_fn=lambda: _end_with_parent(parent, prctl),
         )
-        self.sentinel = _sentinel(self.pid)
+        self._end = _End(self.pid)
+
+    @property
+    def sentinel(self) -> int | None:
+        """A file descriptor that can be read once it has ended."""
+        return self._end.sentinel
 
     @property
     def pid(self) -> int:
@@ -94,9 +103,8 @@ class Started:
     def exit_code(self) -> int | None:
         """0..255, 128 + n for signal n; None while it runs."""
         code = _code(self._process.poll())
-        if code is not None and self.sentinel is not None:
-            os.close(self.sentinel)
-            self.sentinel = None
+        if code is not None:
+            self._end.close()
         return code
 
 
@@ -104,15 +112,20 @@ def _code(code: int | None) -> int | None:
     return SIGNALLED - code if code is not None and code < 0 else code
 
 
-def _sentinel(pid: int) -> int | None:
-    """Can be read once the process has ended: that of `multiprocessing` can be so a moment before.
+class _End:
+    """The end of a process, exactly: the sentinel of `multiprocessing` can be read a moment before."""
 
-    None where there is no such thing: another system than Linux, or one older than 5.3.
-    """
-    try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        return None
+    def __init__(self, pid: int) -> None:
+        self.sentinel: int | None = None
+        """Can be read once the process has ended. None before Linux 5.3 (RHEL 8), and elsewhere: pidfd_open(2)."""
+        with contextlib.suppress(AttributeError, OSError):
+            self.sentinel = os.pidfd_open(pid)
+
+    def close(self) -> None:
+        """The end was seen."""
+        if self.sentinel is not None:
+            os.close(self.sentinel)
+            self.sentinel = None
 
 
 def _opened(logs: Path) -> list[int]:

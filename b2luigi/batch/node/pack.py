@@ -100,8 +100,9 @@ class Member:
 class Child(Protocol):
     """The process of one task."""
 
-    sentinel: int | None
-    """A file descriptor that can be read once it has ended; None where the system has no such thing."""
+    @property
+    def sentinel(self) -> int | None:
+        """A file descriptor that can be read once it has ended; None where the system has no such thing."""
 
     @property
     def pid(self) -> int:

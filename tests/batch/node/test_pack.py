@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import SimpleNamespace
@@ -444,6 +445,19 @@ def test_a_signal_that_comes_while_a_task_is_being_started_reaches_it(
     job = node.start(sleep, done)
     job.join(PATIENCE)
     assert (job.exitcode, node.markers) == (-signal.SIGTERM, {"a": "143 none"})
+
+
+def test_an_old_kernel_shows_the_end_of_a_task_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RHEL 8 has no pidfd_open(2)."""
+
+    def missing(pid: int) -> int:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", missing)
+    job = GivenJob.described({"task_id": "a"})
+    child = Forked(job, tmp_path / "a.outcome", tmp_path, lambda job, outcome: 3, lambda: None)
+    assert wait([present(child.sentinel)], PATIENCE)
+    until(lambda: child.exit_code() == 3, "it has ended")
 
 
 def test_a_pack_whose_job_script_was_killed_begins_nothing(node: Node) -> None:
