@@ -44,6 +44,8 @@ GLANCE = 2.0
 """Seconds between two looks whether a task that is at work is still wanted."""
 KILL_AFTER = 5.0
 """Seconds from the request to stop to the end."""
+MOMENT = 0.001
+"""Seconds from the sentinel of a process to its end, where the kernel has none that is exact."""
 TOGETHER = 0.5
 """Seconds by which a signal for the whole job may come later here than to one of its tasks."""
 OF_NODE = (*PASSING, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
@@ -204,7 +206,9 @@ class _Supervisor:
         running = [one.child for one in self._at_work if one.child.exit_code() is None]
         sentinels = [child.sentinel for child in running if child.sentinel is not None]
         if sentinels:
-            wait(sentinels, timeout=0.1 if self._is_stopping else 1.0)
+            ends = wait(sentinels, timeout=0.1 if self._is_stopping else 1.0)
+            if ends and all(child.exit_code() is None for child in running):  # an old kernel: it says so too early
+                time.sleep(MOMENT)
         elif self._at_work:
             time.sleep(0.1)
 
