@@ -33,6 +33,10 @@ class _Lane:
     look_at: float = float("-inf")
     """When to look again whether jobs like theirs wait for slots."""
 
+    def is_held(self, now: float) -> bool:
+        """Nothing goes out, so that nobody need look at its tasks: there may be thousands."""
+        return now < self.look_at and (self.share.most is None or len(self.tickets) < self.share.most)
+
 
 class Lanes:
     """The tasks that wait, those that may share a job in one lane. `clock` gives seconds.
@@ -99,6 +103,8 @@ class Lanes:
         once, if that is known.
         """
         for key, lane in list(self._lanes.items()):
+            if lane.is_held(self._clock()):
+                continue
             for ticket in lane.tickets:
                 if ticket.cancelled:
                     self.drop(ticket)
