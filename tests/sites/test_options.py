@@ -35,10 +35,10 @@ def test_an_option_of_sbatch_that_would_break_the_submission_is_refused_by_name(
     project = slurm.project(tmp_path / "project")
     write(project, jobs=1, settings=f"slurm_settings = {{{option}}}", work="pass")
     ended = end_soon(project.start())
-    (story,) = ended.stories.values()
     key = option.partition(":")[0].strip('"')
-    assert key in story
-    assert "slurm_settings" in story
+    assert ended.rc == 1
+    assert key in ended.text
+    assert "slurm_settings" in ended.text
     assert ran(project) == []
     assert slurm.shims.calls("sbatch") == []
     assert not (project.folder / "intruder").exists()
@@ -53,7 +53,7 @@ def test_an_option_of_sbatch_that_hides_our_label_changes_nothing(
     write(project, jobs=2, settings=f"slurm_settings = {{{option}}}", work="time.sleep(1)")
     ended = end_soon(project.start())
     key = option.partition(":")[0].strip('"')
-    assert "* 2 ran successfully:" in ended.text or all(key in story for story in ended.stories.values()), ended.text
+    assert "* 2 ran successfully:" in ended.text or (ended.rc == 1 and key in ended.text), ended.text
     assert ran(project) in ([], ["0", "1"])
 
 
@@ -77,9 +77,9 @@ def test_a_line_of_a_submit_description_that_would_replace_the_job_is_refused_by
         project = node.project(tmp_path / "project")
         write(project, jobs=1, settings=f"htcondor_settings = {{{option}}}", work="pass")
         ended = end_soon(project.start())
-        (story,) = ended.stories.values()
         key = option.partition(":")[0].strip('"')
-        assert key in story
-        assert "htcondor_settings" in story
+        assert ended.rc == 1
+        assert key in ended.text
+        assert "htcondor_settings" in ended.text
         assert node.shims.calls("condor_submit") == []
         assert ran(project) == []
