@@ -88,17 +88,38 @@ def test_a_job_that_is_held_keeps_no_task_waiting(site: Site, busy: tuple[Ticket
     assert formed(site) == [1]
 
 
-def test_tasks_go_out_before_the_slots_have_nothing_to_do(site: Site, busy: tuple[Ticket, Ticket]) -> None:
+def test_tasks_go_out_before_the_slots_have_nothing_to_do(site: Site) -> None:
     """Some seconds before: the next jobs take a while to begin."""
+    site.queue.learn("Work", 1.0)
+    (running, members), (waiting, _) = site.pack(30, key="same"), site.pack(15, key="same")
+    site.report(running, RUNNING)
+    site.report(waiting, IDLE)
     site.submit(most=40, key="same")
-    members = list(site.queue._under_way.packs[busy[0].spec.token].members.values())
-    waiting = list(site.queue._under_way.packs[busy[1].spec.token].members.values())
-    site.begin(busy[0], *members)
-    site.wait(PATIENT)
-    assert formed(site) == []
-    site.judge(*waiting[:11])
+    for begun, expected in ((members[:20], []), (members[20:26], [1])):
+        site.begin(running, *begun)
+        site.wait(PATIENT)  # learns of it
+        site.wait(PATIENT)
+        assert formed(site) == expected
+
+
+def test_tasks_that_run_at_the_same_time_are_less_work_for_the_slots(site: Site) -> None:
+    """Two jobs of 15 tasks, two at once, are done in 15 s."""
+    site.queue.learn("Work", 1.0)
+    for state in (RUNNING, IDLE):
+        job, _ = site.pack(15, key="same", at_once=2)
+        site.report(job, state)
+    site.submit(most=40, key="same", at_once=2)
     site.wait(PATIENT)
     assert formed(site) == [1]
+
+
+def test_a_job_goes_out_as_soon_as_it_is_full(site: Site, busy: tuple[Ticket, Ticket]) -> None:
+    """Also one whose first tasks have gathered."""
+    site.submit(most=40, key="same")
+    site.wait(PATIENT)
+    site.submit(39, most=40, key="same")
+    site.queue.step()
+    assert formed(site) == [40]
 
 
 def test_what_does_not_fill_a_job_waits_for_the_tasks_that_come(tmp_path: Path) -> None:

@@ -44,8 +44,18 @@ class Both:
         assert answers[0]["task_id"] == answers[1]["task_id"]
         if answers[0]["task_id"] is None and not self.running:
             assert answers[0] == answers[1]
+        self.check_ready()
         task_id: str | None = answers[0]["task_id"]
         return task_id
+
+    def check_ready(self) -> None:
+        """How many can run, as luigi's own scheduler has them."""
+        theirs, ours = self.schedulers
+        assert isinstance(ours, IndexedScheduler)
+        tasks = {task.id: task for task in theirs._state.get_active_tasks()}
+        done = {task_id for task_id, task in tasks.items() if task.status == "DONE"}
+        can_run = [task for task in tasks.values() if task.status == "PENDING" and task.workers and task.deps <= done]
+        assert ours.ready("T") == len(can_run)
 
     def start(self) -> str | None:
         task_id = self.work()

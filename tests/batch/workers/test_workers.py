@@ -309,3 +309,15 @@ def test_the_timeout_of_a_users_own_process_ignores_the_time_of_day() -> None:
     assert process.timeout_time is not None
     assert 0 < process.timeout_time.remaining <= 100
     assert Simulated(Endless(n=1), None, [], 0).timeout_time is None  # type: ignore[arg-type]
+
+
+def test_packs_know_how_many_tasks_luigi_can_hand_out() -> None:
+    """Of each class; a scheduler in another process does not say, and so there are none."""
+    factory = SendJobWorkerSchedulerFactory()
+    with factory.create_worker(factory.create_local_scheduler(), 1) as worker:
+        worker.add(Node(n=0))
+        ready = worker._scheduler.ready("Node")
+        assert ready > 1
+        assert (worker._coming("Node"), worker._coming("Other")) == (ready, 0)
+        worker._scheduler = luigi.scheduler.Scheduler()
+        assert worker._coming("Node") == 0
