@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from b2luigi.core.known_settings import ENTRIES, KNOWN, Setting
+from b2luigi.core.known_settings import KNOWN, Setting
+from b2luigi.core.setting_kinds import ENTRIES
 
 PAGE = Path(__file__).with_name("settings.md")
 BEGINNING = """# Settings

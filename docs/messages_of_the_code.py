@@ -34,6 +34,7 @@ LEVELS = {
 """What a call prints, by the name of its function."""
 ELSEWHERE = (
     "core/known_settings.py",  # the page of settings
+    "core/setting_kinds.py",  # the same
     "core/flags.py",  # the page of flags
     "batch/systems/environment.py",  # the page of environment variables
     "monitor/report/",  # a page of labels

@@ -22,8 +22,9 @@ from b2luigi.cli.collect import collecting
 from b2luigi.core.bad_input import BadInputError
 from b2luigi.core.generators import combinations
 from b2luigi.core.graph import all_tasks
+from b2luigi.core.project_words import TASK_FILE
 
-TASK_FILE, PARAMS_FILE = "tasks.py", "parameters.py"
+PARAMS_FILE = "parameters.py"
 TASK_VARIABLE, PARAMS_VARIABLE = "B2LUIGI_TASK_FILE", "B2LUIGI_PARAMS_FILE"
 _NOT_THE_USERS = ("luigi", "b2luigi")
 

@@ -118,12 +118,17 @@ class Search:
     def not_found(self, tickets: list[Ticket], why: str) -> None:
         """A search did not find these jobs; after a few, there are no such jobs."""
         for ticket in tickets:
-            if ticket.spec.token in self.unsure:
-                ticket.searches += 1
-                if ticket.searches >= SEARCHES and not self._is_hidden(ticket):
-                    del self.unsure[ticket.spec.token]
-                    self._search_ended(ticket, why)
-                    (self.lost if ticket.cancelled else self.given_up).append(ticket)
+            if ticket.spec.token not in self.unsure:
+                continue
+            ticket.searches += 1
+            if ticket.searches < SEARCHES:
+                continue
+            if (seconds := self._may_hide(ticket)) > 0:
+                self._presence.warn_of_hidden(ticket, seconds)
+                continue
+            del self.unsure[ticket.spec.token]
+            self._search_ended(ticket, why)
+            (self.lost if ticket.cancelled else self.given_up).append(ticket)
 
     def _search_ended(self, ticket: Ticket, why: str) -> None:
         if ticket.may_be_elsewhere:
@@ -132,16 +137,13 @@ class Search:
         else:
             ticket.move(TicketState.not_found, f"{ticket.reason}\n({why})")
 
-    def _is_hidden(self, ticket: Ticket) -> bool:
-        """Its job script has begun, and the answers that lack it may be older than it is."""
-        left = ticket.submitted_at + OLDEST - self._clock()
+    def _may_hide(self, ticket: Ticket) -> float:
+        """Seconds for which answers may still be older than this job, if its job script has begun; else 0."""
         try:
             has_begun = ticket.spec.report.exists()
         except OSError:  # unreadable for now
             has_begun = True
-        if has_begun and left > 0:
-            self._presence.warn_of_hidden(ticket, left)
-        return has_begun and left > 0
+        return ticket.submitted_at + OLDEST - self._clock() if has_begun else 0.0
 
 
 def _may_lack_any(known: Known) -> bool:

@@ -11,8 +11,8 @@ import typer
 
 from b2luigi.cli.command import run as scripts
 from b2luigi.cli.command.runs import CommandError, in_words
-from b2luigi.cli.project import PARAMS_VARIABLE, TASK_FILE, TASK_VARIABLE, Project, load
-from b2luigi.core.project_words import words_of_task
+from b2luigi.cli.project import PARAMS_VARIABLE, TASK_VARIABLE, Project, load
+from b2luigi.core.project_words import TASK_FILE, words_of_task
 
 TaskFile = Annotated[
     str, typer.Option("--task-file", "-f", help=f"File with the tasks (or ${TASK_VARIABLE}; default: {TASK_FILE}).")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from b2luigi.core.project_words import is_project
+from b2luigi.core.project_words import is_project, typed
 
 FORMAT = 1
 """Of the journal, and of what `status --json` prints."""
@@ -273,10 +273,7 @@ class Run:
         """The words that a person types for such a run."""
         if not self.is_of_project:
             return ["python", os.path.basename(self.script), *self.arguments]
-        values = [word.partition("=")[::2] for word in self.arguments]
-        task = next((value for name, value in values if name == "--task"), "")
-        params = [word for name, value in values if name == "--param" for word in ("-P", value)]
-        return ["b2luigi", "run", task, *params]
+        return typed(self.arguments)
 
     def counts(self) -> Counter[State]:
         """How many tasks are in which state."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from b2luigi.cli.command.app import COMMANDS
+from b2luigi.core.project_words import words_of_task
 from tests.cli.command.conftest import A, B, C, Call, D, E
 from tests.monitor.journals import Text
 
@@ -41,7 +42,7 @@ def test_states_that_are_seldom_have_a_column_when_a_task_is_in_them(journal: Te
 
 def test_a_run_of_a_project_shows_what_a_person_types(project: Path, call: Call) -> None:
     """Not what the command makes of it."""
-    words = ["--batch", "--failure-exit-code", "1", "--task=Fit", "--task-file=/p/tasks.py", "--param=lifetime=2"]
+    words = ["--batch", "--failure-exit-code", "1", *words_of_task("Fit", "/p/tasks.py", "", ["lifetime=2"])]
     Text(project, script="/p/tasks.py", arguments=words)
     assert " of /p/tasks.py (b2luigi run Fit -P lifetime=2), process " in call("status").stdout
 
